@@ -1,0 +1,63 @@
+//! The one credential that a request presents.
+
+use axum::http::{HeaderMap, header};
+
+use super::{Error, host::single};
+use crate::domain::Secret;
+
+/// The header that the reference page documents for API keys.
+pub const X_API_KEY: &str = "x-api-key";
+
+/// A credential, not yet checked.
+pub enum Credential<'a> {
+    /// A JWT (RFC 7519) as a Bearer token (RFC 6750).
+    Token(&'a str),
+    /// What should be an API key's secret; `None` when it has not even the form of one.
+    Secret(Option<Secret>),
+}
+
+impl<'a> Credential<'a> {
+    /// Takes exactly one credential from `Authorization: Bearer <JWT or secret>` and
+    /// `X-Api-Key: <secret>`.
+    pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, Error> {
+        let header = |name| single(headers, name).map_err(|()| Error::AmbiguousCredentials);
+        match (header(header::AUTHORIZATION)?, header(X_API_KEY.parse().map_err(|_| Error::MissingCredentials)?)?) {
+            (None, None) => Err(Error::MissingCredentials),
+            (Some(_), Some(_)) => Err(Error::AmbiguousCredentials),
+            (None, Some(secret)) => Ok(Self::Secret(Secret::parse(secret.trim().as_bytes()))),
+            (Some(authorization), None) => {
+                let (scheme, value) = authorization.split_once(' ').unwrap_or((authorization, ""));
+                let value = value.trim();
+                if !scheme.eq_ignore_ascii_case("bearer") || value.is_empty() {
+                    return Err(Error::InvalidToken("Authorization must be `Bearer <token>`"));
+                }
+                if value.starts_with(Secret::PREFIX) {
+                    return Ok(Self::Secret(Secret::parse(value.as_bytes())));
+                }
+                Ok(Self::Token(value))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_header_panics(authorization in any::<Vec<u8>>(), key in any::<Vec<u8>>()) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&authorization) {
+                headers.insert(header::AUTHORIZATION, value);
+            }
+            let _ = Credential::from_headers(&headers);
+            if let Ok(value) = HeaderValue::from_bytes(&key) {
+                headers.append(X_API_KEY, value);
+            }
+            let _ = Credential::from_headers(&headers);
+        }
+    }
+}

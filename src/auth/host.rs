@@ -1,0 +1,188 @@
+//! Host → tenant's slug, and which peers' forwarded headers are believed.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, Uri, header, header::AsHeaderName, uri::Authority};
+use ipnet::IpNet;
+
+use super::Error;
+use crate::domain::Slug;
+
+/// The header in which a gateway passes on the host that its client asked for.
+const X_FORWARDED_HOST: &str = "x-forwarded-host";
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// How requests name their tenant.
+#[derive(Clone, Debug)]
+pub struct Tenancy {
+    /// What follows the tenant's label in the host, lower-case, without a trailing dot.
+    pub base_domain: String,
+    /// Peers whose `X-Forwarded-Host` and `X-Forwarded-For` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Tenancy {
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|block| block.contains(&address))
+    }
+
+    /// The slug that the request's host names, which need not exist. `None`: it names none.
+    ///
+    /// The request's own host counts (the target's authority, else `Host`; RFC 9112, 3.2).
+    /// Where that names no tenant, a trusted peer's `X-Forwarded-Host` does; where it names
+    /// one, a differing `X-Forwarded-Host` from a trusted peer is refused: a gateway passes
+    /// its client's headers along, and guessing which one is meant would cross tenants.
+    pub fn slug(&self, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<Option<Slug>, Error> {
+        let host = own_host(uri, headers)?;
+        let slug = self.slug_of(&host);
+        if !self.trusts(peer) {
+            return Ok(slug);
+        }
+        let Some(forwarded) = forwarded_host(headers)? else { return Ok(slug) };
+        match slug {
+            None => Ok(self.slug_of(&forwarded)),
+            Some(slug) if forwarded == host => Ok(Some(slug)),
+            Some(_) => Err(Error::AmbiguousTenant("Host and X-Forwarded-Host name different hosts")),
+        }
+    }
+
+    /// The one label in front of the base domain, if the host is of that form.
+    fn slug_of(&self, host: &str) -> Option<Slug> {
+        let label = host.strip_suffix(&self.base_domain)?.strip_suffix('.')?;
+        Slug::parse(label).ok()
+    }
+
+    /// The client's address: the peer's, or what trusted peers tell of it. Of a chain of
+    /// proxies in `X-Forwarded-For` that is the last address which is no trusted proxy itself.
+    #[must_use]
+    pub fn client_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let hops: Vec<&str> = headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        for hop in hops.iter().rev() {
+            if !self.trusts(client) {
+                break;
+            }
+            match hop.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
+                Err(_) => break,
+            }
+        }
+        client
+    }
+}
+
+/// The host that the request itself names, normalised.
+fn own_host(uri: &Uri, headers: &HeaderMap) -> Result<String, Error> {
+    let header = single(headers, header::HOST).map_err(|()| Error::AmbiguousTenant("there is more than one Host header"))?;
+    // An absolute-form target (HTTP/1.1) or `:authority` (HTTP/2) wins over `Host`.
+    match (uri.authority().map(Authority::as_str), header) {
+        (Some(target), Some(host)) if normalise(target) != normalise(host) => {
+            Err(Error::AmbiguousTenant("the request target and Host name different hosts"))
+        }
+        (Some(host), _) | (None, Some(host)) => Ok(normalise(host)),
+        (None, None) => Err(Error::MissingHost),
+    }
+}
+
+/// `X-Forwarded-Host`, normalised. A chain of proxies may repeat the same host.
+fn forwarded_host(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut hosts = headers
+        .get_all(X_FORWARDED_HOST)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .map(|host| normalise(&String::from_utf8_lossy(host)));
+    let Some(first) = hosts.next() else { return Ok(None) };
+    if hosts.all(|host| host == first) {
+        Ok(Some(first))
+    } else {
+        Err(Error::AmbiguousTenant("X-Forwarded-Host names more than one host"))
+    }
+}
+
+/// Lower-case, without surrounding space, port and trailing dot.
+fn normalise(host: &str) -> String {
+    let host = host.trim();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// A header's one value; `Err` when there are several or when it is not text.
+pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        // What is not text cannot be a host, and names no tenant.
+        (Some(value), None) => Ok(Some(value.to_str().unwrap_or_default())),
+        (Some(_), Some(_)) => Err(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    fn tenancy() -> Tenancy {
+        Tenancy {
+            base_domain: "rallycrm.io".into(),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        }
+    }
+
+    fn slug_of(host: &str) -> Option<String> {
+        tenancy().slug_of(&normalise(host)).map(|slug| slug.to_string())
+    }
+
+    #[test]
+    fn a_host_names_its_first_label() {
+        for host in ["acme.rallycrm.io", "ACME.RallyCRM.io", "acme.rallycrm.io:8080", "acme.rallycrm.io.",
+            "acme.rallycrm.io.:443", " acme.rallycrm.io ", "acme.rallycrm.io:"] {
+            assert_eq!(slug_of(host).as_deref(), Some("acme"), "{host:?}");
+        }
+        for host in ["", ".", "rallycrm.io", ".rallycrm.io", "a.b.rallycrm.io", "acmerallycrm.io", "acme.rallycrm.io..",
+            "acme.rallycrm.com", "[::1]:8080", "[::1]", "127.0.0.1:8080", "acme_x.rallycrm.io", "acme.rallycrm.io:80:80",
+            "-acme.rallycrm.io", "äcme.rallycrm.io", "acme.rallycrm.io@evil.example"] {
+            assert_eq!(slug_of(host), None, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_last_untrusted_hop() {
+        let address = |peer: &str, forwarded: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_FOR, HeaderValue::from_str(forwarded).unwrap());
+            tenancy().client_address(&headers, peer.parse().unwrap()).to_string()
+        };
+        assert_eq!(address("192.0.2.1", "198.51.100.7"), "192.0.2.1", "an untrusted peer is not believed");
+        assert_eq!(address("10.0.0.1", "198.51.100.7"), "198.51.100.7");
+        assert_eq!(address("10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.2"), "198.51.100.7", "nor is what its client says");
+        assert_eq!(address("10.0.0.1", "garbage"), "10.0.0.1");
+        assert_eq!(address("::ffff:10.0.0.1", "2001:db8::1"), "2001:db8::1", "IPv4 in IPv6 is IPv4");
+    }
+
+    proptest! {
+        #[test]
+        fn no_host_panics(host in any::<String>(), forwarded in any::<String>()) {
+            let _ = slug_of(&host);
+            let mut headers = HeaderMap::new();
+            if let (Ok(host), Ok(forwarded)) = (HeaderValue::from_str(&host), HeaderValue::from_str(&forwarded)) {
+                headers.insert(header::HOST, host);
+                headers.insert(X_FORWARDED_HOST, forwarded.clone());
+                headers.insert(X_FORWARDED_FOR, forwarded);
+            }
+            let peer = "10.1.1.1".parse().unwrap();
+            let _ = tenancy().slug(&Uri::from_static("/"), &headers, peer);
+            let _ = tenancy().client_address(&headers, peer);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Credential → principal.
+//!
+//! [`Authorized`] is how a handler asks for it: the extractor resolves the tenant from the
+//! host, checks the one credential, and demands what its type parameter says. It carries the
+//! principal, the tenant and the tenant's part of the store, and there is no other way for a
+//! handler to get the last: forgetting authentication or the tenant does not compile.
+//!
+//! Refuses: to guess. Two credentials, two hosts, a forwarded host that differs: all are 400.
+
+pub mod bearer;
+pub mod credential;
+pub mod fair_pool;
+pub mod hashing;
+pub mod host;
+pub mod pepper;
+pub mod verifier;
+
+use std::{marker::PhantomData, net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{FromRef, FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+
+use self::{bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verifier::KeyVerifier};
+pub use self::hashing::SecretHasher;
+use crate::{
+    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp},
+    store::{self, Store, TenantStore},
+};
+
+/// Why a caller is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The host names no tenant that is served.
+    #[error("no such tenant")]
+    TenantNotFound,
+    /// The request names more than one host.
+    #[error("{0}")]
+    AmbiguousTenant(&'static str),
+    /// The request names no host (RFC 9112, 3.2).
+    #[error("the request has no Host")]
+    MissingHost,
+    /// No credential.
+    #[error("no credential")]
+    MissingCredentials,
+    /// More than one credential.
+    #[error("more than one credential")]
+    AmbiguousCredentials,
+    /// No key has this secret, or everything else that is wrong with a key.
+    #[error("invalid key")]
+    InvalidKey,
+    /// The secret is right and its time is over.
+    #[error("expired key")]
+    KeyExpired,
+    /// The secret is right and its key was revoked.
+    #[error("revoked key")]
+    KeyRevoked,
+    /// The token does not hold.
+    #[error("invalid token: {0}")]
+    InvalidToken(&'static str),
+    /// The token's time is over.
+    #[error("expired token")]
+    TokenExpired,
+    /// The token is another tenant's.
+    #[error("another tenant's token")]
+    WrongTenant,
+    /// The credential holds and does not allow this.
+    #[error("needs scope {0}")]
+    InsufficientScope(Scope),
+    /// What a key asks about itself was asked by a person.
+    #[error("needs an API key")]
+    KeyRequired,
+    /// Too much hashing is under way.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The router was put together wrongly.
+    #[error("a route lacks {0}")]
+    Misrouted(&'static str),
+}
+
+/// Where a request comes from, as the accept loop and the layers note it in its extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// The request's id, as the layers note it in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Arc<str>);
+
+/// Everything that it takes to authenticate a request.
+pub struct Authenticator {
+    /// Hands out tenants' parts.
+    pub store: Store,
+    /// Reads hosts.
+    pub tenancy: Tenancy,
+    /// Checks JWTs.
+    pub tokens: TokenVerifier,
+    /// Checks secrets.
+    pub keys: KeyVerifier,
+}
+
+impl Authenticator {
+    async fn tenant(&self, parts: &Parts, peer: IpAddr) -> Result<Tenant, Error> {
+        let slug = self.tenancy.slug(&parts.uri, &parts.headers, peer)?.ok_or(Error::TenantNotFound)?;
+        self.store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound)
+    }
+
+    async fn principal(&self, parts: &Parts, tenant: &Tenant) -> Result<Principal, Error> {
+        match Credential::from_headers(&parts.headers)? {
+            Credential::Token(token) => self.tokens.verify(token, tenant),
+            Credential::Secret(Some(secret)) => self.keys.verify(tenant, &secret).await,
+            Credential::Secret(None) => Err(Error::InvalidKey),
+        }
+    }
+}
+
+/// What an endpoint demands of its caller.
+pub trait Requirement {
+    /// Whether `principal` may act on `target` (the key that the path names, if it names one).
+    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error>;
+}
+
+fn require(principal: &Principal, scope: Scope) -> Result<(), Error> {
+    if principal.allows(scope) { Ok(()) } else { Err(Error::InsufficientScope(scope)) }
+}
+
+/// Scope `read`.
+pub struct Read;
+/// Scope `admin`.
+pub struct Admin;
+/// Scope `read`, or to be the key itself.
+pub struct ReadOrItself;
+/// Scope `admin`, or to be the key itself.
+pub struct AdminOrItself;
+/// To be a key.
+pub struct AnyKey;
+
+impl Requirement for Read {
+    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
+        require(principal, Scope::Read)
+    }
+}
+
+impl Requirement for Admin {
+    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
+        require(principal, Scope::Admin)
+    }
+}
+
+impl Requirement for ReadOrItself {
+    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error> {
+        if target.is_some() && principal.key_id() == target { Ok(()) } else { require(principal, Scope::Read) }
+    }
+}
+
+impl Requirement for AdminOrItself {
+    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error> {
+        if target.is_some() && principal.key_id() == target { Ok(()) } else { require(principal, Scope::Admin) }
+    }
+}
+
+impl Requirement for AnyKey {
+    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
+        principal.key_id().map(drop).ok_or(Error::KeyRequired)
+    }
+}
+
+/// A caller who may do what `R` says.
+pub struct Authorized<R> {
+    /// Who is calling.
+    pub principal: Principal,
+    /// In which tenant.
+    pub tenant: Tenant,
+    /// That tenant's part of the database.
+    pub keys: TenantStore,
+    address: IpAddr,
+    request_id: RequestId,
+    requirement: PhantomData<R>,
+}
+
+impl<R> Authorized<R> {
+    /// An entry for the audit trail: this caller, in this request, did that to that key.
+    #[must_use]
+    pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
+        NewEvent::new(kind, key, &self.principal, at).from_request(Some(self.address), &self.request_id.0)
+    }
+}
+
+impl Authorized<AnyKey> {
+    /// The calling key.
+    pub fn key_id(&self) -> Result<ApiKeyId, Error> {
+        self.principal.key_id().ok_or(Error::KeyRequired)
+    }
+}
+
+impl<S, R> FromRequestParts<S> for Authorized<R>
+where
+    S: Send + Sync,
+    Arc<Authenticator>: FromRef<S>,
+    R: Requirement,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let authenticator = Arc::<Authenticator>::from_ref(state);
+        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
+        let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
+        let tenant = authenticator.tenant(parts, peer).await?;
+        tracing::Span::current().record("tenant", tenant.slug.as_str());
+        let principal = authenticator.principal(parts, &tenant).await?;
+        tracing::Span::current().record("principal", tracing::field::display(&principal));
+        R::check(&principal, target(parts, state).await)?;
+        Ok(Self {
+            keys: authenticator.store.tenant(&tenant),
+            address: authenticator.tenancy.client_address(&parts.headers, peer),
+            principal,
+            tenant,
+            request_id,
+            requirement: PhantomData,
+        })
+    }
+}
+
+/// The key that the path names as `{id}`, if it names one.
+async fn target<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<ApiKeyId> {
+    let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
+    params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| ApiKeyId::parse(id))
+}

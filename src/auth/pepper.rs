@@ -1,0 +1,149 @@
+//! The stamp: an HMAC that ties a secret to its key and tenant under a key that the database
+//! does not have.
+
+use std::fmt;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::domain::{ApiKeyId, Secret, TenantId};
+
+/// Both are part of the stored format.
+const KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
+const STAMP_LABEL: &[u8] = b"rally-api-keys stamp v1\0";
+
+/// A pepper: an id, and the key that is derived from its bytes. `Debug` shows the id alone.
+#[derive(Clone)]
+pub struct Pepper {
+    id: String,
+    key: Zeroizing<[u8; 32]>,
+}
+
+impl Pepper {
+    /// Reads `<id>:<base64 of 32 bytes or more>`; the id has 1 to 32 letters, digits, `-`, `_`.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (id, bytes) = text.split_once(':').ok_or("must be <id>:<base64 of 32 bytes or more>")?;
+        let id_ok = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if !id_ok {
+            return Err("must begin with an id of 1 to 32 letters, digits, - or _");
+        }
+        let bytes = Zeroizing::new(BASE64_STANDARD.decode(bytes).map_err(|_| "must be base64 (RFC 4648, padded) after the colon")?);
+        if bytes.len() < 32 {
+            return Err("must be 32 bytes or more once decoded");
+        }
+        // RFC 5869's extract step with a fixed salt: the pepper itself keys nothing.
+        Ok(Self { id: id.to_owned(), key: Zeroizing::new(hmac(KEY_LABEL, &[&bytes])) })
+    }
+
+    /// The id that rows name it by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn stamp(&self, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> [u8; 32] {
+        // All parts but the last have a fixed length, so their boundaries are unambiguous.
+        hmac(&*self.key, &[STAMP_LABEL, key.0.as_bytes(), tenant.0.as_bytes(), secret.as_bytes()])
+    }
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    // HMAC takes keys of any length; the error is of a trait that others implement too.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pepper({:?}, [redacted])", self.id)
+    }
+}
+
+/// The pepper that stamps, and older ones that only check.
+#[derive(Clone, Debug, Default)]
+pub struct Peppers {
+    /// Stamps new secrets; without one there are no stamps.
+    pub current: Option<Pepper>,
+    /// Only check.
+    pub retired: Vec<Pepper>,
+}
+
+/// What a row's stamp says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampCheck {
+    /// The secret belongs to this row.
+    Match {
+        /// Whether the pepper is the current one, so that the stamp need not be renewed.
+        current: bool,
+    },
+    /// The row was copied, forged or damaged.
+    Mismatch,
+    /// There is no stamp, or its pepper is not known here.
+    Unknown,
+}
+
+impl Peppers {
+    /// A stamp under the current pepper, with the pepper's id.
+    #[must_use]
+    pub fn stamp(&self, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> Option<([u8; 32], String)> {
+        self.current.as_ref().map(|pepper| (pepper.stamp(tenant, key, secret), pepper.id.clone()))
+    }
+
+    /// Checks a row's stamp, in constant time.
+    #[must_use]
+    pub fn check(&self, stored: Option<(&[u8], &str)>, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> StampCheck {
+        let Some((stamp, id)) = stored else { return StampCheck::Unknown };
+        let Some(pepper) = self.current.iter().chain(&self.retired).find(|pepper| pepper.id == id) else {
+            return StampCheck::Unknown;
+        };
+        if bool::from(pepper.stamp(tenant, key, secret).ct_eq(stamp)) {
+            StampCheck::Match { current: self.current.as_ref().is_some_and(|current| current.id == id) }
+        } else {
+            StampCheck::Mismatch
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn pepper(id: &str, byte: u8) -> Pepper {
+        Pepper::parse(&format!("{id}:{}", BASE64_STANDARD.encode([byte; 32]))).unwrap()
+    }
+
+    #[test]
+    fn a_stamp_holds_for_one_row_alone() {
+        let secret = Secret::generate();
+        let (tenant, key) = (TenantId(Uuid::from_u128(1)), ApiKeyId(Uuid::from_u128(2)));
+        let peppers = Peppers { current: Some(pepper("a", 1)), retired: vec![] };
+        let (stamp, id) = peppers.stamp(tenant, key, &secret).unwrap();
+        let stored = Some((&stamp[..], id.as_str()));
+        assert_eq!(peppers.check(stored, tenant, key, &secret), StampCheck::Match { current: true });
+        assert_eq!(peppers.check(stored, TenantId(key.0), key, &secret), StampCheck::Mismatch);
+        assert_eq!(peppers.check(stored, tenant, ApiKeyId(tenant.0), &secret), StampCheck::Mismatch);
+        assert_eq!(peppers.check(stored, tenant, key, &Secret::generate()), StampCheck::Mismatch);
+        assert_eq!(peppers.check(Some((&stamp[..31], &id)), tenant, key, &secret), StampCheck::Mismatch);
+        assert_eq!(peppers.check(None, tenant, key, &secret), StampCheck::Unknown);
+
+        let rotated = Peppers { current: Some(pepper("b", 2)), retired: vec![pepper("a", 1)] };
+        assert_eq!(rotated.check(stored, tenant, key, &secret), StampCheck::Match { current: false });
+        let forgotten = Peppers { current: Some(pepper("b", 2)), retired: vec![] };
+        assert_eq!(forgotten.check(stored, tenant, key, &secret), StampCheck::Unknown);
+    }
+
+    #[test]
+    fn peppers_are_an_id_and_32_bytes() {
+        for bad in ["", "a", "a:", ":AAAA", "a:AAAA", "a b:AAAA", "a:not base64!"] {
+            assert!(Pepper::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(format!("{:?}", pepper("p1", 7)), "Pepper(\"p1\", [redacted])");
+    }
+}

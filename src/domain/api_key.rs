@@ -1,0 +1,247 @@
+//! The named thing that a tenant's admin manages.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{KeyHint, ScopeSet, Timestamp, format_timestamp};
+
+/// An API key's id, for life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiKeyId(pub Uuid);
+
+impl ApiKeyId {
+    /// A new id: UUIDv7 (RFC 9562), which keeps the index's newest pages together.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Reads the hyphenated form of a UUID, in either case, and no other form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok())?.map(Self)
+    }
+}
+
+impl fmt::Display for ApiKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What people call a key: 1 to 100 characters without surrounding white space or control
+/// characters. Names need not be unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName(String);
+
+/// Why a text is no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// Nothing is left after trimming, or more than 100 characters are.
+    #[error("must have 1 to 100 characters after trimming")]
+    Length,
+    /// A control character (Unicode's Cc), NUL included.
+    #[error("must not contain control characters")]
+    ControlCharacter,
+}
+
+impl KeyName {
+    /// Trims the text and takes it for a name when it is one.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let name = text.trim();
+        if name.chars().any(char::is_control) {
+            return Err(InvalidName::ControlCharacter);
+        }
+        if !(1..=100).contains(&name.chars().count()) {
+            return Err(InvalidName::Length);
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a key works, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It works.
+    Active,
+    /// Its time is over; a new `expiresAt` brings it back.
+    Expired,
+    /// Taken away, for good.
+    Revoked,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Active, Self::Expired, Self::Revoked];
+
+    /// The status' name in JSON and in queries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// The status of that exact name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == name)
+    }
+
+    /// The rule, for whatever has an end and can be taken away. Revocation outweighs expiry;
+    /// a key is expired from `expires_at` on, that moment included.
+    #[must_use]
+    pub fn at(now: Timestamp, expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>) -> Self {
+        if revoked_at.is_some() {
+            Self::Revoked
+        } else if expires_at.is_some_and(|end| now >= end) {
+            Self::Expired
+        } else {
+            Self::Active
+        }
+    }
+}
+
+/// An API key as its admin sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// For life.
+    pub id: ApiKeyId,
+    /// What people call it.
+    pub name: KeyName,
+    /// What it allows.
+    pub scopes: ScopeSet,
+    /// The last digits of its newest secret.
+    pub hint: KeyHint,
+    /// When it ends; none = never.
+    pub expires_at: Option<Timestamp>,
+    /// When one of its secrets last let somebody in.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: Option<String>,
+    /// When it was taken away.
+    pub revoked_at: Option<Timestamp>,
+    /// Counts what an admin changed; the entity tag is made of it.
+    pub version: i64,
+}
+
+impl ApiKey {
+    /// Whether it works at that moment, and if not, why.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> Status {
+        Status::at(now, self.expires_at, self.revoked_at)
+    }
+
+    /// Applies a patch and tells what it changed: what already was as asked is no change.
+    pub fn apply(&mut self, patch: ApiKeyPatch) -> Vec<FieldChange> {
+        let mut changes = Vec::new();
+        if let Some(name) = patch.name.filter(|name| *name != self.name) {
+            changes.push(FieldChange::new("name", json!(self.name.as_str()), json!(name.as_str())));
+            self.name = name;
+        }
+        if let Some(scopes) = patch.scopes.filter(|scopes| *scopes != self.scopes) {
+            changes.push(FieldChange::new("scopes", json!(self.scopes.to_string()), json!(scopes.to_string())));
+            self.scopes = scopes;
+        }
+        if let Some(expires_at) = patch.expires_at.filter(|end| *end != self.expires_at) {
+            let text = |end: Option<Timestamp>| json!(end.map(format_timestamp));
+            changes.push(FieldChange::new("expiresAt", text(self.expires_at), text(expires_at)));
+            self.expires_at = expires_at;
+        }
+        changes
+    }
+}
+
+/// What an admin asks to change; `None` leaves a property as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeyPatch {
+    /// A new name.
+    pub name: Option<KeyName>,
+    /// A new set of scopes.
+    pub scopes: Option<ScopeSet>,
+    /// A new end; `Some(None)` = never.
+    #[allow(clippy::option_option, reason = "absent, null and a time are three different wishes")]
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+/// One property that a patch changed, for the audit trail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldChange {
+    /// The property's name in JSON.
+    pub field: &'static str,
+    /// Its value before.
+    pub from: Value,
+    /// Its value after.
+    pub to: Value,
+}
+
+impl FieldChange {
+    fn new(field: &'static str, from: Value, to: Value) -> Self {
+        Self { field, from, to }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::{DateTime, TimeDelta};
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!(KeyName::parse("  Zapier Sync\n").map(|n| n.0), Ok("Zapier Sync".to_owned()));
+        assert!(KeyName::parse(&"🔑".repeat(100)).is_ok());
+        assert_eq!(KeyName::parse(&"🔑".repeat(101)), Err(InvalidName::Length));
+        assert_eq!(KeyName::parse(" \t "), Err(InvalidName::Length));
+        for bad in ["a\0b", "a\nb", "a\u{7f}b", "a\u{85}b"] {
+            assert_eq!(KeyName::parse(bad), Err(InvalidName::ControlCharacter), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_have_one_form() {
+        let id = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+        assert_eq!(ApiKeyId::parse(id).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(ApiKeyId::parse(&id.to_uppercase()), ApiKeyId::parse(id));
+        for bad in ["", "self", "a1b2c3d4e5f67890abcdef1234567890", "{a1b2c3d4-e5f6-7890-abcd-ef1234567890}"] {
+            assert_eq!(ApiKeyId::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_expires_at_the_very_moment() {
+        let end = DateTime::UNIX_EPOCH;
+        let micro = TimeDelta::microseconds(1);
+        assert_eq!(Status::at(end - micro, Some(end), None), Status::Active);
+        assert_eq!(Status::at(end, Some(end), None), Status::Expired);
+        assert_eq!(Status::at(end, None, None), Status::Active);
+        assert_eq!(Status::at(end - micro, Some(end), Some(end)), Status::Revoked);
+    }
+
+    proptest! {
+        #[test]
+        fn name_parse_never_panics_and_is_stable(text in any::<String>()) {
+            if let Ok(name) = KeyName::parse(&text) {
+                prop_assert_eq!(KeyName::parse(name.as_str()), Ok(name));
+            }
+        }
+    }
+}

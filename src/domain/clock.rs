@@ -1,0 +1,92 @@
+//! Time, which comes in from outside so that tests can turn it, and its text form.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use chrono::{DateTime, Datelike as _, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
+
+/// A moment in UTC, in whole microseconds as PostgreSQL keeps it.
+pub type Timestamp = DateTime<Utc>;
+
+/// The wall clock. Clones share one offset, so a test that turns one turns all.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    offset_micros: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// Now, in whole microseconds.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let offset = TimeDelta::microseconds(self.offset_micros.load(Ordering::Relaxed));
+        (Utc::now() + offset).trunc_subsecs(6)
+    }
+
+    /// Turns the clock forward (or, when negative, back). For tests.
+    pub fn turn(&self, by: TimeDelta) {
+        let micros = by.num_microseconds().unwrap_or(i64::MAX);
+        self.offset_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+/// The text is no RFC 3339 time with an offset, or outside the years that RFC 3339 can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an RFC 3339 time with an offset, as in 2027-01-31T09:00:00Z")]
+pub struct InvalidTimestamp;
+
+/// Reads an RFC 3339 time with any offset; it comes out in UTC, cut to microseconds.
+pub fn parse_timestamp(text: &str) -> Result<Timestamp, InvalidTimestamp> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?;
+    // A leap second (:60) has no place in PostgreSQL's time line; it becomes the next second,
+    // as in POSIX time.
+    let time = DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or(InvalidTimestamp)?;
+    // An offset can carry the last hours of 9999 over into a year that RFC 3339 cannot write.
+    (0..=9999).contains(&time.year()).then_some(time).ok_or(InvalidTimestamp)
+}
+
+/// RFC 3339 in UTC with `Z`, and no fraction when it is zero.
+#[must_use]
+pub fn format_timestamp(time: Timestamp) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normalised(text: &str) -> Result<String, InvalidTimestamp> {
+        parse_timestamp(text).map(format_timestamp)
+    }
+
+    #[test]
+    fn times_are_normalised_to_utc() {
+        assert_eq!(normalised("2026-01-01T00:00:00Z").as_deref(), Ok("2026-01-01T00:00:00Z"));
+        assert_eq!(normalised("2026-01-01T02:00:00+02:00").as_deref(), Ok("2026-01-01T00:00:00Z"));
+        assert_eq!(normalised("2026-01-01t00:00:00.5z").as_deref(), Ok("2026-01-01T00:00:00.500Z"));
+        assert_eq!(normalised("2026-01-01T00:00:00.1234569Z").as_deref(), Ok("2026-01-01T00:00:00.123456Z"));
+        assert_eq!(normalised("2026-06-30T23:59:60Z").as_deref(), Ok("2026-07-01T00:00:00Z"));
+        assert_eq!(normalised("0001-01-01T00:00:00Z").as_deref(), Ok("0001-01-01T00:00:00Z"));
+        assert_eq!(normalised("9999-12-31T23:59:59Z").as_deref(), Ok("9999-12-31T23:59:59Z"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for bad in ["", "2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z",
+            "9999-12-31T23:59:59-01:00", "10000-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z",
+            "1767225600", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00 Z", "tomorrow"] {
+            assert_eq!(parse_timestamp(bad), Err(InvalidTimestamp), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics_and_round_trips(text in "[-+0-9TtZz:. ]{0,40}") {
+            if let Ok(time) = parse_timestamp(&text) {
+                prop_assert_eq!(parse_timestamp(&format_timestamp(time)), Ok(time));
+            }
+        }
+    }
+}

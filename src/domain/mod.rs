@@ -1,0 +1,21 @@
+//! What the service is about, in types: pure, no I/O.
+//!
+//! Nothing here names axum, sqlx or tokio. A value of one of these types is valid by
+//! construction: text from outside becomes a [`Slug`], a [`KeyName`], a [`ScopeSet`] or a
+//! [`Secret`] through its `parse`, or does not become one.
+
+mod api_key;
+mod clock;
+mod event;
+mod principal;
+mod scope;
+mod secret;
+mod tenant;
+
+pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, Status};
+pub use clock::{Clock, InvalidTimestamp, Timestamp, format_timestamp, parse_timestamp};
+pub use event::{EventKind, NewEvent};
+pub use principal::Principal;
+pub use scope::{InvalidScopes, Scope, ScopeSet};
+pub use secret::{KeyHint, LookupDigest, Secret};
+pub use tenant::{InvalidSlug, Slug, Tenant, TenantId};

@@ -1,0 +1,81 @@
+//! Who is calling, and what it may do.
+
+use std::fmt;
+
+use super::{ApiKeyId, KeyHint, Scope, ScopeSet, Timestamp};
+
+/// The caller of a request, once its credential held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A person, by a JWT.
+    User {
+        /// `email`, else `sub`, of the token; none where it has neither.
+        name: Option<String>,
+        /// What the token grants.
+        scopes: ScopeSet,
+    },
+    /// A machine, by an API key.
+    ApiKey {
+        /// Which key.
+        id: ApiKeyId,
+        /// What the key grants.
+        scopes: ScopeSet,
+        /// When the key ends; none = never.
+        expires_at: Option<Timestamp>,
+        /// Which of the key's secrets it was.
+        hint: KeyHint,
+    },
+}
+
+impl Principal {
+    /// What the credential grants.
+    #[must_use]
+    pub const fn scopes(&self) -> ScopeSet {
+        match self {
+            Self::User { scopes, .. } | Self::ApiKey { scopes, .. } => *scopes,
+        }
+    }
+
+    /// Whether the caller may do what `scope` allows.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.scopes().allows(scope)
+    }
+
+    /// The calling key, where it is one.
+    #[must_use]
+    pub const fn key_id(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::User { .. } => None,
+            Self::ApiKey { id, .. } => Some(*id),
+        }
+    }
+
+    /// When the caller's own key ends, where it has an end.
+    #[must_use]
+    pub const fn key_expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::User { .. } => None,
+            Self::ApiKey { expires_at, .. } => *expires_at,
+        }
+    }
+
+    /// The name that `createdBy` and the audit trail keep: the user's, or `api-key:<id>`.
+    #[must_use]
+    pub fn audit_name(&self) -> Option<String> {
+        match self {
+            Self::User { name, .. } => name.clone(),
+            Self::ApiKey { id, .. } => Some(format!("api-key:{id}")),
+        }
+    }
+}
+
+/// `user:<name>` or `api-key:<id>`.
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User { name, .. } => write!(f, "user:{}", name.as_deref().unwrap_or_default()),
+            Self::ApiKey { id, .. } => write!(f, "api-key:{id}"),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The secret of an API key, and what may be derived from it in the clear.
+
+use std::fmt;
+
+use rand::{TryRng as _, rngs::SysRng};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// `rk_live_` and 32 lower-case hex digits.
+const SECRET_LEN: usize = 40;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Separates the lookup digest from every other use of SHA-256 over a secret. It is part of
+/// the stored format: a changed label finds no existing key.
+const LOOKUP_LABEL: &[u8] = b"rally-api-keys lookup digest v1\0";
+
+/// An API key's secret, `rk_live_…`: 128 random bits that let their bearer in.
+///
+/// There is no `Display` and no `Serialize`, `Debug` redacts, and the memory is wiped when
+/// the value goes. [`Secret::reveal`] is the one way out, for the one response that shows it.
+pub struct Secret(Zeroizing<[u8; SECRET_LEN]>);
+
+impl Secret {
+    /// What every secret begins with. Never change it: integrations, gateways and secret
+    /// scanners recognise keys by it, and it is part of what stored digests cover.
+    pub const PREFIX: &'static str = "rk_live_";
+
+    /// A new secret: 128 bits from the operating system's generator.
+    ///
+    /// # Panics
+    /// Where the operating system has no randomness to give; nothing sensible can go on.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut bits = Zeroizing::new([0_u8; 16]);
+        if let Err(error) = SysRng.try_fill_bytes(bits.as_mut_slice()) {
+            panic!("the operating system's random generator failed: {error}");
+        }
+        let mut text = Zeroizing::new([0_u8; SECRET_LEN]);
+        let (prefix, digits) = text.split_at_mut(Self::PREFIX.len());
+        prefix.copy_from_slice(Self::PREFIX.as_bytes());
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.iter()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0x0f)];
+        }
+        Self(text)
+    }
+
+    /// Takes a presented credential for a secret when it has exactly a secret's form.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text: &[u8; SECRET_LEN] = text.try_into().ok()?;
+        let digits = text.strip_prefix(Self::PREFIX.as_bytes())?;
+        digits
+            .iter()
+            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            .then(|| Self(Zeroizing::new(*text)))
+    }
+
+    /// The secret in the clear, for the response that creates it. Called nowhere else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        // Constructed from ASCII alone, in both constructors.
+        std::str::from_utf8(self.0.as_slice()).unwrap_or_default()
+    }
+
+    /// The bytes that hashes and stamps are computed over.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
+    /// How the secret's row is found; see [`LookupDigest`].
+    #[must_use]
+    pub fn lookup_digest(&self) -> LookupDigest {
+        let hash = Sha256::new()
+            .chain_update(LOOKUP_LABEL)
+            .chain_update(self.as_bytes())
+            .finalize();
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hash[..16]);
+        LookupDigest(digest)
+    }
+
+    /// What may be shown of the secret so that people can tell keys apart.
+    #[must_use]
+    pub fn hint(&self) -> KeyHint {
+        KeyHint(self.reveal()[SECRET_LEN - 4..].to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(rk_live_[redacted])")
+    }
+}
+
+/// The first 16 bytes of SHA-256 over a label and the secret. It finds a secret's row
+/// without a clear part of the secret in the database. A secret has 128 random bits, so the
+/// digest gives nothing away that could be searched for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LookupDigest([u8; 16]);
+
+impl LookupDigest {
+    /// The digest as it is stored.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LookupDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookupDigest([redacted])")
+    }
+}
+
+/// The last four hex digits of a secret, shown as `rk_live_…1b4c`: 112 bits stay unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHint(String);
+
+impl KeyHint {
+    /// A hint as the database keeps it, which holds its form by a constraint.
+    #[must_use]
+    pub fn from_last4(last4: String) -> Self {
+        Self(last4)
+    }
+
+    /// The four digits.
+    #[must_use]
+    pub fn last4(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…{}", Secret::PREFIX, self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EXAMPLE: &str = "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c";
+
+    #[test]
+    fn generated_secrets_parse_and_differ() {
+        let (a, b) = (Secret::generate(), Secret::generate());
+        assert_ne!(a.reveal(), b.reveal());
+        let again = Secret::parse(a.reveal().as_bytes()).expect("a secret of our own parses");
+        assert_eq!(again.lookup_digest(), a.lookup_digest());
+    }
+
+    #[test]
+    fn only_the_exact_form_parses() {
+        assert!(Secret::parse(EXAMPLE.as_bytes()).is_some());
+        let upper = EXAMPLE.to_uppercase();
+        for bad in ["", "rk_live_", &EXAMPLE[..39], &format!("{EXAMPLE}0"), &upper,
+            "rk_test_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4g"] {
+            assert!(Secret::parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_stored_digest_never_changes() {
+        let digest = Secret::parse(EXAMPLE.as_bytes()).map(|s| s.lookup_digest().0);
+        // Computed with `printf 'rally-api-keys lookup digest v1\0rk_live_…' | sha256sum`.
+        assert_eq!(digest.map(u128::from_be_bytes), Some(LOOKUP_OF_EXAMPLE));
+    }
+    const LOOKUP_OF_EXAMPLE: u128 = 0x9716c8d8f21a28d5aba1cb4c48a9558b;
+
+    #[test]
+    fn debug_and_hint_give_nothing_away() {
+        let secret = Secret::parse(EXAMPLE.as_bytes()).expect("the example parses");
+        assert_eq!(format!("{secret:?}"), "Secret(rk_live_[redacted])");
+        assert!(!format!("{:?}", secret.lookup_digest()).contains(|c: char| c.is_ascii_digit()));
+        assert_eq!(secret.hint().to_string(), "rk_live_…1b4c");
+    }
+
+    proptest! {
+        #[test]
+        fn parse_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Secret::parse(&bytes);
+        }
+
+        #[test]
+        fn every_well_formed_text_parses(digits in "[0-9a-f]{32}") {
+            let text = format!("rk_live_{digits}");
+            prop_assert_eq!(Secret::parse(text.as_bytes()).map(|s| s.reveal().to_owned()), Some(text));
+        }
+    }
+}

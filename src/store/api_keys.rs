@@ -1,0 +1,358 @@
+//! API keys and their secrets, in and out of the tenant-scoped transaction.
+
+use uuid::Uuid;
+
+use super::{Error, Store, TenantTransaction};
+use crate::domain::{
+    ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, ScopeSet, Status, TenantId, Timestamp,
+};
+
+/// A key as its row tells it, with what its secrets tell.
+struct ApiKeyRow {
+    id: Uuid,
+    name: String,
+    scopes: String,
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+    created_by: Option<String>,
+    revoked_at: Option<Timestamp>,
+    version: i64,
+    last4: String,
+    last_used_at: Option<Timestamp>,
+}
+
+impl TryFrom<ApiKeyRow> for ApiKey {
+    type Error = Error;
+
+    fn try_from(row: ApiKeyRow) -> Result<Self, Error> {
+        let bad = |column| Error::BadRow { table: "api_keys", column };
+        Ok(Self {
+            id: ApiKeyId(row.id),
+            name: KeyName::parse(&row.name).map_err(|_| bad("name"))?,
+            scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
+            hint: KeyHint::from_last4(row.last4),
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            created_at: row.created_at,
+            created_by: row.created_by,
+            revoked_at: row.revoked_at,
+            version: row.version,
+        })
+    }
+}
+
+/// What a new secret leaves in the database.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// How a check finds it.
+    pub lookup_digest: LookupDigest,
+    /// Argon2id in PHC form.
+    pub phc: String,
+    /// The HMAC under the pepper, with the pepper's id.
+    pub stamp: Option<([u8; 32], String)>,
+    /// What may be shown.
+    pub hint: KeyHint,
+}
+
+/// What a check of a presented secret finds.
+pub struct SecretRow {
+    /// The secret's key.
+    pub key_id: ApiKeyId,
+    /// What the key allows.
+    pub scopes: ScopeSet,
+    /// When the key ends.
+    pub key_expires_at: Option<Timestamp>,
+    /// When this secret ends, where it is before the key.
+    pub secret_expires_at: Option<Timestamp>,
+    /// When the key was taken away.
+    pub revoked_at: Option<Timestamp>,
+    /// Argon2id in PHC form.
+    pub phc: String,
+    /// The HMAC under the pepper, with the pepper's id.
+    pub stamp: Option<(Vec<u8>, String)>,
+    /// What may be shown of the secret.
+    pub hint: KeyHint,
+}
+
+impl Store {
+    /// The row of a presented secret, whatever its state. One round trip.
+    pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
+        let row = self
+            .retry_lost_connections(async || {
+                sqlx::query!(
+                    r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
+                              phc AS "phc!", stamp, pepper_id, secret_expires_at, last4 AS "last4!"
+                       FROM find_api_key_secret($1, $2)"#,
+                    tenant.0,
+                    digest.as_bytes(),
+                )
+                .fetch_optional(&self.pool)
+                .await
+            })
+            .await?;
+        row.map(|row| {
+            let bad = Error::BadRow { table: "api_keys", column: "scopes" };
+            Ok(SecretRow {
+                key_id: ApiKeyId(row.key_id),
+                scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad)?,
+                key_expires_at: row.key_expires_at,
+                secret_expires_at: row.secret_expires_at,
+                revoked_at: row.revoked_at,
+                phc: row.phc,
+                stamp: row.stamp.zip(row.pepper_id),
+                hint: KeyHint::from_last4(row.last4),
+            })
+        })
+        .transpose()
+    }
+}
+
+/// Which keys a list shows.
+#[derive(Clone, Debug)]
+pub struct KeyFilter {
+    /// Keys in one of these states.
+    pub statuses: Vec<Status>,
+    /// Keys whose name contains this, whatever the case.
+    pub search: Option<String>,
+    /// The moment at which keys count as expired.
+    pub now: Timestamp,
+}
+
+impl KeyFilter {
+    fn status_names(&self) -> Vec<String> {
+        self.statuses.iter().map(|status| status.as_str().to_owned()).collect()
+    }
+
+    /// The search as a LIKE pattern in which nothing of it is a wildcard.
+    fn pattern(&self) -> Option<String> {
+        let search = self.search.as_deref()?;
+        let mut pattern = String::from("%");
+        for c in search.chars() {
+            if matches!(c, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('%');
+        Some(pattern)
+    }
+}
+
+/// A place in the list's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The key's `created_at`.
+    pub created_at: Timestamp,
+    /// Its id, which orders keys of the same moment.
+    pub id: ApiKeyId,
+}
+
+/// Which part of the list is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyPage {
+    /// At most as many keys; none = all.
+    pub limit: Option<i64>,
+    /// Only keys behind this one.
+    pub after: Option<Position>,
+}
+
+impl TenantTransaction {
+    /// Writes a new key and its first secret.
+    pub async fn insert_key(
+        &mut self,
+        key: &ApiKey,
+        secret: &NewSecret,
+    ) -> Result<(), Error> {
+        sqlx::query!(
+            "INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            self.tenant.0,
+            key.id.0,
+            key.name.as_str(),
+            key.scopes.to_string(),
+            key.expires_at,
+            key.created_at,
+            key.created_by,
+            key.version,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        let (stamp, pepper_id) = secret.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id)).unzip();
+        sqlx::query!(
+            "INSERT INTO api_key_secrets
+                 (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            self.tenant.0,
+            secret.lookup_digest.as_bytes(),
+            key.id.0,
+            secret.phc,
+            stamp,
+            pepper_id,
+            secret.hint.last4(),
+            key.created_at,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// The tenant's keys, newest first.
+    pub async fn keys(&mut self, filter: &KeyFilter, page: KeyPage) -> Result<Vec<ApiKey>, Error> {
+        sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
+                      s.last4 AS "last4!", s.last_used_at
+               FROM api_keys k
+               CROSS JOIN LATERAL (
+                   SELECT (array_agg(last4 ORDER BY created_at DESC))[1] AS last4, max(last_used_at) AS last_used_at
+                   FROM api_key_secrets
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id
+               ) s
+               WHERE k.tenant_id = $1
+                 AND ($2::text IS NULL OR k.name ILIKE $2)
+                 AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                          WHEN k.expires_at <= $3 THEN 'expired'
+                          ELSE 'active' END = ANY ($4)
+                 AND ($5::timestamptz IS NULL OR (k.created_at, k.id) < ($5, $6))
+               ORDER BY k.created_at DESC, k.id DESC
+               LIMIT $7"#,
+            self.tenant.0,
+            filter.pattern(),
+            filter.now,
+            &filter.status_names(),
+            page.after.map(|after| after.created_at),
+            page.after.map(|after| after.id.0),
+            page.limit,
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?
+        .into_iter()
+        .map(ApiKey::try_from)
+        .collect()
+    }
+
+    /// How many keys the filter shows, over all pages.
+    pub async fn count_keys(&mut self, filter: &KeyFilter) -> Result<i64, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!"
+               FROM api_keys k
+               WHERE k.tenant_id = $1
+                 AND ($2::text IS NULL OR k.name ILIKE $2)
+                 AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                          WHEN k.expires_at <= $3 THEN 'expired'
+                          ELSE 'active' END = ANY ($4)"#,
+            self.tenant.0,
+            filter.pattern(),
+            filter.now,
+            &filter.status_names(),
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?)
+    }
+
+    /// The tenant's key of that id.
+    pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
+                      s.last4 AS "last4!", s.last_used_at
+               FROM api_keys k
+               CROSS JOIN LATERAL (
+                   SELECT (array_agg(last4 ORDER BY created_at DESC))[1] AS last4, max(last_used_at) AS last_used_at
+                   FROM api_key_secrets
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id
+               ) s
+               WHERE k.tenant_id = $1 AND k.id = $2"#,
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?
+        .map(ApiKey::try_from)
+        .transpose()
+    }
+
+    /// The same, and nobody else changes it until this transaction ends.
+    pub async fn key_for_update(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        let locked = sqlx::query!(
+            "SELECT version FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        if locked.is_none() {
+            return Ok(None);
+        }
+        self.key(id).await
+    }
+
+    /// Writes what a patch may change of a locked key, and counts its version up.
+    pub async fn update_key(&mut self, key: &mut ApiKey) -> Result<(), Error> {
+        key.version = sqlx::query_scalar!(
+            "UPDATE api_keys
+             SET name = $3, scopes = $4, expires_at = $5, version = version + 1
+             WHERE tenant_id = $1 AND id = $2
+             RETURNING version",
+            self.tenant.0,
+            key.id.0,
+            key.name.as_str(),
+            key.scopes.to_string(),
+            key.expires_at,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes the key away. Tells whether this call did it; it did not where the key is revoked
+    /// already or is not this tenant's.
+    pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+        let done = sqlx::query!(
+            "UPDATE api_keys
+             SET revoked_at = $3, version = version + 1
+             WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
+            self.tenant.0,
+            id.0,
+            now,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether the tenant has a key of that id, in whatever state.
+    pub async fn key_exists(&mut self, id: ApiKeyId) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?)
+    }
+
+    /// Gives a secret's row a stamp under the current pepper, where it still has the one (or
+    /// none) that it was checked with.
+    pub async fn renew_stamp(
+        &mut self,
+        digest: LookupDigest,
+        previous: Option<&[u8]>,
+        stamp: &[u8; 32],
+        pepper_id: &str,
+    ) -> Result<bool, Error> {
+        let done = sqlx::query!(
+            "UPDATE api_key_secrets
+             SET stamp = $3, pepper_id = $4
+             WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
+            self.tenant.0,
+            digest.as_bytes(),
+            &stamp[..],
+            pepper_id,
+            previous,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

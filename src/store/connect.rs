@@ -1,0 +1,267 @@
+//! Opening the database: who are we there, is it migrated, and do the policies bind us?
+
+use std::{fmt, path::Path, str::FromStr as _, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use super::{Error, PoolSettings, Store, is_transient, migrate};
+
+/// How long a start waits for a database that does not answer yet.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where the database is, and as whom to log in. `Debug` and `Display` show no password.
+#[derive(Clone)]
+pub struct DatabaseUrl(PgConnectOptions);
+
+impl DatabaseUrl {
+    /// Reads `postgres://user:password@host:port/database?sslmode=…`.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err("must begin with postgres://".into());
+        }
+        // The error of a bad URL could repeat its password, so it is not passed on.
+        PgConnectOptions::from_str(url)
+            .map(Self::with)
+            .map_err(|_| "is not a valid PostgreSQL URL".into())
+    }
+
+    /// A server behind a Unix socket in `socket_dir`, without a password.
+    #[must_use]
+    pub fn socket(socket_dir: &Path, port: u16, user: &str, database: &str) -> Self {
+        Self::with(
+            PgConnectOptions::new_without_pgpass()
+                .socket(socket_dir)
+                .port(port)
+                .username(user)
+                .database(database),
+        )
+    }
+
+    /// Another database of the same server.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Self {
+        Self(self.0.clone().database(name))
+    }
+
+    fn with(options: PgConnectOptions) -> Self {
+        Self(options.application_name("rally-api-keys").disable_statement_logging())
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.0).await
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &self.0;
+        let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |dir| dir.display().to_string());
+        write!(
+            f,
+            "postgres://{}@{host}:{}/{}",
+            options.get_username(),
+            options.get_port(),
+            options.get_database().unwrap_or(options.get_username()),
+        )
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// Why the database cannot be worked with. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It does not answer, or does not let us in.
+    #[error("cannot connect to {url}: {source}")]
+    Unreachable {
+        /// Which database, without its password.
+        url: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The server is older than what is supported.
+    #[error("PostgreSQL 14 or newer is needed; this server is {0}")]
+    TooOld(String),
+    /// The database cannot hold every name.
+    #[error("the database's encoding is {0}; create it with ENCODING 'UTF8'")]
+    NotUtf8(String),
+    /// The tables are missing or older than this program, and the login may not change them.
+    #[error(
+        "the database lacks migration {missing}, and role \"{role}\" may not migrate it; \
+         run `rally-api-keys migrate` with DATABASE_MIGRATION_URL set to its owner"
+    )]
+    NotMigrated {
+        /// The first migration that is missing.
+        missing: i64,
+        /// As whom we are logged in.
+        role: String,
+    },
+    /// The tables are newer than this program, or another program's.
+    #[error("the database's migrations are not this program's: {0}")]
+    ForeignMigrations(#[source] sqlx::migrate::MigrateError),
+    /// Somebody else migrates and does not come to an end.
+    #[error("another instance has been migrating the database for over a minute; see pg_locks for its advisory lock")]
+    MigrationLocked,
+    /// A migration failed.
+    #[error("a migration failed: {0}")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// Row-level security would not bind the service.
+    #[error(
+        "refusing to start: the service would work under role \"{role}\", which {why}, so that row-level security \
+         would not keep tenants apart; grant rally_app to a plain login and name that in DATABASE_URL"
+    )]
+    Unbound {
+        /// Under which role.
+        role: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The login may not do what the command needs.
+    #[error(
+        "role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command"
+    )]
+    NotOperator(String),
+    /// A statement failed on the way.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What the database says about the role that we work under.
+struct Role {
+    name: String,
+    bypasses: bool,
+    owns: bool,
+    is_app: bool,
+    may_create: bool,
+}
+
+impl Role {
+    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        // Checked at run time only: it must also work on a database without our tables and roles.
+        let (name, bypasses, owns, is_app, may_create) = sqlx::query_as(
+            "SELECT current_user::text,
+                    r.rolsuper OR r.rolbypassrls,
+                    coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE'))
+                              FROM pg_class c
+                              WHERE c.oid IN (to_regclass('tenants'), to_regclass('api_keys'),
+                                              to_regclass('api_key_secrets'), to_regclass('api_key_events'))), false),
+                    coalesce((SELECT pg_has_role(a.oid, 'USAGE') FROM pg_roles a WHERE a.rolname = 'rally_app'), false),
+                    to_regclass('api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
+             FROM pg_roles r
+             WHERE r.rolname = current_user",
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(Self { name, bypasses, owns, is_app, may_create })
+    }
+
+    /// Why the policies would not bind this role, if so.
+    fn unbound(&self) -> Option<&'static str> {
+        if self.bypasses {
+            Some("is a superuser or has BYPASSRLS")
+        } else if self.owns {
+            Some("owns the tables")
+        } else if !self.is_app {
+            Some("is no member of rally_app")
+        } else {
+            None
+        }
+    }
+}
+
+impl Store {
+    /// Connects, migrates where the login may, and goes on under a role that row-level
+    /// security binds: the login itself where it is a plain member of `rally_app`, else
+    /// `rally_app`, set as each connection of the pool opens.
+    pub async fn open(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self, ConnectError> {
+        let mut connection = connect_patiently(url).await?;
+        check_server(&mut connection).await?;
+        let login = Role::of(&mut connection).await?;
+        if login.bypasses || login.owns || login.may_create {
+            migrate::migrate_on(&mut connection).await?;
+        } else {
+            migrate::check_migrated(&mut connection, &login.name).await?;
+        }
+        let set_role = login.bypasses || Role::of(&mut connection).await?.owns;
+        connection.close().await?;
+
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            // One round trip less per use; `retry_lost_connections` makes up for it.
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if set_role {
+                        connection.execute("SET ROLE rally_app").await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(url.0.clone())
+            .await?;
+        let mut connection = pool.acquire().await?;
+        let role = Role::of(&mut connection).await?;
+        if let Some(why) = role.unbound() {
+            return Err(ConnectError::Unbound { role: role.name, why });
+        }
+        info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
+        drop(connection);
+        Ok(Self { pool })
+    }
+}
+
+/// Connects, and waits for a server that is only just starting.
+async fn connect_patiently(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
+    let deadline = Instant::now() + START_PATIENCE;
+    let mut told = false;
+    loop {
+        match url.connect().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if is_transient(&error) && Instant::now() < deadline => {
+                if !told {
+                    warn!(database = %url, %error, "PostgreSQL does not answer yet; waiting up to {START_PATIENCE:?}");
+                    told = true;
+                }
+                sleep(Duration::from_millis(500)).await;
+            }
+            Err(source) => return Err(ConnectError::Unreachable { url: url.to_string(), source }),
+        }
+    }
+}
+
+async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let (number, version, encoding): (i32, String, String) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+                current_setting('server_encoding')",
+    )
+    .fetch_one(connection)
+    .await?;
+    if number < 140_000 {
+        return Err(ConnectError::TooOld(version));
+    }
+    if encoding != "UTF8" {
+        return Err(ConnectError::NotUtf8(encoding));
+    }
+    Ok(())
+}
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(error) | Error::Internal(error) => Self::Database(error),
+            Error::BadRow { table, column } => {
+                Self::Database(sqlx::Error::Protocol(format!("a row of {table} holds a bad {column}")))
+            }
+        }
+    }
+}

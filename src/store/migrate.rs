@@ -1,0 +1,90 @@
+//! Migrations: at start where the login may, or alone by the command line.
+
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
+
+use sqlx::{
+    Executor as _, PgConnection,
+    migrate::{MigrateError, Migrator},
+};
+use tokio::time::sleep;
+use tracing::info;
+
+use super::{ConnectError, DatabaseUrl};
+
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_locking(false); // see `migrate_on`
+    migrator
+});
+
+/// The advisory lock's key: "rallykey" in ASCII.
+const LOCK: i64 = 0x7261_6c6c_796b_6579;
+const LOCK_POLL: Duration = Duration::from_millis(100);
+const LOCK_POLLS: u32 = 600;
+
+/// Brings the database up to date, as its owner.
+pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let mut connection = url
+        .connect()
+        .await
+        .map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
+    migrate_on(&mut connection).await
+}
+
+/// The same on an open connection. Any number of instances may call it at once.
+///
+/// The lock is polled rather than waited for: a session that waits for a lock holds a snapshot
+/// which a later `CREATE INDEX CONCURRENTLY` of the session that has it would wait for, so
+/// that both would wait for ever.
+pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let mut polls = 0;
+    while !try_lock(connection).await? {
+        polls += 1;
+        if polls == LOCK_POLLS {
+            return Err(ConnectError::MigrationLocked);
+        }
+        sleep(LOCK_POLL).await;
+    }
+    // A migration that cannot have its table at once gives up, instead of making every request
+    // queue up behind it.
+    connection.execute("SET lock_timeout = '5s'").await?;
+    let outcome = MIGRATIONS.run(&mut *connection).await;
+    connection.execute("RESET lock_timeout").await?;
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
+    outcome.map_err(|error| match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
+        error => ConnectError::Migration(error),
+    })?;
+    info!("the database is migrated");
+    Ok(())
+}
+
+async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
+}
+
+/// For a login that may not migrate: is everything there, and is it ours?
+pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) -> Result<(), ConnectError> {
+    let missing = |missing| ConnectError::NotMigrated { missing, role: role.to_owned() };
+    let exists: bool =
+        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let applied: HashMap<i64, Vec<u8>> = if exists {
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(connection)
+            .await?
+            .into_iter()
+            .collect()
+    } else {
+        HashMap::new()
+    };
+    for migration in MIGRATIONS.iter() {
+        match applied.get(&migration.version) {
+            None => return Err(missing(migration.version)),
+            Some(checksum) if **checksum != *migration.checksum => {
+                return Err(ConnectError::ForeignMigrations(MigrateError::VersionMismatch(migration.version)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}

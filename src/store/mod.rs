@@ -1,0 +1,174 @@
+//! PostgreSQL: the only room that names sqlx.
+//!
+//! [`Store`] holds the pool and gives out two things: look-ups that the way of every request
+//! needs ([`Store::find_tenant`], [`Store::find_secret`]), and [`TenantStore`], the only value
+//! on which a tenant's keys can be read or written. Whatever goes through them works under a
+//! role that row-level security binds; [`Operator`] is the one way around it, for the command
+//! line.
+//!
+//! # Cancellation
+//! In sqlx 0.9 a `begin` that is dropped half-way leaves its connection with an open
+//! transaction, tenant included, for the next borrower. So nothing in here may be dropped
+//! half-way: requests run in tasks of their own (`http`'s detach layer), and the test
+//! `cancelled_requests_leave_nothing_behind` cancels thousands.
+
+mod api_keys;
+mod connect;
+mod events;
+mod migrate;
+mod operator;
+#[cfg(unix)]
+pub mod private_postgres;
+mod tenants;
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+
+use crate::domain::{Tenant, TenantId};
+
+pub use api_keys::{KeyFilter, KeyPage, NewSecret, Position, SecretRow};
+pub use connect::{ConnectError, DatabaseUrl};
+pub use migrate::migrate;
+pub use operator::{Operator, TenantRow};
+
+/// How the pool is used.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// At most as many connections.
+    pub max_connections: u32,
+    /// How long a request waits for one before it is told that the database is unavailable.
+    pub acquire_timeout: Duration,
+}
+
+/// What can go wrong with the database, as far as a caller can act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached, is overloaded, or gave up on the statement: try again later. What
+    /// was being written may or may not have been.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// It refused or answered what cannot be: a defect of ours or of the schema.
+    #[error("the database refused: {0}")]
+    Internal(#[source] sqlx::Error),
+    /// A row holds what the domain does not know.
+    #[error("a row of {table} holds a bad {column}")]
+    BadRow {
+        /// Which table.
+        table: &'static str,
+        /// Which column.
+        column: &'static str,
+    },
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_transient(&error) { Self::Unavailable(error) } else { Self::Internal(error) }
+    }
+}
+
+/// Whether another attempt, later, may succeed.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            matches!(&code[..2], "08" | "40" | "53" | "57" | "58")
+                || matches!(&*code, "25006" | "25P03" | "55P03")
+        }),
+        _ => false,
+    }
+}
+
+/// Whether the connection is gone (and not merely the statement), so that a fresh one may do.
+fn is_connection_loss(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
+    }
+}
+
+/// The database, under a role that sees one tenant at a time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// The only way to a tenant's keys.
+    #[must_use]
+    pub fn tenant(&self, tenant: &Tenant) -> TenantStore {
+        TenantStore { store: self.clone(), tenant: tenant.id }
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.retry_lost_connections(async || sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)).await
+    }
+
+    /// Waits for the connections in use and closes all.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Runs something that is safe to run twice, again when it failed for a connection that
+    /// had died in the pool. After a restart of the database every idle connection is such a
+    /// one, and each failed attempt removes one; testing each before use instead would cost a
+    /// round trip per request.
+    async fn retry_lost_connections<T>(
+        &self,
+        mut attempt: impl AsyncFnMut() -> Result<T, sqlx::Error>,
+    ) -> Result<T, Error> {
+        let mut left = self.pool.options().get_max_connections();
+        loop {
+            match attempt().await {
+                Err(error) if left > 0 && is_connection_loss(&error) => left -= 1,
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+/// One tenant's part of the database.
+#[derive(Clone, Debug)]
+pub struct TenantStore {
+    store: Store,
+    tenant: TenantId,
+}
+
+impl TenantStore {
+    /// Opens a transaction that sees this tenant and no other: one round trip.
+    pub async fn begin(&self) -> Result<TenantTransaction, Error> {
+        // A UUID's text form needs no quoting beyond the quotes.
+        let begin = format!("BEGIN; SET LOCAL rally.tenant_id = '{}'", self.tenant);
+        let transaction = self
+            .store
+            .retry_lost_connections(async || self.store.pool.begin_with(AssertSqlSafe(begin.clone())).await)
+            .await?;
+        Ok(TenantTransaction { transaction, tenant: self.tenant })
+    }
+}
+
+/// A transaction in which the database shows and accepts one tenant's rows alone. Dropped
+/// without [`TenantTransaction::commit`], it changes nothing.
+#[derive(Debug)]
+pub struct TenantTransaction {
+    transaction: Transaction<'static, Postgres>,
+    tenant: TenantId,
+}
+
+impl TenantTransaction {
+    /// Makes everything done in it durable. On [`Error::Unavailable`] it is unknown whether it
+    /// was.
+    pub async fn commit(self) -> Result<(), Error> {
+        Ok(self.transaction.commit().await?)
+    }
+}
