@@ -1,1 +1,10 @@
-fn main(){}
+//! Parses the command line and runs it.
+
+use std::process::ExitCode;
+
+use rally_api_keys::cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run().await
+}

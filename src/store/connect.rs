@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    ConnectOptions as _, Connection as _, Executor as _, PgConnection,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep};
@@ -197,7 +197,7 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            // One round trip less per use; `retry_lost_connections` makes up for it.
+            // One round trip less per use; `retrying!` makes up for it.
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
@@ -264,4 +264,22 @@ impl From<Error> for ConnectError {
             }
         }
     }
+}
+
+/// Makes a database of that name on the server, unless it has one. For the private PostgreSQL.
+pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<(), ConnectError> {
+    let mut connection = connect_patiently(maintenance).await?;
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(name)
+        .fetch_one(&mut connection)
+        .await?;
+    if !exists {
+        // Names here are ours: plain identifiers.
+        let outcome = connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await;
+        match outcome {
+            Err(error) if error.as_database_error().is_some_and(|e| e.code().is_some_and(|c| c == "42P04" || c == "23505")) => {}
+            outcome => drop(outcome?),
+        }
+    }
+    Ok(())
 }

@@ -12,6 +12,22 @@
 //! half-way: requests run in tasks of their own (`http`'s detach layer), and the test
 //! `cancelled_requests_leave_nothing_behind` cancels thousands.
 
+/// Awaits something that is safe to do twice, again when it failed for a connection that had
+/// died in the pool. After a restart of the database every idle connection is such a one, and
+/// each failed attempt removes one; testing each before use instead would cost a round trip
+/// per request. (A macro, since an async closure's future is not known to be `Send` here.)
+macro_rules! retrying {
+    ($pool:expr, $attempt:expr) => {{
+        let mut left = $pool.options().get_max_connections();
+        loop {
+            match $attempt.await {
+                Err(error) if left > 0 && $crate::store::is_connection_loss(&error) => left -= 1,
+                outcome => break outcome.map_err($crate::store::Error::from),
+            }
+        }
+    }};
+}
+
 mod api_keys;
 mod connect;
 mod events;
@@ -28,7 +44,7 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use crate::domain::{Tenant, TenantId};
 
 pub use api_keys::{KeyFilter, KeyPage, NewSecret, Position, SecretRow};
-pub use connect::{ConnectError, DatabaseUrl};
+pub use connect::{ConnectError, DatabaseUrl, create_database};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 
@@ -111,29 +127,12 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.retry_lost_connections(async || sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)).await
+        retrying!(self.pool, sqlx::query("SELECT 1").execute(&self.pool)).map(drop)
     }
 
     /// Waits for the connections in use and closes all.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// Runs something that is safe to run twice, again when it failed for a connection that
-    /// had died in the pool. After a restart of the database every idle connection is such a
-    /// one, and each failed attempt removes one; testing each before use instead would cost a
-    /// round trip per request.
-    async fn retry_lost_connections<T>(
-        &self,
-        mut attempt: impl AsyncFnMut() -> Result<T, sqlx::Error>,
-    ) -> Result<T, Error> {
-        let mut left = self.pool.options().get_max_connections();
-        loop {
-            match attempt().await {
-                Err(error) if left > 0 && is_connection_loss(&error) => left -= 1,
-                outcome => return Ok(outcome?),
-            }
-        }
     }
 }
 
@@ -149,10 +148,8 @@ impl TenantStore {
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes.
         let begin = format!("BEGIN; SET LOCAL rally.tenant_id = '{}'", self.tenant);
-        let transaction = self
-            .store
-            .retry_lost_connections(async || self.store.pool.begin_with(AssertSqlSafe(begin.clone())).await)
-            .await?;
+        let pool = &self.store.pool;
+        let transaction = retrying!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))?;
         Ok(TenantTransaction { transaction, tenant: self.tenant })
     }
 }

@@ -1,0 +1,67 @@
+//! `rally-api-keys serve`
+
+use std::io::Write as _;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
+
+use super::Error;
+use crate::{app::Service, config::Config, domain::Clock, quickstart::PrivateDatabase};
+
+/// Answers requests until SIGTERM or SIGINT; a second one ends the process at once.
+pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
+    // Before anything starts, so that an early signal stops in order too.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let (url, private) = match config.database.url.clone() {
+        Some(url) => (url, None),
+        None => {
+            let private = PrivateDatabase::open(&mut config).await?;
+            (private.url.clone(), Some(private))
+        }
+    };
+    let outcome = answer(&config, &url, private.as_ref(), &mut terminate, &mut interrupt).await;
+    if let Some(private) = private {
+        private.close().await?;
+    }
+    outcome
+}
+
+async fn answer(
+    config: &Config,
+    url: &crate::store::DatabaseUrl,
+    private: Option<&PrivateDatabase>,
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+) -> Result<(), Error> {
+    let clock = Clock::default();
+    let service = Service::start(config, url, clock.clone()).await?;
+    if let Some(private) = private {
+        let welcome = private.welcome(config, service.address(), &clock).await?;
+        // Not a log line: it holds a token, and it is meant for the person at the terminal.
+        let _ = writeln!(std::io::stdout(), "{welcome}");
+    }
+    service.run(first_of(terminate, interrupt)).await;
+    Ok(())
+}
+
+/// Done at the first signal; the second then ends the process.
+async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => info!("told to stop (SIGTERM)"),
+        _ = interrupt.recv() => info!("told to stop (SIGINT)"),
+    }
+    tokio::spawn(async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("told to stop again; ending at once");
+        std::process::exit(1);
+    });
+}

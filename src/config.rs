@@ -1,0 +1,476 @@
+//! Every setting, typed, with its default. Read from the environment and from `.env`; the
+//! environment wins. `.env.example` mirrors the list, and a test holds it to that.
+//!
+//! A bad setting stops the start, and so does a name that is nearly one of ours: `KEY_PEPER`
+//! silently ignored would mean keys without a pepper.
+
+use std::{collections::BTreeMap, fmt, net::{IpAddr, SocketAddr}, path::PathBuf, str::FromStr, time::Duration};
+
+use axum::http::{HeaderValue, Uri};
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use crate::{
+    auth::{
+        bearer::ClaimRules,
+        hashing::Argon2Cost,
+        host::Tenancy,
+        pepper::{Pepper, Peppers},
+        verifier::KeyFallback,
+    },
+    store::DatabaseUrl,
+};
+
+/// The names of all settings, in `.env.example`'s order.
+pub const NAMES: &[&str] = &[
+    "LISTEN_ADDR",
+    "BASE_DOMAIN",
+    "TRUSTED_PROXIES",
+    "CORS_ALLOWED_ORIGINS",
+    "HTTP_MAX_CONNECTIONS",
+    "SHUTDOWN_GRACE_SECONDS",
+    "DATABASE_URL",
+    "DATABASE_MIGRATION_URL",
+    "DATABASE_MAX_CONNECTIONS",
+    "DATA_DIR",
+    "JWT_SECRET",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWT_TENANT_CLAIM",
+    "KEY_PEPPER",
+    "KEY_PEPPERS_RETIRED",
+    "KEY_FALLBACK",
+    "ARGON2_MEMORY_KIB",
+    "ARGON2_ITERATIONS",
+    "ARGON2_PARALLELISM",
+    "RUST_LOG",
+    "LOG_FORMAT",
+];
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The HTTP side.
+    pub http: Http,
+    /// The database.
+    pub database: Database,
+    /// How requests name their tenant.
+    pub tenancy: Tenancy,
+    /// Which tokens are trusted.
+    pub jwt: Jwt,
+    /// How secrets are kept.
+    pub keys: Keys,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Where it listens.
+    pub listen_addr: SocketAddr,
+    /// At most as many connections at once.
+    pub max_connections: usize,
+    /// How long requests in flight may take to end once the service is told to stop.
+    pub shutdown_grace: Duration,
+    /// Web origins that may call, besides the tenants' own.
+    pub cors_origins: Vec<HeaderValue>,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Which one; none = a private PostgreSQL in `data_dir`.
+    pub url: Option<DatabaseUrl>,
+    /// The same one as its owner, for migrations and tenants.
+    pub migration_url: Option<DatabaseUrl>,
+    /// At most as many connections.
+    pub max_connections: u32,
+    /// Where the private PostgreSQL and its secrets are; none = the platform's data folder.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Which tokens are trusted.
+#[derive(Clone)]
+pub struct Jwt {
+    /// The secret of HS256.
+    pub secret: Option<Zeroizing<Vec<u8>>>,
+    /// What else a token must hold.
+    pub rules: ClaimRules,
+}
+
+impl fmt::Debug for Jwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("secret", &self.secret.as_ref().map(|_| "[redacted]"))
+            .field("rules", &self.rules)
+            .finish()
+    }
+}
+
+/// How secrets are kept.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// What stamps are made and checked under.
+    pub peppers: Peppers,
+    /// What happens to a secret without a usable stamp.
+    pub fallback: KeyFallback,
+    /// The cost of argon2id.
+    pub argon2: Argon2Cost,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// In `RUST_LOG`'s syntax.
+    pub filter: String,
+    /// One JSON object per line, for machines.
+    pub json: bool,
+}
+
+/// The settings that are wrong, all of them.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError(Vec<BadSetting>);
+
+#[derive(Debug)]
+struct BadSetting {
+    name: String,
+    problem: String,
+    example: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bad settings:")?;
+        for BadSetting { name, problem, example } in &self.0 {
+            write!(f, "\n  {name} {problem}")?;
+            if !example.is_empty() {
+                write!(f, "\n      for example: {name}={example}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The settings as text, and what turned out to be wrong with them.
+struct Reader {
+    values: BTreeMap<String, String>,
+    bad: Vec<BadSetting>,
+}
+
+impl Reader {
+    /// An empty value counts as unset, so that `docker compose` can pass settings through.
+    fn get(&self, name: &'static str) -> Option<&str> {
+        debug_assert!(NAMES.contains(&name), "{name} is not listed");
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn refuse(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
+        self.bad.push(BadSetting { name: name.into(), problem: problem.into(), example });
+    }
+
+    /// A setting that `parse` accepts; its error message reads after the name. The value is not
+    /// repeated: it may be a secret.
+    fn parse<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(self.get(name)?) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.refuse(name, problem.to_string(), example);
+                None
+            }
+        }
+    }
+
+    fn number<T: FromStr + PartialOrd + fmt::Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        (min, max): (T, T),
+        example: &'static str,
+    ) -> T {
+        self.parse(name, example, |text| {
+            text.parse()
+                .ok()
+                .filter(|number| (&min..=&max).contains(&number))
+                .ok_or_else(|| format!("must be a number from {min} to {max}"))
+        })
+        .unwrap_or(default)
+    }
+
+    fn list<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        self.parse(name, example, |text| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect::<Result<Vec<_>, E>>()
+        })
+        .unwrap_or_default()
+    }
+}
+
+impl Config {
+    /// Reads the process' environment, and `.env` of the working directory or one above it.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        match dotenvy::dotenv_iter() {
+            Ok(lines) => {
+                for line in lines {
+                    // The error would repeat the line, which may hold a secret.
+                    let (name, value) = line.map_err(|_| {
+                        ConfigError(vec![BadSetting {
+                            name: ".env".into(),
+                            problem: "has a line that is not NAME=value".into(),
+                            example: "",
+                        }])
+                    })?;
+                    values.insert(name, value);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(error) => {
+                let problem = format!("cannot be read: {error}");
+                return Err(ConfigError(vec![BadSetting { name: ".env".into(), problem, example: "" }]));
+            }
+        }
+        values.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        }));
+        Self::from_values(values)
+    }
+
+    /// Reads settings from pairs of name and value.
+    pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut settings = Reader { values: values.into_iter().collect(), bad: Vec::new() };
+        refuse_misspelt(&mut settings);
+        let config = Self {
+            http: http(&mut settings),
+            database: database(&mut settings),
+            tenancy: tenancy(&mut settings),
+            jwt: jwt(&mut settings),
+            keys: keys(&mut settings),
+            log: log(&mut settings),
+        };
+        if settings.bad.is_empty() { Ok(config) } else { Err(ConfigError(settings.bad)) }
+    }
+}
+
+fn refuse_misspelt(settings: &mut Reader) {
+    let misspelt: Vec<_> = settings
+        .values
+        .keys()
+        .filter(|name| !NAMES.contains(&name.as_str()))
+        .filter_map(|name| {
+            let near = |known: &&&str| known.len() >= 8 && strsim::damerau_levenshtein(name, known) <= 2;
+            Some((name.clone(), *NAMES.iter().find(near)?))
+        })
+        .collect();
+    for (name, known) in misspelt {
+        settings.refuse(name, format!("is not a setting; did you mean {known}?"), "");
+    }
+}
+
+fn http(settings: &mut Reader) -> Http {
+    Http {
+        listen_addr: settings
+            .parse("LISTEN_ADDR", "127.0.0.1:8080", |text| {
+                text.parse().map_err(|_| "must be an IP address and a port")
+            })
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
+        shutdown_grace: Duration::from_secs(settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20")),
+        cors_origins: settings.list("CORS_ALLOWED_ORIGINS", "https://app.example.com,http://localhost:5173", origin),
+    }
+}
+
+/// An origin (RFC 6454) as browsers send it: scheme, host and port, nothing behind.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let problem = || format!("must be web origins, comma-separated; {text:?} is not scheme://host[:port]");
+    let uri: Uri = text.parse().map_err(|_| problem())?;
+    let plain = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        && uri.path() == "/"
+        && !text.ends_with('/')
+        && uri.query().is_none();
+    if !plain {
+        return Err(problem());
+    }
+    HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| problem())
+}
+
+fn database(settings: &mut Reader) -> Database {
+    const EXAMPLE: &str = "postgres://rally_api:password@db.internal:5432/rally?sslmode=verify-full";
+    let url = settings.parse("DATABASE_URL", EXAMPLE, DatabaseUrl::parse);
+    let migration_url = settings.parse("DATABASE_MIGRATION_URL", EXAMPLE, DatabaseUrl::parse);
+    if migration_url.is_some() && settings.get("DATABASE_URL").is_none() {
+        settings.refuse("DATABASE_MIGRATION_URL", "needs DATABASE_URL beside it", "");
+    }
+    Database {
+        url,
+        migration_url,
+        max_connections: settings.number("DATABASE_MAX_CONNECTIONS", 10, (1, 1000), "10"),
+        data_dir: settings.get("DATA_DIR").map(PathBuf::from),
+    }
+}
+
+fn tenancy(settings: &mut Reader) -> Tenancy {
+    Tenancy {
+        base_domain: settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".into()),
+        trusted_proxies: settings.list("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,127.0.0.1", |text| {
+            text.parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into()))
+                .map_err(|_| format!("must be IP addresses or CIDR blocks, comma-separated; {text:?} is neither"))
+        }),
+    }
+}
+
+fn base_domain(text: &str) -> Result<String, &'static str> {
+    let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if domain.split('.').all(label) { Ok(domain) } else { Err("must be a domain name, without scheme and port") }
+}
+
+fn jwt(settings: &mut Reader) -> Jwt {
+    let secret = settings.parse("JWT_SECRET", "<the output of `openssl rand -base64 48`>", |text| {
+        if text.len() < 32 {
+            return Err("must be 32 bytes or more");
+        }
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    });
+    Jwt {
+        secret,
+        rules: ClaimRules {
+            issuer: settings.get("JWT_ISSUER").map(str::to_owned),
+            audience: settings.get("JWT_AUDIENCE").map(str::to_owned),
+            tenant_claim: settings.get("JWT_TENANT_CLAIM").unwrap_or("tenant").to_owned(),
+        },
+    }
+}
+
+fn keys(settings: &mut Reader) -> Keys {
+    const EXAMPLE: &str = "2026-01:<the output of `openssl rand -base64 32`>";
+    let current = settings.parse("KEY_PEPPER", EXAMPLE, Pepper::parse);
+    let retired = settings.list("KEY_PEPPERS_RETIRED", EXAMPLE, Pepper::parse);
+    let mut ids: Vec<&str> = current.iter().chain(&retired).map(Pepper::id).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() < all {
+        settings.refuse("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
+    }
+    let fallback = settings
+        .parse("KEY_FALLBACK", "argon2", |text| match text {
+            "argon2" => Ok(KeyFallback::Argon2),
+            "deny" => Ok(KeyFallback::Deny),
+            _ => Err("must be argon2 or deny"),
+        })
+        .unwrap_or_default();
+    if fallback == KeyFallback::Deny && settings.get("KEY_PEPPER").is_none() {
+        settings.refuse("KEY_FALLBACK", "can be deny only where KEY_PEPPER is set: nothing else would let a key in", "");
+    }
+    Keys { peppers: Peppers { current, retired }, fallback, argon2: argon2(settings) }
+}
+
+fn argon2(settings: &mut Reader) -> Argon2Cost {
+    let (default, max) = (Argon2Cost::default(), Argon2Cost::MAX);
+    let cost = Argon2Cost {
+        memory_kib: settings.number("ARGON2_MEMORY_KIB", default.memory_kib, (8, max.memory_kib), "19456"),
+        iterations: settings.number("ARGON2_ITERATIONS", default.iterations, (1, max.iterations), "2"),
+        parallelism: settings.number("ARGON2_PARALLELISM", default.parallelism, (1, max.parallelism), "1"),
+    };
+    if !cost.is_valid() {
+        settings.refuse("ARGON2_MEMORY_KIB", "must be at least 8 times ARGON2_PARALLELISM", "19456");
+    }
+    cost
+}
+
+fn log(settings: &mut Reader) -> Log {
+    let filter = settings.parse("RUST_LOG", "info,rally_api_keys=debug", |text| {
+        text.parse::<tracing_subscriber::EnvFilter>()
+            .map(|_| text.to_owned())
+            .map_err(|error| format!("is not a log filter: {error}"))
+    });
+    let json = settings.parse("LOG_FORMAT", "json", |text| match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("must be text or json"),
+    });
+    Log { filter: filter.unwrap_or_else(|| "info".into()), json: json.unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        Config::from_values(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn nothing_needs_to_be_set() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.http.listen_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.tenancy.base_domain, "localhost");
+        assert!(config.database.url.is_none());
+    }
+
+    #[test]
+    fn every_bad_setting_is_named_at_once_and_no_secret_is_repeated() {
+        let error = config(&[
+            ("LISTEN_ADDR", "8080"),
+            ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+            ("DATABASE_MAX_CONNECTIONS", "0"),
+            ("BASE_DOMAIN", "https://rallycrm.io"),
+            ("TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("CORS_ALLOWED_ORIGINS", "*"),
+            ("JWT_SECRET", "hunter2"),
+            ("KEY_PEPPER", "hunter2"),
+            ("KEY_FALLBACK", "maybe"),
+            ("ARGON2_MEMORY_KIB", "1000000"),
+            ("ARGON2_PARALLELISM", "many"),
+            ("RUST_LOG", "a=b=c"),
+            ("LOG_FORMAT", "xml"),
+            ("JWT_AUDIENC", "crm"),
+        ])
+        .unwrap_err();
+        insta::assert_snapshot!(error);
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn deny_needs_a_pepper() {
+        assert!(config(&[("KEY_FALLBACK", "deny")]).unwrap_err().contains("KEY_PEPPER"));
+        let pepper = format!("a:{}=", "A".repeat(43));
+        assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());
+        let twice = config(&[("KEY_PEPPER", &pepper), ("KEY_PEPPERS_RETIRED", &pepper)]);
+        assert!(twice.unwrap_err().contains("repeat"));
+    }
+
+    #[test]
+    fn the_example_file_lists_every_setting_in_order() {
+        let example = include_str!("../.env.example");
+        let names: Vec<&str> = example
+            .lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))
+            .collect();
+        assert_eq!(names, NAMES);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let config = config(&[("JWT_SECRET", secret), ("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
+        let debug = format!("{config:?}");
+        assert!(!debug.contains(secret) && !debug.contains("48, 49, 50") && !debug.contains("hunter2"), "{debug}");
+    }
+}

@@ -1,0 +1,114 @@
+//! `POST /api/v1/api-keys`
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+
+use super::{PATH, view::ApiKeyCreatedResponse};
+use crate::{
+    auth::{Admin, Authorized, SecretHasher},
+    domain::{
+        ApiKey, ApiKeyId, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Secret, Timestamp, parse_timestamp,
+    },
+    http::{
+        extract::{Fields, JsonBody},
+        problem::Problem,
+    },
+};
+
+/// What clients know from responses and may try to send.
+pub(super) const READ_ONLY: &[&str] = &[
+    "id", "key", "keyPrefix", "keyHint", "lastUsedAt", "isActive", "createdAt", "createdBy", "revokedAt", "status",
+    "rotation",
+];
+
+struct CreateApiKeyRequest {
+    name: KeyName,
+    scopes: ScopeSet,
+    expires_at: Option<Timestamp>,
+}
+
+impl CreateApiKeyRequest {
+    fn read(mut fields: Fields, now: Timestamp) -> Result<Self, Problem> {
+        let name = fields.parse("name", KeyName::parse);
+        if name.is_none() && fields.is_good("name") {
+            fields.refuse("name", "is required");
+        }
+        let scopes = fields.parse("scopes", ScopeSet::parse).unwrap_or(ScopeSet::READ);
+        let expires_at = fields.parse_nullable("expiresAt", parse_timestamp).flatten();
+        refuse_past(&mut fields, expires_at, now);
+        fields.finish(READ_ONLY)?;
+        // A missing name was refused by `finish`.
+        let name = name.ok_or_else(|| Problem::invalid_request(vec![]))?;
+        Ok(Self { name, scopes, expires_at })
+    }
+}
+
+pub(super) fn refuse_past(fields: &mut Fields, expires_at: Option<Timestamp>, now: Timestamp) {
+    if expires_at.is_some_and(|end| end <= now) {
+        fields.refuse("expiresAt", "must be in the future");
+    }
+}
+
+/// Creates a key and shows its secret, this once.
+pub async fn create(
+    caller: Authorized<Admin>,
+    State(hasher): State<SecretHasher>,
+    State(clock): State<Clock>,
+    JsonBody(fields): JsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    let request = CreateApiKeyRequest::read(fields, clock.now())?;
+    refuse_wider_scopes(&caller.principal, request.scopes)?;
+    refuse_later_end(&caller.principal, request.expires_at)?;
+
+    let secret = Secret::generate();
+    let id = ApiKeyId::generate();
+    // Before the transaction: hashing takes long, and a connection is not to wait for it.
+    let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
+
+    let now = clock.now();
+    let key = ApiKey {
+        id,
+        name: request.name,
+        scopes: request.scopes,
+        hint: secret.hint(),
+        expires_at: request.expires_at,
+        last_used_at: None,
+        created_at: now,
+        created_by: caller.principal.audit_name(),
+        revoked_at: None,
+        version: 1,
+    };
+    let mut transaction = caller.keys.begin().await?;
+    transaction.insert_key(&key, &sealed).await?;
+    transaction.record(&caller.event(EventKind::Created, id, now)).await?;
+    transaction.commit().await?;
+
+    let location = format!("{PATH}/{id}");
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(key, &secret))))
+}
+
+/// A caller never grants a scope that it lacks.
+pub(super) fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Result<(), Problem> {
+    match principal.scopes().first_lacking(wanted) {
+        None => Ok(()),
+        Some(scope) => {
+            Err(Problem::insufficient_scope(scope, format!("You cannot grant the scope `{scope}`, which you lack.")))
+        }
+    }
+}
+
+/// A key never makes what outlives it.
+pub(super) fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<(), Problem> {
+    let Some(own_end) = principal.key_expires_at() else { return Ok(()) };
+    if wanted.is_some_and(|end| end <= own_end) {
+        return Ok(());
+    }
+    Err(Problem::insufficient_scope(
+        Scope::Admin,
+        "An API key cannot give a key a later end than its own; set expiresAt to its own or earlier, or ask a user with the scope `admin`.",
+    ))
+}

@@ -1,0 +1,33 @@
+//! `GET /api/v1/api-keys/{id}` and `GET /api/v1/api-keys/self`
+
+use axum::{Json, extract::State, http::header, response::IntoResponse};
+
+use super::{etag::etag, view::ApiKeyResponse};
+use crate::{
+    auth::{AnyKey, Authorized, ReadOrItself},
+    domain::{ApiKeyId, Clock},
+    http::{extract::KeyIdParam, problem::Problem},
+    store::TenantStore,
+};
+
+/// One key of the tenant.
+pub async fn get(
+    caller: Authorized<ReadOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    State(clock): State<Clock>,
+) -> Result<impl IntoResponse, Problem> {
+    read(&caller.keys, id, &clock).await
+}
+
+/// The key that is calling.
+pub async fn get_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<impl IntoResponse, Problem> {
+    read(&caller.keys, caller.key_id()?, &clock).await
+}
+
+async fn read(keys: &TenantStore, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<>, Problem> {
+    let mut transaction = keys.begin().await?;
+    let key = transaction.key(id).await?;
+    transaction.commit().await?;
+    let key = key.ok_or_else(Problem::key_not_found)?;
+    Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
+}

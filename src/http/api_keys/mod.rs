@@ -1,0 +1,26 @@
+//! The management API: one file per endpoint, [`view`] for the JSON.
+
+pub mod create;
+mod etag;
+pub mod get;
+pub mod list;
+pub mod revoke;
+pub mod update;
+pub mod view;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+
+use super::AppState;
+
+/// Where the API keys are.
+pub const PATH: &str = "/api/v1/api-keys";
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route(PATH, post(create::create).get(list::list))
+        .route("/api/v1/api-keys/self", get(get::get_self).delete(revoke::revoke_self))
+        .route("/api/v1/api-keys/{id}", get(get::get).patch(update::update).delete(revoke::revoke))
+}

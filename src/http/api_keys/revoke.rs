@@ -1,0 +1,35 @@
+//! `DELETE /api/v1/api-keys/{id}` and `DELETE /api/v1/api-keys/self`
+
+use axum::{extract::State, http::StatusCode};
+
+use crate::{
+    auth::{AdminOrItself, AnyKey, Authorized},
+    domain::{ApiKeyId, Clock, EventKind},
+    http::{extract::KeyIdParam, problem::Problem},
+};
+
+/// Takes a key away, for good. Again on the same key: 204 again.
+pub async fn revoke(
+    caller: Authorized<AdminOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Problem> {
+    end(&caller, id, &clock).await
+}
+
+/// The key that is calling takes itself away.
+pub async fn revoke_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<StatusCode, Problem> {
+    end(&caller, caller.key_id()?, &clock).await
+}
+
+async fn end<R>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+    let now = clock.now();
+    let mut transaction = caller.keys.begin().await?;
+    if transaction.revoke_key(id, now).await? {
+        transaction.record(&caller.event(EventKind::Revoked, id, now)).await?;
+    } else if !transaction.key_exists(id).await? {
+        return Err(Problem::key_not_found());
+    }
+    transaction.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,113 @@
+//! The JSON shapes: the reference page's properties in its order, then what was added since.
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::domain::{ApiKey, Secret, Status, Timestamp, format_timestamp};
+
+/// An API key as it is listed and read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyResponse {
+    /// Unique key identifier
+    pub id: Uuid,
+    /// First characters shown: `rk_live_`
+    pub key_prefix: &'static str,
+    /// Human-readable key name
+    pub name: String,
+    /// Assigned permission scopes
+    pub scopes: String,
+    /// Expiration date (null if the key never expires)
+    #[serde(serialize_with = "optional_time")]
+    pub expires_at: Option<Timestamp>,
+    /// Timestamp of the last API call using this key, at most 5 s behind
+    #[serde(serialize_with = "optional_time")]
+    pub last_used_at: Option<Timestamp>,
+    /// Whether the key is currently active
+    pub is_active: bool,
+    /// When the key was created
+    #[serde(serialize_with = "time")]
+    pub created_at: Timestamp,
+    /// User who created the key, or `api-key:<id>`
+    pub created_by: Option<String>,
+    /// The prefix and last four digits of the newest secret
+    pub key_hint: String,
+    /// When the key was revoked
+    #[serde(serialize_with = "optional_time")]
+    pub revoked_at: Option<Timestamp>,
+    /// `active`, `expired` or `revoked`
+    pub status: &'static str,
+    /// What is known of the previous secret, while it still works
+    pub rotation: Option<Rotation>,
+}
+
+/// A rotation that is under way.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rotation {}
+
+impl ApiKeyResponse {
+    /// The key as it is at that moment.
+    #[must_use]
+    pub fn new(key: ApiKey, now: Timestamp) -> Self {
+        let status = key.status(now);
+        Self {
+            id: key.id.0,
+            key_prefix: Secret::PREFIX,
+            name: key.name.to_string(),
+            scopes: key.scopes.to_string(),
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+            is_active: status == Status::Active,
+            created_at: key.created_at,
+            created_by: key.created_by,
+            key_hint: key.hint.to_string(),
+            revoked_at: key.revoked_at,
+            status: status.as_str(),
+            rotation: None,
+        }
+    }
+}
+
+/// The one response that shows a key's secret.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyCreatedResponse {
+    id: Uuid,
+    key: String,
+    key_prefix: &'static str,
+    name: String,
+    scopes: String,
+    #[serde(serialize_with = "optional_time")]
+    expires_at: Option<Timestamp>,
+    #[serde(serialize_with = "time")]
+    created_at: Timestamp,
+    key_hint: String,
+}
+
+impl ApiKeyCreatedResponse {
+    /// The key with its secret, in the clear.
+    #[must_use]
+    pub fn new(key: ApiKey, secret: &Secret) -> Self {
+        Self {
+            id: key.id.0,
+            key: secret.reveal().to_owned(),
+            key_prefix: Secret::PREFIX,
+            name: key.name.to_string(),
+            scopes: key.scopes.to_string(),
+            expires_at: key.expires_at,
+            created_at: key.created_at,
+            key_hint: key.hint.to_string(),
+        }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&format_timestamp(*time))
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn optional_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(format_timestamp).serialize(serializer)
+}

@@ -1,0 +1,206 @@
+//! What a request brings, refused as [`Problem`]: bodies, queries and path parameters, with
+//! every bad field named at once.
+
+use std::{collections::HashSet, convert::Infallible, fmt, time::Duration};
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::problem::{FieldError, Problem};
+use crate::domain::ApiKeyId;
+
+/// The largest body, in bytes.
+const MAX_BODY: usize = 16 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The members of a JSON object or the parameters of a query, taken one by one; what is wrong
+/// is collected, and told all at once by [`Fields::finish`].
+#[derive(Debug)]
+pub struct Fields {
+    members: Vec<(String, Value)>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    fn new(members: Vec<(String, Value)>) -> Self {
+        let mut seen = HashSet::new();
+        let mut fields = Self { members: Vec::new(), errors: Vec::new() };
+        for (name, value) in members {
+            if seen.insert(name.clone()) {
+                fields.members.push((name, value));
+            } else {
+                // RFC 8259, 4 leaves it open which one counts, so none does.
+                fields.errors.push(FieldError::new(name, "must appear only once"));
+            }
+        }
+        fields
+    }
+
+    /// Notes that a field is bad.
+    pub fn refuse(&mut self, field: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
+        self.errors.push(FieldError::new(field, message));
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        let index = self.members.iter().position(|(member, _)| member == name)?;
+        Some(self.members.swap_remove(index).1)
+    }
+
+    /// A string that `parse` accepts. Absent, or noted as bad: `None`.
+    pub fn parse<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match self.take(name)? {
+            Value::String(text) => self.parsed(name, parse(&text)),
+            _ => {
+                self.refuse(name, "must be a string");
+                None
+            }
+        }
+    }
+
+    /// The same where JSON's null is a value of its own.
+    #[allow(clippy::option_option, reason = "absent, null and a value are three different wishes")]
+    pub fn parse_nullable<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        match self.take(name)? {
+            Value::Null => Some(None),
+            Value::String(text) => self.parsed(name, parse(&text)).map(Some),
+            _ => {
+                self.refuse(name, "must be a string or null");
+                None
+            }
+        }
+    }
+
+    fn parsed<T, E: fmt::Display>(&mut self, name: &'static str, outcome: Result<T, E>) -> Option<T> {
+        outcome.map_err(|error| self.refuse(name, error.to_string())).ok()
+    }
+
+    /// Whether nothing bad was noted about a field.
+    #[must_use]
+    pub fn is_good(&self, name: &str) -> bool {
+        !self.errors.iter().any(|error| error.field == name)
+    }
+
+    /// Refuses whatever was not taken, together with everything noted before. `read_only` are
+    /// names that clients know from responses.
+    pub fn finish(mut self, read_only: &[&str]) -> Result<(), Problem> {
+        for (name, _) in std::mem::take(&mut self.members) {
+            let message = if read_only.contains(&name.as_str()) { "is read-only" } else { "is unknown" };
+            self.errors.push(FieldError::new(name, message));
+        }
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(self.errors)) }
+    }
+}
+
+/// Deserialises an object member by member, where a map would fold duplicates.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor).map_err(de::Error::custom)
+    }
+}
+
+/// A body that is one JSON object, at most 16 KiB.
+pub struct JsonBody(pub Fields);
+
+/// The same, where `application/merge-patch+json` (RFC 7396) is as welcome.
+pub struct MergePatchBody(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read(request, &["application/json"]).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read(request, &["application/json", "application/merge-patch+json"]).await.map(Self)
+    }
+}
+
+async fn read(request: Request, media_types: &[&'static str]) -> Result<Fields, Problem> {
+    if !is_one_of(request.headers(), media_types) {
+        return Err(Problem::unsupported_media_type(media_types[0]));
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Problem::body_too_large()),
+        Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
+        Err(_) => return Err(Problem::body_timeout()),
+    };
+    let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(error.to_string()))?;
+    Ok(Fields::new(members))
+}
+
+/// Whether the body's media type is one of these; parameters such as `charset` do not matter,
+/// since JSON is UTF-8 (RFC 8259, 8.1) whatever they say.
+fn is_one_of(headers: &HeaderMap, media_types: &[&'static str]) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
+}
+
+/// The query's parameters.
+pub struct QueryParams(pub Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default();
+        Ok(Self(Fields::new(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect())))
+    }
+}
+
+/// The path's `{id}`.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyIdParam(pub ApiKeyId);
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        RawPathParams::from_request_parts(parts, state)
+            .await
+            .ok()
+            .and_then(|params| params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| ApiKeyId::parse(id)))
+            .map(Self)
+            .ok_or_else(|| Problem::invalid_request(vec![FieldError::new("id", "must be a UUID, as in a1b2c3d4-e5f6-7890-abcd-ef1234567890")]))
+    }
+}

@@ -1,0 +1,28 @@
+//! Probes: on any host, without a credential.
+
+use std::time::Duration;
+
+use axum::{Json, extract::State, response::{IntoResponse as _, Response}};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{AppState, problem::Problem};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process runs. Says nothing about the database: a restart would not help it.
+pub async fn healthz() -> Json<serde_json::Value> {
+    Json(json!({"status": "ok"}))
+}
+
+/// Requests can be served: the database answers.
+pub async fn readyz(State(state): State<AppState>) -> Response {
+    let store = state.authenticator.store.clone();
+    // In a task of its own: a query is not to be dropped half-way.
+    let ping = tokio::spawn(async move { store.ping().await });
+    match timeout(PATIENCE, ping).await {
+        Ok(Ok(Ok(()))) => Json(json!({"status": "ready"})).into_response(),
+        Ok(Ok(Err(error))) => Problem::from(error).into_response(),
+        Ok(Err(_)) | Err(_) => Problem::database_unavailable().into_response(),
+    }
+}

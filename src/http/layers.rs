@@ -1,0 +1,124 @@
+//! What surrounds every handler, from the outside in.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::{Instrument as _, field::Empty, info, info_span};
+use uuid::Uuid;
+
+use super::problem::Problem;
+use crate::{
+    auth::{RequestId, credential::X_API_KEY},
+    domain::{Secret, Slug},
+};
+
+const X_REQUEST_ID: &str = "x-request-id";
+/// How long a client waits for an answer at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The outermost layer: gives the request its id and its span, hides credentials from every
+/// `Debug`, writes problems out, and logs one line.
+pub async fn observe(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    // The path itself is not logged: somebody will put a secret into it.
+    let span = info_span!(
+        "request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty
+    );
+    for name in [header::AUTHORIZATION.as_str(), X_API_KEY, header::COOKIE.as_str()] {
+        if let Some(value) = request.headers_mut().get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+    request.extensions_mut().insert(id.clone());
+    async move {
+        let mut response = next.run(request).await;
+        let problem = response.extensions_mut().remove::<Problem>();
+        let code = problem.as_ref().map(Problem::code);
+        if let Some(problem) = problem {
+            problem.write_out(&id.0, &mut response);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id.0) {
+            response.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        info!(status = response.status().as_u16(), code, latency_us, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// The client's `X-Request-Id` where it is sane and no place for a secret, else a new one.
+fn request_id(request: &Request) -> RequestId {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+            && !id.contains(Secret::PREFIX)
+    };
+    let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    RequestId(given.map_or_else(|| Uuid::now_v7().to_string().into(), Arc::from))
+}
+
+/// Runs the rest in a task of its own, which goes on when the client goes away: a dropped
+/// future would leave a pooled connection half-way through something (see `store`), or an
+/// acknowledgement unwritten that the database has already given.
+pub async fn detach(State(tasks): State<TaskTracker>, request: Request, next: Next) -> Response {
+    let task = tasks.spawn(next.run(request).in_current_span());
+    match tokio::time::timeout(ANSWER_TIMEOUT, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic), // to the layer that makes it a 500
+            Err(_cancelled) => Problem::internal().into_response(),
+        },
+        Err(_) => Problem::timeout().into_response(),
+    }
+}
+
+/// A panic's answer. The panic itself was logged by the hook.
+pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Problem::internal().into_response()
+}
+
+/// Lets the CRM's front end call: `https://{tenant}.{base}`, and configured origins. Without
+/// credentials in the sense of the Fetch standard (cookies): tokens come in headers.
+pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
+    let suffix = format!(".{base_domain}");
+    let allowed = move |origin: &HeaderValue, _: &Parts| {
+        origins.contains(origin)
+            || origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.strip_prefix("https://")?.strip_suffix(suffix.as_str()))
+                .is_some_and(|label| Slug::parse(label).is_ok())
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            X_API_KEY.parse().unwrap_or(header::AUTHORIZATION),
+            X_REQUEST_ID.parse().unwrap_or(header::AUTHORIZATION),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LINK,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            X_REQUEST_ID.parse().unwrap_or(header::LINK),
+            "x-total-count".parse().unwrap_or(header::LINK),
+        ])
+        .max_age(Duration::from_secs(600))
+}

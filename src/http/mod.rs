@@ -1,0 +1,75 @@
+//! Routes and layers.
+
+pub mod api_keys;
+pub mod extract;
+mod health;
+mod layers;
+pub mod problem;
+pub mod server;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::FromRef,
+    http::{HeaderValue, header},
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use tokio_util::task::TaskTracker;
+use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+
+use self::problem::Problem;
+use crate::{
+    auth::{Authenticator, SecretHasher},
+    domain::Clock,
+};
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    /// Lets callers in.
+    pub authenticator: Arc<Authenticator>,
+    /// Makes what is stored of secrets.
+    pub hasher: SecretHasher,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+impl FromRef<AppState> for Arc<Authenticator> {
+    fn from_ref(state: &AppState) -> Self {
+        state.authenticator.clone()
+    }
+}
+
+impl FromRef<AppState> for Clock {
+    fn from_ref(state: &AppState) -> Self {
+        state.clock.clone()
+    }
+}
+
+impl FromRef<AppState> for SecretHasher {
+    fn from_ref(state: &AppState) -> Self {
+        state.hasher.clone()
+    }
+}
+
+/// The whole router. Requests that outlive their client run on in `tasks`.
+pub fn router(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker) -> Router {
+    let no_store = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let cors = layers::cors(&state.authenticator.tenancy.base_domain, cors_origins);
+    let api = api_keys::routes()
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(from_fn_with_state(tasks, layers::detach))
+        .layer(no_store)
+        .layer(cors);
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .merge(api)
+        .fallback(async || Problem::path_not_found())
+        .with_state(state)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn(layers::observe))
+}

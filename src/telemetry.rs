@@ -1,0 +1,22 @@
+//! Logs, to standard error. Nothing secret passes: credentials are marked sensitive before
+//! anything sees them, secrets redact their own `Debug`, and a test reads every level.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::config::Log;
+
+/// Starts logging, for the whole process. Called twice, the first stays.
+pub fn start(log: &Log) {
+    let filter = EnvFilter::new(&log.filter);
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let outcome = if log.json {
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        builder.try_init()
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "logging had started already");
+    }
+}
