@@ -23,7 +23,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Nobody could log in.
-    #[error("JWT_SECRET must be set, to 32 bytes or more (`openssl rand -base64 48`): it is how users' tokens are checked")]
+    #[error(
+        "JWT_SECRET must be set, to 32 bytes or more (`openssl rand -base64 48`): it is how users' tokens are checked"
+    )]
     NoTokenKey,
     /// The database cannot be worked with.
     #[error(transparent)]
@@ -53,7 +55,9 @@ impl Service {
 
         let keys = &config.keys;
         if keys.peppers.current.is_none() {
-            warn!("KEY_PEPPER is not set: every check of an API key costs an argon2, and a forged row would be believed");
+            warn!(
+                "KEY_PEPPER is not set: every check of an API key costs an argon2, and a forged row would be believed"
+            );
         }
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, WAITING_PER_CORE * cores.get());

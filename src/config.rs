@@ -4,7 +4,14 @@
 //! A bad setting stops the start, and so does a name that is nearly one of ours: `KEY_PEPER`
 //! silently ignored would mean keys without a pepper.
 
-use std::{collections::BTreeMap, fmt, net::{IpAddr, SocketAddr}, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
@@ -239,9 +246,10 @@ impl Config {
                 return Err(ConfigError(vec![BadSetting { name: ".env".into(), problem, example: "" }]));
             }
         }
-        values.extend(std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        }));
+        values.extend(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
+        );
         Self::from_values(values)
     }
 
@@ -279,9 +287,7 @@ fn refuse_misspelt(settings: &mut Reader) {
 fn http(settings: &mut Reader) -> Http {
     Http {
         listen_addr: settings
-            .parse("LISTEN_ADDR", "127.0.0.1:8080", |text| {
-                text.parse().map_err(|_| "must be an IP address and a port")
-            })
+            .parse("LISTEN_ADDR", "127.0.0.1:8080", |text| text.parse().map_err(|_| "must be an IP address and a port"))
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
         shutdown_grace: Duration::from_secs(settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20")),
@@ -332,9 +338,8 @@ fn tenancy(settings: &mut Reader) -> Tenancy {
 
 fn base_domain(text: &str) -> Result<String, &'static str> {
     let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
+    let label =
+        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if domain.split('.').all(label) { Ok(domain) } else { Err("must be a domain name, without scheme and port") }
 }
 
@@ -374,7 +379,11 @@ fn keys(settings: &mut Reader) -> Keys {
         })
         .unwrap_or_default();
     if fallback == KeyFallback::Deny && settings.get("KEY_PEPPER").is_none() {
-        settings.refuse("KEY_FALLBACK", "can be deny only where KEY_PEPPER is set: nothing else would let a key in", "");
+        settings.refuse(
+            "KEY_FALLBACK",
+            "can be deny only where KEY_PEPPER is set: nothing else would let a key in",
+            "",
+        );
     }
     Keys { peppers: Peppers { current, retired }, fallback, argon2: argon2(settings) }
 }

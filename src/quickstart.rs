@@ -71,7 +71,8 @@ impl PrivateDatabase {
         let server = private_postgres::start(&data_dir, &[]).await?;
         if config.jwt.secret.is_none() {
             let path = data_dir.join("jwt-secret");
-            let secret = kept_secret(&path, || random_base64(48)).map_err(|error| Error::Secret(path.clone(), error))?;
+            let secret =
+                kept_secret(&path, || random_base64(48)).map_err(|error| Error::Secret(path.clone(), error))?;
             if secret.len() < 32 {
                 return Err(Error::BadSecret(path, "holds fewer than 32 bytes"));
             }
@@ -96,7 +97,9 @@ impl PrivateDatabase {
 
     /// Makes the demo tenant, if it is not there, and tells what to paste.
     pub async fn welcome(&self, config: &Config, address: SocketAddr, clock: &Clock) -> Result<String, Error> {
-        let Ok(slug) = Slug::parse(DEMO_TENANT) else { return Ok(String::new()) };
+        let Ok(slug) = Slug::parse(DEMO_TENANT) else {
+            return Ok(String::new());
+        };
         let mut operator = Operator::connect(&self.url).await?;
         operator.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
         let secret = config.jwt.secret.as_deref().map(Vec::as_slice).unwrap_or_default();

@@ -60,7 +60,8 @@ impl TokenVerifier {
         if header.crit.is_some() {
             return Err(Error::InvalidToken("its `crit` header asks for what is not supported"));
         }
-        let claims = decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(|error| explain(&error))?.claims;
+        let claims =
+            decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(|error| explain(&error))?.claims;
         self.check_times(&claims)?;
         if !self.names_tenant(&claims, tenant) {
             return Err(Error::WrongTenant);
@@ -125,7 +126,8 @@ fn name(claims: &Map<String, Value>) -> Result<Option<String>, Error> {
 /// ours (`openid`, say) grant nothing.
 fn scopes(claims: &Map<String, Value>) -> ScopeSet {
     let claim = |name| claims.get(name).filter(|value| !value.is_null());
-    let known = |words: &mut dyn Iterator<Item = &str>| words.filter_map(|word| Scope::from_name(word.trim())).collect();
+    let known =
+        |words: &mut dyn Iterator<Item = &str>| words.filter_map(|word| Scope::from_name(word.trim())).collect();
     if let Some(value) = claim("scope") {
         // RFC 8693, 4.2
         return known(&mut value.as_str().unwrap_or_default().split(' '));

@@ -221,7 +221,8 @@ mod tests {
         }
         assert_eq!(pool.run(tenant(1), || ()).await, Err(Busy), "its own queue is the longest");
         let (for_task, for_log) = (pool.clone(), Arc::clone(&log));
-        let modest = tokio::spawn(async move { for_task.run(tenant(2), move || for_log.lock().unwrap().push(2)).await });
+        let modest =
+            tokio::spawn(async move { for_task.run(tenant(2), move || for_log.lock().unwrap().push(2)).await });
         assert_eq!(greedy.pop().unwrap().await.unwrap(), Err(Busy), "makes room for the modest one");
         drop(worker);
         assert_eq!(modest.await.unwrap(), Ok(()));

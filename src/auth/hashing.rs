@@ -106,7 +106,9 @@ impl SecretHasher {
     /// Whether the PHC string is the secret's. One that is not argon2id, or that costs more
     /// than [`Argon2Cost::MAX`], is nobody's.
     pub async fn verify_argon2(&self, tenant: TenantId, secret: &Secret, phc: &str) -> Result<bool, Busy> {
-        let Some(hash) = acceptable(phc) else { return Ok(false) };
+        let Some(hash) = acceptable(phc) else {
+            return Ok(false);
+        };
         let password = Zeroizing::new(secret.as_bytes().to_vec());
         self.pool.run(tenant, move || Argon2::default().verify_password(&password, &hash).is_ok()).await
     }
@@ -138,7 +140,9 @@ mod tests {
 
     #[test]
     fn forged_costs_are_refused_before_they_are_paid() {
-        let phc = |m, t, p| format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let phc = |m, t, p| {
+            format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+        };
         assert!(acceptable(&phc(19_456, 2, 1)).is_some());
         assert!(acceptable(&phc(4_000_000, 2, 1)).is_none());
         assert!(acceptable(&phc(19_456, 4_000_000, 1)).is_none());

@@ -39,7 +39,9 @@ impl Tenancy {
         if !self.trusts(peer) {
             return Ok(slug);
         }
-        let Some(forwarded) = forwarded_host(headers)? else { return Ok(slug) };
+        let Some(forwarded) = forwarded_host(headers)? else {
+            return Ok(slug);
+        };
         match slug {
             None => Ok(self.slug_of(&forwarded)),
             Some(slug) if forwarded == host => Ok(Some(slug)),
@@ -79,7 +81,8 @@ impl Tenancy {
 
 /// The host that the request itself names, normalised.
 fn own_host(uri: &Uri, headers: &HeaderMap) -> Result<String, Error> {
-    let header = single(headers, header::HOST).map_err(|()| Error::AmbiguousTenant("there is more than one Host header"))?;
+    let header =
+        single(headers, header::HOST).map_err(|()| Error::AmbiguousTenant("there is more than one Host header"))?;
     // An absolute-form target (HTTP/1.1) or `:authority` (HTTP/2) wins over `Host`.
     match (uri.authority().map(Authority::as_str), header) {
         (Some(target), Some(host)) if normalise(target) != normalise(host) => {
@@ -97,7 +100,9 @@ fn forwarded_host(headers: &HeaderMap) -> Result<Option<String>, Error> {
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
         .map(|host| normalise(&String::from_utf8_lossy(host)));
-    let Some(first) = hosts.next() else { return Ok(None) };
+    let Some(first) = hosts.next() else {
+        return Ok(None);
+    };
     if hosts.all(|host| host == first) {
         Ok(Some(first))
     } else {
@@ -145,13 +150,35 @@ mod tests {
 
     #[test]
     fn a_host_names_its_first_label() {
-        for host in ["acme.rallycrm.io", "ACME.RallyCRM.io", "acme.rallycrm.io:8080", "acme.rallycrm.io.",
-            "acme.rallycrm.io.:443", " acme.rallycrm.io ", "acme.rallycrm.io:"] {
+        for host in [
+            "acme.rallycrm.io",
+            "ACME.RallyCRM.io",
+            "acme.rallycrm.io:8080",
+            "acme.rallycrm.io.",
+            "acme.rallycrm.io.:443",
+            " acme.rallycrm.io ",
+            "acme.rallycrm.io:",
+        ] {
             assert_eq!(slug_of(host).as_deref(), Some("acme"), "{host:?}");
         }
-        for host in ["", ".", "rallycrm.io", ".rallycrm.io", "a.b.rallycrm.io", "acmerallycrm.io", "acme.rallycrm.io..",
-            "acme.rallycrm.com", "[::1]:8080", "[::1]", "127.0.0.1:8080", "acme_x.rallycrm.io", "acme.rallycrm.io:80:80",
-            "-acme.rallycrm.io", "äcme.rallycrm.io", "acme.rallycrm.io@evil.example"] {
+        for host in [
+            "",
+            ".",
+            "rallycrm.io",
+            ".rallycrm.io",
+            "a.b.rallycrm.io",
+            "acmerallycrm.io",
+            "acme.rallycrm.io..",
+            "acme.rallycrm.com",
+            "[::1]:8080",
+            "[::1]",
+            "127.0.0.1:8080",
+            "acme_x.rallycrm.io",
+            "acme.rallycrm.io:80:80",
+            "-acme.rallycrm.io",
+            "äcme.rallycrm.io",
+            "acme.rallycrm.io@evil.example",
+        ] {
             assert_eq!(slug_of(host), None, "{host:?}");
         }
     }
@@ -165,7 +192,11 @@ mod tests {
         };
         assert_eq!(address("192.0.2.1", "198.51.100.7"), "192.0.2.1", "an untrusted peer is not believed");
         assert_eq!(address("10.0.0.1", "198.51.100.7"), "198.51.100.7");
-        assert_eq!(address("10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.2"), "198.51.100.7", "nor is what its client says");
+        assert_eq!(
+            address("10.0.0.1", "1.2.3.4, 198.51.100.7, 10.0.0.2"),
+            "198.51.100.7",
+            "nor is what its client says"
+        );
         assert_eq!(address("10.0.0.1", "garbage"), "10.0.0.1");
         assert_eq!(address("::ffff:10.0.0.1", "2001:db8::1"), "2001:db8::1", "IPv4 in IPv6 is IPv4");
     }

@@ -22,8 +22,8 @@ use axum::{
     http::request::Parts,
 };
 
-use self::{bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verifier::KeyVerifier};
 pub use self::hashing::SecretHasher;
+use self::{bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verifier::KeyVerifier};
 use crate::{
     domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp},
     store::{self, Store, TenantStore},

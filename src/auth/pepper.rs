@@ -26,11 +26,14 @@ impl Pepper {
     /// Reads `<id>:<base64 of 32 bytes or more>`; the id has 1 to 32 letters, digits, `-`, `_`.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (id, bytes) = text.split_once(':').ok_or("must be <id>:<base64 of 32 bytes or more>")?;
-        let id_ok = (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let id_ok =
+            (1..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if !id_ok {
             return Err("must begin with an id of 1 to 32 letters, digits, - or _");
         }
-        let bytes = Zeroizing::new(BASE64_STANDARD.decode(bytes).map_err(|_| "must be base64 (RFC 4648, padded) after the colon")?);
+        let bytes = Zeroizing::new(
+            BASE64_STANDARD.decode(bytes).map_err(|_| "must be base64 (RFC 4648, padded) after the colon")?,
+        );
         if bytes.len() < 32 {
             return Err("must be 32 bytes or more once decoded");
         }
@@ -52,7 +55,9 @@ impl Pepper {
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC takes keys of any length; the error is of a trait that others implement too.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return [0; 32];
+    };
     for part in parts {
         mac.update(part);
     }
@@ -98,7 +103,9 @@ impl Peppers {
     /// Checks a row's stamp, in constant time.
     #[must_use]
     pub fn check(&self, stored: Option<(&[u8], &str)>, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> StampCheck {
-        let Some((stamp, id)) = stored else { return StampCheck::Unknown };
+        let Some((stamp, id)) = stored else {
+            return StampCheck::Unknown;
+        };
         let Some(pepper) = self.current.iter().chain(&self.retired).find(|pepper| pepper.id == id) else {
             return StampCheck::Unknown;
         };

@@ -80,7 +80,9 @@ impl KeyVerifier {
     /// Stamps the row under the current pepper, if there is one. The check has succeeded by
     /// then, so a failure is told and nothing more; the next check tries again.
     async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, row: &SecretRow) {
-        let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
+        let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else {
+            return;
+        };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
         let outcome = async {
             let mut transaction = self.store.tenant(tenant).begin().await?;

@@ -54,7 +54,9 @@ async fn manage(database: &OwnDatabase, command: TenantCommand) -> Result<(), Er
             let name = name.unwrap_or_else(|| slug.to_string());
             let name = name.trim();
             if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-                return Err(Error::Refused("--name must have 1 to 200 characters, none of them a control character".into()));
+                return Err(Error::Refused(
+                    "--name must have 1 to 200 characters, none of them a control character".into(),
+                ));
             }
             match operator.create_tenant(&slug, name, now).await? {
                 Some(id) => writeln!(stdout(), "created tenant {slug} ({id})")?,
@@ -88,5 +90,9 @@ pub(super) fn parse(slug: &str) -> Result<Slug, Error> {
 }
 
 fn found(found: bool, slug: &Slug) -> Result<(), Error> {
-    if found { Ok(()) } else { Err(Error::Refused(format!("there is no tenant {slug}; see `rally-api-keys tenant list`"))) }
+    if found {
+        Ok(())
+    } else {
+        Err(Error::Refused(format!("there is no tenant {slug}; see `rally-api-keys tenant list`")))
+    }
 }

@@ -71,9 +71,7 @@ impl ScopeSet {
         if text.trim_matches(' ').is_empty() {
             return Err(InvalidScopes::Empty);
         }
-        text.split(',')
-            .map(|name| Scope::from_name(name.trim_matches(' ')).ok_or(InvalidScopes::Unknown))
-            .collect()
+        text.split(',').map(|name| Scope::from_name(name.trim_matches(' ')).ok_or(InvalidScopes::Unknown)).collect()
     }
 
     /// Whether the set names no scope.
@@ -97,9 +95,7 @@ impl ScopeSet {
 
     /// The named scopes, weakest first.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Scope> {
-        Scope::ALL
-            .into_iter()
-            .filter(move |scope| self.0 & scope.bit() != 0)
+        Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
     }
 }
 

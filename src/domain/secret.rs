@@ -50,10 +50,7 @@ impl Secret {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; SECRET_LEN] = text.try_into().ok()?;
         let digits = text.strip_prefix(Self::PREFIX.as_bytes())?;
-        digits
-            .iter()
-            .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            .then(|| Self(Zeroizing::new(*text)))
+        digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then(|| Self(Zeroizing::new(*text)))
     }
 
     /// The secret in the clear, for the response that creates it. Called nowhere else.
@@ -72,10 +69,7 @@ impl Secret {
     /// How the secret's row is found; see [`LookupDigest`].
     #[must_use]
     pub fn lookup_digest(&self) -> LookupDigest {
-        let hash = Sha256::new()
-            .chain_update(LOOKUP_LABEL)
-            .chain_update(self.as_bytes())
-            .finalize();
+        let hash = Sha256::new().chain_update(LOOKUP_LABEL).chain_update(self.as_bytes()).finalize();
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash[..16]);
         LookupDigest(digest)
@@ -157,8 +151,15 @@ mod tests {
     fn only_the_exact_form_parses() {
         assert!(Secret::parse(EXAMPLE.as_bytes()).is_some());
         let upper = EXAMPLE.to_uppercase();
-        for bad in ["", "rk_live_", &EXAMPLE[..39], &format!("{EXAMPLE}0"), &upper,
-            "rk_test_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4g"] {
+        for bad in [
+            "",
+            "rk_live_",
+            &EXAMPLE[..39],
+            &format!("{EXAMPLE}0"),
+            &upper,
+            "rk_test_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+            "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4g",
+        ] {
             assert!(Secret::parse(bad.as_bytes()).is_none(), "{bad:?}");
         }
     }

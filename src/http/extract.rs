@@ -171,7 +171,9 @@ async fn read(request: Request, media_types: &[&'static str]) -> Result<Fields, 
 /// since JSON is UTF-8 (RFC 8259, 8.1) whatever they say.
 fn is_one_of(headers: &HeaderMap, media_types: &[&'static str]) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
 }
@@ -183,7 +185,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default();
+        let pairs =
+            Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default();
         Ok(Self(Fields::new(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect())))
     }
 }
@@ -201,6 +204,11 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
             .ok()
             .and_then(|params| params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| ApiKeyId::parse(id)))
             .map(Self)
-            .ok_or_else(|| Problem::invalid_request(vec![FieldError::new("id", "must be a UUID, as in a1b2c3d4-e5f6-7890-abcd-ef1234567890")]))
+            .ok_or_else(|| {
+                Problem::invalid_request(vec![FieldError::new(
+                    "id",
+                    "must be a UUID, as in a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                )])
+            })
     }
 }

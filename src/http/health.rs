@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, response::{IntoResponse as _, Response}};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use serde_json::json;
 use tokio::time::timeout;
 

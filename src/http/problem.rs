@@ -111,14 +111,24 @@ impl Problem {
     pub fn invalid_json(message: String) -> Self {
         Self {
             errors: vec![FieldError::new("body", message)],
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_json", "The body is not valid JSON", "Send one JSON object, in UTF-8.")
+            ..Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_json",
+                "The body is not valid JSON",
+                "Send one JSON object, in UTF-8.",
+            )
         }
     }
 
     /// 413: the body is over the limit.
     #[must_use]
     pub fn body_too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large", "A body has at most 16 KiB.")
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "The body is too large",
+            "A body has at most 16 KiB.",
+        )
     }
 
     /// 415: the body is not JSON.
@@ -135,14 +145,23 @@ impl Problem {
     /// 408: the body did not come in time.
     #[must_use]
     pub fn body_timeout() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request took too long", "The body did not arrive in time.")
-            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "request_timeout",
+            "The request took too long",
+            "The body did not arrive in time.",
+        )
+        .with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// 503: the answer did not come in time.
     #[must_use]
     pub fn timeout() -> Self {
-        Self::unavailable("timeout", "The answer took too long", "Whether the request took effect is unknown; look before you repeat it.")
+        Self::unavailable(
+            "timeout",
+            "The answer took too long",
+            "Whether the request took effect is unknown; look before you repeat it.",
+        )
     }
 
     /// 404: the tenant has no such key. One wording for unknown ids and for other tenants'.
@@ -171,7 +190,12 @@ impl Problem {
     /// 409: a revoked key does not change.
     #[must_use]
     pub fn revoked_key() -> Self {
-        Self::new(StatusCode::CONFLICT, "key_revoked", "The API key is revoked", "A revoked API key cannot be changed; create a new one.")
+        Self::new(
+            StatusCode::CONFLICT,
+            "key_revoked",
+            "The API key is revoked",
+            "A revoked API key cannot be changed; create a new one.",
+        )
     }
 
     /// 412: the key is not in the state that `If-Match` names.
@@ -266,7 +290,11 @@ impl From<store::Error> for Problem {
 
 impl From<Busy> for Problem {
     fn from(_: Busy) -> Self {
-        Self::unavailable("busy", "The service is busy", "Too many API keys are being made or checked; try again in a moment.")
+        Self::unavailable(
+            "busy",
+            "The service is busy",
+            "Too many API keys are being made or checked; try again in a moment.",
+        )
     }
 }
 
@@ -281,12 +309,16 @@ impl From<auth::Error> for Problem {
                 "No such tenant",
                 "The host names no tenant. Call your tenant's own host, as in https://your-tenant.rallycrm.io.",
             ),
-            Error::AmbiguousTenant(detail) => {
-                bad_request("ambiguous_tenant", "The request names more than one tenant", format!("It is refused because {detail}."))
-            }
-            Error::MissingHost => {
-                bad_request("missing_host", "The request names no host", "Send a Host header (RFC 9112, 3.2).".to_owned())
-            }
+            Error::AmbiguousTenant(detail) => bad_request(
+                "ambiguous_tenant",
+                "The request names more than one tenant",
+                format!("It is refused because {detail}."),
+            ),
+            Error::MissingHost => bad_request(
+                "missing_host",
+                "The request names no host",
+                "Send a Host header (RFC 9112, 3.2).".to_owned(),
+            ),
             Error::AmbiguousCredentials => bad_request(
                 "ambiguous_credentials",
                 "There is more than one credential",
@@ -312,9 +344,11 @@ impl From<auth::Error> for Problem {
                 "The API key is revoked",
                 "It was taken away for good. An admin of the tenant can create a new one.",
             ),
-            Error::InvalidToken(why) => {
-                Self::unauthorized("invalid_token", "The token is not valid", format!("The Bearer token is refused: {why}."))
-            }
+            Error::InvalidToken(why) => Self::unauthorized(
+                "invalid_token",
+                "The token is not valid",
+                format!("The Bearer token is refused: {why}."),
+            ),
             Error::TokenExpired => {
                 Self::unauthorized("token_expired", "The token is expired", "Get a new token and try again.")
             }

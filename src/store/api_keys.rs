@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::{Error, Store, TenantTransaction};
-use crate::domain::{
-    ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, ScopeSet, Status, TenantId, Timestamp,
-};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, ScopeSet, Status, TenantId, Timestamp};
 
 /// A key as its row tells it, with what its secrets tell.
 struct ApiKeyRow {
@@ -156,11 +154,7 @@ pub struct KeyPage {
 
 impl TenantTransaction {
     /// Writes a new key and its first secret.
-    pub async fn insert_key(
-        &mut self,
-        key: &ApiKey,
-        secret: &NewSecret,
-    ) -> Result<(), Error> {
+    pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
         sqlx::query!(
             "INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

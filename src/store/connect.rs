@@ -25,20 +25,14 @@ impl DatabaseUrl {
             return Err("must begin with postgres://".into());
         }
         // The error of a bad URL could repeat its password, so it is not passed on.
-        PgConnectOptions::from_str(url)
-            .map(Self::with)
-            .map_err(|_| "is not a valid PostgreSQL URL".into())
+        PgConnectOptions::from_str(url).map(Self::with).map_err(|_| "is not a valid PostgreSQL URL".into())
     }
 
     /// A server behind a Unix socket in `socket_dir`, without a password.
     #[must_use]
     pub fn socket(socket_dir: &Path, port: u16, user: &str, database: &str) -> Self {
         Self::with(
-            PgConnectOptions::new_without_pgpass()
-                .socket(socket_dir)
-                .port(port)
-                .username(user)
-                .database(database),
+            PgConnectOptions::new_without_pgpass().socket(socket_dir).port(port).username(user).database(database),
         )
     }
 
@@ -126,9 +120,7 @@ pub enum ConnectError {
         why: &'static str,
     },
     /// The login may not do what the command needs.
-    #[error(
-        "role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command"
-    )]
+    #[error("role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command")]
     NotOperator(String),
     /// A statement failed on the way.
     #[error(transparent)]
@@ -234,7 +226,9 @@ async fn connect_patiently(url: &DatabaseUrl) -> Result<PgConnection, ConnectErr
                 }
                 sleep(Duration::from_millis(500)).await;
             }
-            Err(source) => return Err(ConnectError::Unreachable { url: url.to_string(), source }),
+            Err(source) => {
+                return Err(ConnectError::Unreachable { url: url.to_string(), source });
+            }
         }
     }
 }
@@ -277,7 +271,10 @@ pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<()
         // Names here are ours: plain identifiers.
         let outcome = connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await;
         match outcome {
-            Err(error) if error.as_database_error().is_some_and(|e| e.code().is_some_and(|c| c == "42P04" || c == "23505")) => {}
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(|e| e.code().is_some_and(|c| c == "42P04" || c == "23505")) => {}
             outcome => drop(outcome?),
         }
     }

@@ -24,10 +24,8 @@ const LOCK_POLLS: u32 = 600;
 
 /// Brings the database up to date, as its owner.
 pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
-    let mut connection = url
-        .connect()
-        .await
-        .map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
+    let mut connection =
+        url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
     migrate_on(&mut connection).await
 }
 

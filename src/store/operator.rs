@@ -31,10 +31,8 @@ pub struct TenantRow {
 impl Operator {
     /// Connects. The login must be able to work under `rally_operator`, as whoever migrated can.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, ConnectError> {
-        let mut connection = url
-            .connect()
-            .await
-            .map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
+        let mut connection =
+            url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
         if let Err(error) = connection.execute("SET ROLE rally_operator").await {
             let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
             return Err(match error.as_database_error().and_then(|e| e.code()).as_deref() {

@@ -160,11 +160,7 @@ pub enum Error {
 /// Makes an [`Error::Io`] of what the operating system said.
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| Error::Io { action, path, source }
 }
 
 /// A use of the private server, which runs at least as long as this lives.
@@ -201,10 +197,7 @@ impl PrivatePostgres {
     ///
     /// When the server does not stop, or another process keeps the start lock.
     pub async fn stop(self) -> Result<(), Error> {
-        let Self {
-            cluster,
-            users_lock,
-        } = self;
+        let Self { cluster, users_lock } = self;
         let _starting = lock(&cluster.data_dir.join("start.lock")).await?;
         let path = cluster.data_dir.join("users.lock");
         users_lock.unlock().map_err(io_error("unlock", &path))?;
@@ -239,21 +232,14 @@ pub async fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Private
     // Taken exclusively only under the start lock, which we hold: this does not wait.
     users_lock.lock_shared().map_err(io_error("lock", &path))?;
     drop(starting);
-    Ok(PrivatePostgres {
-        cluster,
-        users_lock,
-    })
+    Ok(PrivatePostgres { cluster, users_lock })
 }
 
 /// The data folder, made at need, by its true name. It stays ours: no other user writes here.
 fn make_data_dir(dir: &Path) -> Result<PathBuf, Error> {
     // As root, PostgreSQL's user has to pass through.
     let mode = if geteuid().is_root() { 0o711 } else { 0o700 };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(dir)
-        .map_err(io_error("make the folder", dir))?;
+    DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(io_error("make the folder", dir))?;
     let found = fs::metadata(dir).map_err(io_error("look at", dir))?;
     let mode = found.mode() & 0o7777;
     if geteuid().is_root() && found.uid() == 0 && mode & 0o011 != 0o011 {
@@ -264,11 +250,7 @@ fn make_data_dir(dir: &Path) -> Result<PathBuf, Error> {
 }
 
 fn open_lock(path: &Path) -> Result<File, Error> {
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(path);
     opened.map_err(io_error("open", path))
 }
 
@@ -283,9 +265,7 @@ async fn lock(path: &Path) -> Result<File, Error> {
                 sleep(Duration::from_millis(50)).await;
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::Locked {
-                    lock: path.to_owned(),
-                });
+                return Err(Error::Locked { lock: path.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(io_error("lock", path)(source)),
         }
@@ -306,51 +286,31 @@ impl Account {
     /// Ourselves; as root, the owner of the cluster, and of a new one `postgres` or `nobody`.
     fn choose(cluster: &Path) -> Result<Self, Error> {
         let me = geteuid();
-        let owner = fs::metadata(cluster)
-            .ok()
-            .map(|found| (found.uid(), found.gid()));
+        let owner = fs::metadata(cluster).ok().map(|found| (found.uid(), found.gid()));
         if !me.is_root() {
             let account = Self::named(me.as_raw(), nix::unistd::getegid().as_raw(), false);
             return match owner {
-                Some((owner, _)) if owner != account.uid => {
-                    Err(account.does_not_own(cluster, owner))
-                }
+                Some((owner, _)) if owner != account.uid => Err(account.does_not_own(cluster, owner)),
                 _ => Ok(account),
             };
         }
         if let Some((uid, gid)) = owner.filter(|owner| owner.0 != 0) {
             return Ok(Self::named(uid, gid, true));
         }
-        let mut users = ["postgres", "nobody"]
-            .iter()
-            .filter_map(|name| User::from_name(name).ok());
+        let mut users = ["postgres", "nobody"].iter().filter_map(|name| User::from_name(name).ok());
         let user = users.find_map(|user| user.filter(|user| !user.uid.is_root()));
         let user = user.ok_or(Error::NoUser)?;
-        Ok(Self {
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-            name: user.name,
-            switch: true,
-        })
+        Ok(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw(), name: user.name, switch: true })
     }
 
     fn named(uid: u32, gid: u32, switch: bool) -> Self {
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
         let name = user.map_or_else(|| uid.to_string(), |user| user.name);
-        Self {
-            uid,
-            gid,
-            name,
-            switch,
-        }
+        Self { uid, gid, name, switch }
     }
 
     fn does_not_own(&self, folder: &Path, owner: u32) -> Error {
-        Error::ForeignFolder {
-            folder: folder.to_owned(),
-            owner,
-            user: self.name.clone(),
-        }
+        Error::ForeignFolder { folder: folder.to_owned(), owner, user: self.name.clone() }
     }
 
     /// Refuses a folder that this user cannot get to, and names the one that blocks the way.
@@ -365,10 +325,7 @@ impl Account {
                 () => 0o001,
             };
             if found.mode() & enter == 0 {
-                return Err(Error::Unreachable {
-                    folder: folder.to_owned(),
-                    user: self.name.clone(),
-                });
+                return Err(Error::Unreachable { folder: folder.to_owned(), user: self.name.clone() });
             }
         }
         Ok(())
@@ -399,10 +356,7 @@ async fn run(command: &mut Command) -> Result<Output, Error> {
         return Ok(output);
     }
     let printed = [output.stdout, output.stderr].concat();
-    Err(Error::Program {
-        program,
-        output: last_lines(&printed),
-    })
+    Err(Error::Program { program, output: last_lines(&printed) })
 }
 
 fn last_lines(text: &[u8]) -> String {
@@ -414,9 +368,7 @@ fn last_lines(text: &[u8]) -> String {
 /// Folders that may hold `PostgreSQL`'s programs, the preferred ones first.
 async fn program_folders(account: &Account) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<_> = std::env::split_paths(&path)
-        .filter(|it| it.is_absolute())
-        .collect();
+    let mut folders: Vec<_> = std::env::split_paths(&path).filter(|it| it.is_absolute()).collect();
     if let Ok(output) = run(account.command(Path::new("pg_config")).arg("--bindir")).await {
         folders.push(OsStr::from_bytes(output.stdout.trim_ascii()).into());
     }
@@ -465,9 +417,7 @@ async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Err
         let Some(major) = major_version(&String::from_utf8_lossy(&output.stdout)) else {
             continue;
         };
-        if made_by.map_or(major >= OLDEST_MAJOR, |made_by| {
-            made_by == major.to_string()
-        }) {
+        if made_by.map_or(major >= OLDEST_MAJOR, |made_by| made_by == major.to_string()) {
             return Ok(folder);
         }
         seen.push(program);
@@ -478,11 +428,7 @@ async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Err
         found => found,
     };
     Err(match made_by {
-        Some(made_by) => Error::OtherMajor {
-            cluster: cluster.to_owned(),
-            made_by: made_by.to_owned(),
-            found,
-        },
+        Some(made_by) => Error::OtherMajor { cluster: cluster.to_owned(), made_by: made_by.to_owned(), found },
         None => Error::TooOld { found },
     })
 }
@@ -490,9 +436,7 @@ async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Err
 /// The 15 of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, the 19 of `… 19beta1`.
 fn major_version(printed: &str) -> Option<u32> {
     let version = printed.strip_prefix("postgres (")?.split_once(") ")?.1;
-    let end = version
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(version.len());
+    let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     version[..end].parse().ok()
 }
 
@@ -534,13 +478,7 @@ impl Cluster {
         }
         let programs = find_programs(&account, &dir).await?;
         let socket_dir = socket_dir(&data_dir);
-        Ok(Self {
-            data_dir,
-            dir,
-            socket_dir,
-            programs,
-            account,
-        })
+        Ok(Self { data_dir, dir, socket_dir, programs, account })
     }
 
     fn socket(&self) -> PathBuf {
@@ -557,12 +495,8 @@ impl Cluster {
             }
         }
         // A fresh name each time, so that such an orphan cannot write to this one.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let new = self
-            .data_dir
-            .join(format!("postgres.new-{}", now.as_nanos()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let new = self.data_dir.join(format!("postgres.new-{}", now.as_nanos()));
         self.make_private_dir(&new)?;
 
         let mut initdb = self.account.command(&self.programs.join("initdb"));
@@ -622,14 +556,8 @@ impl Cluster {
     }
 
     fn not_ready(&self) -> Error {
-        let pid = self
-            .pid_file()
-            .map_or_else(|| "unknown".to_owned(), |(pid, _)| pid.to_string());
-        Error::NotReady {
-            cluster: self.dir.clone(),
-            socket: self.socket(),
-            pid,
-        }
+        let pid = self.pid_file().map_or_else(|| "unknown".to_owned(), |(pid, _)| pid.to_string());
+        Error::NotReady { cluster: self.dir.clone(), socket: self.socket(), pid }
     }
 
     /// The process in the server's own lock file, and whether it says that it is ready.
@@ -637,10 +565,7 @@ impl Cluster {
         let text = fs::read_to_string(self.dir.join("postmaster.pid")).ok()?;
         let mut lines = text.lines();
         let pid = lines.next()?.trim().parse().ok()?;
-        Some((
-            pid,
-            lines.nth(6).is_some_and(|status| status.trim() == "ready"),
-        ))
+        Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
     }
 
     async fn server(&self) -> Server {
@@ -660,28 +585,16 @@ impl Cluster {
             let cwd = fs::metadata(format!("/proc/{pid}/cwd"));
             if let (Ok(cwd), Ok(dir)) = (cwd, fs::metadata(&self.dir)) {
                 let same = (cwd.dev(), cwd.ino()) == (dir.dev(), dir.ino());
-                return if same {
-                    Process::Server
-                } else {
-                    Process::Stranger
-                };
+                return if same { Process::Server } else { Process::Stranger };
             }
             // Not ours to look into, not even as root in many containers; its name is public.
             let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else {
                 return Process::Gone;
             };
-            command
-                .split(|byte| *byte == 0)
-                .next()
-                .unwrap_or_default()
-                .to_vec()
+            command.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
         } else {
             let mut ps = self.account.command(Path::new("ps"));
-            match ps
-                .args(["-o", "comm=", "-p", &pid.to_string()])
-                .output()
-                .await
-            {
+            match ps.args(["-o", "comm=", "-p", &pid.to_string()]).output().await {
                 Ok(output) if output.stdout.trim_ascii().is_empty() => return Process::Gone,
                 Ok(output) => output.stdout,
                 Err(_) => return Process::Server,
@@ -698,10 +611,7 @@ impl Cluster {
     /// Starts the server, which is down. It may still turn out that somebody else just did.
     async fn launch(&self, settings: &[(&str, &str)]) -> Result<(), Error> {
         tracing::info!(cluster = %self.dir.display(), "starting the private PostgreSQL server");
-        for file in [
-            self.dir.join("postmaster.pid"),
-            self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock")),
-        ] {
+        for file in [self.dir.join("postmaster.pid"), self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock"))] {
             self.remove_if_stale(&file).await?;
         }
         self.write_settings(settings)?;
@@ -795,10 +705,7 @@ impl Cluster {
 fn socket_dir(data_dir: &Path) -> PathBuf {
     let run = data_dir.join("run");
     let longest = run.join(format!(".s.PGSQL.{PORT}"));
-    if longest
-        .to_str()
-        .is_some_and(|path| path.len() <= LONGEST_SOCKET_PATH)
-    {
+    if longest.to_str().is_some_and(|path| path.len() <= LONGEST_SOCKET_PATH) {
         return run;
     }
     // FNV-1a: the standard library's hash may change from one Rust to the next.
@@ -806,18 +713,13 @@ fn socket_dir(data_dir: &Path) -> PathBuf {
         .as_os_str()
         .as_bytes()
         .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     PathBuf::from(format!("/tmp/rally-{hash:016x}"))
 }
 
 /// A value as `postgresql.conf` wants it.
 fn quoted(value: &str) -> String {
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('\'', "''")
-        .replace('\n', "\\n");
+    let value = value.replace('\\', "\\\\").replace('\'', "''").replace('\n', "\\n");
     format!("'{value}'")
 }
 
@@ -852,14 +754,9 @@ mod tests {
     impl PrivatePostgres {
         async fn query(&self, sql: &str) -> Result<String, Error> {
             let mut psql = self.cluster.account.command(Path::new("psql"));
-            psql.arg("-h")
-                .arg(self.socket_dir())
-                .args(["-p", &self.port().to_string()]);
+            psql.arg("-h").arg(self.socket_dir()).args(["-p", &self.port().to_string()]);
             psql.args(["-U", self.user(), "-d", "postgres", "-AtXc", sql]);
-            Ok(String::from_utf8(run(&mut psql).await?.stdout)
-                .unwrap()
-                .trim()
-                .to_owned())
+            Ok(String::from_utf8(run(&mut psql).await?.stdout).unwrap().trim().to_owned())
         }
 
         fn pid(&self) -> u32 {
@@ -868,19 +765,14 @@ mod tests {
     }
 
     async fn kill_9(pid: u32) {
-        run(Command::new("sh").args(["-c", &format!("kill -9 {pid}")]))
-            .await
-            .unwrap();
+        run(Command::new("sh").args(["-c", &format!("kill -9 {pid}")])).await.unwrap();
         sleep(Duration::from_millis(300)).await;
     }
 
     #[test]
     fn versions() {
         for (printed, major) in [
-            (
-                "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
-                Some(15),
-            ),
+            ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15)),
             ("postgres (PostgreSQL) 18.0\n", Some(18)),
             ("postgres (PostgreSQL) 19devel\n", Some(19)),
             ("postgres (PostgreSQL) 18beta1 (Homebrew)\n", Some(18)),
@@ -901,10 +793,7 @@ mod tests {
 
     #[test]
     fn a_long_folder_gets_a_short_socket() {
-        assert_eq!(
-            socket_dir(Path::new("/srv/rally")),
-            Path::new("/srv/rally/run")
-        );
+        assert_eq!(socket_dir(Path::new("/srv/rally")), Path::new("/srv/rally/run"));
         let long = PathBuf::from(format!("/srv/{}", "x".repeat(90)));
         assert_eq!(socket_dir(&long), Path::new("/tmp/rally-b8e6dd54f9ec4e6b"));
     }
@@ -914,24 +803,11 @@ mod tests {
         let folder = Folder::new("plain");
         fs::create_dir_all(folder.0.join("postgres.new-1/base")).unwrap(); // of a killed initdb
         let server = start(&folder.0, FAST).await.unwrap();
-        assert_eq!(
-            server
-                .query("create table t (n int); select 41 + 1")
-                .await
-                .unwrap(),
-            "CREATE TABLE\n42"
-        );
+        assert_eq!(server.query("create table t (n int); select 41 + 1").await.unwrap(), "CREATE TABLE\n42");
         assert_eq!(server.query("show fsync").await.unwrap(), "off");
         assert_eq!(server.query("show listen_addresses").await.unwrap(), "");
-        let left = fs::read_dir(&folder.0)
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.file_name());
-        assert!(
-            !left
-                .into_iter()
-                .any(|name| name.as_bytes().starts_with(b"postgres.new"))
-        );
+        let left = fs::read_dir(&folder.0).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(!left.into_iter().any(|name| name.as_bytes().starts_with(b"postgres.new")));
         server.stop().await.unwrap();
         assert!(!folder.0.join("postgres/postmaster.pid").exists());
 
@@ -957,10 +833,7 @@ mod tests {
 
     #[tokio::test]
     async fn odd_folder_names() {
-        for name in [
-            "Application Support, it's \"$HOME\" `x` \\",
-            &"long".repeat(40),
-        ] {
+        for name in ["Application Support, it's \"$HOME\" `x` \\", &"long".repeat(40)] {
             let folder = Folder::new(name);
             let server = start(&folder.0, FAST).await.unwrap();
             assert_eq!(server.query("select 1").await.unwrap(), "1");
@@ -981,13 +854,7 @@ mod tests {
         let pid_file = folder.0.join("postgres/postmaster.pid");
         let text = fs::read_to_string(&pid_file).unwrap();
         let old = again.pid();
-        let mut stranger = again
-            .cluster
-            .account
-            .command(Path::new("sleep"))
-            .arg("300")
-            .spawn()
-            .unwrap();
+        let mut stranger = again.cluster.account.command(Path::new("sleep")).arg("300").spawn().unwrap();
         let new = stranger.id().unwrap();
         kill_9(old).await;
         let socket_lock = again.socket_dir().join(".s.PGSQL.5432.lock");
@@ -1002,10 +869,7 @@ mod tests {
         _ = stranger.kill().await;
 
         // A crash left nothing but the file's name.
-        File::create(&pid_file)
-            .unwrap()
-            .set_modified(UNIX_EPOCH)
-            .unwrap();
+        File::create(&pid_file).unwrap().set_modified(UNIX_EPOCH).unwrap();
         let fourth = start(&folder.0, FAST).await.unwrap();
         fourth.stop().await.unwrap();
     }
@@ -1013,32 +877,18 @@ mod tests {
     #[tokio::test]
     async fn failures_say_why() {
         let folder = Folder::new("failures");
-        let error = start(&folder.0, &[("fsync", "off"), ("no_such_setting", "1")])
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("unrecognized configuration parameter"),
-            "{error}"
-        );
+        let error = start(&folder.0, &[("fsync", "off"), ("no_such_setting", "1")]).await.unwrap_err();
+        assert!(error.to_string().contains("unrecognized configuration parameter"), "{error}");
 
         fs::write(folder.0.join("postgres/PG_VERSION"), "8\n").unwrap();
         let error = start(&folder.0, FAST).await.unwrap_err().to_string();
-        assert!(
-            error.contains("made by PostgreSQL 8") && error.contains("only PostgreSQL"),
-            "{error}"
-        );
+        assert!(error.contains("made by PostgreSQL 8") && error.contains("only PostgreSQL"), "{error}");
 
         if geteuid().is_root() {
             fs::create_dir(folder.0.join("closed")).unwrap();
             fs::set_permissions(folder.0.join("closed"), Permissions::from_mode(0o700)).unwrap();
-            let error = start(&folder.0.join("closed/data"), FAST)
-                .await
-                .unwrap_err();
-            assert!(
-                matches!(&error, Error::Unreachable { folder, .. } if folder.ends_with("closed"))
-            );
+            let error = start(&folder.0.join("closed/data"), FAST).await.unwrap_err();
+            assert!(matches!(&error, Error::Unreachable { folder, .. } if folder.ends_with("closed")));
         }
     }
 }

@@ -11,8 +11,6 @@ impl Store {
             sqlx::query!(r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenant($1)"#, slug.as_str())
                 .fetch_optional(&self.pool)
         )?;
-        Ok(row
-            .filter(|row| !row.suspended)
-            .map(|row| Tenant { id: TenantId(row.id), slug: slug.clone() }))
+        Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: slug.clone() }))
     }
 }

@@ -21,7 +21,16 @@ use crate::{
 
 /// What clients know from responses and may try to send.
 pub(super) const READ_ONLY: &[&str] = &[
-    "id", "key", "keyPrefix", "keyHint", "lastUsedAt", "isActive", "createdAt", "createdBy", "revokedAt", "status",
+    "id",
+    "key",
+    "keyPrefix",
+    "keyHint",
+    "lastUsedAt",
+    "isActive",
+    "createdAt",
+    "createdBy",
+    "revokedAt",
+    "status",
     "rotation",
 ];
 
@@ -103,7 +112,9 @@ pub(super) fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Re
 
 /// A key never makes what outlives it.
 pub(super) fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<(), Problem> {
-    let Some(own_end) = principal.key_expires_at() else { return Ok(()) };
+    let Some(own_end) = principal.key_expires_at() else {
+        return Ok(());
+    };
     if wanted.is_some_and(|end| end <= own_end) {
         return Ok(());
     }

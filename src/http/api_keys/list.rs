@@ -77,10 +77,7 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
 
 fn parse_limit(text: &str) -> Result<i64, &'static str> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|limit| digits && (1..=MAX_LIMIT).contains(limit))
-        .ok_or("must be a number from 1 to 1000")
+    text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit)).ok_or("must be a number from 1 to 1000")
 }
 
 /// Opaque to clients: the last key's place in the order, in base64url.

@@ -62,9 +62,14 @@ fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> 
     if let Some(scopes) = patch.scopes {
         refuse_wider_scopes(principal, scopes)?;
     }
-    let Some(end) = patch.expires_at.filter(|end| is_later(*end, key.expires_at)) else { return Ok(()) };
+    let Some(end) = patch.expires_at.filter(|end| is_later(*end, key.expires_at)) else {
+        return Ok(());
+    };
     if principal.key_id() == Some(key.id) {
-        return Err(Problem::insufficient_scope(Scope::Admin, "An API key cannot extend itself; ask a user with the scope `admin`."));
+        return Err(Problem::insufficient_scope(
+            Scope::Admin,
+            "An API key cannot extend itself; ask a user with the scope `admin`.",
+        ));
     }
     refuse_later_end(principal, end)
 }

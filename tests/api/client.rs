@@ -1,0 +1,193 @@
+//! What tests speak HTTP through.
+
+use reqwest::{
+    Method, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::{Value, json};
+
+/// Where the keys are.
+pub const PATH: &str = "/api/v1/api-keys";
+
+/// How a client presents itself.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// `Authorization: Bearer <token or secret>`
+    Bearer(String),
+    /// `X-Api-Key: <secret>`
+    ApiKey(String),
+    /// Nothing.
+    None,
+}
+
+/// Speaks to one server as one tenant's host, with one credential.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    host: String,
+    credential: Credential,
+}
+
+impl Client {
+    /// A client of the server at `base` (`http://127.0.0.1:<port>`) that says `Host: <host>`.
+    pub fn new(http: reqwest::Client, base: String, host: impl Into<String>, credential: Credential) -> Self {
+        Self { http, base, host: host.into(), credential }
+    }
+
+    /// The same with another credential.
+    pub fn with(&self, credential: Credential) -> Self {
+        Self { credential, ..self.clone() }
+    }
+
+    /// The same with a key's secret in `X-Api-Key`.
+    pub fn with_key(&self, secret: &str) -> Self {
+        self.with(Credential::ApiKey(secret.to_owned()))
+    }
+
+    /// The same with another host.
+    pub fn on(&self, host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..self.clone() }
+    }
+
+    /// A request with this client's host and credential, to be completed and sent by [`send`].
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base)).header("host", &self.host);
+        match &self.credential {
+            Credential::Bearer(token) => request.header("authorization", format!("Bearer {token}")),
+            Credential::ApiKey(secret) => request.header("x-api-key", secret),
+            Credential::None => request,
+        }
+    }
+
+    /// `GET path`
+    pub async fn get(&self, path: &str) -> Reply {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// `DELETE path`
+    pub async fn delete(&self, path: &str) -> Reply {
+        send(self.request(Method::DELETE, path)).await
+    }
+
+    /// `POST path` with a JSON body
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `PATCH path` with a JSON body
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        send(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// Creates a key, which must succeed, and tells its id and secret.
+    pub async fn create(&self, name: &str, scopes: &str) -> CreatedKey {
+        self.create_with(&json!({"name": name, "scopes": scopes})).await
+    }
+
+    /// The same with a body of one's own.
+    pub async fn create_with(&self, body: &Value) -> CreatedKey {
+        let reply = self.post(PATH, body).await;
+        let body = reply.expect(201);
+        CreatedKey {
+            id: body["id"].as_str().expect("an id").to_owned(),
+            secret: body["key"].as_str().expect("a secret").to_owned(),
+        }
+    }
+}
+
+/// A key that a test made.
+#[derive(Clone, Debug)]
+pub struct CreatedKey {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+impl CreatedKey {
+    /// `/api/v1/api-keys/{id}`
+    pub fn path(&self) -> String {
+        format!("{PATH}/{}", self.id)
+    }
+}
+
+/// A response, read to its end.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+/// Sends a request and reads its response.
+pub async fn send(request: reqwest::RequestBuilder) -> Reply {
+    let response = request.send().await.expect("an answer");
+    Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: response.text().await.expect("a body"),
+    }
+}
+
+impl Reply {
+    /// A header's value; the test ends where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name.parse::<HeaderName>().expect("a header's name"))
+            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
+            .to_str()
+            .expect("text")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The body, where the status is that one and key data is kept out of caches.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.headers.get("cache-control"), Some(&HeaderValue::from_static("no-store")), "{self:?}");
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// Demands a whole and proper problem document with that status and code, and gives it.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{self:?}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["requestId"], self.header("x-request-id"));
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {self:?}");
+        }
+        if status == 401 {
+            assert!(self.header("www-authenticate").starts_with("Bearer "), "{self:?}");
+        }
+        if status == 503 {
+            self.header("retry-after");
+        }
+        problem
+    }
+
+    /// The fields that a 400 names, sorted.
+    #[track_caller]
+    pub fn bad_fields(&self) -> Vec<String> {
+        let problem = self.refused(400, "invalid_request");
+        let mut fields: Vec<String> = problem["errors"]
+            .as_array()
+            .expect("errors")
+            .iter()
+            .map(|error| {
+                assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+                error["field"].as_str().expect("a field").to_owned()
+            })
+            .collect();
+        fields.sort();
+        fields
+    }
+}

@@ -1,0 +1,278 @@
+//! A PostgreSQL for the run, a database for each test, servers in this process.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use chrono::Utc;
+use rally_api_keys::{
+    app::Service,
+    config::Config,
+    domain::{Clock, Slug, TenantId},
+    store::{
+        self, DatabaseUrl, Operator,
+        private_postgres::{self, PrivatePostgres},
+    },
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
+use tokio::sync::{OnceCell, oneshot};
+
+use crate::client::{Client, Credential};
+
+/// What tokens of tests are signed with.
+pub const JWT_SECRET: &str = "a secret of tests, of more than 32 bytes";
+/// A pepper: an id and 32 bytes.
+pub const PEPPER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+static DATABASES: AtomicUsize = AtomicUsize::new(0);
+
+/// The run's PostgreSQL, with a migrated template database.
+struct Cluster {
+    server: PrivatePostgres,
+    /// Its other end is held by the cleaner, which acts when this one closes: with the process,
+    /// however that ends.
+    _alive: ChildStdin,
+}
+
+impl Cluster {
+    async fn get() -> &'static Self {
+        CLUSTER.get_or_init(Self::start).await
+    }
+
+    async fn start() -> Self {
+        let dir = std::env::temp_dir().join(format!("rally-api-keys-tests-{}", std::process::id()));
+        let alive = clean_up_afterwards(&dir).stdin.take().expect("a pipe");
+        let settings = [("fsync", "off"), ("max_connections", "300"), ("autovacuum", "off"), ("log_statement", "none")];
+        let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
+        let cluster = Self { server, _alive: alive };
+        cluster.execute("CREATE DATABASE template_migrated").await;
+        store::migrate(&cluster.url("template_migrated")).await.unwrap_or_else(|error| panic!("{error}"));
+        cluster
+    }
+
+    fn url(&self, database: &str) -> DatabaseUrl {
+        DatabaseUrl::socket(self.server.socket_dir(), self.server.port(), self.server.user(), database)
+    }
+
+    fn options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .socket(self.server.socket_dir())
+            .port(self.server.port())
+            .username(self.server.user())
+            .database(database)
+    }
+
+    async fn execute(&self, sql: &str) {
+        let mut connection = PgConnection::connect_with(&self.options("postgres")).await.expect("a connection");
+        connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.expect("an end");
+    }
+}
+
+/// A process that waits for this one to end, then stops the server and removes its folder.
+fn clean_up_afterwards(dir: &Path) -> Child {
+    let script = r#"
+        trap '' INT TERM HUP
+        read -r _
+        if pid=$(head -n 1 "$0/postgres/postmaster.pid" 2>/dev/null); then
+            kill -INT "$pid" 2>/dev/null
+            for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
+        fi
+        rm -rf "$0"
+    "#;
+    Command::new("sh")
+        .arg("-c")
+        .arg(script)
+        .arg(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh")
+}
+
+/// A test's own database, migrated, with the tenants `acme` and `globex`.
+pub struct TestDatabase {
+    pub name: String,
+    pub acme: TenantId,
+    pub globex: TenantId,
+}
+
+impl TestDatabase {
+    pub async fn create() -> Self {
+        let mut database = Self::empty("TEMPLATE template_migrated").await;
+        let mut operator = Operator::connect(&database.url().await).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut tenant = async |slug| {
+            let slug = Slug::parse(slug).unwrap();
+            operator.create_tenant(&slug, "A tenant", Utc::now()).await.unwrap().expect("a new tenant")
+        };
+        database.acme = tenant("acme").await;
+        database.globex = tenant("globex").await;
+        database
+    }
+
+    /// One that nobody has migrated.
+    pub async fn unmigrated() -> Self {
+        Self::empty("TEMPLATE template0").await
+    }
+
+    async fn empty(template: &str) -> Self {
+        let nobody = TenantId(uuid::Uuid::nil());
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        Cluster::get().await.execute(&format!("CREATE DATABASE {name} {template}")).await;
+        Self { name, acme: nobody, globex: nobody }
+    }
+
+    /// As the owner, who is a superuser too.
+    pub async fn url(&self) -> DatabaseUrl {
+        Cluster::get().await.url(&self.name)
+    }
+
+    /// The same for `DATABASE_URL`, optionally as another login.
+    pub async fn url_text(&self, login: Option<&str>) -> String {
+        let server = &Cluster::get().await.server;
+        let socket_dir = server.socket_dir().display().to_string().replace('/', "%2F");
+        format!("postgres://{}@{socket_dir}:{}/{}", login.unwrap_or(server.user()), server.port(), self.name)
+    }
+
+    /// A connection as the owner, past all policies.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect_with(&Cluster::get().await.options(&self.name)).await.expect("a connection")
+    }
+
+    /// Runs a statement as the owner.
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.connect().await;
+        connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// A single number, as the owner.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+/// A server in this process, on a database of its own.
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub database: TestDatabase,
+    pub clock: Clock,
+    http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings besides (or instead of) the tests' own.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        Self::on(TestDatabase::create().await, settings).await
+    }
+
+    /// On a database that exists.
+    pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let clock = Clock::default();
+        let service = Service::start(&config(settings), &database.url().await, clock.clone())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        let address = service.address();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(service.run(async {
+            let _ = stopped.await;
+        }));
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client");
+        Self { address, database, clock, http, stop: Some(stop), task: Some(task) }
+    }
+
+    /// Stops as SIGTERM would, and waits for it.
+    pub async fn stop(&mut self) {
+        drop(self.stop.take());
+        if let Some(task) = self.task.take() {
+            task.await.expect("an orderly end");
+        }
+    }
+
+    /// `http://127.0.0.1:<port>`
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A client of tenant `slug`.
+    pub fn client(&self, slug: &str, credential: Credential) -> Client {
+        Client::new(self.http.clone(), self.base(), format!("{slug}.localhost"), credential)
+    }
+
+    /// A client that is an admin of tenant `slug`, by JWT.
+    pub fn admin(&self, slug: &str) -> Client {
+        self.user(slug, "admin")
+    }
+
+    /// A client that is a user of tenant `slug` with those scopes, by JWT.
+    pub fn user(&self, slug: &str, scopes: &str) -> Client {
+        let claims = json!({
+            "sub": "42",
+            "email": format!("admin@{slug}.com"),
+            "tenant": slug,
+            "scope": scopes,
+            "exp": (self.clock.now() + chrono::TimeDelta::hours(1)).timestamp(),
+        });
+        self.client(slug, Credential::Bearer(sign(&claims)))
+    }
+
+    /// Sends bytes as they are and reads until the server closes; say `Connection: close`.
+    pub async fn raw(&self, request: impl Into<Vec<u8>>) -> String {
+        let (address, request) = (self.address, request.into());
+        tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
+            stream.write_all(&request).expect("room for the request");
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer); // a reset after the answer is no concern of the test
+            String::from_utf8_lossy(&answer).into_owned()
+        })
+        .await
+        .expect("an answer")
+    }
+}
+
+/// Settings of tests: any free port, the cheapest argon2, a pepper.
+pub fn config(settings: &[(&str, &str)]) -> Config {
+    let ours = [
+        ("LISTEN_ADDR", "127.0.0.1:0"),
+        ("JWT_SECRET", JWT_SECRET),
+        ("KEY_PEPPER", PEPPER),
+        ("ARGON2_MEMORY_KIB", "8"),
+        ("ARGON2_ITERATIONS", "1"),
+        ("SHUTDOWN_GRACE_SECONDS", "5"),
+    ];
+    let pairs = ours.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::from_values(pairs).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A JWT by HS256 under the tests' secret.
+pub fn sign(claims: &Value) -> String {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    encode(&Header::default(), claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes())).expect("a token")
+}
+
+/// A folder for a test, which is there and empty.
+pub fn scratch_dir(name: &str) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("rally-api-keys-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).expect("a folder");
+    dir
+}
