@@ -108,9 +108,10 @@ impl Service {
             self.tasks.wait().await;
             self.store.close().await;
         };
-        match timeout(self.grace, stop).await {
-            Ok(()) => info!("stopped"),
-            Err(_) => warn!("stopped before every request had ended"),
+        if timeout(self.grace, stop).await.is_ok() {
+            info!("stopped");
+        } else {
+            warn!("stopped before every request had ended");
         }
     }
 }

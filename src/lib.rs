@@ -1,4 +1,40 @@
-//! x
+//! API keys for Rally CRM: the management API under `/api/v1/api-keys`, and the check of a key
+//! on every request.
+//!
+//! # The map
+//! | room | owns |
+//! |---|---|
+//! | [`cli`] | the command line: `serve`, `migrate`, `tenant`, `token`, `health` |
+//! | [`app`] | the composition root: configuration → parts → router; starting and stopping |
+//! | [`quickstart`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
+//! | [`config`] | every setting, typed, with its default |
+//! | [`telemetry`] | logs |
+//! | [`http`] | routes, layers, the accept loop, and the one place where an error becomes a response |
+//! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp |
+//! | [`store`] | PostgreSQL; the only room that names sqlx |
+//! | [`domain`] | what it is about, in types; pure |
+//!
+//! # The import rule
+//! Imports run one way: `domain ← store ← auth ← http ← app ← quickstart ← cli`. `config` and
+//! `telemetry` are read by `app`, `quickstart` and `cli` only; every other part receives its own
+//! section. The test `imports_run_one_way` reads the `use` lines and holds this.
+//!
+//! # A create, from outside in
+//! `http::layers` (request id, span, panic → 500, CORS, a task of its own) →
+//! [`auth::Authorized`] (host → tenant, one credential → principal, scope) →
+//! `http::extract` (a body, with every bad field named at once) →
+//! `http::api_keys::create` (scopes and end within the caller's; a secret; argon2 on the pool
+//! *before* the transaction; key, secret and event in one) → 201.
+//!
+//! # A request with an API key
+//! Form of the secret (malformed: 401, no I/O) → tenant → the secret's row by its lookup digest,
+//! in one round trip → its stamp in constant time (argon2 only where there is no usable stamp,
+//! on a bounded pool) → revoked? expired, by the clock? → the key as principal.
+//!
+//! # A revoke
+//! One guarded `UPDATE`, and its event, in one transaction → 204. Every check of a key asks the
+//! database, so the next request with the key is refused, on every instance.
+
 pub mod app;
 pub mod auth;
 pub mod cli;
@@ -8,3 +44,60 @@ pub mod http;
 pub mod quickstart;
 pub mod store;
 pub mod telemetry;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// Each room, and the rooms that it may name.
+    const RULE: &[(&str, &[&str])] = &[
+        ("domain", &[]),
+        ("store", &["domain"]),
+        ("auth", &["domain", "store"]),
+        ("http", &["domain", "store", "auth"]),
+        ("config", &["domain", "store", "auth", "http"]),
+        ("telemetry", &["config"]),
+        ("app", &["domain", "store", "auth", "http", "config", "telemetry"]),
+        ("quickstart", &["domain", "store", "auth", "http", "config", "app"]),
+        ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "quickstart"]),
+    ];
+
+    fn sources(path: &Path, found: &mut Vec<(String, String)>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                sources(&entry.unwrap().path(), found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
+        }
+    }
+
+    #[test]
+    fn imports_run_one_way() {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        for (room, allowed) in RULE {
+            let mut files = Vec::new();
+            let folder = src.join(room);
+            sources(if folder.is_dir() { &folder } else { &src }, &mut files);
+            files.retain(|(path, _)| folder.is_dir() || path.ends_with(&format!("src/{room}.rs")));
+            assert!(!files.is_empty(), "no room {room}");
+            for (path, text) in files {
+                for (other, _) in RULE.iter().filter(|(other, _)| other != room && !allowed.contains(other)) {
+                    let named = text.contains(&format!("crate::{other}::")) || {
+                        // `use crate::{ … }` groups, nested or not
+                        text.split("use crate::{").skip(1).any(|group| {
+                            let group = group.split(";\n").next().unwrap_or_default();
+                            group.lines().any(|line| {
+                                let line = line.trim();
+                                line.starts_with(&format!("{other}::")) || line.trim_end_matches([',', '}']) == *other
+                            })
+                        })
+                    };
+                    assert!(!named, "{path} names `{other}`, which {room} may not");
+                }
+                let names_sqlx = text.contains("sqlx::") && *room != "store";
+                assert!(!names_sqlx, "{path} names sqlx, which only `store` may");
+            }
+        }
+    }
+}

@@ -77,6 +77,9 @@ impl SecretHasher {
     }
 
     /// What the database keeps of a new secret.
+    ///
+    /// # Panics
+    /// Where there is no randomness, or no memory for argon2.
     pub async fn seal(&self, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> Result<NewSecret, Busy> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         let password = Zeroizing::new(secret.as_bytes().to_vec());

@@ -14,12 +14,11 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let (url, private) = match config.database.url.clone() {
-        Some(url) => (url, None),
-        None => {
-            let private = PrivateDatabase::open(&mut config).await?;
-            (private.url.clone(), Some(private))
-        }
+    let (url, private) = if let Some(url) = config.database.url.clone() {
+        (url, None)
+    } else {
+        let private = PrivateDatabase::open(&mut config).await?;
+        (private.url.clone(), Some(private))
     };
     let outcome = answer(&config, &url, private.as_ref(), &mut terminate, &mut interrupt).await;
     if let Some(private) = private {

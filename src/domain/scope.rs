@@ -94,6 +94,7 @@ impl ScopeSet {
     }
 
     /// The named scopes, weakest first.
+    #[must_use]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
     }

@@ -170,7 +170,7 @@ mod tests {
         // Computed with `printf 'rally-api-keys lookup digest v1\0rk_live_…' | sha256sum`.
         assert_eq!(digest.map(u128::from_be_bytes), Some(LOOKUP_OF_EXAMPLE));
     }
-    const LOOKUP_OF_EXAMPLE: u128 = 0x9716c8d8f21a28d5aba1cb4c48a9558b;
+    const LOOKUP_OF_EXAMPLE: u128 = 0x9716_c8d8_f21a_28d5_aba1_cb4c_48a9_558b;
 
     #[test]
     fn debug_and_hint_give_nothing_away() {

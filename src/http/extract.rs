@@ -58,12 +58,11 @@ impl Fields {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match self.take(name)? {
-            Value::String(text) => self.parsed(name, parse(&text)),
-            _ => {
-                self.refuse(name, "must be a string");
-                None
-            }
+        if let Value::String(text) = self.take(name)? {
+            self.parsed(name, parse(&text))
+        } else {
+            self.refuse(name, "must be a string");
+            None
         }
     }
 

@@ -120,5 +120,5 @@ pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
             X_REQUEST_ID.parse().unwrap_or(header::LINK),
             "x-total-count".parse().unwrap_or(header::LINK),
         ])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

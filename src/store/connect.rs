@@ -128,6 +128,7 @@ pub enum ConnectError {
 }
 
 /// What the database says about the role that we work under.
+#[allow(clippy::struct_excessive_bools, reason = "the answers of one query")]
 struct Role {
     name: String,
     bypasses: bool,
@@ -275,7 +276,8 @@ pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<()
                 if error
                     .as_database_error()
                     .is_some_and(|e| e.code().is_some_and(|c| c == "42P04" || c == "23505")) => {}
-            outcome => drop(outcome?),
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
         }
     }
     Ok(())

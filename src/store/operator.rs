@@ -35,7 +35,7 @@ impl Operator {
             url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
         if let Err(error) = connection.execute("SET ROLE rally_operator").await {
             let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
-            return Err(match error.as_database_error().and_then(|e| e.code()).as_deref() {
+            return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
                 // Insufficient privilege; and no such role, before the first migration.
                 Some("42501") => ConnectError::NotOperator(role),
                 Some("22023") => ConnectError::NotMigrated { missing: 1, role },

@@ -1,6 +1,6 @@
-//! A private `PostgreSQL` cluster: the database of a service that was given none.
+//! A private PostgreSQL cluster: the database of a service that was given none.
 //!
-//! [`start`] finds the machine's own `PostgreSQL` (14 or newer), makes a cluster in the service's
+//! [`start`] finds the machine's own PostgreSQL (14 or newer), makes a cluster in the service's
 //! data folder the first time, and starts its server, or joins the one that already runs there.
 //!
 //! ```text
@@ -19,9 +19,8 @@
 //! It refuses to listen on TCP, to run a server as root (root runs it as `postgres` or `nobody`),
 //! to use a folder of somebody else, and to upgrade a cluster from one major version to another.
 //!
-//! Why not a crate: `postgresql_embedded` downloads its own server and cannot run as root;
-//! `pg-embed` likewise; `pgtemp` can, but panics on failure and makes throw-away clusters only.
-//! None shares a cluster between processes, or survives being killed in the middle of `initdb`.
+//! Why not a crate: those that exist download a server of their own, or make throw-away clusters
+//! for tests; none keeps one cluster for several processes and runs as root.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -32,7 +31,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use nix::unistd::{Uid, User, geteuid};
 use tokio::process::Command;
@@ -53,7 +52,7 @@ const LOCK_PATIENCE: Duration = Duration::from_mins(3);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No `PostgreSQL` server program was found.
+    /// No PostgreSQL server program was found.
     #[error(
         "no PostgreSQL found on this machine, and DATABASE_URL is not set. Do one of these:\n  \
          Debian, Ubuntu:  apt-get install postgresql\n  \
@@ -63,7 +62,7 @@ pub enum Error {
          or run everything in containers: docker compose up"
     )]
     NotFound,
-    /// Only `PostgreSQL` versions that the service does not support were found.
+    /// Only PostgreSQL versions that the service does not support were found.
     #[error(
         "PostgreSQL {OLDEST_MAJOR} or newer is needed, but this machine has only {found}: \
          install a newer one, or set DATABASE_URL"
@@ -86,13 +85,13 @@ pub enum Error {
         /// The versions that were found, and where they are.
         found: String,
     },
-    /// Root has to run `PostgreSQL` as another user, and there is none.
+    /// Root has to run PostgreSQL as another user, and there is none.
     #[error(
         "PostgreSQL never runs as root, and this machine has neither a user postgres nor nobody: \
          add one, or run the service as an ordinary user"
     )]
     NoUser,
-    /// The user that runs `PostgreSQL` may not enter a folder on the way to the data folder.
+    /// The user that runs PostgreSQL may not enter a folder on the way to the data folder.
     #[error(
         "PostgreSQL runs as user {user} here, who may not enter {}: set DATA_DIR to a folder that \
          everybody can reach, for example /var/lib/rally-api-keys",
@@ -118,7 +117,7 @@ pub enum Error {
         /// Whom it should belong to.
         user: String,
     },
-    /// One of `PostgreSQL`'s programs failed.
+    /// One of PostgreSQL's programs failed.
     #[error("{} failed: {output}", program.display())]
     Program {
         /// The program.
@@ -216,11 +215,12 @@ impl PrivatePostgres {
 ///
 /// # Errors
 ///
-/// When there is no usable `PostgreSQL`, folder or user, or the server does not come up.
+/// When there is no usable PostgreSQL, folder or user, or the server does not come up.
 pub async fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Result<PrivatePostgres, Error> {
     let data_dir = make_data_dir(data_dir)?;
     let starting = lock(&data_dir.join("start.lock")).await?;
     let cluster = Cluster::locate(data_dir).await?;
+    cluster.remove_half_made();
     if !cluster.dir.join("PG_VERSION").exists() {
         cluster.make(settings.contains(&("fsync", "off"))).await?;
     }
@@ -272,7 +272,7 @@ async fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// The operating system's user that `PostgreSQL` runs as.
+/// The operating system's user that PostgreSQL runs as.
 #[derive(Debug)]
 struct Account {
     uid: u32,
@@ -365,7 +365,7 @@ fn last_lines(text: &[u8]) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// Folders that may hold `PostgreSQL`'s programs, the preferred ones first.
+/// Folders that may hold PostgreSQL's programs, the preferred ones first.
 async fn program_folders(account: &Account) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).filter(|it| it.is_absolute()).collect();
@@ -410,9 +410,14 @@ async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Err
         if !whole || seen.contains(&program) {
             continue;
         }
+        seen.push(program.clone());
         // Run as the account: programs that it cannot reach are of no use.
-        let Ok(output) = run(account.command(&program).arg("--version")).await else {
-            continue;
+        let output = match run(account.command(&program).arg("--version")).await {
+            Ok(output) => output,
+            Err(error) => {
+                found.push(format!("one that user {} cannot run ({error})", account.name));
+                continue;
+            }
         };
         let Some(major) = major_version(&String::from_utf8_lossy(&output.stdout)) else {
             continue;
@@ -420,7 +425,6 @@ async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Err
         if made_by.map_or(major >= OLDEST_MAJOR, |made_by| made_by == major.to_string()) {
             return Ok(folder);
         }
-        seen.push(program);
         found.push(format!("PostgreSQL {major} ({})", folder.display()));
     }
     let found = match found.join(", ") {
@@ -485,18 +489,22 @@ impl Cluster {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}"))
     }
 
-    /// Makes the cluster elsewhere and renames it into place, whole.
-    async fn make(&self, no_sync: bool) -> Result<(), Error> {
-        tracing::info!(cluster = %self.dir.display(), "making a private PostgreSQL cluster");
+    /// Removes what killed processes left of making a cluster; to be called under the start lock.
+    fn remove_half_made(&self) {
         for entry in fs::read_dir(&self.data_dir).into_iter().flatten().flatten() {
             if entry.file_name().as_bytes().starts_with(b"postgres.new-") {
-                // Best effort: an orphaned initdb may still be writing to it.
+                // Fails if an orphaned initdb still writes to it; then the next start removes it.
                 _ = fs::remove_dir_all(entry.path());
             }
         }
-        // A fresh name each time, so that such an orphan cannot write to this one.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let new = self.data_dir.join(format!("postgres.new-{}", now.as_nanos()));
+    }
+
+    /// Makes the cluster elsewhere and renames it into place, whole.
+    async fn make(&self, no_sync: bool) -> Result<(), Error> {
+        tracing::info!(cluster = %self.dir.display(), "making a private PostgreSQL cluster");
+        // A fresh name each time: the initdb of a killed process may still write to its own.
+        let now = UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let new = self.data_dir.join(format!("postgres.new-{now}"));
         self.make_private_dir(&new)?;
 
         let mut initdb = self.account.command(&self.programs.join("initdb"));
@@ -565,7 +573,8 @@ impl Cluster {
         let text = fs::read_to_string(self.dir.join("postmaster.pid")).ok()?;
         let mut lines = text.lines();
         let pid = lines.next()?.trim().parse().ok()?;
-        Some((pid, lines.nth(6).is_some_and(|status| status.trim() == "ready")))
+        let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
+        Some((pid, ready))
     }
 
     async fn server(&self) -> Server {
@@ -581,20 +590,26 @@ impl Cluster {
     /// Whether a process id is the server's; when in doubt, it is.
     async fn process(&self, pid: u32) -> Process {
         let name = if cfg!(target_os = "linux") {
-            // A server works in its cluster's folder, under whatever name it knows that folder.
+            // A server works in its cluster's folder, by whatever path it knows that folder.
             let cwd = fs::metadata(format!("/proc/{pid}/cwd"));
             if let (Ok(cwd), Ok(dir)) = (cwd, fs::metadata(&self.dir)) {
                 let same = (cwd.dev(), cwd.ino()) == (dir.dev(), dir.ino());
-                return if same { Process::Server } else { Process::Stranger };
+                if same {
+                    return Process::Server;
+                }
+                return Process::Stranger;
             }
-            // Not ours to look into, not even as root in many containers; its name is public.
+            // Not ours to look into, not even as root in many containers, or a zombie, whose name
+            // is empty. Names are public.
             let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else {
                 return Process::Gone;
             };
-            command.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+            let mut arguments = command.split(|byte| *byte == 0);
+            arguments.next().unwrap_or_default().to_vec()
         } else {
             let mut ps = self.account.command(Path::new("ps"));
-            match ps.args(["-o", "comm=", "-p", &pid.to_string()]).output().await {
+            ps.args(["-o", "comm=", "-p", &pid.to_string()]);
+            match ps.output().await {
                 Ok(output) if output.stdout.trim_ascii().is_empty() => return Process::Gone,
                 Ok(output) => output.stdout,
                 Err(_) => return Process::Server,
@@ -705,15 +720,16 @@ impl Cluster {
 fn socket_dir(data_dir: &Path) -> PathBuf {
     let run = data_dir.join("run");
     let longest = run.join(format!(".s.PGSQL.{PORT}"));
-    if longest.to_str().is_some_and(|path| path.len() <= LONGEST_SOCKET_PATH) {
+    // A comma separates hosts in a connection string.
+    let fits = |path: &str| path.len() <= LONGEST_SOCKET_PATH && !path.contains(',');
+    if longest.to_str().is_some_and(fits) {
         return run;
     }
     // FNV-1a: the standard library's hash may change from one Rust to the next.
-    let hash = data_dir
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in data_dir.as_os_str().as_bytes() {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
     PathBuf::from(format!("/tmp/rally-{hash:016x}"))
 }
 
@@ -743,6 +759,11 @@ mod tests {
 
     impl Drop for Folder {
         fn drop(&mut self) {
+            // What a failed test left running; no process id comes from elsewhere than its folder.
+            if let Ok(text) = fs::read_to_string(self.0.join("postgres/postmaster.pid")) {
+                let pid = text.lines().next().unwrap_or_default();
+                _ = std::process::Command::new("kill").args(["-9", pid]).status();
+            }
             let run = socket_dir(&self.0);
             if !run.starts_with(&self.0) {
                 _ = fs::remove_dir_all(run);
@@ -795,7 +816,7 @@ mod tests {
     fn a_long_folder_gets_a_short_socket() {
         assert_eq!(socket_dir(Path::new("/srv/rally")), Path::new("/srv/rally/run"));
         let long = PathBuf::from(format!("/srv/{}", "x".repeat(90)));
-        assert_eq!(socket_dir(&long), Path::new("/tmp/rally-b8e6dd54f9ec4e6b"));
+        assert_eq!(socket_dir(&long), Path::new("/tmp/rally-341b370382ff93ec"));
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ pub async fn create(
     transaction.commit().await?;
 
     let location = format!("{PATH}/{id}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(key, &secret))))
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
 }
 
 /// A caller never grants a scope that it lacks.

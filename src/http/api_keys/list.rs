@@ -45,15 +45,17 @@ impl ListQuery {
 
     /// A relative reference (RFC 8288 resolves it against the request's own URL).
     fn next_page(&self, limit: i64, after: Position) -> String {
-        let mut url = format!("{PATH}?limit={limit}");
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &limit.to_string());
         if self.filter.statuses.len() < Status::ALL.len() {
             let names: Vec<&str> = self.filter.statuses.iter().map(|status| status.as_str()).collect();
-            url += &format!("&status={}", names.join(","));
+            query.append_pair("status", &names.join(","));
         }
         if let Some(search) = &self.filter.search {
-            url += &format!("&search={}", percent_encode(search));
+            query.append_pair("search", search);
         }
-        url + "&cursor=" + &format_cursor(after)
+        query.append_pair("cursor", &format_cursor(after));
+        format!("{PATH}?{}", query.finish())
     }
 }
 
@@ -97,16 +99,6 @@ fn parse_cursor(text: &str) -> Result<Position, &'static str> {
         .filter(|time| (0..=9999).contains(&chrono::Datelike::year(time)))
         .ok_or(ERROR)?;
     Ok(Position { created_at, id: ApiKeyId(Uuid::from_slice(id).map_err(|_| ERROR)?) })
-}
-
-/// RFC 3986, 2.1, for everything that is not unreserved.
-fn percent_encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
-            b => format!("%{b:02X}"),
-        })
-        .collect()
 }
 
 /// Lists the tenant's keys, newest first, inactive ones too; page by page with `limit`.

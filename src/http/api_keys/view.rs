@@ -88,7 +88,7 @@ pub struct ApiKeyCreatedResponse {
 impl ApiKeyCreatedResponse {
     /// The key with its secret, in the clear.
     #[must_use]
-    pub fn new(key: ApiKey, secret: &Secret) -> Self {
+    pub fn new(key: &ApiKey, secret: &Secret) -> Self {
         Self {
             id: key.id.0,
             key: secret.reveal().to_owned(),
