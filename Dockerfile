@@ -1,0 +1,35 @@
+# syntax=docker/dockerfile:1
+# Two stages: build with the dependencies in a layer of their own, then run as nobody in
+# particular in a small image. The build needs no database: queries are checked against .sqlx.
+
+FROM rust:1.95-slim-bookworm AS build
+# aws-lc (JWTs, TLS to PostgreSQL) has C in it.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+
+# Dependencies alone: this layer is rebuilt when Cargo.toml or Cargo.lock change, and only then.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src \
+ && echo '//! placeholder' > src/lib.rs \
+ && echo '//! placeholder\nfn main() {}' > src/main.rs \
+ && cargo build --release --locked \
+ && rm -rf src
+
+COPY .cargo .cargo
+COPY .sqlx .sqlx
+COPY migrations migrations
+COPY src src
+# Newer than the placeholders' artefacts, whatever the checkout's times are.
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+
+FROM debian:bookworm-slim
+# ca-certificates: TLS to a PostgreSQL with a public certificate.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin rally
+COPY --from=build /build/target/release/rally-api-keys /usr/local/bin/rally-api-keys
+USER 10001:10001
+ENV LISTEN_ADDR=0.0.0.0:8080 LOG_FORMAT=json
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["rally-api-keys", "health"]
+ENTRYPOINT ["rally-api-keys"]
