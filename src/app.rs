@@ -2,16 +2,24 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{
-    auth::{Authenticator, SecretHasher, bearer::TokenVerifier, verifier::KeyVerifier},
+    auth::{
+        Authenticator, SecretHasher,
+        bearer::TokenVerifier,
+        feed::{FeedState, Follower},
+        lease::Lease,
+        verdicts::Verdicts,
+        verifier::KeyVerifier,
+    },
     config::Config,
-    domain::Clock,
+    domain::{Clock, random_bytes},
     http::{self, AppState, server},
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
+    usage::{self, Writer},
 };
 
 /// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
@@ -41,6 +49,8 @@ pub struct Service {
     address: SocketAddr,
     router: axum::Router,
     tasks: TaskTracker,
+    follower: Follower,
+    writer: Writer,
     store: Store,
     max_connections: usize,
     grace: Duration,
@@ -50,10 +60,26 @@ impl Service {
     /// Puts the parts together over that database.
     pub async fn start(config: &Config, database: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
         let jwt_secret = config.jwt.secret.as_ref().ok_or(StartError::NoTokenKey)?;
-        let pool = PoolSettings { max_connections: config.database.max_connections, acquire_timeout: ACQUIRE_TIMEOUT };
-        let store = Store::open(database, pool).await?;
-
         let keys = &config.keys;
+        let lease = Arc::new(Lease::default());
+        let verdicts = Arc::new(Verdicts::new(keys.cache_entries, &lease, *random_bytes()));
+        let pools = PoolSettings {
+            max_connections: config.database.max_connections,
+            max_check_connections: config.database.check_connections,
+            acquire_timeout: ACQUIRE_TIMEOUT,
+        };
+        let observer = Arc::clone(&verdicts);
+        let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
+        let store = Store::open(database, pools, observer).await?;
+        let (recorder, writer) = usage::recorder(store.clone());
+        let feed = Arc::new(FeedState::default());
+        let follower = Follower {
+            url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
+            lease,
+            verdicts: verdicts.clone(),
+            state: feed.clone(),
+        };
+
         if keys.peppers.current.is_none() {
             warn!(
                 "KEY_PEPPER is not set: every check of an API key costs an argon2, and a forged row would be believed"
@@ -65,10 +91,18 @@ impl Service {
             store: store.clone(),
             tenancy: config.tenancy.clone(),
             tokens: TokenVerifier::hs256(jwt_secret, config.jwt.rules.clone(), clock.clone()),
-            keys: KeyVerifier::new(store.clone(), hasher.clone(), keys.fallback, clock.clone()),
+            keys: KeyVerifier::new(
+                store.clone(),
+                hasher.clone(),
+                keys.fallback,
+                verdicts.clone(),
+                recorder,
+                clock.clone(),
+            ),
+            verdicts,
         });
         let tasks = TaskTracker::new();
-        let state = AppState { authenticator, hasher, clock };
+        let state = AppState { authenticator, hasher, clock, feed };
         let router = http::router(state, config.http.cors_origins.clone(), tasks.clone());
 
         let wanted = config.http.listen_addr;
@@ -84,6 +118,8 @@ impl Service {
             address,
             router,
             tasks,
+            follower,
+            writer,
             store,
             max_connections: config.http.max_connections,
             grace: config.http.shutdown_grace,
@@ -100,12 +136,21 @@ impl Service {
     /// in flight end, the ones whose clients have left too, and the database's connections are
     /// closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let follower = tokio::spawn(self.follower.follow());
+        let (stop_writer, stopped) = oneshot::channel::<()>();
+        let writer = tokio::spawn(self.writer.run(async {
+            let _ = stopped.await;
+        }));
         let graceful = server::serve(self.listener, self.router, self.max_connections, shutdown).await;
         info!(grace = ?self.grace, "stopping");
         let stop = async {
             graceful.shutdown().await;
             self.tasks.close();
             self.tasks.wait().await;
+            // Nobody uses a key any more: what was noted is all there is to write.
+            drop(stop_writer);
+            let _ = writer.await;
+            follower.abort();
             self.store.close().await;
         };
         if timeout(self.grace, stop).await.is_ok() {

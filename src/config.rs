@@ -38,7 +38,9 @@ pub const NAMES: &[&str] = &[
     "SHUTDOWN_GRACE_SECONDS",
     "DATABASE_URL",
     "DATABASE_MIGRATION_URL",
+    "DATABASE_DIRECT_URL",
     "DATABASE_MAX_CONNECTIONS",
+    "DATABASE_CHECK_CONNECTIONS",
     "DATA_DIR",
     "JWT_SECRET",
     "JWT_ISSUER",
@@ -47,6 +49,7 @@ pub const NAMES: &[&str] = &[
     "KEY_PEPPER",
     "KEY_PEPPERS_RETIRED",
     "KEY_FALLBACK",
+    "VERIFY_CACHE_ENTRIES",
     "ARGON2_MEMORY_KIB",
     "ARGON2_ITERATIONS",
     "ARGON2_PARALLELISM",
@@ -91,8 +94,12 @@ pub struct Database {
     pub url: Option<DatabaseUrl>,
     /// The same one as its owner, for migrations and tenants.
     pub migration_url: Option<DatabaseUrl>,
-    /// At most as many connections.
+    /// The same one past any pooler, for the change feed.
+    pub direct_url: Option<DatabaseUrl>,
+    /// At most as many connections for managing keys.
     pub max_connections: u32,
+    /// At most as many for checking them.
+    pub check_connections: u32,
     /// Where the private PostgreSQL and its secrets are; none = the platform's data folder.
     pub data_dir: Option<PathBuf>,
 }
@@ -124,6 +131,8 @@ pub struct Keys {
     pub fallback: KeyFallback,
     /// The cost of argon2id.
     pub argon2: Argon2Cost,
+    /// At most as many checked secrets are remembered.
+    pub cache_entries: usize,
 }
 
 /// What is logged, and how.
@@ -314,13 +323,18 @@ fn database(settings: &mut Reader) -> Database {
     const EXAMPLE: &str = "postgres://rally_api:password@db.internal:5432/rally?sslmode=verify-full";
     let url = settings.parse("DATABASE_URL", EXAMPLE, DatabaseUrl::parse);
     let migration_url = settings.parse("DATABASE_MIGRATION_URL", EXAMPLE, DatabaseUrl::parse);
-    if migration_url.is_some() && settings.get("DATABASE_URL").is_none() {
-        settings.refuse("DATABASE_MIGRATION_URL", "needs DATABASE_URL beside it", "");
+    let direct_url = settings.parse("DATABASE_DIRECT_URL", EXAMPLE, DatabaseUrl::parse);
+    for (name, url) in [("DATABASE_MIGRATION_URL", &migration_url), ("DATABASE_DIRECT_URL", &direct_url)] {
+        if url.is_some() && settings.get("DATABASE_URL").is_none() {
+            settings.refuse(name, "needs DATABASE_URL beside it", "");
+        }
     }
     Database {
         url,
         migration_url,
+        direct_url,
         max_connections: settings.number("DATABASE_MAX_CONNECTIONS", 10, (1, 1000), "10"),
+        check_connections: settings.number("DATABASE_CHECK_CONNECTIONS", 10, (1, 1000), "10"),
         data_dir: settings.get("DATA_DIR").map(PathBuf::from),
     }
 }
@@ -385,7 +399,12 @@ fn keys(settings: &mut Reader) -> Keys {
             "",
         );
     }
-    Keys { peppers: Peppers { current, retired }, fallback, argon2: argon2(settings) }
+    Keys {
+        peppers: Peppers { current, retired },
+        fallback,
+        argon2: argon2(settings),
+        cache_entries: settings.number("VERIFY_CACHE_ENTRIES", 200_000, (0, 10_000_000), "200000"),
+    }
 }
 
 fn argon2(settings: &mut Reader) -> Argon2Cost {

@@ -44,6 +44,7 @@ pub mod http;
 pub mod quickstart;
 pub mod store;
 pub mod telemetry;
+pub mod usage;
 
 #[cfg(test)]
 mod tests {
@@ -53,11 +54,12 @@ mod tests {
     const RULE: &[(&str, &[&str])] = &[
         ("domain", &[]),
         ("store", &["domain"]),
-        ("auth", &["domain", "store"]),
-        ("http", &["domain", "store", "auth"]),
+        ("usage", &["domain", "store"]),
+        ("auth", &["domain", "store", "usage"]),
+        ("http", &["domain", "store", "usage", "auth"]),
         ("config", &["domain", "store", "auth", "http"]),
         ("telemetry", &["config"]),
-        ("app", &["domain", "store", "auth", "http", "config", "telemetry"]),
+        ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),
         ("quickstart", &["domain", "store", "auth", "http", "config", "app"]),
         ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "quickstart"]),
     ];

@@ -13,13 +13,12 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
 use etcetera::AppStrategy as _;
-use rand::{TryRng as _, rngs::SysRng};
 use zeroize::Zeroizing;
 
 use crate::{
     auth::{bearer::TokenSigner, pepper::Pepper},
     config::Config,
-    domain::{Clock, Scope, ScopeSet, Slug},
+    domain::{Clock, Scope, ScopeSet, Slug, random_bytes},
     store::{
         ConnectError, DatabaseUrl, Operator, create_database,
         private_postgres::{self, PrivatePostgres},
@@ -71,8 +70,7 @@ impl PrivateDatabase {
         let server = private_postgres::start(&data_dir, &[]).await?;
         if config.jwt.secret.is_none() {
             let path = data_dir.join("jwt-secret");
-            let secret =
-                kept_secret(&path, || random_base64(48)).map_err(|error| Error::Secret(path.clone(), error))?;
+            let secret = kept_secret(&path, random_base64::<48>).map_err(|error| Error::Secret(path.clone(), error))?;
             if secret.len() < 32 {
                 return Err(Error::BadSecret(path, "holds fewer than 32 bytes"));
             }
@@ -80,7 +78,7 @@ impl PrivateDatabase {
         }
         if config.keys.peppers.current.is_none() {
             let path = data_dir.join("key-pepper");
-            let pepper = kept_secret(&path, || format!("private:{}", random_base64(32)))
+            let pepper = kept_secret(&path, || format!("private:{}", random_base64::<32>()))
                 .map_err(|error| Error::Secret(path.clone(), error))?;
             config.keys.peppers.current =
                 Some(Pepper::parse(&pepper).map_err(|problem| Error::BadSecret(path, problem))?);
@@ -152,12 +150,8 @@ fn default_data_dir() -> Result<PathBuf, Error> {
     Ok(strategy.data_dir())
 }
 
-fn random_base64(bytes: usize) -> String {
-    let mut random = Zeroizing::new(vec![0; bytes]);
-    if let Err(error) = SysRng.try_fill_bytes(&mut random) {
-        panic!("the operating system's random generator failed: {error}");
-    }
-    BASE64_STANDARD.encode(&*random)
+fn random_base64<const BYTES: usize>() -> String {
+    BASE64_STANDARD.encode(*random_bytes::<BYTES>())
 }
 
 /// The secret in that file; made and kept there, for its owner alone, if there is none. Of

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
 };
-use rand::{TryRng as _, rngs::SysRng};
 use zeroize::Zeroizing;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     pepper::Peppers,
 };
 use crate::{
-    domain::{ApiKeyId, Secret, TenantId},
+    domain::{ApiKeyId, Secret, TenantId, random_bytes},
     store::NewSecret,
 };
 
@@ -86,16 +85,13 @@ impl SecretHasher {
         let phc = self
             .pool
             .run(tenant, move || {
-                let mut salt = [0; 16];
-                SysRng.try_fill_bytes(&mut salt).map_err(|error| error.to_string())?;
-                let hash: PasswordHash =
-                    argon2.hash_password_with_salt(&password, &salt).map_err(|error| error.to_string())?;
-                Ok::<_, String>(hash.to_string())
+                let salt = random_bytes::<16>();
+                argon2.hash_password_with_salt(&password, &*salt).map(|hash: PasswordHash| hash.to_string())
             })
             .await?;
         let phc = match phc {
             Ok(phc) => phc,
-            // Neither a lack of randomness nor of memory leaves anything sensible to go on with.
+            // A lack of memory leaves nothing sensible to go on with.
             Err(error) => panic!("argon2 failed: {error}"),
         };
         Ok(NewSecret {

@@ -8,11 +8,16 @@
 //! Refuses: to guess. Two credentials, two hosts, a forwarded host that differs: all are 400.
 
 pub mod bearer;
+pub mod cache;
 pub mod credential;
 pub mod fair_pool;
+pub mod feed;
 pub mod hashing;
 pub mod host;
+pub mod known;
+pub mod lease;
 pub mod pepper;
+pub mod verdicts;
 pub mod verifier;
 
 use std::{marker::PhantomData, net::IpAddr, sync::Arc};
@@ -23,14 +28,17 @@ use axum::{
 };
 
 pub use self::hashing::SecretHasher;
-use self::{bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verifier::KeyVerifier};
+use self::{
+    bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verdicts::Verdicts,
+    verifier::KeyVerifier,
+};
 use crate::{
     domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp},
     store::{self, Store, TenantStore},
 };
 
 /// Why a caller is not let in.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The host names no tenant that is served.
     #[error("no such tenant")]
@@ -74,12 +82,21 @@ pub enum Error {
     /// Too much hashing is under way.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// The database failed.
+    /// The database failed. Shared by the requests that asked it together.
     #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(Arc<store::Error>),
+    /// A look-up panicked; the panic itself was logged by the hook.
+    #[error("a look-up panicked")]
+    Panicked,
     /// The router was put together wrongly.
     #[error("a route lacks {0}")]
     Misrouted(&'static str),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 /// Where a request comes from, as the accept loop and the layers note it in its extensions.
@@ -100,18 +117,37 @@ pub struct Authenticator {
     pub tokens: TokenVerifier,
     /// Checks secrets.
     pub keys: KeyVerifier,
+    /// What is remembered.
+    pub verdicts: Arc<Verdicts>,
 }
 
 impl Authenticator {
+    /// The tenant and the principal of a request.
+    pub async fn authenticate(&self, parts: &Parts) -> Result<(Tenant, Principal), Error> {
+        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
+        let tenant = self.tenant(parts, peer).await?;
+        tracing::Span::current().record("tenant", tenant.slug.as_str());
+        let principal = self.principal(parts, &tenant).await?;
+        tracing::Span::current().record("principal", tracing::field::display(&principal));
+        Ok((tenant, principal))
+    }
+
     async fn tenant(&self, parts: &Parts, peer: IpAddr) -> Result<Tenant, Error> {
         let slug = self.tenancy.slug(&parts.uri, &parts.headers, peer)?.ok_or(Error::TenantNotFound)?;
-        self.store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound)
+        let (group, key) = self.verdicts.tenant_key(&slug);
+        if let Some(tenant) = self.verdicts.tenants.get(&group, key) {
+            return Ok(tenant);
+        }
+        let store = self.store.clone();
+        let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) };
+        let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, |tenant| tenant.id, ask).await?;
+        Ok(tenant)
     }
 
     async fn principal(&self, parts: &Parts, tenant: &Tenant) -> Result<Principal, Error> {
         match Credential::from_headers(&parts.headers)? {
             Credential::Token(token) => self.tokens.verify(token, tenant),
-            Credential::Secret(Some(secret)) => self.keys.verify(tenant, &secret).await,
+            Credential::Secret(Some(secret)) => self.keys.verify(tenant, secret).await,
             Credential::Secret(None) => Err(Error::InvalidKey),
         }
     }
@@ -123,7 +159,8 @@ pub trait Requirement {
     fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error>;
 }
 
-fn require(principal: &Principal, scope: Scope) -> Result<(), Error> {
+/// Demands a scope.
+pub fn require(principal: &Principal, scope: Scope) -> Result<(), Error> {
     if principal.allows(scope) { Ok(()) } else { Err(Error::InsufficientScope(scope)) }
 }
 
@@ -206,12 +243,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
-        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
-        let tenant = authenticator.tenant(parts, peer).await?;
-        tracing::Span::current().record("tenant", tenant.slug.as_str());
-        let principal = authenticator.principal(parts, &tenant).await?;
-        tracing::Span::current().record("principal", tracing::field::display(&principal));
+        let (tenant, principal) = authenticator.authenticate(parts).await?;
+        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
         R::check(&principal, target(parts, state).await)?;
         Ok(Self {
             keys: authenticator.store.tenant(&tenant),

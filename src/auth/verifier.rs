@@ -1,11 +1,19 @@
 //! A presented secret → the key that it belongs to, or why not.
 
+use std::sync::Arc;
+
 use tracing::{error, warn};
 
-use super::{Error, SecretHasher, pepper::StampCheck};
+use super::{
+    Error, SecretHasher,
+    known::Source,
+    pepper::StampCheck,
+    verdicts::{KnownSecret, Verdicts},
+};
 use crate::{
-    domain::{Clock, Principal, Secret, Status, Tenant},
-    store::{SecretRow, Store},
+    domain::{Clock, LookupDigest, Principal, Secret, Status, Tenant},
+    store::{self, SecretRow, Store},
+    usage::Recorder,
 };
 
 /// What happens to a secret whose row has no stamp under a known pepper.
@@ -20,46 +28,96 @@ pub enum KeyFallback {
 
 /// Checks secrets.
 pub struct KeyVerifier {
-    store: Store,
-    hasher: SecretHasher,
-    fallback: KeyFallback,
+    verdicts: Arc<Verdicts>,
+    examiner: Arc<Examiner>,
+    recorder: Recorder,
     clock: Clock,
 }
 
 impl KeyVerifier {
     /// A verifier over these parts.
     #[must_use]
-    pub fn new(store: Store, hasher: SecretHasher, fallback: KeyFallback, clock: Clock) -> Self {
-        Self { store, hasher, fallback, clock }
+    pub fn new(
+        store: Store,
+        hasher: SecretHasher,
+        fallback: KeyFallback,
+        verdicts: Arc<Verdicts>,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> Self {
+        Self { verdicts, examiner: Arc::new(Examiner { store, hasher, fallback }), recorder, clock }
     }
 
     /// The key that the secret belongs to, if it works now. Whether a key is expired or revoked
     /// is told only to who holds its whole secret.
-    pub async fn verify(&self, tenant: &Tenant, secret: &Secret) -> Result<Principal, Error> {
-        let row = self.store.find_secret(tenant.id, secret.lookup_digest()).await?.ok_or(Error::InvalidKey)?;
-        self.authenticate(tenant, secret, &row).await?;
-        let expires_at = [row.key_expires_at, row.secret_expires_at].into_iter().flatten().min();
-        match Status::at(self.clock.now(), expires_at, row.revoked_at) {
-            Status::Active => Ok(Principal::ApiKey {
-                id: row.key_id,
-                scopes: row.scopes,
-                expires_at: row.key_expires_at,
-                hint: row.hint,
-            }),
+    pub async fn verify(&self, tenant: &Tenant, secret: Secret) -> Result<Principal, Error> {
+        let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
+        let known = match self.verdicts.secrets.get(&group, key) {
+            Some(known) => known,
+            None => {
+                let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
+                let ask = || async move { examiner.examine(&tenant, &secret).await };
+                let (known, _): (_, Source) =
+                    self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await?;
+                known
+            }
+        };
+        let now = self.clock.now();
+        let expires_at = [known.key_expires_at, known.secret_expires_at].into_iter().flatten().min();
+        match Status::at(now, expires_at, known.revoked_at) {
+            Status::Active => {
+                self.recorder.used(tenant.id, known.lookup_digest, now);
+                Ok(Principal::ApiKey {
+                    id: known.key_id,
+                    scopes: known.scopes,
+                    expires_at: known.key_expires_at,
+                    hint: known.hint,
+                })
+            }
             Status::Expired => Err(Error::KeyExpired),
             Status::Revoked => Err(Error::KeyRevoked),
         }
+    }
+}
+
+/// Asks the database about a secret, and does not take its word for it.
+struct Examiner {
+    store: Store,
+    hasher: SecretHasher,
+    fallback: KeyFallback,
+}
+
+impl Examiner {
+    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<KnownSecret, Error> {
+        let lookup_digest = secret.lookup_digest();
+        let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
+        self.authenticate(tenant, secret, lookup_digest, &row).await?;
+        Ok(KnownSecret {
+            key_id: row.key_id,
+            lookup_digest,
+            scopes: row.scopes,
+            key_expires_at: row.key_expires_at,
+            secret_expires_at: row.secret_expires_at,
+            revoked_at: row.revoked_at,
+            hint: row.hint,
+        })
     }
 
     /// Whether the row really is the secret's: by the stamp, and by argon2 only where there is
     /// none to go by. A stamp that mismatches rejects; it never falls through to argon2, whose
     /// hash whoever forged the row may have computed.
-    async fn authenticate(&self, tenant: &Tenant, secret: &Secret, row: &SecretRow) -> Result<(), Error> {
+    async fn authenticate(
+        &self,
+        tenant: &Tenant,
+        secret: &Secret,
+        lookup_digest: LookupDigest,
+        row: &SecretRow,
+    ) -> Result<(), Error> {
         let stamp = row.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str()));
         match self.hasher.peppers().check(stamp, tenant.id, row.key_id, secret) {
             StampCheck::Match { current: true } => Ok(()),
             StampCheck::Match { current: false } => {
-                self.renew_stamp(tenant, secret, row).await;
+                self.renew_stamp(tenant, secret, lookup_digest, row).await;
                 Ok(())
             }
             StampCheck::Mismatch => {
@@ -71,7 +129,7 @@ impl KeyVerifier {
                 if !self.hasher.verify_argon2(tenant.id, secret, &row.phc).await? {
                     return Err(Error::InvalidKey);
                 }
-                self.renew_stamp(tenant, secret, row).await;
+                self.renew_stamp(tenant, secret, lookup_digest, row).await;
                 Ok(())
             }
         }
@@ -79,16 +137,14 @@ impl KeyVerifier {
 
     /// Stamps the row under the current pepper, if there is one. The check has succeeded by
     /// then, so a failure is told and nothing more; the next check tries again.
-    async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, row: &SecretRow) {
-        let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else {
-            return;
-        };
+    async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, lookup_digest: LookupDigest, row: &SecretRow) {
+        let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
         let outcome = async {
             let mut transaction = self.store.tenant(tenant).begin().await?;
-            let written = transaction.renew_stamp(secret.lookup_digest(), previous, &stamp, &pepper_id).await?;
+            let written = transaction.renew_stamp(lookup_digest, previous, &stamp, &pepper_id).await?;
             transaction.commit().await?;
-            Ok::<_, crate::store::Error>(written)
+            Ok::<_, store::Error>(written)
         };
         match outcome.await {
             // Worth a look when nobody introduced or rotated a pepper: a forged row comes in so.

@@ -8,6 +8,7 @@ mod api_key;
 mod clock;
 mod event;
 mod principal;
+mod random;
 mod scope;
 mod secret;
 mod tenant;
@@ -16,6 +17,7 @@ pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyNa
 pub use clock::{Clock, InvalidTimestamp, Timestamp, format_timestamp, parse_timestamp};
 pub use event::{EventKind, NewEvent};
 pub use principal::Principal;
+pub use random::random_bytes;
 pub use scope::{InvalidScopes, Scope, ScopeSet};
 pub use secret::{KeyHint, LookupDigest, Secret};
 pub use tenant::{InvalidSlug, Slug, Tenant, TenantId};

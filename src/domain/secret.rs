@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use rand::{TryRng as _, rngs::SysRng};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
+
+use super::random_bytes;
 
 /// `rk_live_` and 32 lower-case hex digits.
 const SECRET_LEN: usize = 40;
@@ -26,15 +27,9 @@ impl Secret {
     pub const PREFIX: &'static str = "rk_live_";
 
     /// A new secret: 128 bits from the operating system's generator.
-    ///
-    /// # Panics
-    /// Where the operating system has no randomness to give; nothing sensible can go on.
     #[must_use]
     pub fn generate() -> Self {
-        let mut bits = Zeroizing::new([0_u8; 16]);
-        if let Err(error) = SysRng.try_fill_bytes(bits.as_mut_slice()) {
-            panic!("the operating system's random generator failed: {error}");
-        }
+        let bits = random_bytes::<16>();
         let mut text = Zeroizing::new([0_u8; SECRET_LEN]);
         let (prefix, digits) = text.split_at_mut(Self::PREFIX.len());
         prefix.copy_from_slice(Self::PREFIX.as_bytes());
@@ -78,7 +73,9 @@ impl Secret {
     /// What may be shown of the secret so that people can tell keys apart.
     #[must_use]
     pub fn hint(&self) -> KeyHint {
-        KeyHint(self.reveal()[SECRET_LEN - 4..].to_owned())
+        let mut last4 = [0; 4];
+        last4.copy_from_slice(&self.0[SECRET_LEN - 4..]);
+        KeyHint(last4)
     }
 }
 
@@ -109,26 +106,34 @@ impl fmt::Debug for LookupDigest {
 }
 
 /// The last four hex digits of a secret, shown as `rk_live_…1b4c`: 112 bits stay unknown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyHint(String);
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyHint([u8; 4]);
 
 impl KeyHint {
-    /// A hint as the database keeps it, which holds its form by a constraint.
+    /// The hint of a secret that ends so.
     #[must_use]
-    pub fn from_last4(last4: String) -> Self {
-        Self(last4)
+    pub fn from_last4(last4: &str) -> Option<Self> {
+        let digits: [u8; 4] = last4.as_bytes().try_into().ok()?;
+        digits.iter().all(|b| DIGITS.contains(b)).then_some(Self(digits))
     }
 
     /// The four digits.
     #[must_use]
     pub fn last4(&self) -> &str {
-        &self.0
+        // ASCII by construction.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl fmt::Display for KeyHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}…{}", Secret::PREFIX, self.0)
+        write!(f, "{}…{}", Secret::PREFIX, self.last4())
+    }
+}
+
+impl fmt::Debug for KeyHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHint({self})")
     }
 }
 

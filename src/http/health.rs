@@ -19,13 +19,17 @@ pub async fn healthz() -> Json<serde_json::Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// Requests can be served: the database answers.
+/// Requests can be served: the database answers. `degraded`: so does everything else, but the
+/// change feed is down, and every check of a key costs a query.
 pub async fn readyz(State(state): State<AppState>) -> Response {
     let store = state.authenticator.store.clone();
     // In a task of its own: a query is not to be dropped half-way.
     let ping = tokio::spawn(async move { store.ping().await });
     match timeout(PATIENCE, ping).await {
-        Ok(Ok(Ok(()))) => Json(json!({"status": "ready"})).into_response(),
+        Ok(Ok(Ok(()))) => {
+            let status = if state.feed.is_up() { "ready" } else { "degraded" };
+            Json(json!({"status": status})).into_response()
+        }
         Ok(Ok(Err(error))) => Problem::from(error).into_response(),
         Ok(Err(_)) | Err(_) => Problem::database_unavailable().into_response(),
     }

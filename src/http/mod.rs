@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod extract;
+mod forward_auth;
 mod health;
 mod layers;
 pub mod problem;
@@ -21,7 +22,7 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 
 use self::problem::Problem;
 use crate::{
-    auth::{Authenticator, SecretHasher},
+    auth::{Authenticator, SecretHasher, feed::FeedState},
     domain::Clock,
 };
 
@@ -34,6 +35,8 @@ pub struct AppState {
     pub hasher: SecretHasher,
     /// Tells the time.
     pub clock: Clock,
+    /// Tells whether changes made elsewhere arrive.
+    pub feed: Arc<FeedState>,
 }
 
 impl FromRef<AppState> for Arc<Authenticator> {
@@ -67,6 +70,7 @@ pub fn router(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracke
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .merge(forward_auth::routes())
         .merge(api)
         .fallback(async || Problem::path_not_found())
         .with_state(state)

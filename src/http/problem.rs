@@ -91,6 +91,22 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail).with_header(header::RETRY_AFTER, RETRY_AFTER)
     }
 
+    /// The same for a gateway: what is not 401, 403 or 503 becomes 401, or 503 where it is ours.
+    #[must_use]
+    pub fn for_gateways(mut self) -> Self {
+        match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => self,
+            status if status.is_server_error() => {
+                self.status = StatusCode::SERVICE_UNAVAILABLE;
+                self.with_header(header::RETRY_AFTER, RETRY_AFTER)
+            }
+            _ => {
+                self.status = StatusCode::UNAUTHORIZED;
+                self.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="rally-api-keys""#))
+            }
+        }
+    }
+
     /// The stable code that clients match on.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -275,6 +291,12 @@ impl IntoResponse for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&store::Error> for Problem {
+    fn from(error: &store::Error) -> Self {
         match error {
             store::Error::Unavailable(_) => {
                 tracing::warn!(%error, "answered 503");
@@ -368,8 +390,8 @@ impl From<auth::Error> for Problem {
                 "`self` is the API key that calls; call it with an API key, or name a key by its id.",
             ),
             Error::Busy(busy) => busy.into(),
-            Error::Store(error) => error.into(),
-            Error::Misrouted(_) => {
+            Error::Store(error) => Self::from(&*error),
+            Error::Misrouted(_) | Error::Panicked => {
                 tracing::error!(%error, "answered 500");
                 Self::internal()
             }

@@ -28,7 +28,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             id: ApiKeyId(row.id),
             name: KeyName::parse(&row.name).map_err(|_| bad("name"))?,
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
-            hint: KeyHint::from_last4(row.last4),
+            hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             created_at: row.created_at,
@@ -76,7 +76,7 @@ impl Store {
     /// The row of a presented secret, whatever its state. One round trip.
     pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
         let row = retrying!(
-            self.pool,
+            self.checks,
             sqlx::query!(
                 r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
                           phc AS "phc!", stamp, pepper_id, secret_expires_at, last4 AS "last4!"
@@ -84,19 +84,19 @@ impl Store {
                 tenant.0,
                 digest.as_bytes(),
             )
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.checks)
         )?;
         row.map(|row| {
-            let bad = Error::BadRow { table: "api_keys", column: "scopes" };
+            let bad = |column| Error::BadRow { table: "api_key_secrets", column };
             Ok(SecretRow {
                 key_id: ApiKeyId(row.key_id),
-                scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad)?,
+                scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
                 key_expires_at: row.key_expires_at,
                 secret_expires_at: row.secret_expires_at,
                 revoked_at: row.revoked_at,
                 phc: row.phc,
                 stamp: row.stamp.zip(row.pepper_id),
-                hint: KeyHint::from_last4(row.last4),
+                hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
             })
         })
         .transpose()
@@ -294,6 +294,7 @@ impl TenantTransaction {
         )
         .fetch_one(&mut *self.transaction)
         .await?;
+        self.changed.push(key.id);
         Ok(())
     }
 
@@ -310,6 +311,7 @@ impl TenantTransaction {
         )
         .execute(&mut *self.transaction)
         .await?;
+        self.changed.push(id);
         Ok(done.rows_affected() == 1)
     }
 

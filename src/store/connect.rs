@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{Error, PoolSettings, Store, is_transient, migrate};
+use super::{ChangeObserver, Error, PoolSettings, Store, is_transient, migrate};
 
 /// How long a start waits for a database that does not answer yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +44,10 @@ impl DatabaseUrl {
 
     fn with(options: PgConnectOptions) -> Self {
         Self(options.application_name("rally-api-keys").disable_statement_logging())
+    }
+
+    pub(super) fn options(&self) -> PgConnectOptions {
+        self.0.clone()
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
@@ -174,8 +178,13 @@ impl Role {
 impl Store {
     /// Connects, migrates where the login may, and goes on under a role that row-level
     /// security binds: the login itself where it is a plain member of `rally_app`, else
-    /// `rally_app`, set as each connection of the pool opens.
-    pub async fn open(url: &DatabaseUrl, settings: PoolSettings) -> Result<Self, ConnectError> {
+    /// `rally_app`, set as each connection of the pools opens. `observer` is told of the keys
+    /// that this instance changes.
+    pub async fn open(
+        url: &DatabaseUrl,
+        settings: PoolSettings,
+        observer: ChangeObserver,
+    ) -> Result<Self, ConnectError> {
         let mut connection = connect_patiently(url).await?;
         check_server(&mut connection).await?;
         let login = Role::of(&mut connection).await?;
@@ -187,8 +196,7 @@ impl Store {
         let set_role = login.bypasses || Role::of(&mut connection).await?.owns;
         connection.close().await?;
 
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
+        let options = PgPoolOptions::new()
             .acquire_timeout(settings.acquire_timeout)
             // One round trip less per use; `retrying!` makes up for it.
             .test_before_acquire(false)
@@ -199,9 +207,9 @@ impl Store {
                     }
                     Ok(())
                 })
-            })
-            .connect_with(url.0.clone())
-            .await?;
+            });
+        let pool = options.clone().max_connections(settings.max_connections).connect_with(url.options()).await?;
+        let checks = options.max_connections(settings.max_check_connections).connect_lazy_with(url.options());
         let mut connection = pool.acquire().await?;
         let role = Role::of(&mut connection).await?;
         if let Some(why) = role.unbound() {
@@ -209,7 +217,7 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        Ok(Self { pool })
+        Ok(Self { pool, checks, observer })
     }
 }
 

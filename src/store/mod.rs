@@ -29,6 +29,7 @@ macro_rules! retrying {
 }
 
 mod api_keys;
+mod changes;
 mod connect;
 mod events;
 mod migrate;
@@ -36,23 +37,28 @@ mod operator;
 #[cfg(unix)]
 pub mod private_postgres;
 mod tenants;
+mod usage;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-use crate::domain::{Tenant, TenantId};
+use crate::domain::{ApiKeyId, Tenant, TenantId};
 
 pub use api_keys::{KeyFilter, KeyPage, NewSecret, Position, SecretRow};
+pub use changes::{Beat, Change, ChangeFeed, Heart};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
+pub use usage::Use;
 
 /// How the pool is used.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
-    /// At most as many connections.
+    /// At most as many connections for managing keys.
     pub max_connections: u32,
+    /// At most as many for checking them.
+    pub max_check_connections: u32,
     /// How long a request waits for one before it is told that the database is unavailable.
     pub acquire_timeout: Duration,
 }
@@ -111,10 +117,17 @@ fn is_connection_loss(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Is told of every key that this instance has changed, before the change is acknowledged.
+pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
+
 /// The database, under a role that sees one tenant at a time.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
+    /// For managing keys, and for notes of their use.
     pool: PgPool,
+    /// For checking them, so that neither starves the other.
+    checks: PgPool,
+    observer: ChangeObserver,
 }
 
 impl Store {
@@ -132,11 +145,12 @@ impl Store {
     /// Waits for the connections in use and closes all.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.checks.close().await;
     }
 }
 
 /// One tenant's part of the database.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TenantStore {
     store: Store,
     tenant: TenantId,
@@ -149,22 +163,33 @@ impl TenantStore {
         let begin = format!("BEGIN; SET LOCAL rally.tenant_id = '{}'", self.tenant);
         let pool = &self.store.pool;
         let transaction = retrying!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))?;
-        Ok(TenantTransaction { transaction, tenant: self.tenant })
+        let observer = self.store.observer.clone();
+        Ok(TenantTransaction { transaction, tenant: self.tenant, changed: Vec::new(), observer })
     }
 }
 
 /// A transaction in which the database shows and accepts one tenant's rows alone. Dropped
 /// without [`TenantTransaction::commit`], it changes nothing.
-#[derive(Debug)]
 pub struct TenantTransaction {
     transaction: Transaction<'static, Postgres>,
     tenant: TenantId,
+    /// Keys about which a cache may now be wrong.
+    changed: Vec<ApiKeyId>,
+    observer: ChangeObserver,
 }
 
 impl TenantTransaction {
     /// Makes everything done in it durable. On [`Error::Unavailable`] it is unknown whether it
     /// was.
+    ///
+    /// Tells the observer of changed keys before it returns, so that nothing that this instance
+    /// acknowledges is contradicted by its own cache; also when it is unknown whether the
+    /// change was made.
     pub async fn commit(self) -> Result<(), Error> {
-        Ok(self.transaction.commit().await?)
+        let outcome = self.transaction.commit().await;
+        for key in self.changed {
+            (self.observer)(self.tenant, key);
+        }
+        Ok(outcome?)
     }
 }

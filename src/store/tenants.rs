@@ -7,9 +7,9 @@ impl Store {
     /// The tenant of that slug, if it exists and is not suspended. One round trip.
     pub async fn find_tenant(&self, slug: &Slug) -> Result<Option<Tenant>, Error> {
         let row = retrying!(
-            self.pool,
+            self.checks,
             sqlx::query!(r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenant($1)"#, slug.as_str())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&self.checks)
         )?;
         Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: slug.clone() }))
     }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::Utc;
@@ -142,6 +142,17 @@ impl TestDatabase {
         format!("postgres://{}@{socket_dir}:{}/{}", login.unwrap_or(server.user()), server.port(), self.name)
     }
 
+    /// The server's socket.
+    pub async fn socket(&self) -> PathBuf {
+        let server = &Cluster::get().await.server;
+        server.socket_dir().join(format!(".s.PGSQL.{}", server.port()))
+    }
+
+    /// The database as it is reached through a proxy.
+    pub fn url_through(&self, proxy: SocketAddr) -> String {
+        format!("postgres://rally_owner@{proxy}/{}", self.name)
+    }
+
     /// A connection as the owner, past all policies.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&Cluster::get().await.options(&self.name)).await.expect("a connection")
@@ -185,7 +196,10 @@ impl TestServer {
 
     /// On a database that exists.
     pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
-        let clock = Clock::default();
+        Self::start_on(database, settings, Clock::default()).await
+    }
+
+    async fn start_on(database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {
         let service = Service::start(&config(settings), &database.url().await, clock.clone())
             .await
             .unwrap_or_else(|error| panic!("{error}"));
@@ -196,6 +210,19 @@ impl TestServer {
         }));
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client");
         Self { address, database, clock, http, stop: Some(stop), task: Some(task) }
+    }
+
+    /// Another instance on the same database, which sees the same clock.
+    pub async fn sibling(&self, settings: &[(&str, &str)]) -> Self {
+        let TestDatabase { name, acme, globex } = &self.database;
+        let database = TestDatabase { name: name.clone(), acme: *acme, globex: *globex };
+        Self::start_on(database, settings, self.clock.clone()).await
+    }
+
+    /// Until verdicts are cached.
+    pub async fn wait_for_feed(&self) {
+        let client = self.client("acme", Credential::None);
+        wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
     }
 
     /// Stops as SIGTERM would, and waits for it.
@@ -246,6 +273,19 @@ impl TestServer {
         })
         .await
         .expect("an answer")
+    }
+}
+
+/// Asks again until it is so; the test ends if it never is.
+#[track_caller]
+pub fn wait_until(mut so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while !so().await {
+            assert!(Instant::now() < deadline, "not so in time, at {caller}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

@@ -6,5 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
 
 mod client;
+mod forward_auth;
 mod harness;
+mod instances;
+mod last_used;
+mod proxy;
 mod reference_page;

@@ -1,0 +1,171 @@
+//! A look-up that remembers: cache, lease and single flight in one.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use tracing::Instrument as _;
+
+use super::{
+    Error,
+    cache::{Cache, CacheKey, Ticket},
+    lease::Lease,
+};
+
+type Flight<V> = Shared<BoxFuture<'static, Result<V, Error>>>;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It was remembered.
+    Cache,
+    /// The database was asked.
+    Database,
+}
+
+/// What the database said about subjects, as long as it may be trusted.
+///
+/// While the lease holds, an answer is remembered, and requests that miss at once share one
+/// question. Without it every request asks for itself, since only a question asked after a
+/// request began is sure to see what was acknowledged before it.
+pub struct Known<S, V> {
+    cache: Cache<S, V>,
+    lease: Arc<Lease>,
+    flights: Mutex<HashMap<CacheKey, (Ticket, Flight<V>)>>,
+}
+
+impl<S, V> Known<S, V>
+where
+    S: Copy + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Remembers at most so many answers, under that lease.
+    #[must_use]
+    pub fn new(capacity: usize, lease: Arc<Lease>) -> Self {
+        Self { cache: Cache::new(capacity), lease, flights: Mutex::default() }
+    }
+
+    /// What is remembered, and may be trusted now.
+    pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
+        // Read first, then asked for the lease: what was read was true while it held.
+        self.cache.get(group, key).filter(|_| self.lease.holds())
+    }
+
+    /// What is remembered; else what `ask` finds out, in a task of its own that ends whatever
+    /// becomes of the caller. `subject` tells what the answer is about. Errors are not
+    /// remembered, a "no" included.
+    pub async fn get_or_ask<F>(
+        self: &Arc<Self>,
+        group: &[u8; 16],
+        key: CacheKey,
+        subject: fn(&V) -> S,
+        ask: impl FnOnce() -> F,
+    ) -> Result<(V, Source), Error>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        if let Some(value) = self.get(group, key) {
+            return Ok((value, Source::Cache));
+        }
+        let ticket = self.cache.ticket(group, key);
+        if !self.lease.holds() {
+            let flight = tokio::spawn(ask().in_current_span());
+            return flight.await.unwrap_or(Err(Error::Panicked)).map(|value| (value, Source::Database));
+        }
+        self.join_or_start(key, ticket, subject, ask).await.map(|value| (value, Source::Database))
+    }
+
+    async fn join_or_start<F>(
+        self: &Arc<Self>,
+        key: CacheKey,
+        ticket: Ticket,
+        subject: fn(&V) -> S,
+        ask: impl FnOnce() -> F,
+    ) -> Result<V, Error>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let flight = {
+            let mut flights = self.flights();
+            match flights.get(&key) {
+                // A question that was asked before the last change is not joined: its answer may
+                // be from before a revocation that was acknowledged before this request began.
+                Some((asked, flight)) if *asked == ticket => flight.clone(),
+                _ => {
+                    let flight = self.start(key, ticket, subject, ask());
+                    flights.insert(key, (ticket, flight.clone()));
+                    flight
+                }
+            }
+        };
+        flight.await
+    }
+
+    fn start<F>(self: &Arc<Self>, key: CacheKey, ticket: Ticket, subject: fn(&V) -> S, asking: F) -> Flight<V>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let known = self.clone();
+        let task = tokio::spawn(
+            async move {
+                // Also when `asking` panics, or else nobody could ask again.
+                let _landing = Landing { known: &*known, key, ticket };
+                let answer = asking.await;
+                if let Ok(value) = &answer {
+                    known.cache.put(ticket, key, subject(value), value.clone());
+                }
+                answer
+            }
+            .in_current_span(),
+        );
+        async move { task.await.unwrap_or(Err(Error::Panicked)) }.boxed().shared()
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<CacheKey, (Ticket, Flight<V>)>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something about the subject has changed.
+    pub fn forget(&self, group: &[u8; 16], subject: S) {
+        self.cache.forget(group, subject);
+    }
+
+    /// Anything may have changed.
+    pub fn clear(&self) {
+        self.cache.clear();
+    }
+
+    /// How many answers are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.cache.is_empty()
+    }
+}
+
+/// Ends a flight, unless a newer one has taken its place.
+struct Landing<'a, S, V> {
+    known: &'a Known<S, V>,
+    key: CacheKey,
+    ticket: Ticket,
+}
+
+impl<S, V> Drop for Landing<'_, S, V> {
+    fn drop(&mut self) {
+        let mut flights = self.known.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.get(&self.key).is_some_and(|(ticket, _)| *ticket == self.ticket) {
+            flights.remove(&self.key);
+        }
+    }
+}

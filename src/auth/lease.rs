@@ -1,0 +1,83 @@
+//! The right to trust what is cached.
+//!
+//! An instance has it while the newest heartbeat that came back to it through the database was
+//! *sent* less than [`LEASE`] ago. It is asked for on each use, by the clock, and not kept by a
+//! timer: a process that was frozen for a minute finds its lease over at its first request.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// How long after sending it a heartbeat vouches for the cache.
+pub const LEASE: Duration = Duration::from_secs(5);
+
+/// A moment on a clock that goes on while the machine sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        // `Instant` stops on Linux while the machine is suspended. On macOS it does not.
+        #[cfg(target_os = "linux")]
+        const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
+        // It cannot fail for a clock that the kernel has; if it did, no lease would be good.
+        let time = nix::time::clock_gettime(CLOCK).map_or(Duration::MAX, Duration::from);
+        Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The lease of one instance.
+#[derive(Debug, Default)]
+pub struct Lease {
+    /// When it ends, in the nanoseconds of [`Moment`]; 0 = there is none.
+    until: AtomicU64,
+}
+
+impl Lease {
+    /// Whether cached verdicts may be used now.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.holds_at(Moment::now())
+    }
+
+    fn holds_at(&self, now: Moment) -> bool {
+        now.0 < self.until.load(Ordering::Acquire)
+    }
+
+    /// A heartbeat that was sent then has come back.
+    pub fn renew(&self, sent: Moment) {
+        let lease = u64::try_from(LEASE.as_nanos()).unwrap_or(0);
+        self.until.fetch_max(sent.0.saturating_add(lease), Ordering::Release);
+    }
+
+    /// The feed is down, or might be.
+    pub fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_ends_by_the_clock() {
+        let lease = Lease::default();
+        assert!(!lease.holds(), "none before the first heartbeat");
+        let sent = Moment::now();
+        lease.renew(sent);
+        assert!(lease.holds_at(sent));
+        let nanos = u64::try_from(LEASE.as_nanos()).unwrap();
+        assert!(lease.holds_at(Moment(sent.0 + nanos - 1)));
+        assert!(!lease.holds_at(Moment(sent.0 + nanos)));
+        lease.renew(Moment(sent.0 - 1));
+        assert!(lease.holds_at(Moment(sent.0 + nanos - 1)), "an older heartbeat takes nothing away");
+        lease.end();
+        assert!(!lease.holds_at(sent));
+    }
+}

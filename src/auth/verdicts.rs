@@ -1,0 +1,88 @@
+//! Everything that is remembered about keys and tenants, and how it is forgotten.
+
+use std::sync::Arc;
+
+use super::{
+    cache::{CacheKey, CacheKeys},
+    known::Known,
+    lease::Lease,
+};
+use crate::domain::{ApiKeyId, KeyHint, LookupDigest, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp};
+
+/// As many tenants are remembered at most.
+const MAX_TENANTS: usize = 100_000;
+
+/// What is known of a secret that was checked: whose it is, and what bounds it. Expiry is held
+/// against the clock at each use.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownSecret {
+    /// Its key.
+    pub key_id: ApiKeyId,
+    /// How its row is found, for noting its use.
+    pub lookup_digest: LookupDigest,
+    /// What the key allows.
+    pub scopes: ScopeSet,
+    /// When the key ends.
+    pub key_expires_at: Option<Timestamp>,
+    /// When the secret ends, where it is before the key.
+    pub secret_expires_at: Option<Timestamp>,
+    /// When the key was taken away.
+    pub revoked_at: Option<Timestamp>,
+    /// What may be shown of the secret.
+    pub hint: KeyHint,
+}
+
+/// The caches of one instance.
+pub struct Verdicts {
+    /// Secrets that were checked, by tenant.
+    pub secrets: Arc<Known<ApiKeyId, KnownSecret>>,
+    /// Tenants that are served, by slug.
+    pub tenants: Arc<Known<TenantId, Tenant>>,
+    keys: CacheKeys,
+}
+
+/// Tenants are looked for before one is known, so they have a group each, by slug.
+const NO_TENANT: [u8; 16] = [0; 16];
+
+impl Verdicts {
+    /// Remembers at most so many secrets, under that lease.
+    #[must_use]
+    pub fn new(max_secrets: usize, lease: &Arc<Lease>, seed: [u8; 32]) -> Self {
+        Self {
+            secrets: Arc::new(Known::new(max_secrets, lease.clone())),
+            tenants: Arc::new(Known::new(MAX_TENANTS, lease.clone())),
+            keys: CacheKeys::new(seed),
+        }
+    }
+
+    /// Where a secret is remembered.
+    #[must_use]
+    pub fn secret_key(&self, tenant: TenantId, secret: &Secret) -> ([u8; 16], CacheKey) {
+        let group = *tenant.0.as_bytes();
+        (group, self.keys.key(&group, secret.as_bytes()))
+    }
+
+    /// Where a tenant is remembered.
+    #[must_use]
+    pub fn tenant_key(&self, slug: &Slug) -> ([u8; 16], CacheKey) {
+        let key = self.keys.key(&NO_TENANT, slug.as_str().as_bytes());
+        (key.to_bytes(), key)
+    }
+
+    /// A key or one of its secrets has changed.
+    pub fn forget_key(&self, tenant: TenantId, key: ApiKeyId) {
+        self.secrets.forget(tenant.0.as_bytes(), key);
+    }
+
+    /// A tenant has changed.
+    pub fn forget_tenant(&self, tenant: TenantId, slug: &Slug) {
+        let (group, _) = self.tenant_key(slug);
+        self.tenants.forget(&group, tenant);
+    }
+
+    /// Anything may have changed.
+    pub fn clear(&self) {
+        self.tenants.clear();
+        self.secrets.clear();
+    }
+}

@@ -1,0 +1,106 @@
+//! `/forward-auth`: what gateways ask before each request to the CRM.
+//!
+//! nginx's `auth_request`, Caddy's `forward_auth`, Traefik's ForwardAuth and Envoy's `ext_authz`
+//! (HTTP) let a request pass on 2xx. Refusals are 401 or 403 and nothing else, since nginx turns
+//! any other status into a 500; the `code` is in `X-Rally-Error`. 503 only when it cannot know.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts},
+    response::{IntoResponse as _, Response},
+    routing::any,
+};
+
+use super::{
+    AppState,
+    problem::{FieldError, Problem},
+};
+use crate::{
+    auth::{Authenticator, require},
+    domain::{Principal, Scope, Tenant, format_timestamp},
+};
+
+const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
+const X_RALLY_TENANT_ID: HeaderName = HeaderName::from_static("x-rally-tenant-id");
+const X_RALLY_PRINCIPAL: HeaderName = HeaderName::from_static("x-rally-principal");
+const X_RALLY_SCOPES: HeaderName = HeaderName::from_static("x-rally-scopes");
+const X_RALLY_KEY_ID: HeaderName = HeaderName::from_static("x-rally-key-id");
+const X_RALLY_KEY_EXPIRES: HeaderName = HeaderName::from_static("x-rally-key-expires");
+const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
+
+/// Where gateways put the method of the request that they ask about.
+const METHOD_HEADERS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+
+/// Envoy appends the request's own path to the prefix that it is given.
+pub(super) fn routes() -> Router<AppState> {
+    Router::new().route("/forward-auth", any(forward_auth)).route("/forward-auth/{*path}", any(forward_auth))
+}
+
+async fn forward_auth(State(authenticator): State<Arc<Authenticator>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match decide(&authenticator, &parts).await {
+        Ok((tenant, principal)) => allowed(&tenant, &principal),
+        Err(problem) => refused(problem),
+    }
+}
+
+async fn decide(authenticator: &Authenticator, parts: &Parts) -> Result<(Tenant, Principal), Problem> {
+    let needed = needed_scope(parts)?;
+    let (tenant, principal) = authenticator.authenticate(parts).await?;
+    require(&principal, needed)?;
+    Ok((tenant, principal))
+}
+
+/// The strictest of what the methods need and the gateway asks for with `?scope=`. All methods
+/// that are named count, since a client can send such a header through a gateway that does not
+/// overwrite it.
+fn needed_scope(parts: &Parts) -> Result<Scope, Problem> {
+    let own = std::iter::once(parts.method.as_str().as_bytes());
+    let forwarded = METHOD_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)).map(HeaderValue::as_bytes);
+    let by_method = own.chain(forwarded).map(scope_of_method).max().unwrap_or(Scope::Write);
+    // With a path behind it, the query is the client's and not the gateway's.
+    if parts.uri.path() != "/forward-auth" {
+        return Ok(by_method);
+    }
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let asked = form_urlencoded::parse(query).filter(|(name, _)| name == "scope");
+    asked.into_iter().try_fold(by_method, |needed, (_, name)| match Scope::from_name(&name) {
+        Some(scope) => Ok(needed.max(scope)),
+        None => Err(Problem::invalid_request(vec![FieldError::new("scope", "must be read, write or admin")])),
+    })
+}
+
+fn scope_of_method(method: &[u8]) -> Scope {
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
+    if reads.iter().any(|read| read.as_str().as_bytes() == method) { Scope::Read } else { Scope::Write }
+}
+
+/// 200 with all the headers, always: some gateways let a client's own copy of one through when
+/// the answer omits it.
+fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
+    let key_id = principal.key_id().map(|id| id.to_string()).unwrap_or_default();
+    let key_expires = principal.key_expires_at().map(format_timestamp).unwrap_or_default();
+    let mut headers = HeaderMap::with_capacity(8);
+    let mut set = |name, text: &str| {
+        // A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
+        headers.insert(name, HeaderValue::from_bytes(text.as_bytes()).unwrap_or(HeaderValue::from_static("")));
+    };
+    set(X_RALLY_TENANT, tenant.slug.as_str());
+    set(X_RALLY_TENANT_ID, &tenant.id.to_string());
+    set(X_RALLY_PRINCIPAL, &principal.to_string());
+    set(X_RALLY_SCOPES, &principal.scopes().to_string());
+    set(X_RALLY_KEY_ID, &key_id);
+    set(X_RALLY_KEY_EXPIRES, &key_expires);
+    (StatusCode::OK, headers).into_response()
+}
+
+fn refused(problem: Problem) -> Response {
+    let problem = problem.for_gateways();
+    let code = HeaderValue::from_static(problem.code());
+    let mut response = problem.into_response();
+    response.headers_mut().insert(X_RALLY_ERROR, code);
+    response
+}
