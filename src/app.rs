@@ -8,11 +8,7 @@ use tracing::{info, warn};
 
 use crate::{
     auth::{
-        Authenticator, SecretHasher,
-        bearer::TokenVerifier,
-        feed::{FeedState, Follower},
-        lease::Lease,
-        verdicts::Verdicts,
+        Authenticator, SecretHasher, bearer::TokenVerifier, feed::Follower, lease::Lease, verdicts::Verdicts,
         verifier::KeyVerifier,
     },
     config::Config,
@@ -72,12 +68,10 @@ impl Service {
         let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
         let store = Store::open(database, pools, observer).await?;
         let (recorder, writer) = usage::recorder(store.clone());
-        let feed = Arc::new(FeedState::default());
         let follower = Follower {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
-            lease,
+            lease: lease.clone(),
             verdicts: verdicts.clone(),
-            state: feed.clone(),
         };
 
         if keys.peppers.current.is_none() {
@@ -102,7 +96,7 @@ impl Service {
             verdicts,
         });
         let tasks = TaskTracker::new();
-        let state = AppState { authenticator, hasher, clock, feed };
+        let state = AppState { authenticator, hasher, clock, lease };
         let router = http::router(state, config.http.cors_origins.clone(), tasks.clone());
 
         let wanted = config.http.listen_addr;

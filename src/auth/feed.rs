@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
     lease::{LEASE, Lease, Moment},
@@ -24,20 +24,6 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(500);
-
-/// Whether the feed is up, for probes and metrics.
-#[derive(Debug, Default)]
-pub struct FeedState {
-    up: AtomicBool,
-}
-
-impl FeedState {
-    /// Whether heartbeats come back.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
-    }
-}
 
 /// Why following ended.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +51,6 @@ pub struct Follower {
     pub lease: Arc<Lease>,
     /// What changes make forget.
     pub verdicts: Arc<Verdicts>,
-    /// Tells others.
-    pub state: Arc<FeedState>,
 }
 
 impl Follower {
@@ -74,14 +58,12 @@ impl Follower {
     pub async fn follow(self) {
         let mut told = false;
         loop {
-            let broken = self.follow_once().await;
+            let was_up = AtomicBool::new(false);
+            let broken = self.follow_once(&was_up).await;
             self.distrust();
             // Once per outage: an unreachable database fails here every half second.
-            if self.state.up.swap(false, Ordering::Relaxed) || !told {
+            if was_up.into_inner() || !told {
                 warn!(reason = %broken, "the change feed is down: every check asks the database until it is back");
-                if matches!(broken, Broken::Deaf) {
-                    error!("{broken}");
-                }
                 told = true;
             }
             sleep(RETRY).await;
@@ -94,7 +76,7 @@ impl Follower {
         self.verdicts.clear();
     }
 
-    async fn follow_once(&self) -> Broken {
+    async fn follow_once(&self, is_up: &AtomicBool) -> Broken {
         let connect = async {
             let feed = ChangeFeed::listen(&self.url).await?;
             let heart = Heart::connect(&self.url).await?;
@@ -111,12 +93,12 @@ impl Follower {
         let beats = Beats::new();
         // Whichever ends first ends both, and drops their connections with them.
         tokio::select! {
-            broken = self.receive(feed, &beats) => broken,
+            broken = self.receive(feed, &beats, is_up) => broken,
             broken = self.send(heart, &beats) => broken,
         }
     }
 
-    async fn receive(&self, mut feed: ChangeFeed, beats: &Beats) -> Broken {
+    async fn receive(&self, mut feed: ChangeFeed, beats: &Beats, is_up: &AtomicBool) -> Broken {
         loop {
             match feed.next().await {
                 Ok(Some(Change::Key(tenant, key))) => self.verdicts.forget_key(tenant, key),
@@ -125,7 +107,7 @@ impl Follower {
                 Ok(Some(Change::Beat(beat))) => {
                     let Some(sent) = beats.returned(beat) else { continue };
                     self.lease.renew(sent);
-                    if !self.state.up.swap(true, Ordering::Relaxed) {
+                    if !is_up.swap(true, Ordering::Relaxed) {
                         info!("the change feed is up: verdicts are cached");
                     }
                 }

@@ -27,7 +27,7 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
     let ping = tokio::spawn(async move { store.ping().await });
     match timeout(PATIENCE, ping).await {
         Ok(Ok(Ok(()))) => {
-            let status = if state.feed.is_up() { "ready" } else { "degraded" };
+            let status = if state.lease.holds() { "ready" } else { "degraded" };
             Json(json!({"status": status})).into_response()
         }
         Ok(Ok(Err(error))) => Problem::from(error).into_response(),

@@ -22,7 +22,7 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 
 use self::problem::Problem;
 use crate::{
-    auth::{Authenticator, SecretHasher, feed::FeedState},
+    auth::{Authenticator, SecretHasher, lease::Lease},
     domain::Clock,
 };
 
@@ -36,7 +36,7 @@ pub struct AppState {
     /// Tells the time.
     pub clock: Clock,
     /// Tells whether changes made elsewhere arrive.
-    pub feed: Arc<FeedState>,
+    pub lease: Arc<Lease>,
 }
 
 impl FromRef<AppState> for Arc<Authenticator> {
