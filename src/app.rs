@@ -2,14 +2,15 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
+use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{
     auth::{
-        Authenticator, SecretHasher, bearer::TokenVerifier, feed::Follower, lease::Lease, verdicts::Verdicts,
-        verifier::KeyVerifier,
+        Authenticator, SecretHasher, bearer::TokenVerifier, feed::Follower, lease::Lease, metrics::Gauges,
+        verdicts::Verdicts, verifier::KeyVerifier,
     },
     config::Config,
     domain::{Clock, random_bytes},
@@ -81,6 +82,9 @@ impl Service {
         }
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, WAITING_PER_CORE * cores.get());
+        let mut metrics = Registry::default();
+        recorder.register(&mut metrics);
+        metrics.register_collector(Box::new(Gauges { lease: lease.clone(), verdicts: verdicts.clone() }));
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
             tenancy: config.tenancy.clone(),
@@ -95,8 +99,9 @@ impl Service {
             ),
             verdicts,
         });
+        authenticator.keys.metrics().register(&mut metrics);
         let tasks = TaskTracker::new();
-        let state = AppState { authenticator, hasher, clock, lease };
+        let state = AppState { authenticator, hasher, clock, lease, metrics: Arc::new(metrics) };
         let router = http::router(state, config.http.cors_origins.clone(), tasks.clone());
 
         let wanted = config.http.listen_addr;

@@ -4,15 +4,9 @@
 //! is dropped and counted. One task folds the notes, the newest per secret, and writes them each
 //! second in one statement. At the end of the process it writes what is left.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -36,7 +30,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Recorder {
     notes: mpsc::Sender<Use>,
-    dropped: Arc<AtomicU64>,
+    dropped: Counter,
 }
 
 /// Folds and writes notes.
@@ -44,14 +38,14 @@ pub struct Writer {
     notes: mpsc::Receiver<Use>,
     waiting: HashMap<(TenantId, LookupDigest), Timestamp>,
     store: Store,
-    dropped: Arc<AtomicU64>,
+    dropped: Counter,
 }
 
 /// The two ends. The writer ends when the last recorder is gone.
 #[must_use]
 pub fn recorder(store: Store) -> (Recorder, Writer) {
     let (sender, receiver) = mpsc::channel(CHANNEL);
-    let dropped = Arc::new(AtomicU64::new(0));
+    let dropped = Counter::default();
     let writer = Writer { notes: receiver, waiting: HashMap::new(), store, dropped: dropped.clone() };
     (Recorder { notes: sender, dropped }, writer)
 }
@@ -60,14 +54,13 @@ impl Recorder {
     /// Notes a use; never waits.
     pub fn used(&self, tenant: TenantId, lookup_digest: LookupDigest, at: Timestamp) {
         if self.notes.try_send(Use { tenant, lookup_digest, at }).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.inc();
         }
     }
 
-    /// How many notes were dropped since the start.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// Names what it counts in the registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("rally_usage_notes_dropped", "Uses of API keys that were not noted", self.dropped.clone());
     }
 }
 
@@ -96,7 +89,7 @@ impl Writer {
     fn fold(&mut self, note: Use) {
         let secret = (note.tenant, note.lookup_digest);
         if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&secret) {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.inc();
             return;
         }
         let at = self.waiting.entry(secret).or_insert(note.at);

@@ -16,6 +16,7 @@ pub mod hashing;
 pub mod host;
 pub mod known;
 pub mod lease;
+pub mod metrics;
 pub mod pepper;
 pub mod verdicts;
 pub mod verifier;

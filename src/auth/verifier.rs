@@ -7,6 +7,7 @@ use tracing::{error, warn};
 use super::{
     Error, SecretHasher,
     known::Source,
+    metrics::VerifierMetrics,
     pepper::StampCheck,
     verdicts::{KnownSecret, Verdicts},
 };
@@ -31,6 +32,7 @@ pub struct KeyVerifier {
     verdicts: Arc<Verdicts>,
     examiner: Arc<Examiner>,
     recorder: Recorder,
+    metrics: Arc<VerifierMetrics>,
     clock: Clock,
 }
 
@@ -45,23 +47,41 @@ impl KeyVerifier {
         recorder: Recorder,
         clock: Clock,
     ) -> Self {
-        Self { verdicts, examiner: Arc::new(Examiner { store, hasher, fallback }), recorder, clock }
+        let metrics = Arc::<VerifierMetrics>::default();
+        let examiner = Arc::new(Examiner { store, hasher, fallback, metrics: metrics.clone() });
+        Self { verdicts, examiner, recorder, metrics, clock }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &VerifierMetrics {
+        &self.metrics
     }
 
     /// The key that the secret belongs to, if it works now. Whether a key is expired or revoked
     /// is told only to who holds its whole secret.
     pub async fn verify(&self, tenant: &Tenant, secret: Secret) -> Result<Principal, Error> {
         let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
-        let known = match self.verdicts.secrets.get(&group, key) {
-            Some(known) => known,
-            None => {
-                let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
-                let ask = || async move { examiner.examine(&tenant, &secret).await };
-                let (known, _): (_, Source) =
-                    self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await?;
-                known
-            }
+        let ask = || {
+            let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
+            async move { examiner.examine(&tenant, &secret).await }
         };
+        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await;
+        let source = looked_up.as_ref().map_or(Source::Database, |(_, source)| *source);
+        let outcome = looked_up.and_then(|(known, _)| self.judge(tenant, &known));
+        let result = match &outcome {
+            Ok(_) => "accepted",
+            Err(Error::InvalidKey) => "invalid",
+            Err(Error::KeyExpired) => "expired",
+            Err(Error::KeyRevoked) => "revoked",
+            Err(_) => "error",
+        };
+        self.metrics.count(result, source);
+        outcome
+    }
+
+    /// Holds what is known of a secret against the clock.
+    fn judge(&self, tenant: &Tenant, known: &KnownSecret) -> Result<Principal, Error> {
         let now = self.clock.now();
         let expires_at = [known.key_expires_at, known.secret_expires_at].into_iter().flatten().min();
         match Status::at(now, expires_at, known.revoked_at) {
@@ -85,6 +105,7 @@ struct Examiner {
     store: Store,
     hasher: SecretHasher,
     fallback: KeyFallback,
+    metrics: Arc<VerifierMetrics>,
 }
 
 impl Examiner {
@@ -121,6 +142,7 @@ impl Examiner {
                 Ok(())
             }
             StampCheck::Mismatch => {
+                self.metrics.stamp_mismatches.inc();
                 error!(key_id = %row.key_id, "an API key's row has a stamp that is not its own; the row was forged or copied");
                 Err(Error::InvalidKey)
             }
@@ -148,12 +170,15 @@ impl Examiner {
         };
         match outcome.await {
             // Worth a look when nobody introduced or rotated a pepper: a forged row comes in so.
-            Ok(true) => warn!(
-                key_id = %row.key_id,
-                pepper_id,
-                previous_pepper_id = row.stamp.as_ref().map(|(_, id)| id.as_str()),
-                "wrote the stamp of an API key that had none under the current pepper"
-            ),
+            Ok(true) => {
+                self.metrics.stamps_written.inc();
+                warn!(
+                    key_id = %row.key_id,
+                    pepper_id,
+                    previous_pepper_id = row.stamp.as_ref().map(|(_, id)| id.as_str()),
+                    "wrote the stamp of an API key that had none under the current pepper"
+                );
+            }
             Ok(false) => {}
             Err(error) => warn!(key_id = %row.key_id, %error, "could not write an API key's stamp"),
         }

@@ -11,7 +11,7 @@ use axum::{
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::{Instrument as _, field::Empty, info, info_span};
+use tracing::{Instrument as _, debug, debug_span, field::Empty, info, info_span};
 use uuid::Uuid;
 
 use super::problem::Problem;
@@ -30,12 +30,17 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    // Probes, and the check of every request to the CRM, are for metrics: a line for each would
+    // cost more than the check.
+    let quiet = !route.starts_with("/api/") && route != "none";
     // The path itself is not logged: somebody will put a secret into it.
-    let span = info_span!(
-        "request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty
-    );
-    for name in [header::AUTHORIZATION.as_str(), X_API_KEY, header::COOKIE.as_str()] {
-        if let Some(value) = request.headers_mut().get_mut(name) {
+    let span = if quiet {
+        debug_span!("request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty)
+    } else {
+        info_span!("request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty)
+    };
+    for (name, value) in request.headers_mut() {
+        if matches!(name.as_str(), "authorization" | X_API_KEY | "proxy-authorization" | "cookie") {
             value.set_sensitive(true);
         }
     }
@@ -51,7 +56,12 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
             response.headers_mut().insert(X_REQUEST_ID, value);
         }
         let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        info!(status = response.status().as_u16(), code, latency_us, "answered");
+        let status = response.status().as_u16();
+        if quiet {
+            debug!(status, code, latency_us, "answered");
+        } else {
+            info!(status, code, latency_us, "answered");
+        }
         response
     }
     .instrument(span)

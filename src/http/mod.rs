@@ -5,6 +5,7 @@ pub mod extract;
 mod forward_auth;
 mod health;
 mod layers;
+mod metrics;
 pub mod problem;
 pub mod server;
 
@@ -17,6 +18,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
+use prometheus_client::registry::Registry;
 use tokio_util::task::TaskTracker;
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
@@ -37,6 +39,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Tells whether changes made elsewhere arrive.
     pub lease: Arc<Lease>,
+    /// What is counted and measured.
+    pub metrics: Arc<Registry>,
 }
 
 impl FromRef<AppState> for Arc<Authenticator> {
@@ -69,6 +73,7 @@ pub fn router(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracke
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .merge(forward_auth::routes())
         .merge(api)
