@@ -1,11 +1,21 @@
 //! The recorder: notes which secrets were used, without ever holding up a request.
 //!
-//! A request leaves a note in a bounded channel and goes on; where the channel is full, the note
-//! is dropped and counted. One task folds the notes, the newest per secret, and writes them each
-//! second in one statement. At the end of the process it writes what is left.
+//! Each secret that is remembered has a [`Tally`]. A use is written there; the first one since
+//! the last flush also puts the tally into a bounded channel. So however often a key is used, it
+//! costs one message a second. Where the channel is full, the next use tries again, and the
+//! miss is counted. One task collects the tallies and writes them each second in one statement;
+//! at the end of the process it writes what is left.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
+use chrono::DateTime;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use tokio::{
     sync::mpsc,
@@ -18,7 +28,7 @@ use crate::{
     store::{Store, Use},
 };
 
-/// Notes that may wait to be folded.
+/// Tallies that may wait to be collected.
 const CHANNEL: usize = 65_536;
 /// Secrets whose use may wait to be written, while the database is away say.
 const MAX_WAITING: usize = 500_000;
@@ -26,16 +36,35 @@ const MAX_WAITING: usize = 500_000;
 const BATCH: usize = 5_000;
 const FLUSH: Duration = Duration::from_secs(1);
 
+/// What a secret was used for since the last flush.
+#[derive(Debug)]
+pub struct Tally {
+    tenant: TenantId,
+    lookup_digest: LookupDigest,
+    last_used_micros: AtomicI64,
+    /// Whether it is in the channel, or was collected and not flushed yet.
+    noted: AtomicBool,
+}
+
+impl Tally {
+    /// Of a secret that was not used yet.
+    #[must_use]
+    pub fn new(tenant: TenantId, lookup_digest: LookupDigest) -> Self {
+        Self { tenant, lookup_digest, last_used_micros: AtomicI64::new(i64::MIN), noted: AtomicBool::new(false) }
+    }
+}
+
 /// Takes notes. Clones share the channel.
 #[derive(Clone)]
 pub struct Recorder {
-    notes: mpsc::Sender<Use>,
+    notes: mpsc::Sender<Arc<Tally>>,
     dropped: Counter,
 }
 
-/// Folds and writes notes.
+/// Collects and writes notes.
 pub struct Writer {
-    notes: mpsc::Receiver<Use>,
+    notes: mpsc::Receiver<Arc<Tally>>,
+    collected: Vec<Arc<Tally>>,
     waiting: HashMap<(TenantId, LookupDigest), Timestamp>,
     store: Store,
     dropped: Counter,
@@ -46,14 +75,17 @@ pub struct Writer {
 pub fn recorder(store: Store) -> (Recorder, Writer) {
     let (sender, receiver) = mpsc::channel(CHANNEL);
     let dropped = Counter::default();
-    let writer = Writer { notes: receiver, waiting: HashMap::new(), store, dropped: dropped.clone() };
+    let writer =
+        Writer { notes: receiver, collected: Vec::new(), waiting: HashMap::new(), store, dropped: dropped.clone() };
     (Recorder { notes: sender, dropped }, writer)
 }
 
 impl Recorder {
     /// Notes a use; never waits.
-    pub fn used(&self, tenant: TenantId, lookup_digest: LookupDigest, at: Timestamp) {
-        if self.notes.try_send(Use { tenant, lookup_digest, at }).is_err() {
+    pub fn used(&self, tally: &Arc<Tally>, at: Timestamp) {
+        tally.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
+        if !tally.noted.swap(true, Ordering::AcqRel) && self.notes.try_send(tally.clone()).is_err() {
+            tally.noted.store(false, Ordering::Release);
             self.dropped.inc();
         }
     }
@@ -74,31 +106,39 @@ impl Writer {
             tokio::select! {
                 () = &mut stop => break,
                 note = self.notes.recv() => match note {
-                    Some(note) => self.fold(note),
+                    Some(tally) => self.collected.push(tally),
                     None => break,
                 },
                 _ = ticks.tick() => self.flush().await,
             }
         }
-        while let Ok(note) = self.notes.try_recv() {
-            self.fold(note);
+        while let Ok(tally) = self.notes.try_recv() {
+            self.collected.push(tally);
         }
         self.flush().await;
     }
 
-    fn fold(&mut self, note: Use) {
-        let secret = (note.tenant, note.lookup_digest);
-        if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&secret) {
-            self.dropped.inc();
-            return;
+    /// Takes the figures out of the tallies, the newest per secret.
+    fn take_figures(&mut self) {
+        for tally in self.collected.drain(..) {
+            // In this order: a use that comes in between is noted again, at worst twice.
+            tally.noted.store(false, Ordering::Release);
+            let micros = tally.last_used_micros.load(Ordering::Acquire);
+            let Some(at) = DateTime::from_timestamp_micros(micros) else { continue };
+            let secret = (tally.tenant, tally.lookup_digest);
+            if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&secret) {
+                self.dropped.inc();
+                continue;
+            }
+            let newest = self.waiting.entry(secret).or_insert(at);
+            *newest = at.max(*newest);
         }
-        let at = self.waiting.entry(secret).or_insert(note.at);
-        *at = note.at.max(*at);
     }
 
     /// Writes what waits. What cannot be written waits on; the channel meanwhile takes notes up
     /// to its bound.
     async fn flush(&mut self) {
+        self.take_figures();
         while !self.waiting.is_empty() {
             let batch: Vec<Use> = self
                 .waiting

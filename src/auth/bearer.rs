@@ -1,11 +1,16 @@
 //! JWTs (RFC 7519), with RFC 8725's advice: the algorithm comes from the configured key and
 //! never from the token, `crit` is refused, and `jwk`, `jku`, `x5c` and `x5u` are not looked at.
 
+use std::sync::Arc;
+
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde_json::{Map, Value, json};
 
-use super::Error;
-use crate::domain::{Clock, Principal, Scope, ScopeSet, Slug, Tenant, Timestamp};
+use super::{
+    Error,
+    cache::{Cache, CacheKey, CacheKeys},
+};
+use crate::domain::{Clock, Principal, Scope, ScopeSet, Slug, Tenant, Timestamp, random_bytes};
 
 /// How far clocks may be apart, in seconds.
 const LEEWAY_SECONDS: f64 = 60.0;
@@ -23,12 +28,26 @@ pub struct ClaimRules {
     pub tenant_claim: String,
 }
 
-/// Checks tokens.
+/// As many tokens are remembered at most.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// Checks tokens, and remembers those that held: a browser sends the same one for an hour. What
+/// depends on the clock is held against it at each use.
 pub struct TokenVerifier {
     key: DecodingKey,
     validation: Validation,
     tenant_claim: String,
     clock: Clock,
+    remembered: Cache<CacheKey, Arc<Claims>>,
+    cache_keys: CacheKeys,
+}
+
+/// What is used of a token's claims.
+struct Claims {
+    exp: f64,
+    nbf: Option<f64>,
+    name: Option<String>,
+    scopes: ScopeSet,
 }
 
 impl TokenVerifier {
@@ -51,37 +70,56 @@ impl TokenVerifier {
         }
         validation.validate_aud = rules.audience.is_some();
         validation.set_required_spec_claims(&required);
-        Self { key: DecodingKey::from_secret(secret), validation, tenant_claim: rules.tenant_claim, clock }
+        Self {
+            key: DecodingKey::from_secret(secret),
+            validation,
+            tenant_claim: rules.tenant_claim,
+            clock,
+            remembered: Cache::new(MAX_REMEMBERED),
+            cache_keys: CacheKeys::new(*random_bytes()),
+        }
     }
 
     /// The user whom a token names, if it holds for that tenant.
     pub fn verify(&self, token: &str, tenant: &Tenant) -> Result<Principal, Error> {
+        let group = tenant.id.0.as_bytes();
+        // With the slug, since a token may name the tenant by it.
+        let key = self.cache_keys.key(group, &[tenant.slug.as_str().as_bytes(), b"\0", token.as_bytes()]);
+        let claims = if let Some(claims) = self.remembered.get(group, key) {
+            self.check_times(&claims)?;
+            claims
+        } else {
+            let ticket = self.remembered.ticket(group, key);
+            let claims = Arc::new(self.examine(token, tenant)?);
+            self.remembered.put(ticket, key, key, claims.clone());
+            claims
+        };
+        Ok(Principal::User { name: claims.name.clone(), scopes: claims.scopes })
+    }
+
+    fn examine(&self, token: &str, tenant: &Tenant) -> Result<Claims, Error> {
         let header = decode_header(token).map_err(|_| Error::InvalidToken("it is not a JWT"))?;
         if header.crit.is_some() {
             return Err(Error::InvalidToken("its `crit` header asks for what is not supported"));
         }
         let claims =
             decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(|error| explain(&error))?.claims;
-        self.check_times(&claims)?;
+        let exp = time(&claims, "exp")?.ok_or(Error::InvalidToken("it has no `exp`"))?;
+        let used = Claims { exp, nbf: time(&claims, "nbf")?, name: name(&claims)?, scopes: scopes(&claims) };
+        self.check_times(&used)?;
         if !self.names_tenant(&claims, tenant) {
             return Err(Error::WrongTenant);
         }
-        Ok(Principal::User { name: name(&claims)?, scopes: scopes(&claims) })
+        Ok(used)
     }
 
-    /// RFC 7519, 4.1.4 and 4.1.5: NumericDate, which may have a fraction.
-    fn check_times(&self, claims: &Map<String, Value>) -> Result<(), Error> {
+    fn check_times(&self, claims: &Claims) -> Result<(), Error> {
         #[allow(clippy::cast_precision_loss, reason = "microseconds fit f64 until the year 2255")]
         let now = self.clock.now().timestamp_micros() as f64 / 1e6;
-        let time = |claim| match claims.get(claim) {
-            None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or(Error::InvalidToken("`exp` and `nbf` must be numbers")),
-        };
-        let exp = time("exp")?.ok_or(Error::InvalidToken("it has no `exp`"))?;
-        if now >= exp + LEEWAY_SECONDS {
+        if now >= claims.exp + LEEWAY_SECONDS {
             return Err(Error::TokenExpired);
         }
-        if time("nbf")?.is_some_and(|nbf| now + LEEWAY_SECONDS < nbf) {
+        if claims.nbf.is_some_and(|nbf| now + LEEWAY_SECONDS < nbf) {
             return Err(Error::InvalidToken("it is not valid yet (`nbf`)"));
         }
         Ok(())
@@ -92,6 +130,14 @@ impl TokenVerifier {
             .get(&self.tenant_claim)
             .and_then(Value::as_str)
             .is_some_and(|claim| claim == tenant.slug.as_str() || claim.eq_ignore_ascii_case(&tenant.id.to_string()))
+    }
+}
+
+/// A time, as NumericDate (RFC 7519, 2), which may have a fraction.
+fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Error> {
+    match claims.get(claim) {
+        None => Ok(None),
+        Some(value) => value.as_f64().map(Some).ok_or(Error::InvalidToken("`exp` and `nbf` must be numbers")),
     }
 }
 

@@ -59,11 +59,15 @@ impl CacheKeys {
         Self { seed }
     }
 
-    /// The key of what was presented in that group.
+    /// The key of what was presented in that group. The parts must be told apart by their form:
+    /// they are put behind one another.
     #[must_use]
-    pub fn key(&self, group: &[u8; 16], presented: &[u8]) -> CacheKey {
-        // The seed and the group have fixed lengths, so nothing can be shifted between parts.
-        let digest = Sha256::new().chain_update(self.seed).chain_update(group).chain_update(presented).finalize();
+    pub fn key(&self, group: &[u8; 16], presented: &[&[u8]]) -> CacheKey {
+        let mut hash = Sha256::new_with_prefix(self.seed).chain_update(group);
+        for part in presented {
+            hash.update(part);
+        }
+        let digest = hash.finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
         CacheKey(u128::from_le_bytes(bytes))

@@ -7,19 +7,22 @@ use super::{
     known::Known,
     lease::Lease,
 };
-use crate::domain::{ApiKeyId, KeyHint, LookupDigest, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp};
+use crate::{
+    domain::{ApiKeyId, KeyHint, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
+    usage::Tally,
+};
 
 /// As many tenants are remembered at most.
 const MAX_TENANTS: usize = 100_000;
 
 /// What is known of a secret that was checked: whose it is, and what bounds it. Expiry is held
 /// against the clock at each use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KnownSecret {
     /// Its key.
     pub key_id: ApiKeyId,
-    /// How its row is found, for noting its use.
-    pub lookup_digest: LookupDigest,
+    /// Where its use is noted.
+    pub tally: Arc<Tally>,
     /// What the key allows.
     pub scopes: ScopeSet,
     /// When the key ends.
@@ -59,13 +62,13 @@ impl Verdicts {
     #[must_use]
     pub fn secret_key(&self, tenant: TenantId, secret: &Secret) -> ([u8; 16], CacheKey) {
         let group = *tenant.0.as_bytes();
-        (group, self.keys.key(&group, secret.as_bytes()))
+        (group, self.keys.key(&group, &[secret.as_bytes()]))
     }
 
     /// Where a tenant is remembered.
     #[must_use]
     pub fn tenant_key(&self, slug: &Slug) -> ([u8; 16], CacheKey) {
-        let key = self.keys.key(&NO_TENANT, slug.as_str().as_bytes());
+        let key = self.keys.key(&NO_TENANT, &[slug.as_str().as_bytes()]);
         (key.to_bytes(), key)
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{Clock, LookupDigest, Principal, Secret, Status, Tenant},
     store::{self, SecretRow, Store},
-    usage::Recorder,
+    usage::{Recorder, Tally},
 };
 
 /// What happens to a secret whose row has no stamp under a known pepper.
@@ -68,7 +68,7 @@ impl KeyVerifier {
         };
         let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await;
         let source = looked_up.as_ref().map_or(Source::Database, |(_, source)| *source);
-        let outcome = looked_up.and_then(|(known, _)| self.judge(tenant, &known));
+        let outcome = looked_up.and_then(|(known, _)| self.judge(&known));
         let result = match &outcome {
             Ok(_) => "accepted",
             Err(Error::InvalidKey) => "invalid",
@@ -81,12 +81,12 @@ impl KeyVerifier {
     }
 
     /// Holds what is known of a secret against the clock.
-    fn judge(&self, tenant: &Tenant, known: &KnownSecret) -> Result<Principal, Error> {
+    fn judge(&self, known: &KnownSecret) -> Result<Principal, Error> {
         let now = self.clock.now();
         let expires_at = [known.key_expires_at, known.secret_expires_at].into_iter().flatten().min();
         match Status::at(now, expires_at, known.revoked_at) {
             Status::Active => {
-                self.recorder.used(tenant.id, known.lookup_digest, now);
+                self.recorder.used(&known.tally, now);
                 Ok(Principal::ApiKey {
                     id: known.key_id,
                     scopes: known.scopes,
@@ -115,7 +115,7 @@ impl Examiner {
         self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(KnownSecret {
             key_id: row.key_id,
-            lookup_digest,
+            tally: Arc::new(Tally::new(tenant.id, lookup_digest)),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,

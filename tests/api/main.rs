@@ -7,8 +7,10 @@
 
 mod client;
 mod forward_auth;
+mod frozen;
 mod harness;
 mod instances;
 mod last_used;
+mod process;
 mod proxy;
 mod reference_page;
