@@ -21,8 +21,10 @@ use crate::{
 
 /// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
 const WAITING_PER_CORE: usize = 64;
-/// How long a request waits for a connection to the database.
+/// How long a request to manage keys waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a check of a key does: gateways wait for it, and so does every request behind them.
+const CHECK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,7 @@ impl Service {
             max_connections: config.database.max_connections,
             max_check_connections: config.database.check_connections,
             acquire_timeout: ACQUIRE_TIMEOUT,
+            check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
         };
         let observer = Arc::clone(&verdicts);
         let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));

@@ -10,12 +10,13 @@
 //! | [`config`] | every setting, typed, with its default |
 //! | [`telemetry`] | logs |
 //! | [`http`] | routes, layers, the accept loop, and the one place where an error becomes a response |
-//! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp |
+//! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
+//! | [`usage`] | when keys were last used, without holding up a request |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |
 //! | [`domain`] | what it is about, in types; pure |
 //!
 //! # The import rule
-//! Imports run one way: `domain ← store ← auth ← http ← app ← quickstart ← cli`. `config` and
+//! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← quickstart ← cli`. `config` and
 //! `telemetry` are read by `app`, `quickstart` and `cli` only; every other part receives its own
 //! section. The test `imports_run_one_way` reads the `use` lines and holds this.
 //!
@@ -27,13 +28,19 @@
 //! *before* the transaction; key, secret and event in one) → 201.
 //!
 //! # A request with an API key
-//! Form of the secret (malformed: 401, no I/O) → tenant → the secret's row by its lookup digest,
-//! in one round trip → its stamp in constant time (argon2 only where there is no usable stamp,
-//! on a bounded pool) → revoked? expired, by the clock? → the key as principal.
+//! Form of the secret (malformed: 401, no I/O) → tenant → what is remembered of the secret, by a
+//! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::lease`]) → else
+//! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
+//! shared by those who ask at once ([`auth::known`]) → its stamp in constant time (argon2 only
+//! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
+//! ticket's → revoked? expired, by the clock? → its use noted → the key as principal.
 //!
 //! # A revoke
-//! One guarded `UPDATE`, and its event, in one transaction → 204. Every check of a key asks the
-//! database, so the next request with the key is refused, on every instance.
+//! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the
+//! commit tells the cache here to forget the key, and counts its epoch up → 204. Peers: the feed
+//! ([`auth::feed`]) receives the change and does the same. Where the feed breaks, the lease ends
+//! and everything is forgotten; it is back only after a new LISTEN, and a heartbeat of one's own
+//! that has come back through the database.
 
 pub mod app;
 pub mod auth;

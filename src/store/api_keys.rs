@@ -75,17 +75,14 @@ pub struct SecretRow {
 impl Store {
     /// The row of a presented secret, whatever its state. One round trip.
     pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
-        let row = retrying!(
-            self.checks,
-            sqlx::query!(
-                r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
+        let row = checking!(self.checks, |connection| sqlx::query!(
+            r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
                           phc AS "phc!", stamp, pepper_id, secret_expires_at, last4 AS "last4!"
                    FROM find_api_key_secret($1, $2)"#,
-                tenant.0,
-                digest.as_bytes(),
-            )
-            .fetch_optional(&self.checks)
-        )?;
+            tenant.0,
+            digest.as_bytes(),
+        )
+        .fetch_optional(connection))?;
         row.map(|row| {
             let bad = |column| Error::BadRow { table: "api_key_secrets", column };
             Ok(SecretRow {

@@ -197,7 +197,6 @@ impl Store {
         connection.close().await?;
 
         let options = PgPoolOptions::new()
-            .acquire_timeout(settings.acquire_timeout)
             // One round trip less per use; `retrying!` makes up for it.
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
@@ -208,8 +207,16 @@ impl Store {
                     Ok(())
                 })
             });
-        let pool = options.clone().max_connections(settings.max_connections).connect_with(url.options()).await?;
-        let checks = options.max_connections(settings.max_check_connections).connect_lazy_with(url.options());
+        let pool = options
+            .clone()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .connect_with(url.options())
+            .await?;
+        let checks = options
+            .max_connections(settings.max_check_connections)
+            .acquire_timeout(settings.check_acquire_timeout)
+            .connect_lazy_with(url.options());
         let mut connection = pool.acquire().await?;
         let role = Role::of(&mut connection).await?;
         if let Some(why) = role.unbound() {
@@ -262,9 +269,7 @@ impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         match error {
             Error::Unavailable(error) | Error::Internal(error) => Self::Database(error),
-            Error::BadRow { table, column } => {
-                Self::Database(sqlx::Error::Protocol(format!("a row of {table} holds a bad {column}")))
-            }
+            error @ (Error::TooSlow | Error::BadRow { .. }) => Self::Database(sqlx::Error::Protocol(error.to_string())),
         }
     }
 }

@@ -28,6 +28,33 @@ macro_rules! retrying {
     }};
 }
 
+/// The same on a connection for checks, and no longer than [`CHECK_TIMEOUT`]: whoever waits for
+/// the answer is better told that it cannot be known. The connection is then closed, and not
+/// lent again with half an answer on its way.
+macro_rules! checking {
+    ($pool:expr, |$connection:ident| $query:expr) => {{
+        let mut left = $pool.options().get_max_connections();
+        loop {
+            let mut held = match $pool.acquire().await {
+                Ok(held) => held,
+                Err(error) => break Err($crate::store::Error::from(error)),
+            };
+            let outcome = {
+                let $connection = &mut *held;
+                tokio::time::timeout($crate::store::CHECK_TIMEOUT, $query).await
+            };
+            match outcome {
+                Ok(Err(error)) if left > 0 && $crate::store::is_connection_loss(&error) => left -= 1,
+                Ok(outcome) => break outcome.map_err($crate::store::Error::from),
+                Err(_) => {
+                    held.close_on_drop();
+                    break Err($crate::store::Error::TooSlow);
+                }
+            }
+        }
+    }};
+}
+
 mod api_keys;
 mod changes;
 mod connect;
@@ -52,15 +79,21 @@ pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 pub use usage::Use;
 
-/// How the pool is used.
+/// How long a check waits for the database's answer, once it has a connection.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How the pools are used.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSettings {
     /// At most as many connections for managing keys.
     pub max_connections: u32,
     /// At most as many for checking them.
     pub max_check_connections: u32,
-    /// How long a request waits for one before it is told that the database is unavailable.
+    /// How long a request to manage keys waits for one before it is told that the database is
+    /// unavailable.
     pub acquire_timeout: Duration,
+    /// The same for a check.
+    pub check_acquire_timeout: Duration,
 }
 
 /// What can go wrong with the database, as far as a caller can act on it.
@@ -70,6 +103,9 @@ pub enum Error {
     /// was being written may or may not have been.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// A check was not answered in time.
+    #[error("the database did not answer within {CHECK_TIMEOUT:?}")]
+    TooSlow,
     /// It refused or answered what cannot be: a defect of ours or of the schema.
     #[error("the database refused: {0}")]
     Internal(#[source] sqlx::Error),
@@ -159,8 +195,12 @@ pub struct TenantStore {
 impl TenantStore {
     /// Opens a transaction that sees this tenant and no other: one round trip.
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
-        // A UUID's text form needs no quoting beyond the quotes.
-        let begin = format!("BEGIN; SET LOCAL rally.tenant_id = '{}'", self.tenant);
+        // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
+        // answer for longer, and a lock is never kept for who has left.
+        let begin = format!(
+            "BEGIN; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '3s'",
+            self.tenant
+        );
         let pool = &self.store.pool;
         let transaction = retrying!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))?;
         let observer = self.store.observer.clone();

@@ -6,11 +6,11 @@ use crate::domain::{Slug, Tenant, TenantId};
 impl Store {
     /// The tenant of that slug, if it exists and is not suspended. One round trip.
     pub async fn find_tenant(&self, slug: &Slug) -> Result<Option<Tenant>, Error> {
-        let row = retrying!(
-            self.checks,
-            sqlx::query!(r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenant($1)"#, slug.as_str())
-                .fetch_optional(&self.checks)
-        )?;
+        let row = checking!(self.checks, |connection| sqlx::query!(
+            r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenant($1)"#,
+            slug.as_str()
+        )
+        .fetch_optional(connection))?;
         Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: slug.clone() }))
     }
 }
