@@ -21,7 +21,11 @@ pub mod pepper;
 pub mod verdicts;
 pub mod verifier;
 
-use std::{marker::PhantomData, net::IpAddr, sync::Arc};
+use std::{
+    marker::PhantomData,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
@@ -107,6 +111,11 @@ pub struct Peer(pub IpAddr);
 /// The request's id, as the layers note it in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Arc<str>);
+
+/// Where [`Authorized`] leaves the principal for the layer around the handler, which tells a key
+/// in its answer what it should know about itself.
+#[derive(Clone, Debug, Default)]
+pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 
 /// Everything that it takes to authenticate a request.
 pub struct Authenticator {
@@ -247,6 +256,9 @@ where
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
         let (tenant, principal) = authenticator.authenticate(parts).await?;
         let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
+        if let Some(CallerSlot(slot)) = parts.extensions.get() {
+            let _ = slot.set(principal.clone());
+        }
         R::check(&principal, target(parts, state).await)?;
         Ok(Self {
             keys: authenticator.store.tenant(&tenant),

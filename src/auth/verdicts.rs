@@ -8,7 +8,7 @@ use super::{
     lease::Lease,
 };
 use crate::{
-    domain::{ApiKeyId, KeyHint, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
+    domain::{ApiKeyId, KeyHint, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
     usage::Tally,
 };
 
@@ -29,10 +29,22 @@ pub struct KnownSecret {
     pub key_expires_at: Option<Timestamp>,
     /// When the secret ends, where it is before the key.
     pub secret_expires_at: Option<Timestamp>,
+    /// When a newer secret took its place.
+    pub secret_retired_at: Option<Timestamp>,
     /// When the key was taken away.
     pub revoked_at: Option<Timestamp>,
     /// What may be shown of the secret.
     pub hint: KeyHint,
+}
+
+impl KnownSecret {
+    /// Where it is the previous one: since when, and until when it works.
+    #[must_use]
+    pub fn rotated_away(&self) -> Option<RotatedAway> {
+        let (since, end) = self.secret_retired_at.zip(self.secret_expires_at)?;
+        let until = self.key_expires_at.map_or(end, |key_end| key_end.min(end));
+        Some(RotatedAway { since, until })
+    }
 }
 
 /// The caches of one instance.

@@ -83,8 +83,11 @@ impl KeyVerifier {
     /// Holds what is known of a secret against the clock.
     fn judge(&self, known: &KnownSecret) -> Result<Principal, Error> {
         let now = self.clock.now();
-        let expires_at = [known.key_expires_at, known.secret_expires_at].into_iter().flatten().min();
-        match Status::at(now, expires_at, known.revoked_at) {
+        match Status::at(now, known.key_expires_at, known.revoked_at) {
+            // Rotated away, and its time is over: it is no secret of the key any more.
+            Status::Active | Status::Expired if known.secret_expires_at.is_some_and(|end| now >= end) => {
+                Err(Error::InvalidKey)
+            }
             Status::Active => {
                 self.recorder.used(&known.tally, now);
                 Ok(Principal::ApiKey {
@@ -92,6 +95,7 @@ impl KeyVerifier {
                     scopes: known.scopes,
                     expires_at: known.key_expires_at,
                     hint: known.hint,
+                    rotated_away: known.rotated_away(),
                 })
             }
             Status::Expired => Err(Error::KeyExpired),
@@ -119,6 +123,7 @@ impl Examiner {
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,
+            secret_retired_at: row.secret_retired_at,
             revoked_at: row.revoked_at,
             hint: row.hint,
         })

@@ -133,6 +133,8 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When one of its secrets last let somebody in.
     pub last_used_at: Option<Timestamp>,
+    /// The secret that was rotated away last, whether it still works or not.
+    pub previous: Option<PreviousSecret>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
@@ -143,7 +145,26 @@ pub struct ApiKey {
     pub version: i64,
 }
 
+/// A secret in whose place there is a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PreviousSecret {
+    /// Its last digits.
+    pub hint: KeyHint,
+    /// Until when it works, where the key itself does not end before.
+    pub expires_at: Timestamp,
+    /// When it last let somebody in.
+    pub last_used_at: Option<Timestamp>,
+}
+
 impl ApiKey {
+    /// The previous secret while it works, with its true end: never past the key's own.
+    #[must_use]
+    pub fn working_previous(&self, now: Timestamp) -> Option<PreviousSecret> {
+        let previous = self.previous?;
+        let expires_at = self.expires_at.map_or(previous.expires_at, |end| end.min(previous.expires_at));
+        (self.revoked_at.is_none() && now < expires_at).then_some(PreviousSecret { expires_at, ..previous })
+    }
+
     /// Whether it works at that moment, and if not, why.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {

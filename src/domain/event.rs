@@ -13,6 +13,10 @@ pub enum EventKind {
     Created,
     /// Its name, scopes or end were changed.
     Updated,
+    /// It got a new secret.
+    Rotated,
+    /// Its previous secret was ended before its time.
+    PreviousSecretEnded,
     /// It was taken away.
     Revoked,
 }
@@ -24,6 +28,8 @@ impl EventKind {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
+            Self::Rotated => "rotated",
+            Self::PreviousSecretEnded => "previous_secret_ended",
             Self::Revoked => "revoked",
         }
     }
@@ -68,6 +74,13 @@ impl NewEvent {
     pub fn from_request(mut self, address: Option<IpAddr>, request_id: &str) -> Self {
         self.address = address;
         request_id.clone_into(&mut self.request_id);
+        self
+    }
+
+    /// With what else there is to tell.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = details;
         self
     }
 

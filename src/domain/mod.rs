@@ -13,10 +13,10 @@ mod scope;
 mod secret;
 mod tenant;
 
-pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, Status};
+pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, PreviousSecret, Status};
 pub use clock::{Clock, InvalidTimestamp, Timestamp, format_timestamp, parse_timestamp};
 pub use event::{EventKind, NewEvent};
-pub use principal::Principal;
+pub use principal::{Principal, RotatedAway};
 pub use random::random_bytes;
 pub use scope::{InvalidScopes, Scope, ScopeSet};
 pub use secret::{KeyHint, LookupDigest, Secret};

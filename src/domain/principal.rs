@@ -4,6 +4,15 @@ use std::fmt;
 
 use super::{ApiKeyId, KeyHint, Scope, ScopeSet, Timestamp};
 
+/// What a caller is told that still uses a key's previous secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotatedAway {
+    /// Since when there is a newer secret.
+    pub since: Timestamp,
+    /// Until when this one works.
+    pub until: Timestamp,
+}
+
 /// The caller of a request, once its credential held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
@@ -24,6 +33,8 @@ pub enum Principal {
         expires_at: Option<Timestamp>,
         /// Which of the key's secrets it was.
         hint: KeyHint,
+        /// Where it was the previous one: since when, and until when it works.
+        rotated_away: Option<RotatedAway>,
     },
 }
 
@@ -57,6 +68,15 @@ impl Principal {
         match self {
             Self::User { .. } => None,
             Self::ApiKey { expires_at, .. } => *expires_at,
+        }
+    }
+
+    /// Whether the calling key used its previous secret.
+    #[must_use]
+    pub const fn rotated_away(&self) -> Option<RotatedAway> {
+        match self {
+            Self::User { .. } => None,
+            Self::ApiKey { rotated_away, .. } => *rotated_away,
         }
     }
 

@@ -4,6 +4,7 @@
 use std::{collections::HashSet, convert::Infallible, fmt, time::Duration};
 
 use axum::{
+    body::HttpBody as _,
     extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
     http::{HeaderMap, header, request::Parts},
 };
@@ -83,6 +84,15 @@ impl Fields {
         }
     }
 
+    /// A whole number within bounds.
+    pub fn integer(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let number = self.take(name)?.as_i64().filter(|number| bounds.contains(number));
+        if number.is_none() {
+            self.refuse(name, format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
+        }
+        number
+    }
+
     fn parsed<T, E: fmt::Display>(&mut self, name: &'static str, outcome: Result<T, E>) -> Option<T> {
         outcome.map_err(|error| self.refuse(name, error.to_string())).ok()
     }
@@ -134,6 +144,20 @@ pub struct JsonBody(pub Fields);
 
 /// The same, where `application/merge-patch+json` (RFC 7396) is as welcome.
 pub struct MergePatchBody(pub Fields);
+
+/// The same, where no body at all is as good as `{}`.
+pub struct OptionalJsonBody(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if request.body().size_hint().exact() == Some(0) {
+            return Ok(Self(Fields::new(Vec::new())));
+        }
+        read(request, &["application/json"]).await.map(Self)
+    }
+}
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;

@@ -15,7 +15,7 @@ use axum::{
 };
 
 use super::{
-    AppState,
+    AppState, notices,
     problem::{FieldError, Problem},
 };
 use crate::{
@@ -28,7 +28,6 @@ const X_RALLY_TENANT_ID: HeaderName = HeaderName::from_static("x-rally-tenant-id
 const X_RALLY_PRINCIPAL: HeaderName = HeaderName::from_static("x-rally-principal");
 const X_RALLY_SCOPES: HeaderName = HeaderName::from_static("x-rally-scopes");
 const X_RALLY_KEY_ID: HeaderName = HeaderName::from_static("x-rally-key-id");
-const X_RALLY_KEY_EXPIRES: HeaderName = HeaderName::from_static("x-rally-key-expires");
 const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
 
 /// Where gateways put the method of the request that they ask about.
@@ -93,7 +92,8 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     set(X_RALLY_PRINCIPAL, &principal.to_string());
     set(X_RALLY_SCOPES, &principal.scopes().to_string());
     set(X_RALLY_KEY_ID, &key_id);
-    set(X_RALLY_KEY_EXPIRES, &key_expires);
+    set(notices::X_RALLY_KEY_EXPIRES, &key_expires);
+    notices::tell_rotation(principal, &mut headers);
     (StatusCode::OK, headers).into_response()
 }
 

@@ -14,9 +14,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::{Instrument as _, debug, debug_span, field::Empty, info, info_span};
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::{notices, problem::Problem};
 use crate::{
-    auth::{RequestId, credential::X_API_KEY},
+    auth::{CallerSlot, RequestId, credential::X_API_KEY},
     domain::{Secret, Slug},
 };
 
@@ -82,7 +82,19 @@ fn request_id(request: &Request) -> RequestId {
 /// Runs the rest in a task of its own, which goes on when the client goes away: a dropped
 /// future would leave a pooled connection half-way through something (see `store`), or an
 /// acknowledgement unwritten that the database has already given.
-pub async fn detach(State(tasks): State<TaskTracker>, request: Request, next: Next) -> Response {
+///
+/// Around it: what a calling key should know about itself is told in the answer's headers.
+pub async fn detach(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
+    let slot = CallerSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let mut response = run_detached(&tasks, request, next).await;
+    if let Some(principal) = slot.0.get() {
+        notices::tell(principal, response.headers_mut());
+    }
+    response
+}
+
+async fn run_detached(tasks: &TaskTracker, request: Request, next: Next) -> Response {
     let task = tasks.spawn(next.run(request).in_current_span());
     match tokio::time::timeout(ANSWER_TIMEOUT, task).await {
         Ok(Ok(response)) => response,

@@ -6,6 +6,7 @@ mod forward_auth;
 mod health;
 mod layers;
 mod metrics;
+mod notices;
 pub mod problem;
 pub mod server;
 

@@ -214,6 +214,17 @@ impl Problem {
         )
     }
 
+    /// 409: an expired key gets no new secret.
+    #[must_use]
+    pub fn expired_key() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "key_expired",
+            "The API key is expired",
+            "An expired API key gets no new secret; give it a later expiresAt first.",
+        )
+    }
+
     /// 412: the key is not in the state that `If-Match` names.
     #[must_use]
     pub fn precondition_failed() -> Self {

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::{Error, Store, TenantTransaction};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, ScopeSet, Status, TenantId, Timestamp};
+use crate::domain::{
+    ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, PreviousSecret, ScopeSet, Status, TenantId, Timestamp,
+};
 
 /// A key as its row tells it, with what its secrets tell.
 struct ApiKeyRow {
@@ -17,6 +19,9 @@ struct ApiKeyRow {
     version: i64,
     last4: String,
     last_used_at: Option<Timestamp>,
+    previous_last4: Option<String>,
+    previous_expires_at: Option<Timestamp>,
+    previous_last_used_at: Option<Timestamp>,
 }
 
 impl TryFrom<ApiKeyRow> for ApiKey {
@@ -30,7 +35,15 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
             expires_at: row.expires_at,
-            last_used_at: row.last_used_at,
+            last_used_at: row.last_used_at.max(row.previous_last_used_at),
+            previous: match (row.previous_last4, row.previous_expires_at) {
+                (Some(last4), Some(expires_at)) => Some(PreviousSecret {
+                    hint: KeyHint::from_last4(&last4).ok_or(bad("last4"))?,
+                    expires_at,
+                    last_used_at: row.previous_last_used_at,
+                }),
+                _ => None,
+            },
             created_at: row.created_at,
             created_by: row.created_by,
             revoked_at: row.revoked_at,
@@ -62,6 +75,8 @@ pub struct SecretRow {
     pub key_expires_at: Option<Timestamp>,
     /// When this secret ends, where it is before the key.
     pub secret_expires_at: Option<Timestamp>,
+    /// When a newer secret took its place.
+    pub secret_retired_at: Option<Timestamp>,
     /// When the key was taken away.
     pub revoked_at: Option<Timestamp>,
     /// Argon2id in PHC form.
@@ -77,7 +92,7 @@ impl Store {
     pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
         let row = checking!(self.checks, |connection| sqlx::query!(
             r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
-                          phc AS "phc!", stamp, pepper_id, secret_expires_at, last4 AS "last4!"
+                          phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
                    FROM find_api_key_secret($1, $2)"#,
             tenant.0,
             digest.as_bytes(),
@@ -90,6 +105,7 @@ impl Store {
                 scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
                 key_expires_at: row.key_expires_at,
                 secret_expires_at: row.secret_expires_at,
+                secret_retired_at: row.secret_retired_at,
                 revoked_at: row.revoked_at,
                 phc: row.phc,
                 stamp: row.stamp.zip(row.pepper_id),
@@ -166,6 +182,59 @@ impl TenantTransaction {
         )
         .execute(&mut *self.transaction)
         .await?;
+        self.insert_secret(key.id, secret, key.created_at).await
+    }
+
+    /// Puts a new secret in the place of a locked key's current one, which works until
+    /// `previous_until`. One that was rotated away before ends now: no more than two ever work.
+    pub async fn rotate_key(
+        &mut self,
+        key: ApiKeyId,
+        secret: &NewSecret,
+        now: Timestamp,
+        previous_until: Timestamp,
+    ) -> Result<(), Error> {
+        self.end_previous_secret(key, now).await?;
+        sqlx::query!(
+            "UPDATE api_key_secrets
+             SET retired_at = $3, expires_at = $4
+             WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL",
+            self.tenant.0,
+            key.0,
+            now,
+            previous_until,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        self.insert_secret(key, secret, now).await?;
+        sqlx::query!(
+            "UPDATE api_keys SET version = version + 1 WHERE tenant_id = $1 AND id = $2",
+            self.tenant.0,
+            key.0,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        self.changed.push(key);
+        Ok(())
+    }
+
+    /// Ends a key's previous secret now. Tells whether one worked until then.
+    pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+        let done = sqlx::query!(
+            "UPDATE api_key_secrets
+             SET expires_at = $3
+             WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3",
+            self.tenant.0,
+            key.0,
+            now,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        self.changed.push(key);
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn insert_secret(&mut self, key: ApiKeyId, secret: &NewSecret, now: Timestamp) -> Result<(), Error> {
         let (stamp, pepper_id) = secret.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id)).unzip();
         sqlx::query!(
             "INSERT INTO api_key_secrets
@@ -173,12 +242,12 @@ impl TenantTransaction {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             self.tenant.0,
             secret.lookup_digest.as_bytes(),
-            key.id.0,
+            key.0,
             secret.phc,
             stamp,
             pepper_id,
             secret.hint.last4(),
-            key.created_at,
+            now,
         )
         .execute(&mut *self.transaction)
         .await?;
@@ -190,13 +259,18 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4 AS "last4!", s.last_used_at
+                      s.last4, s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
+                      p.last_used_at AS "previous_last_used_at?"
                FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT (array_agg(last4 ORDER BY created_at DESC))[1] AS last4, max(last_used_at) AS last_used_at
+               JOIN api_key_secrets s
+                   ON s.tenant_id = k.tenant_id AND s.key_id = k.id AND s.retired_at IS NULL
+               LEFT JOIN LATERAL (
+                   SELECT last4, expires_at, last_used_at
                    FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id
-               ) s
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
+                   ORDER BY created_at DESC
+                   LIMIT 1
+               ) p ON true
                WHERE k.tenant_id = $1
                  AND ($2::text IS NULL OR k.name ILIKE $2)
                  AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
@@ -244,13 +318,18 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4 AS "last4!", s.last_used_at
+                      s.last4, s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
+                      p.last_used_at AS "previous_last_used_at?"
                FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT (array_agg(last4 ORDER BY created_at DESC))[1] AS last4, max(last_used_at) AS last_used_at
+               JOIN api_key_secrets s
+                   ON s.tenant_id = k.tenant_id AND s.key_id = k.id AND s.retired_at IS NULL
+               LEFT JOIN LATERAL (
+                   SELECT last4, expires_at, last_used_at
                    FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id
-               ) s
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
+                   ORDER BY created_at DESC
+                   LIMIT 1
+               ) p ON true
                WHERE k.tenant_id = $1 AND k.id = $2"#,
             self.tenant.0,
             id.0,

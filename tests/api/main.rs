@@ -14,3 +14,4 @@ mod last_used;
 mod process;
 mod proxy;
 mod reference_page;
+mod rotate;

@@ -86,6 +86,7 @@ pub async fn create(
         hint: secret.hint(),
         expires_at: request.expires_at,
         last_used_at: None,
+        previous: None,
         created_at: now,
         created_by: caller.principal.audit_name(),
         revoked_at: None,

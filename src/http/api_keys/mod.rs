@@ -5,12 +5,13 @@ mod etag;
 pub mod get;
 pub mod list;
 pub mod revoke;
+pub mod rotate;
 pub mod update;
 pub mod view;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 
 use super::AppState;
@@ -22,5 +23,9 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route(PATH, post(create::create).get(list::list))
         .route("/api/v1/api-keys/self", get(get::get_self).delete(revoke::revoke_self))
+        .route("/api/v1/api-keys/self/rotate", post(rotate::rotate_self))
+        .route("/api/v1/api-keys/self/previous-secret", delete(rotate::end_own_previous_secret))
+        .route("/api/v1/api-keys/{id}/rotate", post(rotate::rotate))
+        .route("/api/v1/api-keys/{id}/previous-secret", delete(rotate::end_previous_secret))
         .route("/api/v1/api-keys/{id}", get(get::get).patch(update::update).delete(revoke::revoke))
 }

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::{ApiKey, Secret, Status, Timestamp, format_timestamp};
+use crate::domain::{ApiKey, PreviousSecret, Secret, Status, Timestamp, format_timestamp};
 
 /// An API key as it is listed and read.
 #[derive(Debug, Serialize)]
@@ -41,16 +41,36 @@ pub struct ApiKeyResponse {
     pub rotation: Option<Rotation>,
 }
 
-/// A rotation that is under way.
+/// A rotation that is under way: who still uses the previous secret?
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Rotation {}
+pub struct Rotation {
+    /// The prefix and last four digits of the previous secret
+    pub previous_key_hint: String,
+    /// Until when the previous secret works
+    #[serde(serialize_with = "time")]
+    pub previous_expires_at: Timestamp,
+    /// Timestamp of the last API call using the previous secret
+    #[serde(serialize_with = "optional_time")]
+    pub previous_last_used_at: Option<Timestamp>,
+}
+
+impl From<PreviousSecret> for Rotation {
+    fn from(previous: PreviousSecret) -> Self {
+        Self {
+            previous_key_hint: previous.hint.to_string(),
+            previous_expires_at: previous.expires_at,
+            previous_last_used_at: previous.last_used_at,
+        }
+    }
+}
 
 impl ApiKeyResponse {
     /// The key as it is at that moment.
     #[must_use]
     pub fn new(key: ApiKey, now: Timestamp) -> Self {
         let status = key.status(now);
+        let rotation = key.working_previous(now).map(Rotation::from);
         Self {
             id: key.id.0,
             key_prefix: Secret::PREFIX,
@@ -64,7 +84,7 @@ impl ApiKeyResponse {
             key_hint: key.hint.to_string(),
             revoked_at: key.revoked_at,
             status: status.as_str(),
-            rotation: None,
+            rotation,
         }
     }
 }

@@ -1,0 +1,119 @@
+//! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`, and the
+//! same for `self`.
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{create::READ_ONLY, view::ApiKeyCreatedResponse};
+use crate::{
+    auth::{AdminOrItself, AnyKey, Authorized, SecretHasher},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
+    http::{
+        extract::{Fields, KeyIdParam, OptionalJsonBody},
+        problem::Problem,
+    },
+};
+
+const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
+const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
+
+/// Gives a key a new secret; the previous one works on for `overlapSeconds`.
+pub async fn rotate(
+    caller: Authorized<AdminOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    State(hasher): State<SecretHasher>,
+    State(clock): State<Clock>,
+    OptionalJsonBody(fields): OptionalJsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    give_new_secret(&caller, id, &hasher, &clock, fields).await
+}
+
+/// The key that is calling gives itself a new secret.
+pub async fn rotate_self(
+    caller: Authorized<AnyKey>,
+    State(hasher): State<SecretHasher>,
+    State(clock): State<Clock>,
+    OptionalJsonBody(fields): OptionalJsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    give_new_secret(&caller, caller.key_id()?, &hasher, &clock, fields).await
+}
+
+async fn give_new_secret<R>(
+    caller: &Authorized<R>,
+    id: ApiKeyId,
+    hasher: &SecretHasher,
+    clock: &Clock,
+    mut fields: Fields,
+) -> Result<Json<ApiKeyCreatedResponse>, Problem> {
+    let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
+    fields.finish(READ_ONLY)?;
+
+    let secret = Secret::generate();
+    // Before the transaction, as for a new key; a key that is not there costs no hash.
+    refuse_dead(&find(caller, id).await?, clock.now())?;
+    let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
+
+    let mut transaction = caller.keys.begin().await?;
+    let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let now = clock.now();
+    refuse_dead(&key, now)?;
+    let previous_until = now + TimeDelta::seconds(overlap);
+    transaction.rotate_key(id, &sealed, now, previous_until).await?;
+    let details = json!({
+        "overlapSeconds": overlap,
+        "previousKeyHint": key.hint.to_string(),
+        "keyHint": secret.hint().to_string(),
+    });
+    transaction.record(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
+    transaction.commit().await?;
+    key.hint = secret.hint();
+    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
+}
+
+async fn find<R>(caller: &Authorized<R>, id: ApiKeyId) -> Result<ApiKey, Problem> {
+    let mut transaction = caller.keys.begin().await?;
+    let key = transaction.key(id).await?;
+    transaction.commit().await?;
+    key.ok_or_else(Problem::key_not_found)
+}
+
+fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
+    match key.status(now) {
+        Status::Active => Ok(()),
+        Status::Expired => Err(Problem::expired_key()),
+        Status::Revoked => Err(Problem::revoked_key()),
+    }
+}
+
+/// Ends a key's previous secret before its time. Again, or where there is none: 204 all the same.
+pub async fn end_previous_secret(
+    caller: Authorized<AdminOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Problem> {
+    end(&caller, id, &clock).await
+}
+
+/// The key that is calling ends its previous secret.
+pub async fn end_own_previous_secret(
+    caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Problem> {
+    end(&caller, caller.key_id()?, &clock).await
+}
+
+async fn end<R>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+    let mut transaction = caller.keys.begin().await?;
+    let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let now = clock.now();
+    let previous = key.working_previous(now);
+    if transaction.end_previous_secret(id, now).await?
+        && let Some(previous) = previous
+    {
+        let details = json!({"previousKeyHint": previous.hint.to_string()});
+        transaction.record(&caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details)).await?;
+    }
+    transaction.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

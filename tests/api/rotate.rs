@@ -1,0 +1,260 @@
+//! Rotation: one key, two secrets for a while, and evidence of who still uses the old one.
+
+use chrono::TimeDelta;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Client, CreatedKey, PATH, send},
+    harness::{TestServer, wait_until},
+};
+
+async fn rotate(client: &Client, key: &CreatedKey, body: &Value) -> CreatedKey {
+    let rotated = client.post(&format!("{}/rotate", key.path()), body).await.expect(200);
+    assert_eq!(rotated["id"], key.id);
+    CreatedKey { id: key.id.clone(), secret: rotated["key"].as_str().unwrap().to_owned() }
+}
+
+async fn status(client: &Client, key: &CreatedKey) -> u16 {
+    client.with_key(&key.secret).get("/forward-auth").await.status.as_u16()
+}
+
+#[tokio::test]
+async fn both_secrets_work_until_the_overlap_ends() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let old = admin.create("Zapier Sync", "read,write").await;
+    let before = admin.get(&old.path()).await;
+    let reply = admin.post(&format!("{}/rotate", old.path()), &json!({"overlapSeconds": 3600})).await;
+    let rotated = reply.expect(200);
+    let names = ["id", "key", "keyPrefix", "name", "scopes", "expiresAt", "createdAt", "keyHint"];
+    assert_eq!(rotated.as_object().unwrap().len(), names.len());
+    assert!(names.iter().all(|name| rotated.get(*name).is_some()), "{rotated}");
+    assert_eq!(rotated["createdAt"], before.json()["createdAt"]);
+    let new = CreatedKey { id: old.id.clone(), secret: rotated["key"].as_str().unwrap().to_owned() };
+    assert_ne!(new.secret, old.secret);
+
+    assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (200, 200));
+    let shown = admin.get(&old.path()).await;
+    assert_ne!(shown.header("etag"), before.header("etag"));
+    assert_eq!(shown.json()["keyHint"], format!("rk_live_…{}", &new.secret[36..]));
+    let rotation = &shown.json()["rotation"];
+    assert_eq!(rotation["previousKeyHint"], format!("rk_live_…{}", &old.secret[36..]));
+    assert!(rotation["previousExpiresAt"].is_string());
+
+    server.clock.turn(TimeDelta::seconds(3601));
+    let admin = server.admin("acme");
+    admin.with_key(&old.secret).get(PATH).await.refused(401, "invalid_key");
+    assert_eq!(status(&admin, &new).await, 200);
+    assert_eq!(admin.get(&old.path()).await.expect(200)["rotation"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_list_shows_who_still_uses_the_old_secret() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let old = admin.create("n", "read").await;
+    let new = rotate(&admin, &old, &json!({})).await;
+    let rotation = async || admin.get(PATH).await.expect(200)[0]["rotation"].clone();
+    assert_eq!(rotation().await["previousLastUsedAt"], Value::Null);
+    assert_eq!(status(&admin, &new).await, 200);
+    assert_eq!(status(&admin, &old).await, 200);
+    wait_until(async || rotation().await["previousLastUsedAt"].is_string()).await;
+    let key = admin.get(&old.path()).await.expect(200);
+    assert!(key["lastUsedAt"].as_str() >= key["rotation"]["previousLastUsedAt"].as_str(), "{key}");
+}
+
+#[tokio::test]
+async fn calls_with_the_old_secret_are_told() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let old = admin.create_with(&json!({"name": "n", "expiresAt": "2099-01-01T00:00:00Z"})).await;
+    let now = server.clock.now().timestamp();
+    let new = rotate(&admin, &old, &json!({"overlapSeconds": 60})).await;
+    for path in [PATH, "/forward-auth"] {
+        let reply = admin.with_key(&old.secret).get(path).await;
+        let since: i64 = reply.header("deprecation").strip_prefix('@').unwrap().parse().unwrap();
+        assert!((now..=now + 5).contains(&since), "{reply:?}");
+        let sunset = chrono::DateTime::parse_from_rfc2822(reply.header("sunset")).unwrap().timestamp();
+        assert_eq!(sunset, since + 60, "{reply:?}");
+        assert_eq!(reply.header("x-rally-key-expires"), "2099-01-01T00:00:00Z");
+        let reply = admin.with_key(&new.secret).get(path).await;
+        assert!(!reply.headers.contains_key("deprecation") && !reply.headers.contains_key("sunset"));
+        assert_eq!(reply.header("x-rally-key-expires"), "2099-01-01T00:00:00Z");
+    }
+    assert!(!admin.get(PATH).await.headers.contains_key("x-rally-key-expires"));
+}
+
+#[tokio::test]
+async fn zero_seconds_end_it_at_once() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let old = admin.create("n", "read").await;
+    assert_eq!(status(&admin, &old).await, 200); // and cached
+    let new = rotate(&admin, &old, &json!({"overlapSeconds": 0})).await;
+    assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
+    assert_eq!(admin.get(&old.path()).await.expect(200)["rotation"], Value::Null);
+}
+
+#[tokio::test]
+async fn never_more_than_two_secrets_work() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let first = admin.create("n", "read").await;
+    let second = rotate(&admin, &first, &json!({})).await;
+    let third = rotate(&admin, &first, &json!({})).await;
+    let statuses = [status(&admin, &first).await, status(&admin, &second).await, status(&admin, &third).await];
+    assert_eq!(statuses, [401, 200, 200]);
+
+    // However many are asked for at once.
+    let rotations: Vec<_> = (0..10)
+        .map(|_| {
+            let (admin, first) = (admin.clone(), first.clone());
+            tokio::spawn(async move { rotate(&admin, &first, &json!({})).await })
+        })
+        .collect();
+    let mut secrets = Vec::new();
+    for rotation in rotations {
+        secrets.push(rotation.await.unwrap());
+    }
+    let mut working = 0;
+    for secret in &secrets {
+        working += usize::from(status(&admin, secret).await == 200);
+    }
+    assert_eq!(working, 2);
+    let live = "SELECT count(*) FROM api_key_secrets WHERE expires_at IS NULL OR expires_at > now()";
+    assert_eq!(server.database.count(live).await, 2);
+}
+
+#[tokio::test]
+async fn the_old_secret_never_outlives_the_key() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let end = server.clock.now() + TimeDelta::seconds(100);
+    let old = admin.create_with(&json!({"name": "n", "expiresAt": end.to_rfc3339()})).await;
+    rotate(&admin, &old, &json!({"overlapSeconds": 604_800})).await;
+    let key = admin.get(&old.path()).await.expect(200);
+    assert_eq!(key["rotation"]["previousExpiresAt"], key["expiresAt"]);
+    server.clock.turn(TimeDelta::seconds(101));
+    let admin = server.admin("acme");
+    admin.with_key(&old.secret).get(PATH).await.refused(401, "key_expired");
+    admin.post(&format!("{}/rotate", old.path()), &json!({})).await.refused(409, "key_expired");
+}
+
+#[tokio::test]
+async fn a_key_rotates_itself() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let by_id = rotate(&admin.with_key(&key.secret), &key, &json!({})).await;
+    let caller = admin.with_key(&by_id.secret);
+    // Without any body, as `curl -X POST` sends it.
+    let reply = send(caller.request(Method::POST, &format!("{PATH}/self/rotate"))).await;
+    let rotated = reply.expect(200);
+    assert_eq!((&rotated["id"], &rotated["scopes"]), (&json!(key.id), &json!("read")));
+    assert_eq!(status(&admin, &key).await, 401, "two rotations ago");
+    assert_eq!(status(&admin, &by_id).await, 200);
+    let other = admin.create("other", "read").await;
+    caller.post(&format!("{}/rotate", other.path()), &json!({})).await.refused(403, "insufficient_scope");
+    admin.post(&format!("{PATH}/self/rotate"), &json!({})).await.refused(403, "key_required");
+}
+
+#[tokio::test]
+async fn an_end_before_its_time() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let old = admin.create("n", "read").await;
+    let path = format!("{}/previous-secret", old.path());
+    admin.delete(&path).await.expect(204);
+    assert_eq!(status(&admin, &old).await, 200, "it is the current one");
+    let new = rotate(&admin, &old, &json!({})).await;
+    assert_eq!(status(&admin, &old).await, 200);
+    let events = "SELECT count(*) FROM api_key_events WHERE kind = 'previous_secret_ended'";
+    for _ in 0..2 {
+        admin.delete(&path).await.expect(204);
+        assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
+        assert_eq!(server.database.count(events).await, 1);
+    }
+    let newest = rotate(&admin, &old, &json!({})).await;
+    admin.with_key(&newest.secret).delete(&format!("{PATH}/self/previous-secret")).await.expect(204);
+    assert_eq!((status(&admin, &new).await, status(&admin, &newest).await), (401, 200));
+    server.admin("globex").delete(&path).await.refused(404, "key_not_found");
+}
+
+#[tokio::test]
+async fn bad_input_changes_nothing() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let path = format!("{}/rotate", key.path());
+    for bad in [json!(-1), json!(604_801), json!("60"), json!(1.5), json!(null), json!(1e30)] {
+        let reply = admin.post(&path, &json!({"overlapSeconds": bad})).await;
+        assert_eq!(reply.bad_fields(), ["overlapSeconds"]);
+    }
+    let reply = admin.post(&path, &json!({"overlap": 5, "key": "rk_live_mine", "scopes": "admin"})).await;
+    assert_eq!(reply.bad_fields(), ["key", "overlap", "scopes"]);
+    send(admin.request(Method::POST, &path).body("overlapSeconds=5")).await.refused(415, "unsupported_media_type");
+    admin
+        .post(&format!("{PATH}/a1b2c3d4-e5f6-7890-abcd-ef1234567890/rotate"), &json!({}))
+        .await
+        .refused(404, "key_not_found");
+    server.admin("globex").post(&path, &json!({})).await.refused(404, "key_not_found");
+    server.user("acme", "write").post(&path, &json!({})).await.refused(403, "insufficient_scope");
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_secrets").await, 1);
+
+    admin.delete(&key.path()).await.expect(204);
+    admin.post(&path, &json!({})).await.refused(409, "key_revoked");
+}
+
+/// Whichever comes first, a revoked key has no secret that works.
+#[tokio::test]
+async fn rotation_races_revocation() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for _ in 0..20 {
+        let key = admin.create("n", "read").await;
+        let path = format!("{}/rotate", key.path());
+        let (nothing, key_path) = (json!({}), key.path());
+        let (rotated, revoked) = tokio::join!(admin.post(&path, &nothing), admin.delete(&key_path));
+        revoked.expect(204);
+        assert_eq!(status(&admin, &key).await, 401);
+        if rotated.status == 200 {
+            let secret = rotated.json()["key"].as_str().unwrap().to_owned();
+            admin.with_key(&secret).get(PATH).await.refused(401, "key_revoked");
+        } else {
+            rotated.refused(409, "key_revoked");
+        }
+    }
+}
+
+/// A client goes through a rotation without one failed request.
+#[tokio::test]
+async fn no_request_fails_through_a_rotation() {
+    let server = TestServer::start().await;
+    let other = server.sibling(&[]).await;
+    server.wait_for_feed().await;
+    other.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let old = admin.create("n", "read").await;
+    let (client, elsewhere) = (admin.with_key(&old.secret), other.admin("acme").with_key(&old.secret));
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let uses = tokio::spawn(async move {
+        let mut count = 0;
+        while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+            assert_eq!(client.get("/forward-auth").await.status, 200);
+            assert_eq!(elsewhere.get("/forward-auth").await.status, 200);
+            count += 2;
+        }
+        count
+    });
+    let new = rotate(&admin, &old, &json!({})).await;
+    for server in [&server, &other] {
+        assert_eq!(status(&server.admin("acme"), &new).await, 200);
+    }
+    stop.send(()).unwrap();
+    assert!(uses.await.unwrap() > 0);
+    admin.delete(&format!("{}/previous-secret", old.path())).await.expect(204);
+    assert_eq!(status(&admin, &old).await, 401);
+    wait_until(async || status(&other.admin("acme"), &old).await == 401).await;
+    assert_eq!(status(&other.admin("acme"), &new).await, 200);
+}
