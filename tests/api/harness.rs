@@ -98,7 +98,9 @@ fn clean_up_afterwards(dir: &Path) -> Child {
         .expect("sh")
 }
 
-/// A test's own database, migrated, with the tenants `acme` and `globex`.
+/// A test's own database, migrated, with the tenants `acme` and `globex`. A clone names the same
+/// one, for a second server on it.
+#[derive(Clone)]
 pub struct TestDatabase {
     pub name: String,
     pub acme: TenantId,
@@ -161,6 +163,15 @@ impl TestDatabase {
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+
+    /// The rows of a query with one column of text, as the owner.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
 }
 
 /// A server in this process, on a database of its own.
@@ -185,10 +196,15 @@ impl TestServer {
 
     /// On a database that exists.
     pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let url = database.url().await;
+        Self::logged_in_by(&url, database, settings).await
+    }
+
+    /// The same with a login of its own.
+    pub async fn logged_in_by(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         let clock = Clock::default();
-        let service = Service::start(&config(settings), &database.url().await, clock.clone())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let service =
+            Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = service.address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(service.run(async {

@@ -6,5 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
 
 mod client;
+mod credentials;
 mod harness;
+mod hosts;
+mod jwt;
 mod reference_page;
+mod row_level_security;
+mod scopes;
+mod stamps;
+mod tenants;
