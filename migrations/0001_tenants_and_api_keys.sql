@@ -39,7 +39,9 @@ GRANT SELECT ON _sqlx_migrations TO rally_app, rally_operator;
 CREATE TABLE tenants (
     id           uuid        PRIMARY KEY,
     slug         text        NOT NULL UNIQUE
-                             CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+                             CHECK (slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$')
+                             -- A token names its tenant by slug or by id: no slug is an id.
+                             CHECK (replace(slug, '-', '') !~ '^[0-9a-f]{32}$'),
     name         text        NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
     created_at   timestamptz NOT NULL,
     -- While set, every request for the tenant is answered as if it did not exist.

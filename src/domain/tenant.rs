@@ -21,7 +21,7 @@ pub struct Slug(String);
 
 /// The text is no DNS label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 63 lower-case letters, digits and inner hyphens, as in `acme`")]
+#[error("must be 1 to 63 lower-case letters, digits and inner hyphens, as in `acme`, and no UUID")]
 pub struct InvalidSlug;
 
 impl Slug {
@@ -30,7 +30,9 @@ impl Slug {
         let valid = (1..=63).contains(&text.len())
             && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !text.starts_with('-')
-            && !text.ends_with('-');
+            && !text.ends_with('-')
+            // A token names its tenant by slug or by id; one tenant's id must not be another's slug.
+            && !is_uuid_without_hyphens(&text.replace('-', ""));
         valid.then(|| Self(text.to_owned())).ok_or(InvalidSlug)
     }
 
@@ -39,6 +41,10 @@ impl Slug {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_uuid_without_hyphens(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 impl fmt::Display for Slug {
@@ -67,7 +73,20 @@ mod tests {
             assert!(Slug::parse(good).is_ok(), "{good:?}");
         }
         let longer = "a".repeat(64);
-        for bad in ["", "-a", "a-", "Acme", "a.b", "a_b", "ä", "a\0", " a", longer.as_str()] {
+        for bad in [
+            "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+            "a1b2c3d4e5f67890abcdef1234567890",
+            "",
+            "-a",
+            "a-",
+            "Acme",
+            "a.b",
+            "a_b",
+            "ä",
+            "a\0",
+            " a",
+            longer.as_str(),
+        ] {
             assert_eq!(Slug::parse(bad), Err(InvalidSlug), "{bad:?}");
         }
     }

@@ -137,6 +137,7 @@ struct Role {
     name: String,
     bypasses: bool,
     owns: bool,
+    app_exists: bool,
     is_app: bool,
     may_create: bool,
 }
@@ -144,13 +145,14 @@ struct Role {
 impl Role {
     async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // Checked at run time only: it must also work on a database without our tables and roles.
-        let (name, bypasses, owns, is_app, may_create) = sqlx::query_as(
+        let (name, bypasses, owns, app_exists, is_app, may_create) = sqlx::query_as(
             "SELECT current_user::text,
                     r.rolsuper OR r.rolbypassrls,
                     coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE'))
                               FROM pg_class c
                               WHERE c.oid IN (to_regclass('tenants'), to_regclass('api_keys'),
                                               to_regclass('api_key_secrets'), to_regclass('api_key_events'))), false),
+                    EXISTS (SELECT FROM pg_roles WHERE rolname = 'rally_app'),
                     coalesce((SELECT pg_has_role(a.oid, 'USAGE') FROM pg_roles a WHERE a.rolname = 'rally_app'), false),
                     to_regclass('api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
              FROM pg_roles r
@@ -158,7 +160,7 @@ impl Role {
         )
         .fetch_one(connection)
         .await?;
-        Ok(Self { name, bypasses, owns, is_app, may_create })
+        Ok(Self { name, bypasses, owns, app_exists, is_app, may_create })
     }
 
     /// Why the policies would not bind this role, if so.
@@ -190,6 +192,8 @@ impl Store {
         let login = Role::of(&mut connection).await?;
         if login.bypasses || login.owns || login.may_create {
             migrate::migrate_on(&mut connection).await?;
+        } else if login.app_exists && !login.is_app {
+            return Err(ConnectError::Unbound { role: login.name, why: "is no member of rally_app" });
         } else {
             migrate::check_migrated(&mut connection, &login.name).await?;
         }

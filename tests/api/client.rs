@@ -131,6 +131,32 @@ pub async fn send(request: reqwest::RequestBuilder) -> Reply {
 }
 
 impl Reply {
+    /// A response as it came over the wire, its body not chunked; for [`crate::harness::TestServer::raw`].
+    pub fn from_raw(raw: &str) -> Self {
+        let (head, body) = raw.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {raw:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':').expect("a header");
+            (name.parse::<HeaderName>().expect("a name"), value.trim().parse::<HeaderValue>().expect("a value"))
+        };
+        Self { status: status.parse().expect("a status"), headers: lines.map(header).collect(), body: body.to_owned() }
+    }
+
+    /// Status, headers and body as one text, without the request id and what belongs to the
+    /// connection: what must be equal where two cases are not to be told apart.
+    pub fn apart_from_request_id(&self) -> String {
+        let id = self.header("x-request-id").to_owned();
+        let mut headers: Vec<String> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !["connection", "date", "x-request-id"].contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {value:?}"))
+            .collect();
+        headers.sort();
+        format!("{}\n{}\n\n{}", self.status, headers.join("\n"), self.body.replace(&id, "<request id>"))
+    }
+
     /// A header's value; the test ends where there is none.
     pub fn header(&self, name: &str) -> &str {
         self.headers

@@ -98,7 +98,9 @@ fn clean_up_afterwards(dir: &Path) -> Child {
         .expect("sh")
 }
 
-/// A test's own database, migrated, with the tenants `acme` and `globex`.
+/// A test's own database, migrated, with the tenants `acme` and `globex`. A clone names the same
+/// one, for a second server on it.
+#[derive(Clone)]
 pub struct TestDatabase {
     pub name: String,
     pub acme: TenantId,
@@ -172,6 +174,15 @@ impl TestDatabase {
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+
+    /// The rows of a query with one column of text, as the owner.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
 }
 
 /// A server in this process, on a database of its own.
@@ -196,13 +207,18 @@ impl TestServer {
 
     /// On a database that exists.
     pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
-        Self::start_on(database, settings, Clock::default()).await
+        let url = database.url().await;
+        Self::start_on(&url, database, settings, Clock::default()).await
     }
 
-    async fn start_on(database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {
-        let service = Service::start(&config(settings), &database.url().await, clock.clone())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+    /// The same with a login of its own.
+    pub async fn logged_in_by(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::start_on(url, database, settings, Clock::default()).await
+    }
+
+    async fn start_on(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {
+        let service =
+            Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = service.address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(service.run(async {
@@ -214,9 +230,8 @@ impl TestServer {
 
     /// Another instance on the same database, which sees the same clock.
     pub async fn sibling(&self, settings: &[(&str, &str)]) -> Self {
-        let TestDatabase { name, acme, globex } = &self.database;
-        let database = TestDatabase { name: name.clone(), acme: *acme, globex: *globex };
-        Self::start_on(database, settings, self.clock.clone()).await
+        let url = self.database.url().await;
+        Self::start_on(&url, self.database.clone(), settings, self.clock.clone()).await
     }
 
     /// Until verdicts are cached.

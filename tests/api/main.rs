@@ -6,12 +6,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
 
 mod client;
+mod credentials;
 mod forward_auth;
 mod frozen;
 mod harness;
+mod hosts;
 mod instances;
+mod jwt;
 mod last_used;
 mod process;
 mod proxy;
 mod reference_page;
 mod rotate;
+mod row_level_security;
+mod scopes;
+mod stamps;
+mod tenants;

@@ -1,0 +1,231 @@
+//! What a caller presents: none, one or several credentials, and keys that do not work.
+
+use chrono::{SecondsFormat, TimeDelta};
+use reqwest::{Method, header::HeaderValue};
+use serde_json::json;
+
+use crate::{
+    client::{Client, CreatedKey, Credential, PATH, Reply, send},
+    harness::TestServer,
+};
+
+const UNKNOWN: &str = "rk_live_00000000000000000000000000000000";
+
+/// Asks for the list with these headers alone.
+async fn ask(server: &TestServer, headers: &[(&str, &str)]) -> Reply {
+    let client = server.client("acme", Credential::None);
+    send(headers.iter().fold(client.request(Method::GET, PATH), |request, (name, value)| request.header(*name, *value)))
+        .await
+}
+
+async fn ask_bytes(server: &TestServer, name: &str, value: &[u8]) -> Reply {
+    let value = HeaderValue::from_bytes(value).unwrap();
+    send(server.client("acme", Credential::None).request(Method::GET, PATH).header(name, value)).await
+}
+
+fn token(server: &TestServer) -> String {
+    let request = server.admin("acme").request(Method::GET, PATH).build().unwrap();
+    request.headers()["authorization"].to_str().unwrap().trim_start_matches("Bearer ").to_owned()
+}
+
+/// The secret with its last digit changed.
+fn one_off(secret: &str) -> String {
+    let (rest, last) = secret.split_at(secret.len() - 1);
+    format!("{rest}{}", if last == "0" { "1" } else { "0" })
+}
+
+/// A key that ends in an hour.
+async fn create_ending(server: &TestServer, admin: &Client) -> CreatedKey {
+    let end = (server.clock.now() + TimeDelta::hours(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    admin.create_with(&json!({"name": "Ends", "expiresAt": end})).await
+}
+
+#[tokio::test]
+async fn no_credential_is_told_so() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("Zapier", "admin").await;
+    let reply = ask(&server, &[]).await;
+    reply.refused(401, "missing_credentials");
+    assert!(!reply.header("www-authenticate").contains("error="), "RFC 6750, 3.1: no error without a credential");
+    // Where a secret does not belong, it is not looked for.
+    ask(&server, &[("cookie", &format!("api_key={}; X-Api-Key={}", key.secret, key.secret))])
+        .await
+        .refused(401, "missing_credentials");
+    for query in ["api_key", "access_token", "key", "X-Api-Key"] {
+        let path = format!("{PATH}?{query}={}", key.secret);
+        server.client("acme", Credential::None).get(&path).await.refused(401, "missing_credentials");
+    }
+    for (method, path) in [(Method::POST, PATH.to_owned()), (Method::PATCH, key.path()), (Method::DELETE, key.path())] {
+        let request = server.client("acme", Credential::None).request(method, &path).json(&json!({"name": "x"}));
+        send(request).await.refused(401, "missing_credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_key_works_in_either_header() {
+    let server = TestServer::start().await;
+    let secret = server.admin("acme").create("Zapier", "read").await.secret;
+    for (name, value) in [
+        ("x-api-key", secret.clone()),
+        ("authorization", format!("Bearer {secret}")),
+        ("authorization", format!("bearer {secret}")),
+        ("authorization", format!("BEARER {secret}")),
+        ("authorization", format!("Bearer   {secret}")), // RFC 9110, 11.4: 1*SP
+        ("authorization", format!("bearer {}", token(&server))),
+    ] {
+        let reply = ask(&server, &[(name, &value)]).await;
+        assert_eq!(reply.status, 200, "{name}: {value}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_credentials_are_refused_even_when_equal() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let secret = admin.create("One", "read").await.secret;
+    let other = admin.create("Another", "read").await.secret;
+    let (bearer, bearer_secret) = (format!("Bearer {}", token(&server)), format!("Bearer {secret}"));
+    let (key, authorization) = ("x-api-key", "authorization");
+    for pair in [
+        [(key, &*secret), (authorization, &*bearer)],
+        [(key, &secret), (authorization, &bearer_secret)],
+        [(key, &other), (authorization, &bearer_secret)],
+        [(key, &secret), (authorization, "Basic dXNlcjpwYXNz")],
+        [(key, &secret), (authorization, "")],
+        [(key, ""), (authorization, &bearer)],
+        [(key, "garbage"), (authorization, "garbage")],
+        [(key, &secret), (key, &secret)],
+        [(key, &secret), (key, &other)],
+        [(key, &secret), (key, "")],
+        [(authorization, &bearer), (authorization, &bearer)],
+        [(authorization, &bearer), (authorization, &bearer_secret)],
+        [(authorization, &bearer_secret), (authorization, &bearer_secret)],
+        [(authorization, &bearer), (authorization, "")],
+    ] {
+        let reply = ask(&server, &pair).await;
+        assert_eq!(reply.json()["code"], "ambiguous_credentials", "{pair:?}");
+        reply.refused(400, "ambiguous_credentials");
+    }
+    let three = [(key, &*secret), (key, &*secret), (authorization, &*bearer)];
+    ask(&server, &three).await.refused(400, "ambiguous_credentials");
+}
+
+#[tokio::test]
+async fn what_is_no_bearer_token_is_refused() {
+    let server = TestServer::start().await;
+    let secret = server.admin("acme").create("Zapier", "read").await.secret;
+    let token = token(&server);
+    for value in [
+        "Basic dXNlcjpwYXNz".to_owned(),
+        format!("Basic {secret}"),
+        format!("Token {secret}"),
+        format!("ApiKey {secret}"),
+        format!("Digest {token}"),
+        format!("Bearer:{token}"),
+        format!("Bearer{token}"),
+        format!("Bearer\t{token}"),
+        format!("Bearer {token}, Bearer {token}"),
+        secret.clone(),
+        token.clone(),
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer .".to_owned(),
+    ] {
+        let reply = ask(&server, &[("authorization", &value)]).await;
+        assert_eq!(reply.json()["code"], "invalid_token", "{value}");
+        reply.refused(401, "invalid_token");
+    }
+    for bytes in [&b"\xff\xfe\x80"[..], b"Bearer \xff\xfe\x80", "Bearer ключ".as_bytes()] {
+        ask_bytes(&server, "authorization", bytes).await.refused(401, "invalid_token");
+    }
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_key_is_answered_alike() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let secret = admin.create("Zapier", "admin").await.secret;
+    let elsewhere = server.admin("globex").create("Zapier", "admin").await.secret;
+    let digits = &secret["rk_live_".len()..];
+    let unknown = admin.with_key(UNKNOWN).get(PATH).await;
+    unknown.refused(401, "invalid_key");
+    for wrong in [
+        elsewhere.clone(),
+        one_off(&secret),
+        secret[..39].to_owned(),
+        format!("{secret}0"),
+        format!("{secret}{secret}"),
+        format!("{secret},{secret}"),
+        format!("rk_live_{}", "ABCDEF01".repeat(4)),
+        format!("RK_LIVE_{digits}"),
+        format!("rk_test_{digits}"),
+        format!("sk_live_{digits}"),
+        format!("rk_live_{}g", &digits[..31]),
+        format!("\"{secret}\""),
+        format!("Bearer {secret}"),
+        digits.to_owned(),
+        "rk_live_".to_owned(),
+        String::new(),
+        token(&server),
+    ] {
+        let reply = ask(&server, &[("x-api-key", &wrong)]).await;
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{wrong:?}");
+    }
+    for wrong in [
+        UNKNOWN.to_owned(),
+        elsewhere,
+        one_off(&secret),
+        "rk_live_zzz".to_owned(),
+        "rk_live_".to_owned(),
+        format!("{secret}0"),
+        secret[..39].to_owned(),
+        format!("{secret}.x.y"),
+    ] {
+        let reply = ask(&server, &[("authorization", &format!("Bearer {wrong}"))]).await;
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{wrong:?}");
+    }
+    for bytes in [&b"\xff\xfe\x80"[..], "rk_live_é".as_bytes(), b"rk_live_\t0"] {
+        let reply = ask_bytes(&server, "x-api-key", bytes).await;
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{bytes:?}");
+    }
+    // Whatever was tried, the key itself works.
+    admin.with_key(&secret).get(PATH).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_ended_key_is_told_so_to_who_has_its_whole_secret() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let expired = create_ending(&server, &admin).await;
+    let revoked = admin.create("Revoked", "read").await;
+    let both = create_ending(&server, &admin).await;
+    let elsewhere = create_ending(&server, &server.admin("globex")).await;
+    admin.with_key(&expired.secret).get(PATH).await.expect(200);
+    for key in [&revoked, &both] {
+        admin.delete(&key.path()).await.expect(204);
+    }
+    admin.with_key(&both.secret).get(PATH).await.refused(401, "key_revoked");
+    server.clock.turn(TimeDelta::hours(1));
+
+    let code = async |secret: &str, code| {
+        admin.with_key(secret).get(PATH).await.refused(401, code);
+        admin.with(Credential::Bearer(secret.to_owned())).get(PATH).await.refused(401, code);
+    };
+    code(&expired.secret, "key_expired").await;
+    code(&revoked.secret, "key_revoked").await;
+    code(&both.secret, "key_revoked").await;
+    let unknown = admin.with_key(UNKNOWN).get(PATH).await;
+    for near in [one_off(&expired.secret), one_off(&revoked.secret), elsewhere.secret.clone()] {
+        let reply = admin.with_key(&near).get(PATH).await;
+        reply.refused(401, "invalid_key");
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id());
+    }
+    // Nor does it work for anything, its own endpoints included.
+    for key in [&expired, &revoked] {
+        let client = admin.with_key(&key.secret);
+        assert_eq!(client.get(&format!("{PATH}/self")).await.status, 401);
+        assert_eq!(client.delete(&format!("{PATH}/self")).await.status, 401);
+        assert_eq!(client.post(PATH, &json!({"name": "x"})).await.status, 401);
+    }
+}

@@ -1,0 +1,269 @@
+//! Which tenant a request is for: `Host`, `:authority`, and what a trusted gateway forwards.
+//!
+//! Requests carry the token of acme's admin, so that 200 says "acme", and 403 `wrong_tenant`
+//! would say another tenant.
+
+use chrono::Utc;
+use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rally_api_keys::{domain::Slug, store::Operator};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    client::{Client, Credential, PATH, Reply, send},
+    harness::TestServer,
+};
+
+const GATEWAY: &str = "gateway.internal";
+const TRUSTED: &str = "10.0.0.0/8,127.0.0.0/8";
+const UNTRUSTED: &str = "10.0.0.0/8";
+
+async fn start(trusted_proxies: &str) -> TestServer {
+    TestServer::with(&[("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", trusted_proxies)]).await
+}
+
+fn authorization(server: &TestServer, slug: &str) -> String {
+    let request = server.admin(slug).request(Method::GET, PATH).build().unwrap();
+    request.headers()["authorization"].to_str().unwrap().to_owned()
+}
+
+/// Asks for the list as acme's admin, with these header lines to the byte.
+async fn ask_target(server: &TestServer, target: &str, headers: &[&str]) -> Reply {
+    let authorization = authorization(server, "acme");
+    let headers = headers.iter().map(|header| format!("{header}\r\n")).collect::<Vec<_>>().concat();
+    let request =
+        format!("GET {target} HTTP/1.1\r\n{headers}Authorization: {authorization}\r\nConnection: close\r\n\r\n");
+    Reply::from_raw(&server.raw(request).await)
+}
+
+async fn ask(server: &TestServer, headers: &[&str]) -> Reply {
+    ask_target(server, PATH, headers).await
+}
+
+/// Asks the same over HTTP/2 without TLS; `uri`'s authority becomes `:authority`.
+async fn ask_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply {
+    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut request = hyper::Request::get(uri).header("authorization", authorization(server, "acme"));
+    if let Some(host) = host {
+        request = request.header("host", host);
+    }
+    let (head, body) = sender.send_request(request.body(String::new()).unwrap()).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    assert_eq!(head.version, hyper::Version::HTTP_2);
+    Reply { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+}
+
+#[tokio::test]
+async fn a_host_names_its_tenant_in_every_spelling() {
+    let server = start(UNTRUSTED).await;
+    for host in [
+        "acme.rallycrm.io",
+        "ACME.RallyCRM.IO",
+        "acme.rallycrm.io:8080",
+        "acme.rallycrm.io:",
+        "acme.rallycrm.io.",
+        "acme.rallycrm.io.:8443",
+    ] {
+        let reply = ask(&server, &[&format!("Host: {host}")]).await;
+        assert_eq!(reply.status, 200, "{host:?}: {reply:?}");
+    }
+    ask(&server, &["Host: globex.rallycrm.io"]).await.refused(403, "wrong_tenant");
+}
+
+#[tokio::test]
+async fn the_base_domain_is_read_in_every_spelling_and_defaults_to_localhost() {
+    let server = TestServer::with(&[("BASE_DOMAIN", "RallyCRM.io.")]).await;
+    ask(&server, &["Host: acme.rallycrm.io"]).await.expect(200);
+    let server = TestServer::start().await;
+    ask(&server, &["Host: acme.localhost:8080"]).await.expect(200);
+    ask(&server, &["Host: acme.rallycrm.io"]).await.refused(404, "tenant_not_found");
+}
+
+#[tokio::test]
+async fn unknown_suspended_and_missing_tenants_are_answered_alike() {
+    let server = start(UNTRUSTED).await;
+    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    let suspended = Slug::parse("suspended").unwrap();
+    operator.create_tenant(&suspended, "Suspended", Utc::now()).await.unwrap().unwrap();
+    assert!(operator.set_suspended(&suspended, Some(Utc::now())).await.unwrap());
+
+    let unknown = ask(&server, &["Host: nobody.rallycrm.io"]).await;
+    unknown.refused(404, "tenant_not_found");
+    for host in [
+        "suspended.rallycrm.io",
+        "rallycrm.io",
+        ".rallycrm.io",
+        "",
+        ".",
+        "a.acme.rallycrm.io",
+        "acme.eu.rallycrm.io",
+        "acmerallycrm.io",
+        "acme.rallycrm.io..",
+        "acme.rallycrm.io.evil.example",
+        "acme.localhost",
+        "127.0.0.1:8080",
+        "[::1]",
+        "[::1]:8080",
+        "-acme.rallycrm.io",
+        "ac_me.rallycrm.io",
+        "acme.rallycrm.io:80:80",
+        "acme@rallycrm.io",
+    ] {
+        let reply = ask(&server, &[&format!("Host: {host}")]).await;
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{host:?}");
+    }
+    // Nor does a credential, or its absence, tell a suspended tenant from none.
+    for credential in [Credential::None, Credential::ApiKey("rk_live_0".into()), Credential::Bearer("x".into())] {
+        let reply = server.client("acme", credential).on("suspended.rallycrm.io").get(PATH).await;
+        assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id());
+    }
+}
+
+/// RFC 9112, 3.2: a request of HTTP/1.1 without Host is malformed.
+#[tokio::test]
+async fn a_request_without_a_host_is_malformed() {
+    let server = start(UNTRUSTED).await;
+    ask(&server, &[]).await.refused(400, "missing_host");
+}
+
+#[tokio::test]
+async fn two_hosts_are_refused_even_when_equal() {
+    let server = start(TRUSTED).await;
+    for second in ["acme.rallycrm.io", "ACME.rallycrm.io:80", "globex.rallycrm.io", "nobody.example", ""] {
+        let hosts = ["Host: acme.rallycrm.io".to_owned(), format!("Host: {second}")];
+        ask(&server, &[&hosts[0], &hosts[1]]).await.refused(400, "ambiguous_tenant");
+        ask(&server, &[&hosts[1], &hosts[0]]).await.refused(400, "ambiguous_tenant");
+    }
+}
+
+/// RFC 9112, 3.2.2
+#[tokio::test]
+async fn an_absolute_target_names_the_tenant_and_host_must_agree() {
+    let server = start(UNTRUSTED).await;
+    let target = format!("http://acme.rallycrm.io{PATH}");
+    for host in ["acme.rallycrm.io", "ACME.rallycrm.io", "acme.rallycrm.io.:80"] {
+        ask_target(&server, &target, &[&format!("Host: {host}")]).await.expect(200);
+    }
+    for host in ["globex.rallycrm.io", "nobody.rallycrm.io", "rallycrm.io", "127.0.0.1", ""] {
+        let reply = ask_target(&server, &target, &[&format!("Host: {host}")]).await;
+        reply.refused(400, "ambiguous_tenant");
+    }
+    let target = format!("http://nobody.rallycrm.io{PATH}");
+    ask_target(&server, &target, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
+    ask_target(&server, &target, &["Host: nobody.rallycrm.io"]).await.refused(404, "tenant_not_found");
+    let with_a_user = format!("http://globex@acme.rallycrm.io{PATH}");
+    ask_target(&server, &with_a_user, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
+}
+
+#[tokio::test]
+async fn over_http2_the_authority_names_the_tenant() {
+    let server = start(UNTRUSTED).await;
+    let at = |authority: &str| format!("http://{authority}{PATH}");
+    ask_http2(&server, &at("acme.rallycrm.io"), None).await.expect(200);
+    ask_http2(&server, &at("ACME.rallycrm.io:8080"), None).await.expect(200);
+    ask_http2(&server, &at("acme.rallycrm.io"), Some("acme.rallycrm.io")).await.expect(200);
+    ask_http2(&server, &at("globex.rallycrm.io"), None).await.refused(403, "wrong_tenant");
+    ask_http2(&server, &at("rallycrm.io"), None).await.refused(404, "tenant_not_found");
+    let differing = ask_http2(&server, &at("acme.rallycrm.io"), Some("globex.rallycrm.io")).await;
+    differing.refused(400, "ambiguous_tenant");
+}
+
+#[tokio::test]
+async fn a_forwarded_host_from_an_untrusted_peer_is_ignored() {
+    let server = start(UNTRUSTED).await;
+    let none = ask(&server, &[&format!("Host: {GATEWAY}")]).await;
+    for forwarded in [
+        vec!["X-Forwarded-Host: globex.rallycrm.io"],
+        vec!["X-Forwarded-Host: acme.rallycrm.io, globex.rallycrm.io"],
+        vec!["X-Forwarded-Host: acme.rallycrm.io", "X-Forwarded-Host: globex.rallycrm.io"],
+        vec!["X-Forwarded-Host: acme.rallycrm.io"],
+    ] {
+        let beside = |host| [vec![host], forwarded.clone()].concat();
+        ask(&server, &beside("Host: acme.rallycrm.io")).await.expect(200);
+        let reply = ask(&server, &beside("Host: gateway.internal")).await;
+        reply.refused(404, "tenant_not_found");
+        assert_eq!(reply.apart_from_request_id(), none.apart_from_request_id(), "{forwarded:?}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_gateway_the_forwarded_host_names_the_tenant() {
+    let server = start(TRUSTED).await;
+    for host in ["gateway.internal", "rallycrm.io", "127.0.0.1:8080", "[::1]:8080", ""] {
+        let host = format!("Host: {host}");
+        for forwarded in ["acme.rallycrm.io", "ACME.RallyCRM.io", "acme.rallycrm.io:443", "acme.rallycrm.io."] {
+            ask(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
+        }
+        let globex = ask(&server, &[&host, "X-Forwarded-Host: globex.rallycrm.io"]).await;
+        globex.refused(403, "wrong_tenant");
+        for forwarded in ["nobody.rallycrm.io", "rallycrm.io", "gateway.internal", "acme.localhost", ""] {
+            let reply = ask(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await;
+            reply.refused(404, "tenant_not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_gateway_host_and_forwarded_host_must_agree() {
+    let server = start(TRUSTED).await;
+    for forwarded in ["acme.rallycrm.io", "ACME.rallycrm.io", "acme.rallycrm.io:443", "acme.rallycrm.io."] {
+        ask(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
+    }
+    for forwarded in ["globex.rallycrm.io", "nobody.rallycrm.io", "rallycrm.io", "evil.example"] {
+        let reply = ask(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await;
+        reply.refused(400, "ambiguous_tenant");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_gateway_two_forwarded_hosts_are_refused_unless_equal() {
+    let server = start(TRUSTED).await;
+    for host in ["Host: acme.rallycrm.io", "Host: gateway.internal"] {
+        for second in ["globex.rallycrm.io", "gateway.internal", "nobody.rallycrm.io"] {
+            let reply = ask(&server, &[host, &format!("X-Forwarded-Host: acme.rallycrm.io, {second}")]).await;
+            reply.refused(400, "ambiguous_tenant");
+            let reply = ask(&server, &[host, &format!("X-Forwarded-Host: {second},acme.rallycrm.io")]).await;
+            reply.refused(400, "ambiguous_tenant");
+            let second = format!("X-Forwarded-Host: {second}");
+            let reply = ask(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io", &second]).await;
+            reply.refused(400, "ambiguous_tenant");
+        }
+        ask(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io, acme.rallycrm.io:443"]).await.expect(200);
+        let twice = [host, "X-Forwarded-Host: acme.rallycrm.io", "X-Forwarded-Host: acme.rallycrm.io"];
+        ask(&server, &twice).await.expect(200);
+    }
+}
+
+/// Creates a key with that `X-Forwarded-For` and tells the address in the audit trail.
+async fn address_of_creation(server: &TestServer, client: &Client, forwarded_for: &[&str]) -> String {
+    let mut request = client.request(Method::POST, PATH).json(&json!({"name": "A key"}));
+    for value in forwarded_for {
+        request = request.header("x-forwarded-for", *value);
+    }
+    let key = send(request).await.expect(201);
+    let id = key["id"].as_str().unwrap();
+    let sql = format!("SELECT host(address) FROM api_key_events WHERE key_id = '{id}'");
+    server.database.texts(&sql).await.remove(0)
+}
+
+#[tokio::test]
+async fn only_a_trusted_peer_tells_the_address_in_the_audit_trail() {
+    let server = start(TRUSTED).await;
+    let admin = server.admin("acme").on("acme.rallycrm.io");
+    assert_eq!(address_of_creation(&server, &admin, &[]).await, "127.0.0.1");
+    assert_eq!(address_of_creation(&server, &admin, &["203.0.113.7"]).await, "203.0.113.7");
+    assert_eq!(address_of_creation(&server, &admin, &["2001:db8::7"]).await, "2001:db8::7");
+    // What the client said of itself stands in front of what the trusted proxies saw.
+    assert_eq!(address_of_creation(&server, &admin, &["198.51.100.1, 203.0.113.7, 10.1.2.3"]).await, "203.0.113.7");
+    assert_eq!(address_of_creation(&server, &admin, &["198.51.100.1", "203.0.113.7"]).await, "203.0.113.7");
+    assert_eq!(address_of_creation(&server, &admin, &["not an address"]).await, "127.0.0.1");
+
+    let server = start(UNTRUSTED).await;
+    let admin = server.admin("acme").on("acme.rallycrm.io");
+    assert_eq!(address_of_creation(&server, &admin, &["203.0.113.7"]).await, "127.0.0.1");
+}

@@ -1,0 +1,562 @@
+//! JWTs: whom they let in, and the attacks of RFC 8725 and of every list of JWT attacks since.
+
+use std::{io::ErrorKind, net::TcpListener};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use chrono::TimeDelta;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde_json::{Value, json};
+use sha2::{Sha256, Sha384, Sha512};
+
+use crate::{
+    client::{Credential, PATH, Reply},
+    harness::{JWT_SECRET, TestServer, sign},
+};
+
+const EMPTY: &[u8] = b"";
+
+/// Claims of acme's admin, changed as by a JSON merge patch (null takes a claim away).
+fn claims(server: &TestServer, changes: &Value) -> Value {
+    let mut claims = json!({
+        "sub": "42",
+        "email": "admin@acme.com",
+        "tenant": "acme",
+        "scope": "admin",
+        "exp": (server.clock.now() + TimeDelta::hours(1)).timestamp(),
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+/// Both parts of a JWS that are signed.
+fn signing_input(header: &[u8], payload: &[u8]) -> String {
+    format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(payload))
+}
+
+macro_rules! hmac {
+    ($hash:ty, $secret:expr, $input:expr) => {
+        Hmac::<$hash>::new_from_slice($secret).unwrap().chain_update($input).finalize().into_bytes().to_vec()
+    };
+}
+
+/// A JWS with that header, signed by HMAC-SHA-256 under the tests' secret.
+fn signed(header: &Value, payload: &[u8]) -> String {
+    let input = signing_input(header.to_string().as_bytes(), payload);
+    let signature = hmac!(Sha256, JWT_SECRET.as_bytes(), input.as_bytes());
+    format!("{input}.{}", BASE64URL.encode(signature))
+}
+
+async fn ask(server: &TestServer, token: &str) -> Reply {
+    server.client("acme", Credential::Bearer(token.to_owned())).get(PATH).await
+}
+
+async fn ask_with(server: &TestServer, changes: &Value) -> Reply {
+    ask(server, &sign(&claims(server, changes))).await
+}
+
+#[track_caller]
+fn accepted(reply: &Reply, case: &dyn std::fmt::Debug) {
+    assert_eq!(reply.status, 200, "{case:?}: {reply:?}");
+}
+
+#[track_caller]
+fn refused(reply: &Reply, case: &dyn std::fmt::Debug) {
+    assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (401, &json!("invalid_token")), "{case:?}");
+    reply.refused(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_token_of_the_configured_key_lets_in() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    for header in [
+        json!({"alg": "HS256"}),
+        json!({"alg": "HS256", "typ": "JWT"}),
+        json!({"alg": "HS256", "typ": "at+jwt", "cty": "JWT", "unknown": {"a": [1, 2]}}),
+    ] {
+        accepted(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+    }
+    // What is not configured is not asked for.
+    let reply = ask_with(&server, &json!({"iss": "https://anybody.example", "aud": ["anything"]})).await;
+    accepted(&reply, &"iss and aud");
+}
+
+#[tokio::test]
+async fn a_token_without_a_signature_is_refused() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    for alg in ["none", "None", "NONE", "nOnE", "none ", "", "\0", "plain"].map(Value::from).into_iter().chain([
+        Value::Null,
+        json!(0),
+        json!(["HS256"]),
+        json!({"alg": "HS256"}),
+    ]) {
+        let header = json!({"alg": alg, "typ": "JWT"});
+        let input = signing_input(header.to_string().as_bytes(), payload.as_bytes());
+        let right = signed(&header, payload.as_bytes());
+        for token in [format!("{input}."), format!("{input}.AAAA"), input, right] {
+            refused(&ask(&server, &token).await, &token);
+        }
+    }
+    let missing = signed(&json!({"typ": "JWT"}), payload.as_bytes());
+    refused(&ask(&server, &missing).await, &"no alg");
+    // HS256 is said, and nothing signed.
+    let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
+    for token in [format!("{input}."), input.clone(), format!("{input}.{}", BASE64URL.encode([0; 32]))] {
+        refused(&ask(&server, &token).await, &token);
+    }
+}
+
+/// The algorithm comes from the configured key: HS256, and no other under the same secret.
+#[tokio::test]
+async fn a_token_by_another_algorithm_is_refused() {
+    let server = TestServer::start().await;
+    let (payload, secret) = (claims(&server, &json!({})).to_string(), JWT_SECRET.as_bytes());
+    let algorithms =
+        ["HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
+    for alg in algorithms.into_iter().chain(["ES256K", "hs256", "Hs256", "HS256 ", "HS1", "dir", "A256KW"]) {
+        let input = signing_input(json!({"alg": alg}).to_string().as_bytes(), payload.as_bytes());
+        for signature in [
+            hmac!(Sha256, secret, input.as_bytes()), // the confusion of a public key with a secret
+            hmac!(Sha384, secret, input.as_bytes()),
+            hmac!(Sha512, secret, input.as_bytes()),
+        ] {
+            let token = format!("{input}.{}", BASE64URL.encode(signature));
+            refused(&ask(&server, &token).await, &alg);
+        }
+    }
+    // HS256 is said, and another hash signed.
+    let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
+    for signature in [hmac!(Sha384, secret, input.as_bytes()), hmac!(Sha512, secret, input.as_bytes())] {
+        refused(&ask(&server, &format!("{input}.{}", BASE64URL.encode(signature))).await, &"another hash");
+    }
+}
+
+/// A `kid` chooses nothing where one key is configured, and a key that the token brings along
+/// or names is neither used nor fetched: the signature under the configured key decides.
+#[tokio::test]
+async fn a_key_that_the_token_names_is_not_obeyed() {
+    let server = TestServer::start().await;
+    let attackers = TcpListener::bind("127.0.0.1:0").unwrap();
+    attackers.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/jwks.json", attackers.local_addr().unwrap());
+    let payload = claims(&server, &json!({})).to_string();
+    let secret = b"the attacker's own secret, of more than 32 bytes";
+    for (name, value) in [
+        ("kid", json!("unknown")),
+        ("kid", json!("../../../../dev/null")),
+        ("kid", json!("' UNION SELECT 'secret' --")),
+        ("kid", json!(url)),
+        ("kid", json!("")),
+        ("jwk", json!({"kty": "oct", "k": BASE64URL.encode(secret), "alg": "HS256"})),
+        ("jku", json!(url)),
+        ("x5u", json!(url)),
+        ("x5c", json!([BASE64URL.encode(secret)])),
+        ("x5t", json!("AAAA")),
+    ] {
+        let mut header = json!({"alg": "HS256", "typ": "JWT"});
+        header[name] = value;
+        let input = signing_input(header.to_string().as_bytes(), payload.as_bytes());
+        for key in [&secret[..], url.as_bytes(), EMPTY] {
+            let forged = format!("{input}.{}", BASE64URL.encode(hmac!(Sha256, key, input.as_bytes())));
+            refused(&ask(&server, &forged).await, &header);
+        }
+        accepted(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+    }
+    let nobody_came = attackers.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(nobody_came, "the service fetched a key that a token named");
+}
+
+/// RFC 7515, 4.1.11: what must be understood and is not makes the token invalid.
+#[tokio::test]
+async fn a_critical_header_is_refused() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    for header in [
+        json!({"alg": "HS256", "crit": ["exp"]}),
+        json!({"alg": "HS256", "crit": ["exp"], "exp": 4_102_444_800_u32}),
+        json!({"alg": "HS256", "crit": ["b64"], "b64": false}),
+        json!({"alg": "HS256", "crit": ["http://example.com/x"], "http://example.com/x": true}),
+        json!({"alg": "HS256", "crit": []}),
+        json!({"alg": "HS256", "crit": "exp"}),
+        json!({"alg": "HS256", "crit": {}}),
+    ] {
+        refused(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_signature_is_refused() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
+    let nearly = JWT_SECRET.to_uppercase();
+    let zero_padded = format!("{JWT_SECRET}\0");
+    for secret in [EMPTY, b"secret", nearly.as_bytes(), &JWT_SECRET.as_bytes()[..32], zero_padded.as_bytes()] {
+        // RFC 2104 pads short keys with zeros up to 64 bytes, so a trailing zero is the same key.
+        let same_key =
+            secret.iter().rposition(|b| *b != 0).map_or(EMPTY, |last| &secret[..=last]) == JWT_SECRET.as_bytes();
+        if !same_key {
+            let token = format!("{input}.{}", BASE64URL.encode(hmac!(Sha256, secret, input.as_bytes())));
+            refused(&ask(&server, &token).await, &secret);
+        }
+    }
+    // A payload under another payload's signature, a header under another header's.
+    let good = signed(&json!({"alg": "HS256"}), payload.as_bytes());
+    let [header, _, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let swapped = BASE64URL.encode(claims(&server, &json!({"email": "ceo@acme.com"})).to_string());
+    refused(&ask(&server, &format!("{header}.{swapped}.{signature}")).await, &"another payload");
+    let header = BASE64URL.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    refused(&ask(&server, &format!("{header}.{}.{signature}", BASE64URL.encode(&payload))).await, &"another header");
+    accepted(&ask(&server, &good).await, &"as it was signed");
+}
+
+#[tokio::test]
+async fn what_is_no_whole_jwt_is_refused() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    let good = signed(&json!({"alg": "HS256"}), payload.as_bytes());
+    for length in (1..good.len()).step_by(5).chain([good.len() - 1]) {
+        refused(&ask(&server, &good[..length]).await, &length);
+    }
+    let [h, p, s] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
+    for token in [
+        ".".to_owned(),
+        "..".to_owned(),
+        "...".to_owned(),
+        format!("{h}.{p}"),
+        format!("{h}.{p}."),
+        format!("{h}..{s}"),
+        format!(".{p}.{s}"),
+        format!("{p}.{s}"),
+        format!("{h}.{p}.{s}."),
+        format!(".{h}.{p}.{s}"),
+        format!("{h}.{p}.{s}.{s}"),
+        format!("{h}.{p}.{s}.{s}.{s}"), // the form of a JWE
+        format!("{h}.{p}.{s}="),
+        format!("{h}.{p}=.{s}"),
+        format!("{h}. {p}.{s}"),
+        format!("{h}.{p}.{s} {s}"),
+        format!("{h}.{p}.!!!!"),
+        format!("{h}.%%%%.{s}"),
+        format!("%%%%.{p}.{s}"),
+    ] {
+        refused(&ask(&server, &token).await, &token);
+    }
+}
+
+#[tokio::test]
+async fn a_header_or_payload_that_is_no_object_of_claims_is_refused() {
+    let server = TestServer::start().await;
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let good = claims(&server, &json!({})).to_string();
+    let lone_surrogate = good.replace("admin@acme.com", "\\ud800");
+    let cut = &good[..good.len() - 1];
+    let twice = format!("{good}{good}");
+    let raw_bytes = [good.replace("admin@acme.com", "").as_bytes(), b"\xff\xfe"].concat();
+    for payload in [
+        EMPTY,
+        b"{}",
+        b"[]",
+        b"[{}]",
+        b"null",
+        b"true",
+        b"1",
+        b"\"x\"",
+        b"{",
+        b"\0",
+        b"\xff\xfe",
+        &raw_bytes,
+        deep.as_bytes(),
+        lone_surrogate.as_bytes(),
+        cut.as_bytes(),
+        twice.as_bytes(),
+    ] {
+        let token = signed(&json!({"alg": "HS256"}), payload);
+        refused(&ask(&server, &token).await, &String::from_utf8_lossy(&payload[..payload.len().min(80)]));
+    }
+    let deep_key = format!(r#"{{"alg":"HS256","jwk":{}}}"#, "[".repeat(5_000));
+    let deep_extra = format!(r#"{{"alg":"HS256","x":{}{}}}"#, r#"{"a":"#.repeat(3_000), "}".repeat(3_000));
+    for header in [
+        EMPTY,
+        b"[]",
+        b"null",
+        b"\"HS256\"",
+        b"{",
+        b"\0",
+        b"\xff\xfe",
+        b"{\"alg\":\"HS256\",\"kid\":7}",
+        deep.as_bytes(),
+        deep_key.as_bytes(),
+        deep_extra.as_bytes(),
+    ] {
+        let input = signing_input(header, good.as_bytes());
+        let signature = hmac!(Sha256, JWT_SECRET.as_bytes(), input.as_bytes());
+        let token = format!("{input}.{}", BASE64URL.encode(signature));
+        refused(&ask(&server, &token).await, &String::from_utf8_lossy(&header[..header.len().min(80)]));
+    }
+    accepted(&ask(&server, &signed(&json!({"alg": "HS256"}), good.as_bytes())).await, &"the server is alive");
+}
+
+#[tokio::test]
+async fn an_expired_token_is_refused_after_the_leeway() {
+    let server = TestServer::start().await;
+    let exp = server.clock.now().timestamp() + 100;
+    let whole = sign(&claims(&server, &json!({"exp": exp})));
+    #[allow(clippy::cast_precision_loss, reason = "seconds of this century fit")]
+    let fraction = sign(&claims(&server, &json!({"exp": exp as f64 + 0.5})));
+    for token in [&whole, &fraction] {
+        accepted(&ask(&server, token).await, &"before");
+    }
+    server.clock.turn(TimeDelta::seconds(140)); // 40 s late, and 20 s for the test to run in
+    for token in [&whole, &fraction] {
+        accepted(&ask(&server, token).await, &"within the leeway");
+    }
+    server.clock.turn(TimeDelta::seconds(21));
+    for token in [&whole, &fraction] {
+        ask(&server, token).await.refused(401, "token_expired");
+    }
+    server.clock.turn(TimeDelta::days(365));
+    ask(&server, &whole).await.refused(401, "token_expired");
+}
+
+#[tokio::test]
+async fn a_token_needs_an_end_that_is_a_time() {
+    let server = TestServer::start().await;
+    let now = server.clock.now().timestamp();
+    for exp in [
+        Value::Null, // taken away
+        json!((now + 3600).to_string()),
+        json!("never"),
+        json!(true),
+        json!([now + 3600]),
+        json!({}),
+        json!(-1),
+        json!(-1.5),
+        json!(i64::MIN),
+        json!(1e300),
+        json!(-1e300),
+    ] {
+        let reply = ask_with(&server, &json!({"exp": exp})).await;
+        assert_eq!(reply.status, 401, "{exp}: {reply:?}");
+        assert!(["invalid_token", "token_expired"].contains(&reply.json()["code"].as_str().unwrap()), "{exp}");
+    }
+    let payload = claims(&server, &json!({"exp": "EXP"})).to_string();
+    for raw in ["1e999", "-1e999", "NaN", "Infinity", "null", "0x7fffffff", "99999999999999999999999999"] {
+        let token = signed(&json!({"alg": "HS256"}), payload.replace("\"EXP\"", raw).as_bytes());
+        let reply = ask(&server, &token).await;
+        refused(&reply, &raw);
+    }
+    for exp in [json!(0), json!(0.5), json!(1), json!(now - 61)] {
+        ask_with(&server, &json!({"exp": exp})).await.refused(401, "token_expired");
+    }
+    for exp in [json!(now + 5), json!(253_402_300_799_u64), json!(i64::MAX), json!(u64::MAX)] {
+        accepted(&ask_with(&server, &json!({"exp": exp})).await, &exp);
+    }
+}
+
+#[tokio::test]
+async fn a_token_works_from_its_nbf_on_less_the_leeway() {
+    let server = TestServer::start().await;
+    let now = server.clock.now().timestamp();
+    for nbf in [json!(now - 3600), json!(now), json!(now + 30), json!(0), json!(-5)] {
+        accepted(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+    }
+    for nbf in [json!(now + 3000), json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
+        refused(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+    }
+    for nbf in [json!(now.to_string()), json!("now"), json!(true), json!([]), json!({})] {
+        refused(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+    }
+    let later = sign(&claims(&server, &json!({"nbf": now + 3000, "exp": now + 7200})));
+    refused(&ask(&server, &later).await, &"not yet");
+    server.clock.turn(TimeDelta::seconds(2941));
+    accepted(&ask(&server, &later).await, &"59 s before its time");
+}
+
+#[tokio::test]
+async fn issuer_and_audience_must_be_the_configured_ones() {
+    let settings = [("JWT_ISSUER", "https://id.rallycrm.io"), ("JWT_AUDIENCE", "rally")];
+    let server = TestServer::with(&settings).await;
+    let with = |iss: &Value, aud: &Value| sign(&claims(&server, &json!({"iss": iss, "aud": aud})));
+    let (iss, aud) = (json!("https://id.rallycrm.io"), json!("rally"));
+    for aud in [json!("rally"), json!(["rally"]), json!(["crm", "rally"])] {
+        accepted(&ask(&server, &with(&iss, &aud)).await, &aud);
+    }
+    for wrong in [
+        Value::Null,
+        json!(""),
+        json!("https://id.rallycrm.io/"),
+        json!("https://ID.rallycrm.io"),
+        json!("https://id.rallycrm.io.evil.example"),
+        json!("https://evil.example"),
+        json!(7),
+        json!([]),
+        json!({}),
+    ] {
+        refused(&ask(&server, &with(&wrong, &aud)).await, &("iss", &wrong));
+    }
+    for wrong in [
+        Value::Null,
+        json!(""),
+        json!("Rally"),
+        json!("rally "),
+        json!("crm"),
+        json!("crm rally"),
+        json!("rally,crm"),
+        json!([]),
+        json!(["crm"]),
+        json!(["crm rally"]),
+        json!([["rally"]]),
+        json!({"rally": true}),
+        json!(7),
+    ] {
+        refused(&ask(&server, &with(&iss, &wrong)).await, &("aud", &wrong));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_for_the_tenant_that_its_claim_names() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.database.acme.to_string(), server.database.globex.to_string());
+    for tenant in [json!("acme"), json!(acme), json!(acme.to_uppercase())] {
+        accepted(&ask_with(&server, &json!({"tenant": tenant})).await, &tenant);
+    }
+    for tenant in [
+        json!("globex"),
+        json!(globex),
+        json!("nobody"),
+        Value::Null, // taken away
+        json!(""),
+        json!(" acme"),
+        json!("acme\u{0}"),
+        json!("acme."),
+        json!("acme.localhost"),
+        json!("ACME"),
+        json!("*"),
+        json!(["acme"]),
+        json!({"slug": "acme"}),
+        json!(7),
+        json!(true),
+        json!(acme.replace('-', "")),
+    ] {
+        let reply = ask_with(&server, &json!({"tenant": tenant})).await;
+        assert_eq!(reply.json()["code"], "wrong_tenant", "{tenant}");
+        reply.refused(403, "wrong_tenant");
+    }
+    // A claim of another name says nothing.
+    ask_with(&server, &json!({"tenant": null, "org": "acme", "tenant_id": acme})).await.refused(403, "wrong_tenant");
+    // A token that does not hold is not told whose it would be.
+    let expired = ask_with(&server, &json!({"tenant": "globex", "exp": 1})).await;
+    expired.refused(401, "token_expired");
+}
+
+#[tokio::test]
+async fn the_tenant_claim_has_the_configured_name() {
+    let server = TestServer::with(&[("JWT_TENANT_CLAIM", "https://rallycrm.io/org")]).await;
+    let claim = "https://rallycrm.io/org";
+    accepted(&ask_with(&server, &json!({"tenant": null, claim: "acme"})).await, &claim);
+    accepted(&ask_with(&server, &json!({"tenant": "globex", claim: "acme"})).await, &claim);
+    ask_with(&server, &json!({"tenant": "acme"})).await.refused(403, "wrong_tenant");
+    ask_with(&server, &json!({"tenant": "acme", claim: "globex"})).await.refused(403, "wrong_tenant");
+}
+
+#[tokio::test]
+async fn long_tokens_work_up_to_the_limit_of_headers() {
+    let server = TestServer::start().await;
+    let long = sign(&claims(&server, &json!({"groups": vec!["a group of the directory"; 240]})));
+    assert!(long.len() > 8 * 1024, "{}", long.len());
+    accepted(&ask(&server, &long).await, &long.len());
+
+    for padding in [40, 80] {
+        let token = sign(&claims(&server, &json!({"padding": "x".repeat(padding * 1024)})));
+        let request = format!(
+            "GET {PATH} HTTP/1.1\r\nHost: acme.localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = server.raw(request).await;
+        assert!(answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+    }
+    accepted(&ask(&server, &long).await, &"the server is alive");
+}
+
+/// Creates a key with such a token and tells its `createdBy`.
+async fn creator(server: &TestServer, changes: &Value) -> Value {
+    let client = server.client("acme", Credential::Bearer(sign(&claims(server, changes))));
+    let key = client.create("A key", "read").await;
+    client.get(&key.path()).await.expect(200)["createdBy"].clone()
+}
+
+#[tokio::test]
+async fn created_by_is_the_email_else_the_subject_else_null() {
+    let server = TestServer::start().await;
+    assert_eq!(creator(&server, &json!({})).await, "admin@acme.com");
+    assert_eq!(creator(&server, &json!({"sub": null})).await, "admin@acme.com");
+    assert_eq!(creator(&server, &json!({"email": null})).await, "42");
+    assert_eq!(creator(&server, &json!({"email": null, "sub": null})).await, Value::Null);
+    let longest = format!("{}@acme.com", "é".repeat(311));
+    assert_eq!(creator(&server, &json!({"email": longest})).await, json!(longest));
+    assert_eq!(creator(&server, &json!({"email": "👩‍🚀 <a@b>, \"c\" & 'd'; --"})).await, "👩‍🚀 <a@b>, \"c\" & 'd'; --");
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_kept_is_refused() {
+    let server = TestServer::start().await;
+    let long = "a".repeat(400);
+    for name in ["admin\0@acme.com", "admin\n@acme.com", "\r\nX-Evil: 1", "a\u{1b}[2J", "a\u{7f}", "a\u{85}", &long] {
+        for changes in [json!({"email": name}), json!({"email": null, "sub": name})] {
+            refused(&ask_with(&server, &changes).await, &changes);
+            let client = server.client("acme", Credential::Bearer(sign(&claims(&server, &changes))));
+            client.post(PATH, &json!({"name": "A key"})).await.refused(401, "invalid_token");
+        }
+    }
+    assert_eq!(server.database.count("SELECT count(*) FROM api_keys").await, 0);
+}
+
+/// The first claim that is present counts, whatever it grants.
+#[tokio::test]
+async fn scopes_come_from_scope_scopes_role_or_roles() {
+    let server = TestServer::start().await;
+    for (claims_of_scopes, may_list, may_create) in [
+        (json!({"scope": "read"}), true, false),
+        (json!({"scope": "write"}), true, false),
+        (json!({"scope": "admin"}), true, true),
+        (json!({"scope": "openid profile admin"}), true, true),
+        (json!({"scope": "read write"}), true, false),
+        (json!({"scopes": "read,write"}), true, false),
+        (json!({"scopes": "read, admin"}), true, true),
+        (json!({"scopes": ["read"]}), true, false),
+        (json!({"scopes": ["openid", "admin"]}), true, true),
+        (json!({"role": "admin"}), true, true),
+        (json!({"role": "read"}), true, false),
+        (json!({"roles": ["admin"]}), true, true),
+        (json!({"roles": ["member", "write"]}), true, false),
+        (json!({"scope": "read", "scopes": "admin", "role": "admin", "roles": ["admin"]}), true, false),
+        (json!({"scopes": "read", "role": "admin", "roles": ["admin"]}), true, false),
+        (json!({"role": "read", "roles": ["admin"]}), true, false),
+        (json!({"scope": "", "role": "admin"}), false, false),
+        (json!({"scope": "openid", "role": "admin"}), false, false),
+        (json!({"scopes": [], "role": "admin"}), false, false),
+        (json!({}), false, false),
+        (json!({"scope": "Admin ADMIN administrator admin-readonly"}), false, false),
+        (json!({"scope": "openid,admin"}), false, false),
+        (json!({"scope": true, "admin": true}), false, false),
+        (json!({"role": {"admin": true}}), false, false),
+        (json!({"roles": [["admin"], {"name": "admin"}, 7]}), false, false),
+    ] {
+        let mut changes = claims_of_scopes.clone();
+        if changes.get("scope").is_none() {
+            changes["scope"] = Value::Null;
+        }
+        let client = server.client("acme", Credential::Bearer(sign(&claims(&server, &changes))));
+        let listed = client.get(PATH).await;
+        assert_eq!(listed.status, if may_list { 200 } else { 403 }, "{claims_of_scopes}: {listed:?}");
+        let created = client.post(PATH, &json!({"name": "A key"})).await;
+        assert_eq!(created.status, if may_create { 201 } else { 403 }, "{claims_of_scopes}: {created:?}");
+        for reply in [listed, created].iter().filter(|reply| reply.status == 403) {
+            reply.refused(403, "insufficient_scope");
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! Promise 6 below the service: what PostgreSQL itself refuses to the role that the service
+//! works under, what it refuses to everybody, and where the service refuses to start.
+
+use std::{sync::Arc, time::Duration};
+
+use rally_api_keys::store::{ConnectError, DatabaseUrl, PoolSettings, Store};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
+use uuid::Uuid;
+
+use crate::{
+    client::{CreatedKey, PATH},
+    harness::{TestDatabase, TestServer},
+};
+
+const TENANT_TABLES: [&str; 3] = ["api_keys", "api_key_secrets", "api_key_events"];
+const TABLES: [&str; 4] = ["tenants", "api_keys", "api_key_secrets", "api_key_events"];
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+const CHECK_VIOLATION: &str = "23514";
+
+/// A server whose tenants have keys: acme two, one of them revoked; globex one.
+async fn start() -> (TestServer, CreatedKey) {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("Mine", "read").await;
+    let revoked = server.admin("acme").create("Mine, revoked", "read").await;
+    server.admin("acme").delete(&revoked.path()).await.expect(204);
+    server.admin("globex").create("Theirs", "read").await;
+    (server, key)
+}
+
+/// A connection as the service has it.
+async fn app(database: &TestDatabase) -> PgConnection {
+    let mut connection = database.connect().await;
+    connection.execute("SET ROLE rally_app").await.unwrap();
+    connection
+}
+
+/// The same with a tenant, for the session: the tests' convenience, never the service's.
+async fn app_of(database: &TestDatabase, tenant: impl std::fmt::Display) -> PgConnection {
+    let mut connection = app(database).await;
+    connection.execute(AssertSqlSafe(format!("SET rally.tenant_id = '{tenant}'"))).await.unwrap();
+    connection
+}
+
+async fn count(connection: &mut PgConnection, table: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {table}"))).fetch_one(connection).await.unwrap()
+}
+
+/// The SQLSTATE with which a statement is refused.
+async fn refusal(connection: &mut PgConnection, sql: &str) -> String {
+    match connection.execute(AssertSqlSafe(sql)).await {
+        Ok(done) => panic!("{sql}: not refused, {done:?}"),
+        Err(error) => {
+            error.as_database_error().and_then(|e| e.code()).unwrap_or_else(|| panic!("{sql}: {error}")).into_owned()
+        }
+    }
+}
+
+async fn affected(connection: &mut PgConnection, sql: &str) -> u64 {
+    connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
+}
+
+async fn all_rows(database: &TestDatabase, tenant: impl std::fmt::Display) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in TENANT_TABLES {
+        let sql = format!("SELECT t::text FROM {table} t WHERE tenant_id = '{tenant}' ORDER BY 1");
+        rows.extend(database.texts(&sql).await);
+    }
+    rows
+}
+
+/// A login of this test's own, cluster-wide; named after its database, which is unique.
+struct Login {
+    name: String,
+    database: TestDatabase,
+}
+
+impl Login {
+    async fn create(database: &TestDatabase, attributes: &str, is_member: bool) -> Self {
+        let name = format!("login_{}", database.name);
+        database.execute(&format!("CREATE ROLE {name} {attributes}")).await;
+        if is_member {
+            database.execute(&format!("GRANT rally_app TO {name}")).await;
+        }
+        Self { name, database: database.clone() }
+    }
+
+    async fn url(&self) -> DatabaseUrl {
+        DatabaseUrl::parse(&self.database.url_text(Some(&self.name)).await).unwrap()
+    }
+
+    async fn open(&self) -> Result<Store, ConnectError> {
+        open(&self.url().await).await
+    }
+
+    async fn drop(self) {
+        self.database.execute(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name)).await;
+    }
+}
+
+async fn open(url: &DatabaseUrl) -> Result<Store, ConnectError> {
+    let settings = PoolSettings {
+        max_connections: 2,
+        max_check_connections: 2,
+        acquire_timeout: Duration::from_secs(3),
+        check_acquire_timeout: Duration::from_secs(3),
+    };
+    Store::open(url, settings, Arc::new(|_, _| {})).await
+}
+
+/// Also for tables that are yet to come: what has a tenant is bound by policies, owner included.
+#[tokio::test]
+async fn every_table_with_a_tenant_is_under_row_level_security() {
+    let database = TestDatabase::create().await;
+    let tables = |condition: &str| {
+        format!(
+            "SELECT c.relname::text FROM pg_class c
+             WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+               AND (c.relname = 'tenants' OR EXISTS (
+                   SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'))
+               AND {condition}
+             ORDER BY 1"
+        )
+    };
+    let all = database.texts(&tables("true")).await;
+    for table in TABLES {
+        assert!(all.iter().any(|name| name == table), "{table} in {all:?}");
+    }
+    assert_eq!(database.texts(&tables("c.relrowsecurity AND c.relforcerowsecurity")).await, all);
+    let owned = database.texts(&tables("pg_get_userbyid(c.relowner) IN ('rally_app', 'rally_operator')")).await;
+    assert!(owned.is_empty(), "{owned:?}");
+}
+
+#[tokio::test]
+async fn without_a_tenant_every_table_is_empty() {
+    let (server, _) = start().await;
+    let mut connection = app(&server.database).await;
+    for table in TABLES {
+        assert_ne!(server.database.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+        assert_eq!(count(&mut connection, table).await, 0, "{table}");
+    }
+    for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
+        assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
+    }
+    // Nor does what is no tenant's id show anything.
+    for nobody in [Uuid::nil(), Uuid::now_v7()] {
+        let mut connection = app_of(&server.database, nobody).await;
+        for table in TABLES {
+            assert_eq!(count(&mut connection, table).await, 0, "{table}");
+        }
+    }
+    for bad in ["*", "' OR true --", "null"] {
+        let set = format!("SELECT set_config('rally.tenant_id', {}, false)", quoted(bad));
+        connection.execute(AssertSqlSafe(set)).await.unwrap();
+        assert_eq!(refusal(&mut connection, "SELECT count(*) FROM api_keys").await, "22P02", "{bad}");
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[tokio::test]
+async fn a_query_that_forgets_the_tenant_sees_and_changes_one_tenants_rows() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let theirs = all_rows(database, database.globex).await;
+    let mut connection = app_of(database, database.acme).await;
+    assert_eq!(count(&mut connection, "api_keys").await, 2);
+    assert_eq!(count(&mut connection, "api_key_secrets").await, 2);
+    assert_eq!(count(&mut connection, "api_key_events").await, 3);
+    assert_eq!(count(&mut connection, "tenants").await, 0, "a tenant is found by its slug alone");
+    for table in TENANT_TABLES {
+        let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT DISTINCT tenant_id FROM {table}")))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(tenants, [database.acme.0], "{table}");
+    }
+    assert_eq!(affected(&mut connection, "UPDATE api_keys SET name = 'Mine' WHERE revoked_at IS NULL").await, 1);
+    assert_eq!(affected(&mut connection, "UPDATE api_key_secrets SET stamp = NULL, pepper_id = NULL").await, 2);
+    let other = format!("tenant_id = '{}'", database.globex);
+    assert_eq!(affected(&mut connection, &format!("UPDATE api_keys SET name = 'x' WHERE {other}")).await, 0);
+    assert_eq!(all_rows(database, database.globex).await, theirs);
+}
+
+#[tokio::test]
+async fn a_row_for_another_tenant_is_refused() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let (acme, globex) = (database.acme, database.globex);
+    let key = database.texts(&format!("SELECT id::text FROM api_keys WHERE tenant_id = '{globex}'")).await.remove(0);
+    let inserts = |tenant| {
+        [
+            format!(
+                "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+                 VALUES ('{tenant}', gen_random_uuid(), 'Forged', 'admin', now())"
+            ),
+            format!(
+                "INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
+                 VALUES ('{tenant}', '\\x00112233445566778899aabbccddeeff', '{key}', '$argon2id$v=19$', '0000', now())"
+            ),
+            format!(
+                "INSERT INTO api_key_events (tenant_id, id, key_id, kind, occurred_at, request_id)
+                 VALUES ('{tenant}', gen_random_uuid(), '{key}', 'created', now(), '')"
+            ),
+        ]
+    };
+    let before = all_rows(database, globex).await;
+    let mut of_acme = app_of(database, acme).await;
+    let mut of_nobody = app(database).await;
+    for sql in inserts(globex) {
+        assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+        assert_eq!(refusal(&mut of_nobody, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+    }
+    // A row cannot be moved to another tenant either, and another tenant's key is no key of this one's.
+    for table in TENANT_TABLES {
+        let sql = format!("UPDATE {table} SET tenant_id = '{globex}'");
+        assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+    }
+    assert_eq!(refusal(&mut of_acme, &inserts(acme)[1]).await, "23503", "a foreign key over tenant and id");
+    assert_eq!(all_rows(database, globex).await, before);
+    // The statements are good ones: where they belong, the first is taken.
+    assert_eq!(affected(&mut of_acme, &inserts(acme)[0]).await, 1);
+}
+
+#[tokio::test]
+async fn the_services_role_deletes_nothing_and_changes_no_past() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let mut connection = app_of(database, database.acme).await;
+    let mut refused = Vec::new();
+    for table in TABLES {
+        refused.push(format!("DELETE FROM {table}"));
+        refused.push(format!("TRUNCATE {table} CASCADE"));
+        refused.push(format!("DROP TABLE {table} CASCADE"));
+        refused.push(format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"));
+        refused.push(format!("ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"));
+        refused.push(format!("CREATE POLICY mine ON {table} USING (true)"));
+    }
+    for change in [
+        "UPDATE api_keys SET id = gen_random_uuid()",
+        "UPDATE api_keys SET created_at = now()",
+        "UPDATE api_keys SET created_by = 'somebody else'",
+        "UPDATE api_key_secrets SET key_id = gen_random_uuid()",
+        "UPDATE api_key_secrets SET lookup_digest = '\\x00112233445566778899aabbccddeeff'",
+        "UPDATE api_key_secrets SET phc = '$argon2id$v=19$'",
+        "UPDATE api_key_events SET actor = 'somebody else'",
+        "UPDATE tenants SET suspended_at = NULL",
+        "INSERT INTO tenants (id, slug, name, created_at) VALUES (gen_random_uuid(), 'mine', 'Mine', now())",
+        "DROP TRIGGER append_only ON api_key_events",
+        "DROP TRIGGER revoked_is_final ON api_keys",
+        "SET session_replication_role = replica",
+    ] {
+        refused.push(change.to_owned());
+    }
+    for sql in refused {
+        assert_eq!(refusal(&mut connection, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+    }
+}
+
+/// `SET ROLE` to another role is open to a superuser that became `rally_app`; so this logs in.
+#[tokio::test]
+async fn a_plain_login_cannot_become_the_operator() {
+    let (server, _) = start().await;
+    let login = Login::create(&server.database, "LOGIN", true).await;
+    let mut connection = PgConnection::connect(&server.database.url_text(Some(&login.name)).await).await.unwrap();
+    assert_eq!(refusal(&mut connection, "SET ROLE rally_operator").await, INSUFFICIENT_PRIVILEGE);
+    connection.execute("SET ROLE rally_app").await.unwrap();
+    assert_eq!(count(&mut connection, "api_keys").await, 0);
+    connection.close().await.unwrap();
+    login.drop().await;
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_append_only_for_everybody() {
+    let (server, _) = start().await;
+    let before = server.database.texts("SELECT t::text FROM api_key_events t ORDER BY 1").await;
+    assert_eq!(before.len(), 4);
+    let changes = [
+        "UPDATE api_key_events SET actor = 'somebody else'",
+        "UPDATE api_key_events SET actor = actor WHERE false",
+        "DELETE FROM api_key_events",
+        "TRUNCATE api_key_events",
+        "TRUNCATE api_keys CASCADE",
+        "TRUNCATE tenants CASCADE",
+    ];
+    let mut app = app_of(&server.database, server.database.acme).await;
+    let mut owner = server.database.connect().await;
+    let mut replica = server.database.connect().await;
+    replica.execute("SET session_replication_role = replica").await.unwrap();
+    for sql in changes {
+        for connection in [&mut app, &mut owner, &mut replica] {
+            assert_eq!(refusal(connection, sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+        }
+    }
+    // What events tell of cannot go away below them.
+    assert_eq!(refusal(&mut owner, "DELETE FROM tenants").await, "23503");
+    assert_eq!(server.database.texts("SELECT t::text FROM api_key_events t ORDER BY 1").await, before);
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked_for_everybody() {
+    let (server, _) = start().await;
+    let mut app = app_of(&server.database, server.database.acme).await;
+    let mut owner = server.database.connect().await;
+    let mut replica = server.database.connect().await;
+    replica.execute("SET session_replication_role = replica").await.unwrap();
+    for sql in [
+        "UPDATE api_keys SET revoked_at = NULL",
+        "UPDATE api_keys SET revoked_at = now() + interval '1 year' WHERE revoked_at IS NOT NULL",
+        "UPDATE api_keys SET scopes = 'admin' WHERE revoked_at IS NOT NULL",
+    ] {
+        for connection in [&mut app, &mut owner, &mut replica] {
+            assert_eq!(refusal(connection, sql).await, CHECK_VIOLATION, "{sql}");
+        }
+    }
+    let revoked = server.database.count("SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL").await;
+    assert_eq!(revoked, 1);
+}
+
+#[tokio::test]
+async fn a_transactions_tenant_ends_with_it() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let mut connection = app(database).await;
+    let begin = format!("BEGIN; SET LOCAL rally.tenant_id = '{}'", database.acme);
+    for end in ["COMMIT", "ROLLBACK"] {
+        connection.execute(AssertSqlSafe(begin.as_str())).await.unwrap();
+        assert_eq!(count(&mut connection, "api_keys").await, 2);
+        connection.execute(end).await.unwrap();
+        for table in TABLES {
+            assert_eq!(count(&mut connection, table).await, 0, "{table} after {end}");
+        }
+    }
+    // The look-ups of every request set it for their own statement alone.
+    let found = connection.fetch_all("SELECT id FROM find_tenant('acme')").await.unwrap();
+    assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>(), [database.acme.0]);
+    assert_eq!(count(&mut connection, "tenants").await, 0);
+    let digest = sqlx::query_scalar::<_, Vec<u8>>("SELECT lookup_digest FROM api_key_secrets WHERE tenant_id = $1")
+        .bind(database.acme.0)
+        .fetch_all(&mut database.connect().await)
+        .await
+        .unwrap()
+        .remove(0);
+    let find = sqlx::query("SELECT key_id FROM find_api_key_secret($1, $2)");
+    let found = find.bind(database.acme.0).bind(&digest).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(count(&mut connection, "api_keys").await, 0);
+    // Another tenant's look-up does not find it.
+    let find = sqlx::query("SELECT key_id FROM find_api_key_secret($1, $2)");
+    let found = find.bind(database.globex.0).bind(&digest).fetch_all(&mut connection).await.unwrap();
+    assert!(found.is_empty());
+}
+
+#[tokio::test]
+async fn no_column_holds_a_secret() {
+    let (server, key) = start().await;
+    server.admin("acme").with_key(&key.secret).get(PATH).await.expect(200);
+    let digits = &key.secret["rk_live_".len()..];
+    let in_hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    let tables = server
+        .database
+        .texts("SELECT c.relname::text FROM pg_class c WHERE c.relkind IN ('r', 'p', 'm', 'v') AND c.relnamespace = 'public'::regnamespace")
+        .await;
+    let mut rows = 0;
+    for table in tables {
+        for row in server.database.texts(&format!("SELECT t::text FROM {table} t")).await {
+            rows += 1;
+            for part in [&key.secret, digits, &in_hex(&key.secret), &in_hex(digits), &digits[..16], &digits[16..]] {
+                assert!(!row.contains(part), "{table}: {row}");
+            }
+        }
+    }
+    assert!(rows > 8, "{rows} rows are not all");
+}
+
+#[tokio::test]
+async fn a_plain_member_of_rally_app_is_all_that_the_service_needs() {
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN", true).await;
+    let mut server = TestServer::logged_in_by(&login.url().await, database, &[]).await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier", "admin").await;
+    admin.with_key(&key.secret).get(PATH).await.expect(200);
+    admin.patch(&key.path(), &serde_json::json!({"name": "Zapier Sync"})).await.expect(200);
+    admin.delete(&key.path()).await.expect(204);
+    let sql = format!("SELECT count(*) FROM pg_class WHERE pg_get_userbyid(relowner) = '{}'", login.name);
+    assert_eq!(server.database.count(&sql).await, 0);
+    server.stop().await;
+    login.drop().await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_no_member_is_told_what_it_lacks() {
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN", false).await;
+    let error = login.open().await.err().expect("a refusal").to_string();
+    assert!(error.contains("rally_app"), "{error}");
+    login.drop().await;
+}
+
+/// As whom a server works that logs in so: the database notes it beside each event.
+async fn works_as(url: &DatabaseUrl, database: &TestDatabase) -> Vec<String> {
+    database.execute("ALTER TABLE api_key_events ADD COLUMN worked_as text DEFAULT current_user").await;
+    let mut server = TestServer::logged_in_by(url, database.clone(), &[]).await;
+    server.admin("acme").create("Zapier", "read").await;
+    server.stop().await;
+    database.texts("SELECT worked_as FROM api_key_events").await
+}
+
+#[tokio::test]
+async fn the_service_works_under_a_role_that_policies_bind() {
+    let database = TestDatabase::create().await;
+    assert_eq!(works_as(&database.url().await, &database).await, ["rally_app"], "the owner, a superuser");
+
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN", true).await;
+    assert_eq!(works_as(&login.url().await, &database).await, [login.name.as_str()], "a plain member");
+    login.drop().await;
+
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
+    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
+    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "a member past all policies");
+    login.drop().await;
+}
+
+/// What BYPASSRLS does not give is the right to migrate: refusing such a login is as good as
+/// working under `rally_app`, and working as itself is not.
+#[tokio::test]
+async fn a_login_past_all_policies_never_works_as_itself() {
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
+    match login.open().await {
+        Err(error) => assert!(matches!(error, ConnectError::Migration(_) | ConnectError::Unbound { .. }), "{error}"),
+        Ok(store) => {
+            store.close().await;
+            assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"]);
+        }
+    }
+    login.drop().await;
+    // Nor does one that cannot become rally_app.
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN BYPASSRLS", false).await;
+    login.open().await.err().expect("a refusal");
+    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
+    database.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", login.name)).await;
+    login.open().await.err().expect("a refusal");
+    login.drop().await;
+}
+
+#[tokio::test]
+async fn a_plain_login_on_an_unmigrated_database_is_sent_to_migrate() {
+    TestDatabase::create().await; // so that the cluster has rally_app
+    let database = TestDatabase::unmigrated().await;
+    database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await; // as PostgreSQL 15 and newer have it
+    let login = Login::create(&database, "LOGIN", true).await;
+    let error = login.open().await.err().expect("a refusal");
+    assert!(matches!(error, ConnectError::NotMigrated { missing: 1, .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("rally-api-keys migrate") && message.contains("DATABASE_MIGRATION_URL"), "{message}");
+    assert_eq!(database.count("SELECT count(*) FROM pg_class WHERE relname = 'api_keys'").await, 0);
+    login.drop().await;
+}
+
+/// Ten instances that start at once on a new database.
+#[tokio::test]
+async fn any_number_may_migrate_at_once() {
+    let database = TestDatabase::unmigrated().await;
+    let url = database.url().await;
+    let instances = tokio::task::LocalSet::new();
+    let opens: Vec<_> = (0..10)
+        .map(|_| {
+            let url = url.clone();
+            instances.spawn_local(async move { open(&url).await })
+        })
+        .collect();
+    instances.await;
+    for outcome in opens {
+        let store = outcome.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        store.ping().await.unwrap();
+        store.close().await;
+    }
+    let applied = database.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await;
+    assert_eq!(applied, i64::try_from(sqlx::migrate!().iter().count()).unwrap());
+}

@@ -1,0 +1,197 @@
+//! One tenant never reaches another's keys, and a suspended one reaches nothing.
+
+use chrono::Utc;
+use rally_api_keys::{domain::Slug, store::Operator};
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    client::{Client, CreatedKey, PATH, Reply, send},
+    harness::{TestDatabase, TestServer, wait_until},
+};
+
+/// Everything that the database has of a tenant, as text.
+async fn everything_of(database: &TestDatabase, tenant: rally_api_keys::domain::TenantId) -> Vec<String> {
+    let mut rows = Vec::new();
+    for table in ["api_keys", "api_key_secrets", "api_key_events"] {
+        let sql = format!("SELECT t::text FROM {table} t WHERE tenant_id = '{tenant}' ORDER BY 1");
+        rows.extend(database.texts(&sql).await);
+    }
+    assert!(rows.len() >= 3, "{rows:?}");
+    rows
+}
+
+/// Every call that names a key by its id, good bodies and bad ones.
+const CALLS: &[(&str, Option<&str>)] = &[
+    ("GET", None),
+    ("DELETE", None),
+    ("PATCH", Some(r#"{"name": "Taken over"}"#)),
+    ("PATCH", Some(r#"{"scopes": "read", "expiresAt": null}"#)),
+    ("PATCH", Some("{}")),
+    ("PATCH", Some(r#"{"name": ""}"#)),
+    ("PATCH", Some("{")),
+];
+
+async fn call(client: &Client, (method, body): (&str, Option<&str>), id: &str) -> Reply {
+    let mut request = client.request(method.parse::<Method>().unwrap(), &format!("{PATH}/{id}"));
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_owned());
+    }
+    send(request).await
+}
+
+#[tokio::test]
+async fn another_tenants_key_is_answered_as_an_unknown_one_and_stays_as_it_is() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let by_key = acme.with_key(&acme.create("Admin", "admin").await.secret);
+    let theirs = globex.create("Theirs", "read").await;
+    let revoked = globex.create("Theirs too", "read").await;
+    globex.delete(&revoked.path()).await.expect(204);
+    let before = everything_of(&server.database, server.database.globex).await;
+
+    for client in [&acme, &by_key] {
+        for what in CALLS {
+            let unknown = call(client, *what, &Uuid::now_v7().to_string()).await;
+            assert!(unknown.status.is_client_error(), "{what:?}: {unknown:?}");
+            for id in [theirs.id.clone(), theirs.id.to_uppercase(), revoked.id.clone()] {
+                let reply = call(client, *what, &id).await;
+                assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{what:?}");
+            }
+        }
+        // The good ones say that there is no such key.
+        for what in &CALLS[..5] {
+            call(client, *what, &theirs.id).await.refused(404, "key_not_found");
+        }
+        // A condition tells nothing either.
+        for tag in ["*", "\"1\"", "\"2\"", "\"0\""] {
+            let patch = |id: &str| {
+                let path = format!("{PATH}/{id}");
+                send(client.request(Method::PATCH, &path).header("if-match", tag).json(&json!({"name": "x"})))
+            };
+            let unknown = patch(&Uuid::now_v7().to_string()).await;
+            assert_eq!(patch(&theirs.id).await.apart_from_request_id(), unknown.apart_from_request_id(), "{tag}");
+        }
+    }
+    assert_eq!(everything_of(&server.database, server.database.globex).await, before);
+    globex.with_key(&theirs.secret).get(PATH).await.expect(200);
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn lists_and_counts_are_one_tenants() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let mine = acme.create("Mine", "admin").await;
+    for _ in 0..3 {
+        globex.create("Theirs", "admin").await;
+    }
+    for client in [&acme, &acme.with_key(&mine.secret)] {
+        assert_eq!(names(&client.get(PATH).await.expect(200)), ["Mine"]);
+        assert_eq!(client.get(&format!("{PATH}?search=Theirs")).await.expect(200), json!([]));
+        let page = client.get(&format!("{PATH}?limit=1")).await;
+        assert_eq!(names(&page.expect(200)), ["Mine"]);
+        assert_eq!(page.header("x-total-count"), "1");
+        assert!(!page.headers.contains_key("link"), "{page:?}");
+    }
+    // A cursor of another tenant's list is a place in one's own order, and no way into theirs.
+    let page = globex.get(&format!("{PATH}?limit=1")).await;
+    assert_eq!(page.header("x-total-count"), "3");
+    let link = page.header("link");
+    let next = link.split_once('<').and_then(|(_, rest)| rest.split_once('>')).unwrap().0;
+    assert_eq!(names(&acme.get(next).await.expect(200)), ["Mine"]);
+    assert_eq!(names(&globex.get(next).await.expect(200)), ["Theirs"]);
+}
+
+#[tokio::test]
+async fn a_secret_works_at_its_own_tenants_host_alone() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let key = acme.create("Mine", "admin").await;
+    let unknown = globex.with_key("rk_live_00000000000000000000000000000000");
+    let there = globex.with_key(&key.secret);
+    acme.with_key(&key.secret).get(PATH).await.expect(200);
+    for path in [PATH.to_owned(), key.path(), format!("{PATH}/self")] {
+        let reply = there.get(&path).await;
+        reply.refused(401, "invalid_key");
+        assert_eq!(reply.apart_from_request_id(), unknown.get(&path).await.apart_from_request_id());
+    }
+    there.delete(&format!("{PATH}/self")).await.refused(401, "invalid_key");
+    acme.with_key(&key.secret).get(PATH).await.expect(200);
+    // Revoked or not, the other host knows nothing of it.
+    acme.delete(&key.path()).await.expect(204);
+    there.get(PATH).await.refused(401, "invalid_key");
+}
+
+/// The same id in two tenants (as a copied database could have it) is two keys.
+#[tokio::test]
+async fn one_id_in_two_tenants_is_two_keys() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let key = acme.create("Mine", "read").await;
+    let CreatedKey { id, secret } = &key;
+    let database = &server.database;
+    database
+        .execute(&format!(
+            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+             VALUES ('{}', '{id}', 'Theirs', 'admin', now());
+             INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
+             VALUES ('{0}', '\\x00112233445566778899aabbccddeeff', '{id}', '$argon2id$v=19$', '0000', now())",
+            database.globex
+        ))
+        .await;
+    globex.patch(&key.path(), &json!({"name": "Still theirs"})).await.expect(200);
+    assert_eq!(acme.get(&key.path()).await.expect(200)["name"], "Mine");
+    globex.delete(&key.path()).await.expect(204);
+    assert_eq!(acme.get(&key.path()).await.expect(200)["status"], "active");
+    assert_eq!(acme.with_key(secret).get(&format!("{PATH}/self")).await.expect(200)["scopes"], "read");
+    assert_eq!(globex.get(&key.path()).await.expect(200)["status"], "revoked");
+}
+
+#[tokio::test]
+async fn a_suspension_takes_effect_at_once_and_a_resumption_too() {
+    let server = TestServer::start().await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let key = acme.create("Zapier", "admin").await;
+    let by_key = acme.with_key(&key.secret);
+    let elsewhere = globex.with_key(&globex.create("Zapier", "read").await.secret);
+    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    let slug = Slug::parse("acme").unwrap();
+    for _ in 0..3 {
+        for client in [&acme, &by_key] {
+            client.get(PATH).await.expect(200);
+        }
+        assert!(operator.set_suspended(&slug, Some(Utc::now())).await.unwrap());
+        for client in [&acme, &by_key] {
+            wait_until(async || client.get(PATH).await.status == 404).await;
+            client.get(PATH).await.refused(404, "tenant_not_found");
+            client.post(PATH, &json!({"name": "New"})).await.refused(404, "tenant_not_found");
+            client.delete(&key.path()).await.refused(404, "tenant_not_found");
+        }
+        for client in [&globex, &elsewhere] {
+            client.get(PATH).await.expect(200);
+        }
+        assert!(operator.set_suspended(&slug, None).await.unwrap());
+        wait_until(async || acme.get(PATH).await.status == 200).await;
+    }
+    let list = acme.get(PATH).await.expect(200);
+    assert_eq!(names(&list), ["Zapier"]);
+    by_key.get(PATH).await.expect(200);
+}
+
+/// A token's tenant claim is a slug or an id, so no slug may be what another tenant's id looks
+/// like: else that tenant's tokens would open the other's host.
+#[tokio::test]
+async fn no_slug_is_another_tenants_id() {
+    let server = TestServer::start().await;
+    let acme_id = server.database.acme.to_string();
+    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    if let Ok(slug) = Slug::parse(&acme_id) {
+        let outcome = operator.create_tenant(&slug, "An impostor", Utc::now()).await;
+        assert!(!matches!(outcome, Ok(Some(_))), "there is a tenant now whose tokens are taken for acme's");
+    }
+}
