@@ -144,3 +144,83 @@ pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
         ])
         .max_age(Duration::from_mins(10))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{
+        Router,
+        body::Body,
+        http::StatusCode,
+        middleware::{from_fn, from_fn_with_state},
+        routing::get,
+    };
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    /// The layers as the router puts them.
+    fn with_layers(routes: Router, tasks: &TaskTracker) -> Router {
+        routes
+            .layer(from_fn_with_state(tasks.clone(), detach))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(from_fn(observe))
+    }
+
+    fn request(id: &str) -> Request {
+        Request::get("/").header(X_REQUEST_ID, id).body(Body::empty()).unwrap()
+    }
+
+    async fn panics() -> &'static str {
+        panic!("on purpose")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_with_the_request_id() {
+        let router = with_layers(Router::new().route("/", get(panics)), &TaskTracker::new());
+        let response = router.oneshot(request("abc-123")).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&problem["code"], &problem["requestId"]), (&"internal_error".into(), &"abc-123".into()));
+        assert!(!problem.to_string().contains("on purpose"));
+    }
+
+    #[tokio::test]
+    async fn a_handler_survives_its_clients_going_away() {
+        let (started, has_started) = tokio::sync::oneshot::channel::<()>();
+        let (finish, may_finish) = tokio::sync::oneshot::channel::<()>();
+        let once = Arc::new(std::sync::Mutex::new(Some((started, may_finish))));
+        let handler = move || {
+            let (started, may_finish) = once.lock().unwrap().take().unwrap();
+            async move {
+                started.send(()).unwrap();
+                may_finish.await.unwrap();
+            }
+        };
+        let tasks = TaskTracker::new();
+        let router = with_layers(Router::new().route("/", get(handler)), &tasks);
+        let answering = tokio::spawn(router.oneshot(request("1")));
+        has_started.await.unwrap();
+        answering.abort();
+        assert!(answering.await.unwrap_err().is_cancelled());
+        finish.send(()).expect("the handler still waits");
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[test]
+    fn request_ids_are_taken_where_they_are_sane() {
+        let id = |given: &str| request_id(&request(given)).0.to_string();
+        let long = "a".repeat(128);
+        for sane in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
+            assert_eq!(id(sane), sane);
+        }
+        let longer = "a".repeat(129);
+        for not in ["", "a b", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "a\"b", &longer] {
+            assert_ne!(id(not), not);
+            assert_eq!(id(not).len(), 36);
+        }
+    }
+}
