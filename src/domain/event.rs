@@ -22,6 +22,15 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Created, Self::Updated, Self::Rotated, Self::PreviousSecretEnded, Self::Revoked];
+
+    /// The kind of that exact name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name in the database and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

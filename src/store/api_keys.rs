@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Error, Store, TenantTransaction};
+use super::{Error, Page, Store, TenantTransaction};
 use crate::domain::{
     ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, PreviousSecret, ScopeSet, Status, TenantId, Timestamp,
 };
@@ -147,24 +147,6 @@ impl KeyFilter {
     }
 }
 
-/// A place in the list's order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The key's `created_at`.
-    pub created_at: Timestamp,
-    /// Its id, which orders keys of the same moment.
-    pub id: ApiKeyId,
-}
-
-/// Which part of the list is wanted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyPage {
-    /// At most as many keys; none = all.
-    pub limit: Option<i64>,
-    /// Only keys behind this one.
-    pub after: Option<Position>,
-}
-
 impl TenantTransaction {
     /// Writes a new key and its first secret.
     pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
@@ -255,7 +237,7 @@ impl TenantTransaction {
     }
 
     /// The tenant's keys, newest first.
-    pub async fn keys(&mut self, filter: &KeyFilter, page: KeyPage) -> Result<Vec<ApiKey>, Error> {
+    pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKey>, Error> {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
@@ -283,8 +265,8 @@ impl TenantTransaction {
             filter.pattern(),
             filter.now,
             &filter.status_names(),
-            page.after.map(|after| after.created_at),
-            page.after.map(|after| after.id.0),
+            page.after.map(|after| after.at),
+            page.after.map(|after| after.id),
             page.limit,
         )
         .fetch_all(&mut *self.transaction)

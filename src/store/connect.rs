@@ -135,6 +135,7 @@ pub enum ConnectError {
 #[allow(clippy::struct_excessive_bools, reason = "the answers of one query")]
 struct Role {
     name: String,
+    is_superuser: bool,
     bypasses: bool,
     owns: bool,
     app_exists: bool,
@@ -145,8 +146,9 @@ struct Role {
 impl Role {
     async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // Checked at run time only: it must also work on a database without our tables and roles.
-        let (name, bypasses, owns, app_exists, is_app, may_create) = sqlx::query_as(
+        let (name, is_superuser, bypasses, owns, app_exists, is_app, may_create) = sqlx::query_as(
             "SELECT current_user::text,
+                    r.rolsuper,
                     r.rolsuper OR r.rolbypassrls,
                     coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE'))
                               FROM pg_class c
@@ -160,7 +162,7 @@ impl Role {
         )
         .fetch_one(connection)
         .await?;
-        Ok(Self { name, bypasses, owns, app_exists, is_app, may_create })
+        Ok(Self { name, is_superuser, bypasses, owns, app_exists, is_app, may_create })
     }
 
     /// Why the policies would not bind this role, if so.
@@ -190,7 +192,7 @@ impl Store {
         let mut connection = connect_patiently(url).await?;
         check_server(&mut connection).await?;
         let login = Role::of(&mut connection).await?;
-        if login.bypasses || login.owns || login.may_create {
+        if login.is_superuser || login.owns || login.may_create {
             migrate::migrate_on(&mut connection).await?;
         } else if login.app_exists && !login.is_app {
             return Err(ConnectError::Unbound { role: login.name, why: "is no member of rally_app" });

@@ -69,12 +69,14 @@ mod usage;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use uuid::Uuid;
 
-use crate::domain::{ApiKeyId, Tenant, TenantId};
+use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
-pub use api_keys::{KeyFilter, KeyPage, NewSecret, Position, SecretRow};
+pub use api_keys::{KeyFilter, NewSecret, SecretRow};
 pub use changes::{Beat, Change, ChangeFeed, Heart};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
+pub use events::{Event, EventFilter};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 pub use usage::Use;
@@ -151,6 +153,24 @@ fn is_connection_loss(error: &sqlx::Error) -> bool {
         }
         _ => false,
     }
+}
+
+/// A place in a list that is ordered by a moment and an id, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The item's moment.
+    pub at: Timestamp,
+    /// Its id, which orders items of the same moment.
+    pub id: Uuid,
+}
+
+/// Which part of such a list is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// At most as many items; none = all.
+    pub limit: Option<i64>,
+    /// Only items behind this place.
+    pub after: Option<Position>,
 }
 
 /// Is told of every key that this instance has changed, before the change is acknowledged.

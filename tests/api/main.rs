@@ -7,6 +7,7 @@
 
 mod client;
 mod credentials;
+mod events;
 mod forward_auth;
 mod frozen;
 mod harness;

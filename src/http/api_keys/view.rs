@@ -1,9 +1,15 @@
 //! The JSON shapes: the reference page's properties in its order, then what was added since.
 
+use std::net::IpAddr;
+
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::domain::{ApiKey, PreviousSecret, Secret, Status, Timestamp, format_timestamp};
+use crate::{
+    domain::{ApiKey, PreviousSecret, Secret, Status, Timestamp, format_timestamp},
+    store::Event,
+};
 
 /// An API key as it is listed and read.
 #[derive(Debug, Serialize)]
@@ -118,6 +124,44 @@ impl ApiKeyCreatedResponse {
             expires_at: key.expires_at,
             created_at: key.created_at,
             key_hint: key.hint.to_string(),
+        }
+    }
+}
+
+/// An entry of the audit trail.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyEventResponse {
+    /// Unique event identifier
+    pub id: Uuid,
+    /// `created`, `updated`, `rotated`, `previous_secret_ended` or `revoked`
+    pub r#type: &'static str,
+    /// The key that it is about
+    pub key_id: Uuid,
+    /// When it happened
+    #[serde(serialize_with = "time")]
+    pub occurred_at: Timestamp,
+    /// Who did it: a user, or `api-key:<id>`
+    pub actor: Option<String>,
+    /// The address that it came from
+    pub address: Option<IpAddr>,
+    /// The request that it came in
+    pub request_id: String,
+    /// What changed: of an update, each property's `from` and `to`; never a secret
+    pub details: Value,
+}
+
+impl From<Event> for ApiKeyEventResponse {
+    fn from(event: Event) -> Self {
+        Self {
+            id: event.id,
+            r#type: event.kind.as_str(),
+            key_id: event.key_id.0,
+            occurred_at: event.occurred_at,
+            actor: event.actor,
+            address: event.address,
+            request_id: event.request_id,
+            details: event.details,
         }
     }
 }

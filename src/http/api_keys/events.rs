@@ -1,0 +1,70 @@
+//! `GET /api/v1/api-keys/events` and `GET /api/v1/api-keys/{id}/events`: the audit trail.
+
+use axum::{Json, http::HeaderMap, response::IntoResponse};
+use form_urlencoded::Serializer;
+
+use super::{PATH, paging, view::ApiKeyEventResponse};
+use crate::{
+    auth::{Authorized, Read, ReadOrItself},
+    domain::{ApiKeyId, EventKind},
+    http::{
+        extract::{Fields, KeyIdParam, QueryParams},
+        problem::Problem,
+    },
+    store::{Event, EventFilter, Position, TenantStore},
+};
+
+type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
+
+/// The tenant's events, newest first; of one type or key with `type=` and `keyId=`.
+pub async fn tenant_events(
+    caller: Authorized<Read>,
+    QueryParams(mut fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    let kind = fields.parse("type", parse_kind);
+    let key = fields.parse("keyId", |text| ApiKeyId::parse(text).ok_or("must be a UUID"));
+    let query = [("type", kind.map(|kind| kind.as_str().to_owned())), ("keyId", key.map(|key| key.to_string()))];
+    read(&caller.keys, EventFilter { kind, key }, &format!("{PATH}/events"), &query, fields).await
+}
+
+/// One key's events, newest first.
+pub async fn key_events(
+    caller: Authorized<ReadOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    QueryParams(fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    let filter = EventFilter { kind: None, key: Some(id) };
+    read(&caller.keys, filter, &format!("{PATH}/{id}/events"), &[], fields).await
+}
+
+fn parse_kind(text: &str) -> Result<EventKind, String> {
+    EventKind::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+async fn read(
+    keys: &TenantStore,
+    filter: EventFilter,
+    path: &str,
+    query: &[(&str, Option<String>)],
+    mut fields: Fields,
+) -> Result<Events, Problem> {
+    let page = paging::read(&mut fields);
+    fields.finish(&[])?;
+    let mut transaction = keys.begin().await?;
+    if let Some(key) = filter.key
+        && !transaction.key_exists(key).await?
+    {
+        return Err(Problem::key_not_found());
+    }
+    let mut events = transaction.events(filter, paging::with_lookahead(page)).await?;
+    let total = if page.limit.is_some() { transaction.count_events(filter).await? } else { 0 };
+    transaction.commit().await?;
+    let position = |event: &Event| Position { at: event.occurred_at, id: event.id };
+    let mut own_filters = Serializer::new(String::new());
+    own_filters.extend_pairs(query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
+    let headers = paging::finish(page, &mut events, total, path, own_filters, position);
+    Ok((headers, Json(events.into_iter().map(ApiKeyEventResponse::from).collect())))
+}

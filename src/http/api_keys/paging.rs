@@ -1,0 +1,113 @@
+//! Pages of a list that is ordered by a moment and an id, newest first: `limit=` and `cursor=` in
+//! the query, `Link: …; rel="next"` (RFC 8288) and `X-Total-Count` in the answer.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike as _};
+use form_urlencoded::Serializer;
+use uuid::Uuid;
+
+use crate::{
+    http::extract::Fields,
+    store::{Page, Position},
+};
+
+const MAX_LIMIT: i64 = 1000;
+const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The page that a query asks for.
+pub(super) fn read(fields: &mut Fields) -> Page {
+    let limit = fields.parse("limit", parse_limit);
+    let after = fields.parse("cursor", parse_cursor);
+    if after.is_some() && limit.is_none() && fields.is_good("limit") {
+        fields.refuse("cursor", "needs `limit` beside it");
+    }
+    Page { limit, after }
+}
+
+/// The page to ask the database for: one item more than asked for tells whether another follows.
+pub(super) fn with_lookahead(page: Page) -> Page {
+    Page { limit: page.limit.map(|limit| limit + 1), ..page }
+}
+
+/// Takes the lookahead off again, and tells of the next page and of all of them. `query` has the
+/// list's own filters.
+pub(super) fn finish<T>(
+    page: Page,
+    items: &mut Vec<T>,
+    total: i64,
+    path: &str,
+    mut query: Serializer<'_, String>,
+    position: impl Fn(&T) -> Position,
+) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(limit) = page.limit else { return headers };
+    headers.insert(X_TOTAL_COUNT, HeaderValue::from(total));
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    if items.len() > wanted {
+        items.truncate(wanted);
+        if let Some(last) = items.last() {
+            query.append_pair("limit", &limit.to_string()).append_pair("cursor", &format_cursor(position(last)));
+            // A relative reference; RFC 8288 resolves it against the request's own URL.
+            if let Ok(link) = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish())) {
+                headers.insert(header::LINK, link);
+            }
+        }
+    }
+    headers
+}
+
+fn parse_limit(text: &str) -> Result<i64, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit)).ok_or("must be a number from 1 to 1000")
+}
+
+/// Opaque to clients: the last item's place in the order, in base64url.
+fn format_cursor(position: Position) -> String {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&position.at.timestamp_micros().to_be_bytes());
+    bytes[8..].copy_from_slice(position.id.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn parse_cursor(text: &str) -> Result<Position, &'static str> {
+    const ERROR: &str = "must be the cursor of a `Link` header, unchanged";
+    let bytes: [u8; 24] = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|b| b.try_into().ok()).ok_or(ERROR)?;
+    let (micros, id) = bytes.split_at(8);
+    let micros = i64::from_be_bytes(micros.try_into().map_err(|_| ERROR)?);
+    let at = DateTime::from_timestamp_micros(micros).filter(|time| (0..=9999).contains(&time.year())).ok_or(ERROR)?;
+    Ok(Position { at, id: Uuid::from_slice(id).map_err(|_| ERROR)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cursors_round_trip(micros in 0_i64..253_402_300_800_000_000, id in any::<u128>()) {
+            let position = Position { at: DateTime::from_timestamp_micros(micros).unwrap(), id: Uuid::from_u128(id) };
+            prop_assert_eq!(parse_cursor(&format_cursor(position)), Ok(position));
+        }
+
+        #[test]
+        fn no_cursor_panics(text in any::<String>()) {
+            let _ = parse_cursor(&text);
+        }
+
+        #[test]
+        fn no_cursor_of_random_bytes_panics(bytes in any::<[u8; 24]>()) {
+            let _ = parse_cursor(&BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        }
+    }
+
+    #[test]
+    fn limits_are_plain_numbers() {
+        assert_eq!(parse_limit("1"), Ok(1));
+        assert_eq!(parse_limit("1000"), Ok(1000));
+        for bad in ["", "0", "1001", "-1", "+1", "1.0", "ten", "99999999999999999999", " 1"] {
+            assert!(parse_limit(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The audit trail: who did what to which key, when, from which address.
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Client, PATH},
+    harness::TestServer,
+};
+
+fn types(events: &Value) -> Vec<&str> {
+    events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+async fn events(client: &Client, path: &str) -> Value {
+    client.get(path).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_keys_life_is_told_newest_first() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier", "admin").await;
+    admin.patch(&key.path(), &json!({"name": "Zapier Sync", "expiresAt": "2099-01-01T00:00:00Z"})).await.expect(200);
+    let rotated = admin.with_key(&key.secret).post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
+    admin.delete(&format!("{}/previous-secret", key.path())).await.expect(204);
+    let reply = admin.delete(&key.path()).await;
+    reply.expect(204);
+
+    let path = format!("{}/events", key.path());
+    let reply_events = admin.get(&path).await;
+    let told = reply_events.expect(200);
+    assert_eq!(types(&told), ["revoked", "previous_secret_ended", "rotated", "updated", "created"]);
+    let revoked = told[0].as_object().unwrap();
+    assert_eq!(revoked["keyId"], key.id);
+    assert_eq!(revoked["actor"], "admin@acme.com");
+    assert_eq!(revoked["address"], "127.0.0.1");
+    assert_eq!(revoked["requestId"], reply.header("x-request-id"));
+    assert_eq!(revoked["details"], json!({}));
+    assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(revoked.len(), 8, "id and type besides");
+    assert_eq!(told[2]["actor"], format!("api-key:{}", key.id));
+    assert_eq!(told[2]["details"]["keyHint"], rotated["keyHint"]);
+    let changes = json!({
+        "name": {"from": "Zapier", "to": "Zapier Sync"},
+        "expiresAt": {"from": null, "to": "2099-01-01T00:00:00Z"},
+    });
+    assert_eq!(told[3]["details"], changes);
+    for secret in [key.secret.as_str(), rotated["key"].as_str().unwrap()] {
+        assert!(!reply_events.body.contains(&secret[8..]));
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_events_by_type_and_key() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (one, other) = (admin.create("one", "read").await, admin.create("other", "read").await);
+    admin.delete(&one.path()).await.expect(204);
+    server.admin("globex").create("theirs", "read").await;
+
+    let all = format!("{PATH}/events");
+    assert_eq!(types(&events(&admin, &all).await), ["revoked", "created", "created"]);
+    assert_eq!(types(&events(&admin, &format!("{all}?type=created")).await), ["created", "created"]);
+    assert_eq!(types(&events(&admin, &format!("{all}?keyId={}", other.id)).await), ["created"]);
+    assert_eq!(types(&events(&admin, &format!("{all}?keyId={}&type=revoked", one.id)).await), ["revoked"]);
+    assert_eq!(types(&events(&admin, &format!("{all}?type=updated")).await), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn pages_show_each_event_once() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for n in 0..7 {
+        admin.create(&format!("n{n}"), "read").await;
+    }
+    let mut path = format!("{PATH}/events?limit=3&type=created");
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    loop {
+        let reply = admin.get(&path).await;
+        let page = reply.expect(200);
+        assert_eq!(reply.header("x-total-count"), "7");
+        sizes.push(page.as_array().unwrap().len());
+        seen.extend(page.as_array().unwrap().iter().map(|event| event["id"].to_string()));
+        let Some(link) = reply.headers.get("link") else { break };
+        path = link.to_str().unwrap().strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned();
+        assert!(path.contains("type=created"), "{path}");
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 7);
+}
+
+#[tokio::test]
+async fn refusals() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (key, other) = (admin.create("n", "read").await, admin.create("other", "read").await);
+    let all = format!("{PATH}/events");
+    assert_eq!(
+        admin.get(&format!("{all}?type=deleted&keyId=1&limit=0&page=2")).await.bad_fields(),
+        ["keyId", "limit", "page", "type"]
+    );
+    admin.get(&format!("{PATH}/x/events")).await.refused(400, "invalid_request");
+    let unknown = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+    admin.get(&format!("{PATH}/{unknown}/events")).await.refused(404, "key_not_found");
+    admin.get(&format!("{all}?keyId={unknown}")).await.refused(404, "key_not_found");
+    server.admin("globex").get(&format!("{}/events", key.path())).await.refused(404, "key_not_found");
+    server.user("acme", "").get(&all).await.refused(403, "insufficient_scope");
+    let reader = admin.with_key(&key.secret);
+    assert_eq!(types(&events(&reader, &format!("{}/events", other.path())).await), ["created"]);
+}
