@@ -360,7 +360,10 @@ async fn no_column_holds_a_secret() {
     let in_hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let tables = server
         .database
-        .texts("SELECT c.relname::text FROM pg_class c WHERE c.relkind IN ('r', 'p', 'm', 'v') AND c.relnamespace = 'public'::regnamespace")
+        .texts(
+            "SELECT c.relname::text FROM pg_class c
+             WHERE c.relkind IN ('r', 'p', 'm', 'v') AND c.relnamespace = 'public'::regnamespace",
+        )
         .await;
     let mut rows = 0;
     for table in tables {
