@@ -49,9 +49,11 @@ async fn count(connection: &mut PgConnection, table: &str) -> i64 {
 async fn refusal(connection: &mut PgConnection, sql: &str) -> String {
     match connection.execute(AssertSqlSafe(sql)).await {
         Ok(done) => panic!("{sql}: not refused, {done:?}"),
-        Err(error) => {
-            error.as_database_error().and_then(|e| e.code()).unwrap_or_else(|| panic!("{sql}: {error}")).into_owned()
-        }
+        Err(error) => error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .unwrap_or_else(|| panic!("{sql}: {error}"))
+            .into_owned(),
     }
 }
 
