@@ -35,6 +35,7 @@ static DATABASES: AtomicUsize = AtomicUsize::new(0);
 
 /// The run's PostgreSQL, with a migrated template database.
 struct Cluster {
+    dir: PathBuf,
     server: PrivatePostgres,
     /// Its other end is held by the cleaner, which acts when this one closes: with the process,
     /// however that ends.
@@ -51,7 +52,7 @@ impl Cluster {
         let alive = clean_up_afterwards(&dir).stdin.take().expect("a pipe");
         let settings = [("fsync", "off"), ("max_connections", "300"), ("autovacuum", "off"), ("log_statement", "none")];
         let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
-        let cluster = Self { server, _alive: alive };
+        let cluster = Self { dir, server, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;
         store::migrate(&cluster.url("template_migrated")).await.unwrap_or_else(|error| panic!("{error}"));
         cluster
@@ -76,8 +77,9 @@ impl Cluster {
     }
 }
 
-/// A process that waits for this one to end, then stops the server and removes its folder.
-fn clean_up_afterwards(dir: &Path) -> Child {
+/// A process that waits for this one to end (or to close its standard input), then stops the
+/// server in a data folder and removes that.
+pub fn clean_up_afterwards(dir: &Path) -> Child {
     let script = r#"
         trap '' INT TERM HUP
         read -r _
@@ -153,6 +155,12 @@ impl TestDatabase {
         connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// The log of the whole run's PostgreSQL. Warnings are in it, statements are not.
+    pub async fn server_log() -> String {
+        let log = Cluster::get().await.dir.join("postgres/server.log");
+        String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned()
+    }
+
     /// A single number, as the owner.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;
@@ -185,10 +193,15 @@ impl TestServer {
 
     /// On a database that exists.
     pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let url = database.url().await;
+        Self::at(database, &url, settings).await
+    }
+
+    /// The same by a way of one's own to that database.
+    pub async fn at(database: TestDatabase, url: &DatabaseUrl, settings: &[(&str, &str)]) -> Self {
         let clock = Clock::default();
-        let service = Service::start(&config(settings), &database.url().await, clock.clone())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"));
+        let service =
+            Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = service.address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(service.run(async {
