@@ -10,7 +10,7 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, error::Category};
 
 use super::problem::{FieldError, Problem};
 use crate::domain::ApiKeyId;
@@ -186,8 +186,18 @@ async fn read(request: Request, media_types: &[&'static str]) -> Result<Fields, 
         Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
         Err(_) => return Err(Problem::body_timeout()),
     };
-    let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(error.to_string()))?;
+    let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(explain(&error)))?;
     Ok(Fields::new(members))
+}
+
+/// Where the JSON goes wrong. Not in serde's words: they may repeat a value, which may be a secret.
+fn explain(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Eof => format!("ends too early, at line {line}, column {column}"),
+        Category::Data => "is not a JSON object".into(),
+        Category::Syntax | Category::Io => format!("is not JSON at line {line}, column {column}"),
+    }
 }
 
 /// Whether the body's media type is one of these; parameters such as `charset` do not matter,

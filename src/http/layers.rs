@@ -33,11 +33,12 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     // Probes, and the check of every request to the CRM, are for metrics: a line for each would
     // cost more than the check.
     let quiet = !route.starts_with("/api/") && route != "none";
-    // The path itself is not logged: somebody will put a secret into it.
+    // Neither the path nor a made-up method is logged: somebody will put a secret there.
+    let method = known_method(request.method());
     let span = if quiet {
-        debug_span!("request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty)
+        debug_span!("request", request_id = %id.0, method, route, tenant = Empty, principal = Empty)
     } else {
-        info_span!("request", request_id = %id.0, method = %request.method(), route, tenant = Empty, principal = Empty)
+        info_span!("request", request_id = %id.0, method, route, tenant = Empty, principal = Empty)
     };
     for (name, value) in request.headers_mut() {
         if matches!(name.as_str(), "authorization" | X_API_KEY | "proxy-authorization" | "cookie") {
@@ -66,6 +67,22 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+/// The methods of RFC 9110 and 5789; any other token is a method too.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "other",
+    }
 }
 
 /// The client's `X-Request-Id` where it is sane and no place for a secret, else a new one.

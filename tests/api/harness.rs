@@ -35,6 +35,7 @@ static DATABASES: AtomicUsize = AtomicUsize::new(0);
 
 /// The run's PostgreSQL, with a migrated template database.
 struct Cluster {
+    dir: PathBuf,
     server: PrivatePostgres,
     /// Its other end is held by the cleaner, which acts when this one closes: with the process,
     /// however that ends.
@@ -51,7 +52,7 @@ impl Cluster {
         let alive = clean_up_afterwards(&dir).stdin.take().expect("a pipe");
         let settings = [("fsync", "off"), ("max_connections", "300"), ("autovacuum", "off"), ("log_statement", "none")];
         let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
-        let cluster = Self { server, _alive: alive };
+        let cluster = Self { dir, server, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;
         store::migrate(&cluster.url("template_migrated")).await.unwrap_or_else(|error| panic!("{error}"));
         cluster
@@ -76,8 +77,9 @@ impl Cluster {
     }
 }
 
-/// A process that waits for this one to end, then stops the server and removes its folder.
-fn clean_up_afterwards(dir: &Path) -> Child {
+/// A process that waits for this one to end (or to close its standard input), then stops the
+/// server in a data folder and removes that.
+pub fn clean_up_afterwards(dir: &Path) -> Child {
     let script = r#"
         trap '' INT TERM HUP
         read -r _
@@ -164,6 +166,12 @@ impl TestDatabase {
     pub async fn execute(&self, sql: &str) {
         let mut connection = self.connect().await;
         connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// The log of the whole run's PostgreSQL. Warnings are in it, statements are not.
+    pub async fn server_log() -> String {
+        let log = Cluster::get().await.dir.join("postgres/server.log");
+        String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned()
     }
 
     /// A single number, as the owner.

@@ -1,12 +1,16 @@
 //! The service over real HTTP on real PostgreSQL: one file per endpoint or promise.
 //!
 //! [`harness`] starts a private PostgreSQL for the whole run and gives each test a database of
-//! its own, cloned from a migrated template; [`client`] is what tests speak HTTP through.
+//! its own, cloned from a migrated template; [`client`] is what tests speak HTTP through, [`raw`] where they
+//! have to misbehave, and [`binary`] runs the real program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
 
+mod binary;
 mod client;
 mod credentials;
+mod database_away;
+mod disconnects;
 mod events;
 mod forward_auth;
 mod frozen;
@@ -15,11 +19,15 @@ mod hosts;
 mod instances;
 mod jwt;
 mod last_used;
-mod process;
+mod limits;
+mod logs;
 mod proxy;
+mod quickstart;
+mod raw;
 mod reference_page;
 mod rotate;
 mod row_level_security;
 mod scopes;
+mod shutdown;
 mod stamps;
 mod tenants;

@@ -1,0 +1,256 @@
+//! The real binary, as a process with an environment of its own.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    os::unix::fs::{MetadataExt as _, chown},
+    path::{Path, PathBuf},
+    process::{Child as StdChild, ExitStatus, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    client::{Client, Credential},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, clean_up_afterwards, scratch_dir},
+};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A folder that the binary lives and works in. A private PostgreSQL in its data folder is
+/// stopped, and all is removed, when this is dropped.
+pub struct Home {
+    dir: PathBuf,
+    data_dir: PathBuf,
+    program: PathBuf,
+    user: Option<u32>,
+    cleaner: StdChild,
+    runs: AtomicUsize,
+}
+
+impl Home {
+    /// One where the binary runs as the user that runs the tests, with `DATA_DIR` in it.
+    pub fn new(name: &str) -> Self {
+        let dir = scratch_dir(name);
+        Self::at(dir.clone(), dir.join("data"), None)
+    }
+
+    /// One where it runs as another user, which only root can arrange, with no `DATA_DIR`.
+    pub fn of_user(name: &str, user: u32) -> Self {
+        let dir = scratch_dir(name);
+        chown(&dir, Some(user), Some(user)).expect("root");
+        Self::at(dir.clone(), dir.join(".local/share/rally-api-keys"), Some(user))
+    }
+
+    fn at(dir: PathBuf, data_dir: PathBuf, user: Option<u32>) -> Self {
+        // Where every user can reach it.
+        let (built, program) = (env!("CARGO_BIN_EXE_rally-api-keys"), dir.join("rally-api-keys"));
+        fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).expect("the program");
+        let cleaner = clean_up_afterwards(&data_dir);
+        Self { dir, data_dir, program, user, cleaner, runs: AtomicUsize::new(0) }
+    }
+
+    /// Where the private PostgreSQL is.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The first process of the private PostgreSQL, while that runs.
+    pub fn postgres(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).ok()?;
+        let pid: u32 = text.lines().next()?.parse().ok()?;
+        runs(pid).then_some(pid)
+    }
+
+    /// The binary with these settings and no others.
+    fn command(&self, args: &[&str], settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).env_clear().current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.dir);
+        match self.user {
+            Some(user) => {
+                command.uid(user).gid(user);
+            }
+            None => {
+                command.env("DATA_DIR", &self.data_dir);
+            }
+        }
+        command.envs(settings.iter().copied());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, args: &[&str], settings: &[(&str, &str)]) -> Output {
+        timeout(PATIENCE, self.command(args, settings).output()).await.expect("an end in time").expect("a process")
+    }
+
+    /// Runs a command that must succeed, and tells what it printed.
+    pub async fn succeed(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
+        let output = self.run(args, settings).await;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs a command that must fail, in the way that failures are told, and tells why it did.
+    pub async fn fail(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
+        let output = self.run(args, settings).await;
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        let text = String::from_utf8(output.stderr).expect("text");
+        let (_, why) = text.split_once("rally-api-keys: ").unwrap_or_else(|| panic!("{args:?}: {text}"));
+        why.to_owned()
+    }
+
+    /// Starts the service on any free port, and does not wait for it.
+    pub fn launch(&self, settings: &[(&str, &str)]) -> Starting {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let file = |name: &str| self.dir.join(format!("{run}.{name}"));
+        let (stdout, stderr) = (file("stdout"), file("stderr"));
+        let child = self
+            .command(&[], &[("LISTEN_ADDR", "127.0.0.1:0")])
+            .envs(settings.iter().copied())
+            .stdout(File::create(&stdout).expect("a file"))
+            .stderr(File::create(&stderr).expect("a file"))
+            .spawn()
+            .expect("a process");
+        Starting { child, stdout, stderr }
+    }
+
+    /// Starts the service on a test's database.
+    pub async fn serve_on(&self, database: &TestDatabase) -> Service {
+        let url = database.url_text(None).await;
+        let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+        self.serve(&settings).await
+    }
+
+    /// Starts the service on any free port.
+    pub async fn serve(&self, settings: &[(&str, &str)]) -> Service {
+        self.launch(settings).listening().await
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        drop(self.cleaner.stdin.take());
+        let _ = self.cleaner.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The service, on its way up.
+pub struct Starting {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Starting {
+    /// Waits until it listens.
+    pub async fn listening(mut self) -> Service {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = read(&self.stderr);
+            if let Some(address) = address(&log) {
+                return Service { address, child: self.child, stdout: self.stdout, stderr: self.stderr };
+            }
+            let ended = self.child.try_wait().expect("a status");
+            assert!(ended.is_none() && Instant::now() < deadline, "it does not listen ({ended:?}): {log}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The port that the log tells, in text or as JSON.
+fn address(log: &str) -> Option<SocketAddr> {
+    // The line may be written in part.
+    let (lines, _) = log.rsplit_once('\n')?;
+    let line = lines.lines().find(|line| line.contains("listening") && line.contains("base_domain"))?;
+    let at = line.find("127.0.0.1:")?;
+    let text = &line[at..];
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':').unwrap_or(text.len());
+    text[..end].parse().ok()
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned()
+}
+
+/// The service as a process.
+pub struct Service {
+    pub address: SocketAddr,
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Service {
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// What it has printed so far, once that contains `end`.
+    pub async fn printed(&self, end: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = read(&self.stdout);
+            if text.contains(end) {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "{text}\n{}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A client of tenant `slug`.
+    pub fn client(&self, slug: &str, credential: Credential) -> Client {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client");
+        Client::new(http, format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// The user that it runs as.
+    pub fn user(&self) -> u32 {
+        fs::metadata(format!("/proc/{}", self.pid())).expect("a process").uid()
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("a process that nobody has waited for")
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub async fn signal(&self, name: &str) {
+        signal(self.pid(), name).await;
+    }
+
+    /// Sends SIGTERM and waits for the end. Tells how it ended, and all that it logged.
+    pub async fn terminate(self) -> (ExitStatus, String) {
+        signal(self.pid(), "TERM").await;
+        self.ended().await
+    }
+
+    /// Kills it.
+    pub async fn kill(self) {
+        signal(self.pid(), "KILL").await;
+        self.ended().await;
+    }
+
+    async fn ended(mut self) -> (ExitStatus, String) {
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("an end in time").expect("a status");
+        (status, self.log())
+    }
+}
+
+/// Whether a process runs: one that has ended, and that nobody has waited for, has no command.
+pub fn runs(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
+}
+
+/// Sends a signal to a process of the test's own.
+pub async fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await.expect("sh");
+    assert!(status.success(), "kill -{name} {pid}");
+}

@@ -1,0 +1,284 @@
+//! The database goes away and comes back; the service stays.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Child,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{TimeDelta, Utc};
+use rally_api_keys::{
+    app::Service,
+    domain::{Clock, Slug},
+    store::{
+        DatabaseUrl, Operator, create_database, migrate,
+        private_postgres::{self, PrivatePostgres},
+    },
+};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    binary::{runs, signal},
+    client::{Client, Credential, PATH, Reply},
+    harness::{clean_up_afterwards, config, scratch_dir, sign},
+};
+
+/// A PostgreSQL of the test's own and a service on it.
+struct Site {
+    dir: PathBuf,
+    postgres: Option<PrivatePostgres>,
+    address: SocketAddr,
+    http: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    cleaner: Child,
+}
+
+impl Site {
+    async fn start(name: &str) -> Self {
+        let dir = scratch_dir(name);
+        let cleaner = clean_up_afterwards(&dir);
+        let postgres = start_postgres(&dir).await;
+        let url = DatabaseUrl::socket(postgres.socket_dir(), postgres.port(), postgres.user(), "postgres");
+        create_database(&url, "crm").await.unwrap();
+        let url = url.database("crm");
+        migrate(&url).await.unwrap();
+        let acme = Slug::parse("acme").unwrap();
+        Operator::connect(&url).await.unwrap().create_tenant(&acme, "Acme", Utc::now()).await.unwrap();
+        let config = config(&[("DATABASE_MAX_CONNECTIONS", "5")]);
+        let service = Service::start(&config, &url, Clock::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        let (address, (stop, stopped)) = (service.address(), oneshot::channel());
+        tokio::spawn(service.run(async {
+            let _ = stopped.await;
+        }));
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
+        let site = Self { dir, postgres: Some(postgres), address, http, stop: Some(stop), cleaner };
+        site.fill_the_pool().await;
+        site
+    }
+
+    fn admin(&self) -> Client {
+        let end = (Utc::now() + TimeDelta::hours(1)).timestamp();
+        let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+        let base = format!("http://{}", self.address);
+        Client::new(self.http.clone(), base, "acme.localhost", Credential::Bearer(token))
+    }
+
+    /// Leaves as many connections in the service's pool as it takes.
+    async fn fill_the_pool(&self) {
+        let admin = self.admin();
+        let mut lists: JoinSet<_> = (0..50)
+            .map(|_| {
+                let admin = admin.clone();
+                async move { admin.get(PATH).await }
+            })
+            .collect();
+        while let Some(reply) = lists.join_next().await {
+            reply.unwrap().expect(200);
+        }
+        let sessions = self.scalar("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rally-api-keys'");
+        assert_eq!(sessions.await, 5);
+    }
+
+    async fn stop_postgres(&mut self) {
+        self.postgres.take().unwrap().stop().await.unwrap();
+    }
+
+    /// Ends it without a word to anybody, as a crash would.
+    async fn crash_postgres(&mut self) {
+        drop(self.postgres.take());
+        let pid = fs::read_to_string(self.dir.join("postgres/postmaster.pid")).unwrap();
+        let pid: u32 = pid.lines().next().unwrap().parse().unwrap();
+        signal(pid, "QUIT").await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while runs(pid) {
+            assert!(Instant::now() < deadline, "the server does not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn start_postgres(&mut self) {
+        self.postgres = Some(start_postgres(&self.dir).await);
+    }
+
+    /// As the superuser.
+    async fn scalar(&self, sql: &str) -> i64 {
+        let postgres = self.postgres.as_ref().unwrap();
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(postgres.socket_dir())
+            .port(postgres.port())
+            .username(postgres.user())
+            .database("crm")
+            .application_name("test");
+        let mut connection = PgConnection::connect_with(&options).await.unwrap();
+        let value = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.unwrap();
+        connection.execute("SELECT 1").await.unwrap();
+        connection.close().await.unwrap();
+        value
+    }
+
+    async fn probe(&self, path: &str) -> Reply {
+        self.admin().with(Credential::None).get(path).await
+    }
+
+    /// What must hold while the database is away.
+    async fn is_without_database(&self) {
+        let begun = Instant::now();
+        let admin = self.admin();
+        let mut requests = JoinSet::new();
+        for n in 0..20 {
+            let admin = admin.clone();
+            requests.spawn(async move {
+                match n % 2 {
+                    0 => admin.post(PATH, &json!({"name": "Not now"})).await,
+                    _ => admin.get(PATH).await,
+                }
+            });
+        }
+        while let Some(reply) = requests.join_next().await {
+            reply.unwrap().refused(503, "database_unavailable");
+        }
+        self.probe("/readyz").await.refused(503, "database_unavailable");
+        assert!(begun.elapsed() < Duration::from_secs(7), "it took {:?} to say so, twice", begun.elapsed());
+        assert_eq!(self.probe("/healthz").await.status, 200);
+    }
+}
+
+async fn start_postgres(dir: &Path) -> PrivatePostgres {
+    private_postgres::start(dir, &[("fsync", "off")]).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        drop(self.cleaner.stdin.take()); // it goes on by itself
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_outlives_an_outage() {
+    let mut site = Site::start("outage").await;
+    let admin = site.admin();
+    let key = admin.create("Before", "read").await;
+    assert_eq!(site.probe("/readyz").await.status, 200);
+
+    site.stop_postgres().await;
+    let begun = Instant::now();
+    admin.get(PATH).await.refused(503, "database_unavailable");
+    admin.with_key(&key.secret).get(PATH).await.refused(503, "database_unavailable");
+    assert!(begun.elapsed() < Duration::from_secs(2 * 5), "{:?}", begun.elapsed());
+    site.is_without_database().await;
+
+    site.start_postgres().await;
+    // No request is spent on finding out that it is back.
+    admin.with_key(&key.secret).get(PATH).await.expect(200);
+    assert_eq!(site.probe("/readyz").await.status, 200);
+    let after = admin.create("After", "read").await;
+    let listed = admin.get(PATH).await.expect(200);
+    let ids: Vec<_> = listed.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [after.id, key.id], "what was answered by 503 was not done, what by 201 was");
+}
+
+/// A restart between two requests, and the loss of every session: the pool's connections are
+/// all dead then, and no request is to fail for that, be it a look-up or a write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_for_a_dead_connection() {
+    let mut site = Site::start("dead-connections").await;
+    let admin = site.admin();
+    let key = admin.create("Key", "read").await;
+    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                     WHERE application_name = 'rally-api-keys'";
+    for round in 0..8 {
+        match round {
+            0 | 1 => {
+                site.stop_postgres().await;
+                site.start_postgres().await;
+            }
+            2 => {
+                site.crash_postgres().await;
+                site.start_postgres().await;
+            }
+            _ => assert_eq!(site.scalar(terminate).await, 5),
+        }
+        match round % 4 {
+            0 => drop(admin.post(PATH, &json!({"name": "First after it"})).await.expect(201)),
+            1 => drop(admin.with_key(&key.secret).get(PATH).await.expect(200)),
+            2 => assert_eq!(site.probe("/readyz").await.status, 200),
+            _ => drop(admin.patch(&key.path(), &json!({"name": format!("Renamed {round}")})).await.expect(200)),
+        }
+        site.fill_the_pool().await;
+    }
+    // Many at once find many dead ones.
+    assert_eq!(site.scalar(terminate).await, 5);
+    site.fill_the_pool().await;
+}
+
+/// Creates go on while the server is stopped, started, and made to crash.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost() {
+    let mut site = Site::start("acknowledged").await;
+    let admin = site.admin();
+    let done = Arc::new(AtomicBool::new(false));
+    let mut writers = JoinSet::new();
+    for writer in 0..4 {
+        let (admin, done) = (admin.clone(), done.clone());
+        writers.spawn(async move {
+            let (mut acknowledged, mut refused, mut number) = (Vec::new(), 0, 0);
+            while !done.load(Ordering::Relaxed) {
+                number += 1;
+                let begun = Instant::now();
+                let reply = admin.post(PATH, &json!({"name": format!("Key {writer}-{number}")})).await;
+                if reply.status.as_u16() == 201 {
+                    acknowledged.push(reply.json()["id"].as_str().unwrap().to_owned());
+                } else {
+                    reply.refused(503, "database_unavailable");
+                    refused += 1;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(5), "an answer took {:?}", begun.elapsed());
+            }
+            (acknowledged, refused)
+        });
+    }
+    let keys = "SELECT count(*) FROM api_keys";
+    let mut seen = 0;
+    for crash in [false, true, true] {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while site.scalar(keys).await < seen + 20 {
+            assert!(Instant::now() < deadline, "creates do not go on");
+            sleep(Duration::from_millis(20)).await;
+        }
+        if crash {
+            site.crash_postgres().await;
+        } else {
+            site.stop_postgres().await;
+        }
+        site.start_postgres().await;
+        seen = site.scalar(keys).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    let (mut acknowledged, mut refused) = (Vec::new(), 0);
+    while let Some(outcome) = writers.join_next().await {
+        let (of_one, refused_one) = outcome.unwrap();
+        acknowledged.extend(of_one);
+        refused += refused_one;
+    }
+    assert!(acknowledged.len() >= 60 && refused > 0, "{} acknowledged, {refused} refused", acknowledged.len());
+    let listed = admin.get(PATH).await.expect(200);
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
+    for id in &acknowledged {
+        assert!(listed.contains(&id.as_str()), "{id} was acknowledged and is lost");
+    }
+    // At most what each refused request had under way may be there besides.
+    assert!(listed.len() <= acknowledged.len() + refused, "{} keys", listed.len());
+}
