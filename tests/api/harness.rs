@@ -153,6 +153,15 @@ impl TestDatabase {
         connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
+    /// What a query finds, each row as a JSON object, as the owner.
+    pub async fn rows(&self, query: &str) -> Vec<Value> {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT to_jsonb(found) FROM ({query}) AS found")))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
     /// A single number, as the owner.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;

@@ -6,5 +6,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
 
 mod client;
+mod create;
+mod get;
 mod harness;
+mod list;
+mod methods;
 mod reference_page;
+mod revoke;
+mod update;
