@@ -174,6 +174,15 @@ impl TestDatabase {
         String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned()
     }
 
+    /// What a query finds, each row as a JSON object, as the owner.
+    pub async fn rows(&self, query: &str) -> Vec<Value> {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT to_jsonb(found) FROM ({query}) AS found")))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
     /// A single number, as the owner.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;

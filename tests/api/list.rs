@@ -1,0 +1,479 @@
+//! `GET /api/v1/api-keys`
+
+use chrono::TimeDelta;
+use rally_api_keys::domain::format_timestamp;
+use reqwest::Url;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Client, CreatedKey, PATH, Reply},
+    harness::TestServer,
+};
+
+/// The list's path with a query, percent-encoded.
+fn asking(query: &[(&str, &str)]) -> String {
+    let url = Url::parse_with_params("http://x", query).unwrap();
+    format!("{PATH}?{}", url.query().unwrap())
+}
+
+fn strings(list: &Value, property: &str) -> Vec<String> {
+    list.as_array().unwrap().iter().map(|key| key[property].as_str().unwrap().to_owned()).collect()
+}
+
+async fn names(client: &Client, query: &[(&str, &str)]) -> Vec<String> {
+    strings(&client.get(&asking(query)).await.expect(200), "name")
+}
+
+/// The path that a `Link` with `rel="next"` leads to.
+fn next_page(reply: &Reply) -> Option<String> {
+    let link = reply.headers.get("link")?.to_str().expect("a Link in ASCII");
+    let target = link.strip_prefix('<')?.strip_suffix(r#">; rel="next""#).expect("one link, to the next page");
+    let base = Url::parse("http://acme.localhost").unwrap().join(PATH).unwrap();
+    let url = base.join(target).expect("a reference");
+    Some(format!("{}?{}", url.path(), url.query().unwrap()))
+}
+
+/// Follows `Link` from that path to the end: the pages, each with as many keys as `total` tells.
+async fn pages(client: &Client, first: String, total: &str) -> Vec<Vec<String>> {
+    let (mut path, mut pages) = (Some(first), Vec::new());
+    while let Some(wanted) = path {
+        let reply = client.get(&wanted).await;
+        pages.push(strings(&reply.expect(200), "id"));
+        assert_eq!(reply.header("x-total-count"), total, "{wanted}");
+        assert!(pages.len() < 100, "no end");
+        path = next_page(&reply);
+    }
+    pages
+}
+
+/// Keys past the service, all of the same moment.
+async fn insert_keys(server: &TestServer, count: usize) {
+    let tenant = server.database.acme;
+    server
+        .database
+        .execute(&format!(
+            "WITH made AS (
+                 INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+                 SELECT '{tenant}', gen_random_uuid(), 'Key ' || n, 'read', '2026-01-01T00:00:00Z'
+                 FROM generate_series(1, {count}) n
+                 RETURNING id
+             )
+             INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
+             SELECT '{tenant}', decode(md5(id::text), 'hex'), id, '$argon2id$v=19$m=8,t=1,p=1$x$x', '0000', now()
+             FROM made"
+        ))
+        .await;
+}
+
+/// A key of each status, named by it; the newest first: revoked, expired, active.
+async fn one_of_each(server: &TestServer) -> Client {
+    let admin = server.admin("acme");
+    admin.create("active", "read").await;
+    let end = format_timestamp(server.clock.now() + TimeDelta::minutes(10));
+    admin.create_with(&json!({"name": "expired", "expiresAt": end})).await;
+    let revoked = admin.create_with(&json!({"name": "revoked", "expiresAt": end})).await;
+    admin.delete(&revoked.path()).await.expect(204);
+    server.clock.turn(TimeDelta::minutes(11));
+    admin
+}
+
+// ---- All of them
+
+#[tokio::test]
+async fn a_tenant_without_keys_has_an_empty_list() {
+    let server = TestServer::start().await;
+    server.admin("globex").create("Zapier Sync", "read").await;
+    let reply = server.admin("acme").get(PATH).await;
+    reply.expect(200);
+    assert_eq!(reply.body, "[]");
+    assert_eq!(reply.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn the_newest_key_is_first() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["first", "second", "third"] {
+        admin.create(name, "read").await;
+        server.clock.turn(TimeDelta::seconds(1));
+    }
+    assert_eq!(names(&admin, &[]).await, ["third", "second", "first"]);
+    // The moment decides, not the id, which only happens to follow it.
+    server
+        .database
+        .execute("UPDATE api_keys SET created_at = created_at + interval '1 day' WHERE name = 'first'")
+        .await;
+    assert_eq!(names(&admin, &[]).await, ["first", "third", "second"]);
+}
+
+#[tokio::test]
+async fn keys_of_one_moment_are_ordered_by_id() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    insert_keys(&server, 9).await;
+    let listed = strings(&admin.get(PATH).await.expect(200), "id");
+    let mut sorted = listed.clone();
+    sorted.sort();
+    sorted.reverse();
+    assert_eq!((listed.len(), &listed), (9, &sorted));
+    let walked = pages(&admin, format!("{PATH}?limit=2"), "9").await;
+    assert_eq!(walked.concat(), listed);
+}
+
+#[tokio::test]
+async fn inactive_keys_are_listed_too() {
+    let server = TestServer::start().await;
+    let admin = one_of_each(&server).await;
+    let list = admin.get(PATH).await.expect(200);
+    assert_eq!(strings(&list, "name"), ["revoked", "expired", "active"]);
+    assert_eq!(strings(&list, "status"), ["revoked", "expired", "active"]);
+    let active: Vec<&Value> = list.as_array().unwrap().iter().map(|key| &key["isActive"]).collect();
+    assert_eq!(active, [&json!(false), &json!(false), &json!(true)]);
+}
+
+#[tokio::test]
+async fn without_a_limit_there_are_no_pages() {
+    let server = TestServer::start().await;
+    insert_keys(&server, 1001).await;
+    let reply = server.admin("acme").get(PATH).await;
+    assert_eq!(reply.expect(200).as_array().unwrap().len(), 1001);
+    assert_eq!((reply.headers.get("link"), reply.headers.get("x-total-count")), (None, None));
+}
+
+#[tokio::test]
+async fn no_secret_is_listed() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let mut keys: Vec<CreatedKey> = Vec::new();
+    for n in 0..3 {
+        keys.push(admin.create(&format!("Key {n}"), "read").await);
+    }
+    let reply = admin.get(PATH).await;
+    assert_eq!(reply.expect(200).as_array().unwrap().len(), 3);
+    for key in keys {
+        let (hint, hidden) = (&key.secret[36..], &key.secret[8..36]);
+        assert!(reply.body.contains(&format!("rk_live_…{hint}")), "{}", reply.body);
+        assert!(!reply.body.contains(hidden), "{}", reply.body);
+    }
+    assert!(!reply.body.contains("argon2"), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn it_needs_read() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for scopes in ["read", "write", "admin"] {
+        server.user("acme", scopes).get(PATH).await.expect(200);
+        let key = admin.create("Caller", scopes).await;
+        admin.with_key(&key.secret).get(PATH).await.expect(200);
+    }
+    let reply = server.user("acme", "").get(PATH).await;
+    assert_eq!(reply.refused(403, "insufficient_scope")["requiredScope"], "read");
+}
+
+// ---- Some of them
+
+#[tokio::test]
+async fn status_picks() {
+    let server = TestServer::start().await;
+    let admin = one_of_each(&server).await;
+    for (status, expected) in [
+        ("active", vec!["active"]),
+        ("expired", vec!["expired"]),
+        ("revoked", vec!["revoked"]),
+        ("active,expired", vec!["expired", "active"]),
+        ("revoked,active", vec!["revoked", "active"]),
+        ("active,active", vec!["active"]),
+        ("active,expired,revoked", vec!["revoked", "expired", "active"]),
+    ] {
+        assert_eq!(names(&admin, &[("status", status)]).await, expected, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_statuses_are_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for status in ["deleted", "Active", "active,deleted", "active,", "active;expired", "true", "'", "\0"] {
+        assert_eq!(admin.get(&asking(&[("status", status)])).await.bad_fields(), ["status"], "{status:?}");
+    }
+    assert_eq!(admin.get(&format!("{PATH}?status=%FF")).await.bad_fields(), ["status"]);
+}
+
+#[tokio::test]
+async fn search_finds_in_names_whatever_the_case() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["Zapier Sync", "ETL Pipeline", "sync of orders"] {
+        admin.create(name, "read").await;
+    }
+    for (search, expected) in [
+        ("sync", vec!["sync of orders", "Zapier Sync"]),
+        ("SYNC", vec!["sync of orders", "Zapier Sync"]),
+        ("r s", vec!["Zapier Sync"]),
+        ("Pipeline", vec!["ETL Pipeline"]),
+        ("ETL Pipeline!", vec![]),
+        ("", vec!["sync of orders", "ETL Pipeline", "Zapier Sync"]),
+    ] {
+        assert_eq!(names(&admin, &[("search", search)]).await, expected, "{search:?}");
+    }
+}
+
+#[tokio::test]
+async fn search_knows_the_case_of_all_letters() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    admin.create("Äpfel & ОВОЩИ", "read").await;
+    for search in ["Äpfel", "äpfel", "ÄPFEL", "овощи"] {
+        assert_eq!(names(&admin, &[("search", search)]).await, ["Äpfel & ОВОЩИ"], "{search}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_a_search_is_a_wildcard() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["100% done", "100 done", "a_b", "axb", r"back\slash", "back/slash", "it's"] {
+        admin.create(name, "read").await;
+    }
+    for (search, expected) in [
+        ("%", vec!["100% done"]),
+        ("0% d", vec!["100% done"]),
+        ("_", vec!["a_b"]),
+        ("a_b", vec!["a_b"]),
+        (r"\", vec![r"back\slash"]),
+        (r"k\s", vec![r"back\slash"]),
+        (r"\%", vec![]),
+        ("'", vec!["it's"]),
+        (".*", vec![]),
+    ] {
+        assert_eq!(names(&admin, &[("search", search)]).await, expected, "{search}");
+        let counted = admin.get(&asking(&[("search", search), ("limit", "10")])).await;
+        assert_eq!(counted.header("x-total-count"), expected.len().to_string(), "{search}");
+    }
+}
+
+#[tokio::test]
+async fn control_characters_in_a_search_are_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for search in ["\0", "a\0b", "a\nb", "\u{7f}", "\u{9f}"] {
+        assert_eq!(admin.get(&asking(&[("search", search)])).await.bad_fields(), ["search"], "{search:?}");
+    }
+}
+
+#[tokio::test]
+async fn filters_add_up() {
+    let server = TestServer::start().await;
+    let admin = one_of_each(&server).await;
+    assert_eq!(names(&admin, &[("status", "expired,active"), ("search", "EXP")]).await, ["expired"]);
+    assert!(names(&admin, &[("status", "active"), ("search", "exp")]).await.is_empty());
+}
+
+// ---- Page by page
+
+#[tokio::test]
+async fn limits_are_from_1_to_1000() {
+    let server = TestServer::start().await;
+    insert_keys(&server, 1001).await;
+    let admin = server.admin("acme");
+    for (limit, expected) in [("1", 1), ("1000", 1000)] {
+        let reply = admin.get(&asking(&[("limit", limit)])).await;
+        assert_eq!(reply.expect(200).as_array().unwrap().len(), expected);
+        assert_eq!(reply.header("x-total-count"), "1001");
+        assert!(next_page(&reply).is_some());
+    }
+    for limit in ["0", "1001", "-1", "abc", "", "1.0", "+1", " 1", "0x1", "99999999999999999999", "١"] {
+        assert_eq!(admin.get(&asking(&[("limit", limit)])).await.bad_fields(), ["limit"], "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn links_walk_through_all_keys_once() {
+    let server = TestServer::start().await;
+    insert_keys(&server, 10).await;
+    let admin = server.admin("acme");
+    for n in 0..7 {
+        admin.create(&format!("New {n}"), "read").await;
+    }
+    let all = strings(&admin.get(PATH).await.expect(200), "id");
+    for (limit, expected) in
+        [(1, vec![1; 17]), (5, vec![5, 5, 5, 2]), (16, vec![16, 1]), (17, vec![17]), (18, vec![17])]
+    {
+        let walked = pages(&admin, format!("{PATH}?limit={limit}"), "17").await;
+        assert_eq!(walked.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+        assert_eq!(walked.concat(), all);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_page_is_the_last() {
+    let server = TestServer::start().await;
+    let reply = server.admin("acme").get(&asking(&[("limit", "5")])).await;
+    assert_eq!(reply.expect(200), json!([]));
+    assert_eq!((reply.header("x-total-count"), reply.headers.get("link")), ("0", None));
+}
+
+#[tokio::test]
+async fn links_carry_the_filters() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let search = "Zapier & Söhne +1=100% #?\"<>;,日本";
+    let mut wanted = Vec::new();
+    for n in 0..5 {
+        wanted.push(admin.create(&format!("{search} {n}"), "read").await.id);
+        admin.create(&format!("other {n}"), "read").await;
+        let revoked = admin.create(&format!("{search} revoked {n}"), "read").await;
+        admin.delete(&revoked.path()).await.expect(204);
+    }
+    wanted.reverse();
+    let first = asking(&[("search", search), ("status", "active,expired"), ("limit", "2")]);
+    let walked = pages(&admin, first, "5").await;
+    assert_eq!(walked.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
+    assert_eq!(walked.concat(), wanted);
+}
+
+#[tokio::test]
+async fn keys_made_and_revoked_while_paging_do_not_disturb() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let mut made = Vec::new();
+    for n in 0..6 {
+        made.push(admin.create(&format!("Key {n}"), "read").await);
+    }
+    let first = admin.get(&asking(&[("limit", "2")])).await;
+    let mut seen = strings(&first.expect(200), "id");
+    let mut next = next_page(&first);
+    while let Some(path) = next {
+        admin.create("made meanwhile", "read").await;
+        // The very key that the cursor stands on, too.
+        admin.delete(&format!("{PATH}/{}", seen.last().unwrap())).await.expect(204);
+        let reply = admin.get(&path).await;
+        seen.extend(strings(&reply.expect(200), "id"));
+        assert!(seen.len() <= made.len(), "{seen:?}");
+        next = next_page(&reply);
+    }
+    let expected: Vec<String> = made.into_iter().rev().map(|key| key.id).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_cursor_needs_a_limit() {
+    let server = TestServer::start().await;
+    insert_keys(&server, 2).await;
+    let admin = server.admin("acme");
+    let link = next_page(&admin.get(&asking(&[("limit", "1")])).await).unwrap();
+    let cursor = link.split("cursor=").nth(1).unwrap();
+    assert_eq!(admin.get(&format!("{PATH}?cursor={cursor}")).await.bad_fields(), ["cursor"]);
+}
+
+#[tokio::test]
+async fn forged_cursors_are_refused() {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    let server = TestServer::start().await;
+    insert_keys(&server, 2).await;
+    let admin = server.admin("acme");
+    let link = next_page(&admin.get(&asking(&[("limit", "1")])).await).unwrap();
+    let cursor = link.split("cursor=").nth(1).unwrap();
+    let endless = |first: u8| BASE64_URL_SAFE_NO_PAD.encode([first; 24]); // moments that no calendar has
+    for forged in [
+        "",
+        "x",
+        "0",
+        "2026-01-01T00:00:00Z",
+        "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+        &cursor[1..],
+        &format!("{cursor}A"),
+        &format!("{cursor}="),
+        &cursor.repeat(2),
+        &endless(0x7f),
+        &endless(0x80),
+        "%00",
+        "'",
+    ] {
+        let path = asking(&[("limit", "1"), ("cursor", forged)]);
+        assert_eq!(admin.get(&path).await.bad_fields(), ["cursor"], "{forged:?}");
+    }
+}
+
+#[tokio::test]
+async fn anothers_cursor_leads_to_ones_own_keys() {
+    let server = TestServer::start().await;
+    insert_keys(&server, 3).await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let own = globex.create("Zapier Sync", "read").await;
+    server.database.execute("UPDATE api_keys SET created_at = '2025-01-01' WHERE name = 'Zapier Sync'").await;
+    let link = next_page(&acme.get(&asking(&[("limit", "1")])).await).unwrap();
+    let reply = globex.get(&link).await;
+    assert_eq!(strings(&reply.expect(200), "id"), [own.id]);
+    assert_eq!(reply.header("x-total-count"), "1");
+}
+
+// ---- Bad queries
+
+#[tokio::test]
+async fn repeated_parameters_are_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for (query, field) in [
+        ("limit=1&limit=1", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("status=active&status=expired", "status"),
+        ("search=a&search=a", "search"),
+        ("search=a&se%61rch=b", "search"),
+    ] {
+        assert_eq!(admin.get(&format!("{PATH}?{query}")).await.bad_fields(), [field], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_parameters_are_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for (query, field) in [
+        ("page=2", "page"),
+        ("Limit=1", "Limit"),
+        ("statuses=active", "statuses"),
+        ("offset", "offset"),
+        ("tenant=globex", "tenant"),
+        ("status[]=active", "status[]"),
+    ] {
+        assert_eq!(admin.get(&format!("{PATH}?{query}")).await.bad_fields(), [field], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn all_bad_parameters_are_named_at_once() {
+    let server = TestServer::start().await;
+    let reply = server.admin("acme").get(&format!("{PATH}?limit=0&status=x&search=%00&cursor=x&page=2")).await;
+    assert_eq!(reply.bad_fields(), ["cursor", "limit", "page", "search", "status"]);
+}
+
+#[tokio::test]
+async fn an_empty_query_asks_for_all() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    admin.create("Zapier Sync", "read").await;
+    assert_eq!(admin.get(&format!("{PATH}?")).await.expect(200).as_array().unwrap().len(), 1);
+}
+
+/// An error is shown and logged in many places; a secret must not travel there.
+#[tokio::test]
+async fn a_secret_that_strays_into_the_query_is_not_repeated() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let secret = admin.create("Zapier Sync", "read").await.secret;
+    for query in [
+        secret.clone(),
+        format!("api_key={secret}"),
+        format!("status={secret}"),
+        format!("limit={secret}"),
+        format!("limit=1&cursor={secret}"),
+    ] {
+        let reply = admin.get(&format!("{PATH}?{query}")).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert!(!reply.body.contains(&secret), "{query}: {}", reply.body);
+    }
+    let reply = admin.get(&format!("{PATH}?limit=1&search={secret}")).await;
+    assert_eq!(reply.expect(200), json!([]));
+}
