@@ -38,8 +38,8 @@ use self::{
     verifier::KeyVerifier,
 };
 use crate::{
-    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp},
-    store::{self, Store, TenantStore},
+    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Status, Tenant, Timestamp},
+    store::{self, Store, TenantStore, TenantTransaction},
 };
 
 /// Why a caller is not let in.
@@ -223,9 +223,28 @@ pub struct Authorized<R> {
     pub tenant: Tenant,
     /// That tenant's part of the database.
     pub keys: TenantStore,
+    target: Option<ApiKeyId>,
     address: IpAddr,
     request_id: RequestId,
     requirement: PhantomData<R>,
+}
+
+impl<R: Requirement> Authorized<R> {
+    /// A transaction for a change. A calling key is looked at again, under a lock: it may have
+    /// been revoked or narrowed since the request began, and what it then still made would
+    /// outlive the revocation.
+    pub async fn begin_change(&self, now: Timestamp) -> Result<TenantTransaction, Error> {
+        let mut transaction = self.keys.begin().await?;
+        if let Some(id) = self.principal.key_id() {
+            let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
+            match caller.status(now) {
+                Status::Active => R::check(&self.principal.narrowed_to(&caller), self.target)?,
+                Status::Expired => return Err(Error::KeyExpired),
+                Status::Revoked => return Err(Error::KeyRevoked),
+            }
+        }
+        Ok(transaction)
+    }
 }
 
 impl<R> Authorized<R> {
@@ -259,8 +278,10 @@ where
         if let Some(CallerSlot(slot)) = parts.extensions.get() {
             let _ = slot.set(principal.clone());
         }
-        R::check(&principal, target(parts, state).await)?;
+        let target = target(parts, state).await;
+        R::check(&principal, target)?;
         Ok(Self {
+            target,
             keys: authenticator.store.tenant(&tenant),
             address: authenticator.tenancy.client_address(&parts.headers, peer),
             principal,

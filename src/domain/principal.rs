@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ApiKeyId, KeyHint, Scope, ScopeSet, Timestamp};
+use super::{ApiKey, ApiKeyId, KeyHint, Scope, ScopeSet, Timestamp};
 
 /// What a caller is told that still uses a key's previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,17 @@ impl Principal {
     #[must_use]
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes().allows(scope)
+    }
+
+    /// The same caller with what its key grants now.
+    #[must_use]
+    pub fn narrowed_to(&self, key: &ApiKey) -> Self {
+        let mut principal = self.clone();
+        if let Self::ApiKey { scopes, expires_at, .. } = &mut principal {
+            *scopes = key.scopes;
+            *expires_at = key.expires_at;
+        }
+        principal
     }
 
     /// The calling key, where it is one.

@@ -13,7 +13,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, error::Category};
 
 use super::problem::{FieldError, Problem};
-use crate::domain::ApiKeyId;
+use crate::domain::{ApiKeyId, Secret};
 
 /// The largest body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -37,7 +37,7 @@ impl Fields {
                 fields.members.push((name, value));
             } else {
                 // RFC 8259, 4 leaves it open which one counts, so none does.
-                fields.errors.push(FieldError::new(name, "must appear only once"));
+                fields.errors.push(FieldError::new(shown(name), "must appear only once"));
             }
         }
         fields
@@ -108,10 +108,15 @@ impl Fields {
     pub fn finish(mut self, read_only: &[&str]) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.members) {
             let message = if read_only.contains(&name.as_str()) { "is read-only" } else { "is unknown" };
-            self.errors.push(FieldError::new(name, message));
+            self.errors.push(FieldError::new(shown(name), message));
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(self.errors)) }
     }
+}
+
+/// A client's own name for a field, unless a secret has strayed into it.
+fn shown(name: String) -> String {
+    if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
 }
 
 /// Deserialises an object member by member, where a map would fold duplicates.

@@ -128,6 +128,17 @@ pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     Problem::internal().into_response()
 }
 
+/// Only a preflight (Fetch standard: `OPTIONS` with `Access-Control-Request-Method`) is for the CORS
+/// layer, which would answer every `OPTIONS`. Any other goes on under a method that no route
+/// takes, and is told so.
+pub async fn only_preflights(mut request: Request, next: Next) -> Response {
+    let preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() == Method::OPTIONS && !preflight {
+        *request.method_mut() = Method::TRACE;
+    }
+    next.run(request).await
+}
+
 /// Lets the CRM's front end call: `https://{tenant}.{base}`, and configured origins. Without
 /// credentials in the sense of the Fetch standard (cookies): tokens come in headers.
 pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {

@@ -70,7 +70,8 @@ pub fn router(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracke
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(tasks, layers::detach))
         .layer(no_store)
-        .layer(cors);
+        .layer(cors)
+        .layer(from_fn(layers::only_preflights));
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -20,8 +20,6 @@ use crate::{
 
 /// How long clients are asked to wait after a 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// At most as many bad fields are named in one answer.
-const MAX_FIELD_ERRORS: usize = 50;
 
 /// One bad field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,8 +113,7 @@ impl Problem {
 
     /// 400: what is wrong with which fields.
     #[must_use]
-    pub fn invalid_request(mut errors: Vec<FieldError>) -> Self {
-        errors.truncate(MAX_FIELD_ERRORS);
+    pub fn invalid_request(errors: Vec<FieldError>) -> Self {
         let names: Vec<&str> = errors.iter().map(|error| &*error.field).take(5).collect();
         let detail = format!("Correct these and try again: {}.", names.join(", "));
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The request is not valid", detail) }

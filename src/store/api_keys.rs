@@ -121,7 +121,8 @@ impl Store {
 pub struct KeyFilter {
     /// Keys in one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this, whatever the case.
+    /// Keys whose name contains this, whatever the case: of ASCII letters always, of others as the
+    /// database's locale has it.
     pub search: Option<String>,
     /// The moment at which keys count as expired.
     pub now: Timestamp,
@@ -325,7 +326,7 @@ impl TenantTransaction {
     /// The same, and nobody else changes it until this transaction ends.
     pub async fn key_for_update(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let locked = sqlx::query!(
-            "SELECT version FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+            "SELECT version FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
             self.tenant.0,
             id.0,
         )

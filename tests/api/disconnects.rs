@@ -144,9 +144,10 @@ impl Wish {
     }
 
     fn bytes(&self, tenant: &Tenant, by_key: bool) -> Vec<u8> {
-        let credential = match by_key {
-            true => format!("X-Api-Key: {}", tenant.secret),
-            false => format!("Authorization: Bearer {}", tenant.token),
+        let credential = if by_key {
+            format!("X-Api-Key: {}", tenant.secret)
+        } else {
+            format!("Authorization: Bearer {}", tenant.token)
         };
         let body = self.body.as_ref().map_or_else(String::new, Value::to_string);
         format!(

@@ -50,7 +50,17 @@ impl Cluster {
     async fn start() -> Self {
         let dir = std::env::temp_dir().join(format!("rally-api-keys-tests-{}", std::process::id()));
         let alive = clean_up_afterwards(&dir).stdin.take().expect("a pipe");
-        let settings = [("fsync", "off"), ("max_connections", "300"), ("autovacuum", "off"), ("log_statement", "none")];
+        let settings = [
+            // Nothing here outlives the run; a database is cloned for each test.
+            ("fsync", "off"),
+            ("full_page_writes", "off"),
+            ("wal_level", "minimal"),
+            ("max_wal_senders", "0"),
+            ("max_wal_size", "4GB"),
+            ("checkpoint_timeout", "1h"),
+            ("autovacuum", "off"),
+            ("max_connections", "300"),
+        ];
         let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
         let cluster = Self { dir, server, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;

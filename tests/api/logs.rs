@@ -228,7 +228,7 @@ impl Visitor {
         let admin = self.admin.clone();
         let anonymous = admin.with(Credential::None);
         for client in [&admin, &anonymous] {
-            let ok = if std::ptr::eq(client, &admin) { 200 } else { 401 };
+            let ok = if std::ptr::eq(client, &raw const admin) { 200 } else { 401 };
             let or_401 = |status: u16| if ok == 200 { status } else { 401 };
             let secret = self.invented("a query");
             self.expect(or_401(400), client.request(Method::GET, &format!("{PATH}?key={secret}"))).await;

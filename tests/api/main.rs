@@ -5,6 +5,14 @@
 //! have to misbehave, and [`binary`] runs the real program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures with --nocapture, and what was skipped")]
+#![allow(
+    clippy::too_many_lines,
+    clippy::similar_names,
+    clippy::format_collect,
+    clippy::format_push_string,
+    reason = "a test reads from top to bottom"
+)]
 
 mod binary;
 mod client;

@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     binary::{Home, Service, runs},
     client::{Client, Credential, PATH},
+    harness::wait_until,
 };
 
 /// An account without a name, a home or any right.
@@ -68,7 +69,8 @@ async fn stop(home: &Home, service: Service) {
     let (status, log) = service.terminate().await;
     assert_eq!(status.code(), Some(0), "{log}");
     assert_eq!(home.postgres(), None, "PostgreSQL (process {postgres}) still runs: {log}");
-    assert!(!runs(postgres), "process {postgres} still runs");
+    // It has said goodbye; its process may take a moment longer to go.
+    wait_until(async || !runs(postgres)).await;
     assert!(log.contains("stopped") && !log.contains("ERROR") && !log.contains("panicked"), "{log}");
 }
 

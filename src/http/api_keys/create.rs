@@ -69,7 +69,9 @@ pub async fn create(
     State(clock): State<Clock>,
     JsonBody(fields): JsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = CreateApiKeyRequest::read(fields, clock.now())?;
+    // The one moment of this request: an end that passes while the secret is hashed is no defect.
+    let now = clock.now();
+    let request = CreateApiKeyRequest::read(fields, now)?;
     refuse_wider_scopes(&caller.principal, request.scopes)?;
     refuse_later_end(&caller.principal, request.expires_at)?;
 
@@ -78,7 +80,6 @@ pub async fn create(
     // Before the transaction: hashing takes long, and a connection is not to wait for it.
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
-    let now = clock.now();
     let key = ApiKey {
         id,
         name: request.name,
@@ -92,7 +93,7 @@ pub async fn create(
         revoked_at: None,
         version: 1,
     };
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.begin_change(clock.now()).await?;
     transaction.insert_key(&key, &sealed).await?;
     transaction.record(&caller.event(EventKind::Created, id, now)).await?;
     transaction.commit().await?;

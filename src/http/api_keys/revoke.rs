@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    auth::{AdminOrItself, AnyKey, Authorized},
+    auth::{AdminOrItself, AnyKey, Authorized, Requirement},
     domain::{ApiKeyId, Clock, EventKind},
     http::{extract::KeyIdParam, problem::Problem},
 };
@@ -22,9 +22,9 @@ pub async fn revoke_self(caller: Authorized<AnyKey>, State(clock): State<Clock>)
     end(&caller, caller.key_id()?, &clock).await
 }
 
-async fn end<R>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+async fn end<R: Requirement>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let now = clock.now();
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.begin_change(now).await?;
     if transaction.revoke_key(id, now).await? {
         transaction.record(&caller.event(EventKind::Revoked, id, now)).await?;
     } else if !transaction.key_exists(id).await? {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{create::READ_ONLY, view::ApiKeyCreatedResponse};
 use crate::{
-    auth::{AdminOrItself, AnyKey, Authorized, SecretHasher},
+    auth::{AdminOrItself, AnyKey, Authorized, Requirement, SecretHasher},
     domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
     http::{
         extract::{Fields, KeyIdParam, OptionalJsonBody},
@@ -39,7 +39,7 @@ pub async fn rotate_self(
     give_new_secret(&caller, caller.key_id()?, &hasher, &clock, fields).await
 }
 
-async fn give_new_secret<R>(
+async fn give_new_secret<R: Requirement>(
     caller: &Authorized<R>,
     id: ApiKeyId,
     hasher: &SecretHasher,
@@ -54,7 +54,7 @@ async fn give_new_secret<R>(
     refuse_dead(&find(caller, id).await?, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.begin_change(clock.now()).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
@@ -103,10 +103,10 @@ pub async fn end_own_previous_secret(
     end(&caller, caller.key_id()?, &clock).await
 }
 
-async fn end<R>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
-    let mut transaction = caller.keys.begin().await?;
-    let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+async fn end<R: Requirement>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let now = clock.now();
+    let mut transaction = caller.begin_change(now).await?;
+    let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     let previous = key.working_previous(now);
     if transaction.end_previous_secret(id, now).await?
         && let Some(previous) = previous

@@ -17,7 +17,7 @@ use crate::{
     domain::{ApiKey, ApiKeyPatch, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Timestamp, parse_timestamp},
     http::{
         extract::{Fields, KeyIdParam, MergePatchBody},
-        problem::Problem,
+        problem::{FieldError, Problem},
     },
 };
 
@@ -40,12 +40,16 @@ pub async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let now = clock.now();
     let patch = read(fields, now)?;
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.begin_change(now).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     if key.revoked_at.is_some() {
         return Err(Problem::revoked_key());
     }
     check_if_match(&headers, &key)?;
+    // Only where clocks differ between instances; the table holds it too.
+    if patch.expires_at.flatten().is_some_and(|end| end <= key.created_at) {
+        return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", "must be after createdAt")]));
+    }
     refuse_widening(&caller.principal, &key, &patch)?;
     let changes = key.apply(patch);
     if !changes.is_empty() {
