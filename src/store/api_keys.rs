@@ -244,9 +244,26 @@ impl TenantTransaction {
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
                       s.last4, s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
                       p.last_used_at AS "previous_last_used_at?"
-               FROM api_keys k
-               JOIN api_key_secrets s
-                   ON s.tenant_id = k.tenant_id AND s.key_id = k.id AND s.retired_at IS NULL
+               -- The page first, then a look-up for each of its keys (LATERAL with a LIMIT): so it
+               -- is planned also where PostgreSQL's statistics are missing or old.
+               FROM (
+                   SELECT *
+                   FROM api_keys
+                   WHERE tenant_id = $1
+                     AND ($2::text IS NULL OR name ILIKE $2)
+                     AND CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                              WHEN expires_at <= $3 THEN 'expired'
+                              ELSE 'active' END = ANY ($4)
+                     AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
+                   ORDER BY created_at DESC, id DESC
+                   LIMIT $7
+               ) k
+               CROSS JOIN LATERAL (
+                   SELECT last4, last_used_at
+                   FROM api_key_secrets
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NULL
+                   LIMIT 1
+               ) s
                LEFT JOIN LATERAL (
                    SELECT last4, expires_at, last_used_at
                    FROM api_key_secrets
@@ -254,14 +271,7 @@ impl TenantTransaction {
                    ORDER BY created_at DESC
                    LIMIT 1
                ) p ON true
-               WHERE k.tenant_id = $1
-                 AND ($2::text IS NULL OR k.name ILIKE $2)
-                 AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                          WHEN k.expires_at <= $3 THEN 'expired'
-                          ELSE 'active' END = ANY ($4)
-                 AND ($5::timestamptz IS NULL OR (k.created_at, k.id) < ($5, $6))
-               ORDER BY k.created_at DESC, k.id DESC
-               LIMIT $7"#,
+               ORDER BY k.created_at DESC, k.id DESC"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,

@@ -216,9 +216,11 @@ impl TenantStore {
     /// Opens a transaction that sees this tenant and no other: one round trip.
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
-        // answer for longer, and a lock is never kept for who has left.
+        // answer for longer, and a lock is never kept for who has left. The plans: filters are
+        // optional and tenants of very different sizes, so that no plan suits all values.
         let begin = format!(
-            "BEGIN; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '3s'",
+            "BEGIN; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
+             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan",
             self.tenant
         );
         let pool = &self.store.pool;

@@ -210,7 +210,7 @@ async fn no_request_fails_for_a_dead_connection() {
                 site.crash_postgres().await;
                 site.start_postgres().await;
             }
-            _ => assert_eq!(site.scalar(terminate).await, 5),
+            _ => assert!(site.scalar(terminate).await >= 6),
         }
         match round % 4 {
             0 => drop(admin.post(PATH, &json!({"name": "First after it"})).await.expect(201)),
@@ -221,7 +221,7 @@ async fn no_request_fails_for_a_dead_connection() {
         site.fill_the_pool().await;
     }
     // Many at once find many dead ones.
-    assert_eq!(site.scalar(terminate).await, 5);
+    assert!(site.scalar(terminate).await >= 6);
     site.fill_the_pool().await;
 }
 
