@@ -43,12 +43,12 @@ pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const LETTERS: &str = "abcdefghijk";
 
 /// What is to be run.
-pub struct Plan {
+pub(crate) struct Plan {
     rows: String,
     /// The length of each measurement.
-    pub seconds: u64,
+    pub(crate) seconds: u64,
     /// Of which the median is taken.
-    pub rounds: usize,
+    pub(crate) rounds: usize,
 }
 
 impl Plan {
@@ -72,7 +72,7 @@ impl Plan {
     }
 
     /// Whether a row is to be run, be it only because others compare with it.
-    pub fn has(&self, row: char) -> bool {
+    pub(crate) fn has(&self, row: char) -> bool {
         self.rows.contains(row) || (row == 'e' && self.rows.contains('d')) || (row == 'a' && self.has_throughput())
     }
 

@@ -174,7 +174,7 @@ impl Stand {
                 database.settle().await?;
                 let before = server.cpu();
                 let load = wrk.run(server.address, file, CONNECTIONS, plan.seconds).await?;
-                let used = before.zip(server.cpu()).map(|(before, after)| (after - before).as_secs_f64());
+                let used = before.zip(server.cpu()).map(|(before, after)| after.saturating_sub(before).as_secs_f64());
                 report.lines[index].add(rate(load), used.map(|used| used * 1e6 / exact(load.requests)));
                 report.lines[index].wrong += wrong(load, row.status);
                 eprintln!("round {round}: {:<6} {:>9.0} requests/s, {}", row.name, rate(load), row.what);
