@@ -1,0 +1,66 @@
+//! What the service is compared with: axum alone, and axum with one query.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::get,
+    serve::ListenerExt as _,
+};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::Outcome;
+
+/// Makes this program serve instead of measure; the kind follows.
+pub const ARGUMENT: &str = "serve-";
+
+/// Which of them.
+#[derive(Clone, Copy)]
+pub enum Baseline {
+    /// A route that says `ok`, and no layers.
+    Bare,
+    /// A route that reads one row by its primary key.
+    Select,
+}
+
+pub fn argument(kind: Baseline) -> String {
+    let name = match kind {
+        Baseline::Bare => "bare",
+        Baseline::Select => "select",
+    };
+    format!("{ARGUMENT}{name}")
+}
+
+/// Serves until it is killed.
+pub fn serve(kind: &str) -> Outcome<()> {
+    // As `#[tokio::main]` does it in the service.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let router = match kind {
+            "bare" => Router::new().route("/healthz", get(async || "ok")),
+            "select" => Router::new().route("/rows/{tenant}/{id}", get(select)).with_state(pool()?),
+            kind => return Err(format!("no baseline {kind}").into()),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        eprintln!("listening address={} ", listener.local_addr()?);
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        Ok(axum::serve(listener, router).await?)
+    })
+}
+
+/// As the service's pool for checks.
+fn pool() -> Outcome<PgPool> {
+    let url = std::env::var("DATABASE_URL")?;
+    Ok(PgPoolOptions::new().max_connections(10).test_before_acquire(false).connect_lazy(&url)?)
+}
+
+async fn select(State(pool): State<PgPool>, Path(row): Path<(Uuid, Uuid)>) -> Result<String, StatusCode> {
+    sqlx::query_scalar("SELECT name FROM api_keys WHERE tenant_id = $1 AND id = $2") // prepared once per connection
+        .bind(row.0)
+        .bind(row.1)
+        .fetch_one(&pool)
+        .await
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,90 @@
+//! Plain HTTP/1.1 over connections that stay: for what must be sent exactly once, or timed by us.
+
+use std::{
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use futures_util::future::try_join_all;
+use rally_api_keys::domain::Tenant;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
+
+use crate::{Outcome, seed::Key};
+
+/// A request as it goes over the wire. `extra` is header lines, each with its line end.
+pub fn request(method: &str, path: &str, tenant: &Tenant, extra: &str, body: &str) -> String {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}.localhost\r\n{extra}", tenant.slug);
+    if !body.is_empty() {
+        let _ = write!(text, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    text + "\r\n" + body
+}
+
+/// What a gateway asks about a key.
+pub fn check(key: &Key) -> String {
+    let header = format!("X-Api-Key: {}\r\n", key.secret.reveal());
+    request("GET", "/forward-auth", &key.tenant, &header, "")
+}
+
+/// What a server answered.
+pub struct Reply {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// One connection, one request at a time.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Outcome<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    pub async fn send(&mut self, request: &str) -> Outcome<Reply> {
+        self.0.write_all(request.as_bytes()).await?;
+        let (mut status, mut length, mut line) = (None, 0, String::new());
+        loop {
+            line.clear();
+            if self.0.read_line(&mut line).await? == 0 {
+                return Err("the server closed the connection".into());
+            }
+            let header = line.trim_end();
+            if header.is_empty() {
+                break;
+            } else if status.is_none() {
+                status = header.split(' ').nth(1).and_then(|code| code.parse().ok());
+            } else if let Some((name, value)) = header.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await?;
+        Ok(Reply { status: status.ok_or("an answer without a status")?, body })
+    }
+}
+
+/// Sends each request once, over 32 connections; each has to be answered by `status`.
+pub async fn send_each(address: SocketAddr, requests: &[String], status: u16) -> Outcome<()> {
+    let next = &AtomicUsize::new(0);
+    let workers = (0..32.min(requests.len())).map(|_| async move {
+        let mut connection = Connection::open(address).await?;
+        while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let reply = connection.send(request).await?;
+            if reply.status != status {
+                let first = request.lines().next().unwrap_or_default();
+                return Err(format!("{first}: expected {status}, got {}", reply.status).into());
+            }
+        }
+        Outcome::Ok(())
+    });
+    try_join_all(workers).await?;
+    Ok(())
+}

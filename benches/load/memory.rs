@@ -1,0 +1,40 @@
+//! Row j: what an instance takes of memory.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::{
+    Outcome,
+    client::send_each,
+    postgres::Database,
+    report::{Line, Report},
+    rows::checks,
+    seed::Seed,
+    service::Server,
+};
+
+/// A fresh instance, before its first request and with 200,000 remembered keys.
+pub async fn measure(database: &Database, seed: &Seed, report: &mut Report) -> Outcome<()> {
+    let server = Server::instance(database, "memory", &[]).await?;
+    sleep(Duration::from_secs(2)).await;
+    let idle = server.memory("VmRSS")?;
+    for keys in [&seed.keys, &seed.more] {
+        send_each(server.address, &checks(keys), 200).await?;
+    }
+    database.settle().await?; // what is noted of uses takes memory until it is written
+    let (full, peak) = (server.memory("VmRSS")?, server.memory("VmHWM")?);
+    server.stop().await?;
+    let keys = seed.keys.len() + seed.more.len();
+    for (name, what, mebibytes) in [
+        ("j1", "memory, idle".to_owned(), idle),
+        ("j2", format!("memory, {keys} remembered keys"), full),
+        ("j3", "memory, at its highest on the way there".to_owned(), peak),
+    ] {
+        let mut line = Line::new(name, &what, "MiB");
+        line.add(mebibytes, None);
+        report.lines.push(line);
+        eprintln!("{what}: {mebibytes:.1} MiB");
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! What is printed: the machine, the table, the goals.
+
+use std::{fmt, fs, process::Command, thread::available_parallelism};
+
+use crate::Plan;
+
+/// A line of the table: a value per round.
+pub struct Line {
+    name: &'static str,
+    what: String,
+    unit: &'static str,
+    rounds: Vec<f64>,
+    /// The server's CPU time per request, in microseconds.
+    cpu: Vec<f64>,
+    /// Answers that were not the expected one.
+    pub wrong: u64,
+}
+
+impl Line {
+    pub fn new(name: &'static str, what: &str, unit: &'static str) -> Self {
+        Self { name, what: what.to_owned(), unit, rounds: Vec::new(), cpu: Vec::new(), wrong: 0 }
+    }
+
+    pub fn add(&mut self, value: f64, cpu: Option<f64>) {
+        self.rounds.push(value);
+        self.cpu.extend(cpu);
+    }
+
+    fn median(&self) -> f64 {
+        median(&self.rounds)
+    }
+
+    /// The median of the rounds' ratios: in each, both met the same disturbances.
+    fn ratio_to(&self, other: &Self) -> f64 {
+        let ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(|(value, other)| value / other).collect();
+        median(&ratios)
+    }
+
+    fn number(&self, value: f64) -> String {
+        match self.unit {
+            "ms" => format!("{value:.2}"),
+            "MiB" => format!("{value:.1}"),
+            _ => format!("{value:.0}"),
+        }
+    }
+}
+
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// What is aimed at.
+enum Goal {
+    /// So much of another row's throughput, or more.
+    Ratio(&'static str, &'static str, f64),
+    /// At most so much.
+    AtMost(&'static str, f64),
+}
+
+const GOALS: &[Goal] = &[
+    Goal::Ratio("b1", "a", 0.90),
+    Goal::Ratio("b2", "a", 0.90),
+    Goal::Ratio("b1", "a bare", 0.85),
+    Goal::Ratio("b2", "a bare", 0.85),
+    Goal::Ratio("c", "a", 0.80),
+    Goal::Ratio("d", "e", 0.70),
+    Goal::Ratio("g1", "a", 0.80),
+    Goal::AtMost("j1", 30.0),
+    Goal::AtMost("j2", 150.0),
+    Goal::AtMost("k p99", 100.0),
+    Goal::AtMost("k stale", 0.0),
+];
+
+/// Everything that was found out.
+pub struct Report {
+    postgres: String,
+    how: String,
+    pub lines: Vec<Line>,
+    /// A table of its own, its heading first.
+    pub latency: Vec<Vec<String>>,
+    /// Said below the tables.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    pub fn new(postgres: String, plan: &Plan) -> Self {
+        let log = std::env::var("BENCH_RUST_LOG").unwrap_or_else(|_| "info".into());
+        let (rounds, seconds) = (plan.rounds, plan.seconds);
+        let how = format!("{rounds} interleaved rounds of {seconds} s each; 64 connections; RUST_LOG={log}");
+        Self { postgres, how, lines: Vec::new(), latency: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Whether an answer was not the expected one.
+    pub fn failed(&self) -> bool {
+        self.lines.iter().any(|line| line.wrong > 0)
+    }
+
+    pub fn line(&self, name: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.name == name)
+    }
+
+    /// The median of a row that was measured.
+    pub fn median_of(&self, name: &str) -> Option<f64> {
+        self.line(name).map(Line::median)
+    }
+
+    fn table(&self) -> Vec<Vec<String>> {
+        let heading = ["row", "what", "median", "unit", "ratio to a", "min–max", "server's CPU"];
+        let mut rows = vec![heading.map(str::to_owned).to_vec()];
+        let first = self.line("a");
+        for line in &self.lines {
+            let ratio = first.filter(|first| first.unit == line.unit);
+            let bound = |pick: fn(f64, f64) -> f64| line.number(line.rounds.iter().copied().fold(f64::NAN, pick));
+            let range = format!("{}–{}", bound(f64::min), bound(f64::max));
+            let what = match line.wrong {
+                0 => line.what.clone(),
+                wrong => format!("{}; FAILED: {wrong} answers were wrong", line.what),
+            };
+            rows.push(vec![
+                line.name.to_owned(),
+                what,
+                line.number(line.median()),
+                line.unit.to_owned(),
+                ratio.map(|first| format!("{:.2}", line.ratio_to(first))).unwrap_or_default(),
+                if line.rounds.len() > 1 { range } else { String::new() },
+                if line.cpu.is_empty() { String::new() } else { format!("{:.1} µs", median(&line.cpu)) },
+            ]);
+        }
+        rows
+    }
+
+    fn goals(&self) -> Vec<Vec<String>> {
+        let mut rows = vec![["goal", "found", "met"].map(str::to_owned).to_vec()];
+        for goal in GOALS {
+            let found = match goal {
+                Goal::Ratio(name, base, wanted) => self.line(name).zip(self.line(base)).map(|(line, base_line)| {
+                    let ratio = line.ratio_to(base_line);
+                    let right = line.wrong + base_line.wrong == 0;
+                    (format!("{name} ≥ {wanted:.2} of {base}"), format!("{ratio:.3}"), right && ratio >= *wanted)
+                }),
+                Goal::AtMost(name, most) => self.line(name).map(|line| {
+                    let text = format!("{name} ≤ {most:.0} {}", line.unit);
+                    (text, line.number(line.median()), line.median() <= *most)
+                }),
+            };
+            if let Some((goal, found, met)) = found {
+                rows.push(vec![goal, found, if met { "yes" } else { "NO" }.to_owned()]);
+            }
+        }
+        rows
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n{}, PostgreSQL {}\n{}\n", machine(), self.postgres, self.how)?;
+        for table in [self.table(), self.latency.clone(), self.goals()] {
+            if table.len() > 1 {
+                write_table(f, &table)?;
+            }
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
+    }
+}
+
+/// Markdown that can be read as it is.
+fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
+    for (index, row) in table.iter().enumerate() {
+        for (cell, width) in row.iter().zip(&widths) {
+            write!(f, "| {cell:<width$} ")?;
+        }
+        writeln!(f, "|")?;
+        if index == 0 {
+            widths.iter().try_for_each(|width| write!(f, "|{}", "-".repeat(width + 2)))?;
+            writeln!(f, "|")?;
+        }
+    }
+    writeln!(f)
+}
+
+fn machine() -> String {
+    let line = |path, name| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_once(':').map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let memory = line("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or(0) / 1024;
+    let rustc = Command::new("rustc").arg("--version").output().map(|it| it.stdout).unwrap_or_default();
+    format!(
+        "{}, {} cores, {memory} MiB, Linux {}, {}",
+        line("/proc/cpuinfo", "model name"),
+        available_parallelism().map_or(0, std::num::NonZero::get),
+        fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+        String::from_utf8_lossy(&rustc).trim(),
+    )
+}

@@ -1,0 +1,172 @@
+//! Row k: how soon a revoked key is refused on another instance, and that the one that
+//! acknowledged the revocation never lets it in again.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::try_join_all;
+use rally_api_keys::domain::Scope;
+
+use crate::{
+    Outcome,
+    client::{Connection, check, request, send_each},
+    postgres::Database,
+    report::{Line, Report},
+    rows::{checks, exact},
+    seed::{Key, Seed, token},
+    service::Server,
+    wrk::{Wrk, write_requests},
+};
+
+const REVOCATIONS: usize = 1_000;
+const AT_ONCE: usize = 10;
+/// Further ones are left out, on a machine that is too slow for all.
+const AT_MOST: Duration = Duration::from_secs(50);
+/// Keys that the load beside it uses, of the same tenants.
+const BACKGROUND_KEYS: usize = 1_000;
+const BACKGROUND_CONNECTIONS: usize = 32;
+/// How often the acknowledging instance is asked about each revoked key.
+const QUESTIONS: usize = 3;
+const NEVER: Duration = Duration::from_secs(10);
+
+/// What was seen.
+#[derive(Default)]
+struct Seen {
+    /// From the 204 until the other instance refused, in milliseconds.
+    delays: Vec<f64>,
+    /// Accepted after the 204 by the instance that gave it.
+    stale: u64,
+    /// Accepted by the other after it had refused once.
+    flapping: u64,
+}
+
+pub async fn measure(wrk: &Wrk, database: &Database, seed: &Seed, report: &mut Report) -> Outcome<()> {
+    let one = Server::instance(database, "one", &[]).await?;
+    let other = Server::instance(database, "other", &[]).await?;
+    let (background, revoked) = (&seed.keys[..BACKGROUND_KEYS], &seed.keys[BACKGROUND_KEYS..][..REVOCATIONS]);
+    let file = database.dir().join("background.requests");
+    write_requests(&file, &checks(background))?;
+    for server in [&one, &other] {
+        send_each(server.address, &checks(background), 200).await?;
+    }
+    let done = Cell::new(false);
+    let revocations = async {
+        let outcome = revoke_all(one.address, other.address, revoked).await;
+        done.set(true);
+        outcome
+    };
+    let (outcome, rate_of_one, rate_of_other) = tokio::join!(
+        revocations,
+        load_until(&done, wrk, one.address, &file),
+        load_until(&done, wrk, other.address, &file)
+    );
+    let mut all = outcome?;
+    one.stop().await?;
+    other.stop().await?;
+    let background = format!("{:.0} and {:.0} requests/s beside it", rate_of_one?, rate_of_other?);
+    all.delays.sort_by(f64::total_cmp);
+    let slowest = &all.delays[all.delays.len().saturating_sub(5)..];
+    eprintln!("{} revocations, the slowest refused after {slowest:.1?} ms, {background}", all.delays.len());
+    let count = all.delays.len();
+    let percentile = |hundredths: usize| all.delays.get((count * hundredths).div_ceil(100).saturating_sub(1)).copied();
+    for (name, what, hundredths) in [
+        ("k p50", format!("{count} revocations: 204 on one → refused on the other, p50"), 50),
+        ("k p99", format!("the same, p99; {background}"), 99),
+        ("k max", "the same, max".to_owned(), 100),
+    ] {
+        let mut line = Line::new(name, &what, "ms");
+        line.add(percentile(hundredths).ok_or("no revocation was made")?, None);
+        report.lines.push(line);
+    }
+    for (name, what, found) in [
+        ("k stale", "accepted by the one after its 204", all.stale),
+        ("k again", "accepted by the other after its first refusal", all.flapping),
+    ] {
+        let mut line = Line::new(name, what, "times");
+        line.add(exact(found), None);
+        report.lines.push(line);
+    }
+    Ok(())
+}
+
+async fn load_until(done: &Cell<bool>, wrk: &Wrk, address: SocketAddr, requests: &Path) -> Outcome<f64> {
+    let (mut sent, mut seconds) = (0.0, 0.0);
+    while !done.get() {
+        let load = wrk.run(address, requests, BACKGROUND_CONNECTIONS, 2).await?;
+        if load.refused + load.broken > 0 {
+            return Err(format!("{} of the requests beside it failed", load.refused + load.broken).into());
+        }
+        sent += exact(load.requests);
+        seconds += load.seconds;
+    }
+    Ok(sent / seconds)
+}
+
+async fn revoke_all(one: SocketAddr, other: SocketAddr, keys: &[Key]) -> Outcome<Seen> {
+    let (next, started) = (&AtomicUsize::new(0), Instant::now());
+    let workers = (0..AT_ONCE).map(|_| async move {
+        let mut seen = Seen::default();
+        let (mut at_one, mut at_other) = (Connection::open(one).await?, Connection::open(other).await?);
+        while started.elapsed() < AT_MOST
+            && let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            revoke(key, &mut at_one, &mut at_other, &mut seen).await?;
+        }
+        Outcome::Ok(seen)
+    });
+    let each = try_join_all(workers).await?;
+    Ok(each.into_iter().fold(Seen::default(), |mut all, seen| {
+        all.delays.extend(seen.delays);
+        Seen { stale: all.stale + seen.stale, flapping: all.flapping + seen.flapping, ..all }
+    }))
+}
+
+async fn revoke(key: &Key, one: &mut Connection, other: &mut Connection, seen: &mut Seen) -> Outcome<()> {
+    let check = check(key);
+    for connection in [&mut *one, &mut *other] {
+        accepted(connection, &check).await?.then_some(()).ok_or("a key is refused before it is revoked")?;
+    }
+    let admin = format!("Authorization: Bearer {}\r\n", token(&key.tenant, Scope::Admin)?);
+    let path = format!("/api/v1/api-keys/{}", key.id);
+    let reply = one.send(&request("DELETE", &path, &key.tenant, &admin, "")).await?;
+    let acknowledged = Instant::now();
+    if reply.status != 204 {
+        return Err(format!("a revocation was answered by {}", reply.status).into());
+    }
+    let ask_one = async {
+        let mut stale = 0;
+        for _ in 0..QUESTIONS {
+            stale += u64::from(accepted(one, &check).await?);
+        }
+        Outcome::Ok(stale)
+    };
+    let ask_other = async {
+        while accepted(other, &check).await? {
+            if acknowledged.elapsed() > NEVER {
+                return Err("a revoked key was still accepted after ten seconds".into());
+            }
+        }
+        // When the refusal is here, not when it was made: somewhat too long rather than too short.
+        let delay = acknowledged.elapsed();
+        Outcome::Ok((delay, u64::from(accepted(other, &check).await?)))
+    };
+    let (stale, (delay, flapping)) = tokio::try_join!(ask_one, ask_other)?;
+    seen.delays.push(delay.as_secs_f64() * 1e3);
+    seen.stale += stale;
+    seen.flapping += flapping;
+    Ok(())
+}
+
+/// Whether the key is let in. Anything but yes and no ends the benchmark.
+async fn accepted(connection: &mut Connection, check: &str) -> Outcome<bool> {
+    match connection.send(check).await?.status {
+        200 => Ok(true),
+        401 => Ok(false),
+        status => Err(format!("a check was answered by {status}").into()),
+    }
+}

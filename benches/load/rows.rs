@@ -1,0 +1,212 @@
+//! Throughput: rows a to i.
+
+use std::path::PathBuf;
+
+use rally_api_keys::domain::{Scope, Secret, Tenant};
+
+use crate::{
+    Outcome, Plan,
+    baseline::Baseline,
+    client::{check, request, send_each},
+    postgres::Database,
+    report::{Line, Report},
+    seed::{Key, Seed, token},
+    service::Server,
+    wrk::{Load, Wrk, write_requests},
+};
+
+const CONNECTIONS: usize = 64;
+/// Distinct requests per row, where what is asked for can differ so much.
+const REQUESTS: usize = 100_000;
+const API: &str = "/api/v1/api-keys";
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An instance as it comes, its cache full.
+    Hot,
+    /// One that remembers no keys.
+    Cold,
+    /// One that remembers no keys and has no pepper.
+    Argon2,
+    Bare,
+    Select,
+}
+
+/// One line of the table.
+pub struct Row {
+    letter: char,
+    /// How goals and other rows refer to it.
+    pub name: &'static str,
+    what: &'static str,
+    pub target: Target,
+    /// What every answer must be.
+    status: u16,
+    /// So many of the requests are sent before each measurement, so that they are remembered.
+    warm: usize,
+    pub requests: Vec<String>,
+}
+
+/// The servers, and what they are asked.
+pub struct Stand {
+    servers: Vec<(Target, Server)>,
+    pub rows: Vec<Row>,
+}
+
+/// As many requests as there are items, or copies of them; each is told by a number.
+fn requests<T>(items: &[T], count: usize, make: impl Fn(&T, String) -> String) -> Vec<String> {
+    let items = items.iter().cycle().take(count).enumerate();
+    items.map(|(n, item)| make(item, format!("User-Agent: load/{n}\r\n"))).collect()
+}
+
+fn forward_auth(tenant: &Tenant, agent: &str, secret: &str) -> String {
+    request("GET", "/forward-auth", tenant, &format!("{agent}X-Api-Key: {secret}\r\n"), "")
+}
+
+fn with_token(method: &str, path: &str, tenant: &Tenant, agent: &str, token: &str, body: &str) -> String {
+    request(method, path, tenant, &format!("{agent}Authorization: Bearer {token}\r\n"), body)
+}
+
+fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
+    let keys = |path: &'static str, keys: &[Key], count| {
+        requests(keys, count, |key, agent| {
+            request("GET", path, &key.tenant, &format!("{agent}X-Api-Key: {}\r\n", key.secret.reveal()), "")
+        })
+    };
+    let tokens: Vec<(Tenant, String)> = seed
+        .keys
+        .iter()
+        .take(10)
+        .map(|key| Ok((key.tenant.clone(), token(&key.tenant, Scope::Read)?)))
+        .collect::<Outcome<_>>()?;
+    let row = |letter, name, what, target, status, requests| Row {
+        letter,
+        name,
+        what,
+        target,
+        status,
+        warm: if target == Target::Hot && letter == 'b' { REQUESTS } else { 0 },
+        requests,
+    };
+    let checks = || keys("/forward-auth", &seed.keys, REQUESTS);
+    let rows_by_id = requests(&seed.keys, REQUESTS, |key, agent| {
+        request("GET", &format!("/rows/{}/{}", key.tenant.id, key.id), &key.tenant, &agent, "")
+    });
+    let malformed = requests(&seed.keys, REQUESTS, |key, agent| {
+        let garbage = Secret::generate().reveal().to_uppercase(); // a key's length, and not its form
+        forward_auth(&key.tenant, &agent, &garbage)
+    });
+    let unknown = requests(&seed.keys, REQUESTS, |key, agent| {
+        forward_auth(&key.tenant, &agent, Secret::generate().reveal()) // nobody's
+    });
+    let by_token = requests(&tokens, REQUESTS, |(tenant, token), agent| {
+        with_token("GET", "/forward-auth", tenant, &agent, token, "")
+    });
+    let admin = token(&seed.empty, Scope::Admin)?;
+    let creates = requests(&["n"], 1_000, |_, agent| {
+        with_token("POST", API, &seed.empty, &agent, &admin, r#"{"name":"Made under load","scopes":"read,write"}"#)
+    });
+    let one = Row {
+        warm: 1,
+        ..row('b', "b1", "hot, one key", Target::Hot, 200, keys("/forward-auth", &seed.keys[..1], REQUESTS))
+    };
+    Ok(vec![
+        row('a', "a", "empty route, the service's layers", Target::Hot, 200, keys("/healthz", &seed.keys, REQUESTS)),
+        row('a', "a bare", "empty route, bare axum", Target::Bare, 200, keys("/healthz", &seed.keys, REQUESTS)),
+        one,
+        row('b', "b2", "hot, 100,000 keys at random", Target::Hot, 200, checks()),
+        row('c', "c", "by JWT", Target::Hot, 200, by_token),
+        row('d', "d", "cold, stamps: no cache", Target::Cold, 200, checks()),
+        row('e', "e", "bare axum, a SELECT of one row", Target::Select, 200, rows_by_id),
+        row('f', "f", "cold, no pepper: argon2", Target::Argon2, 200, keys("/forward-auth", &seed.unstamped, 10_000)),
+        row('g', "g1", "garbage, not a key's form", Target::Hot, 401, malformed),
+        row('g', "g2", "garbage of a key's form: a query each", Target::Hot, 401, unknown),
+        row('h', "h", "create", Target::Hot, 201, creates),
+        row('i', "i", "list of 1,000 keys", Target::Hot, 200, keys(API, &seed.listed, 1_000)),
+    ])
+}
+
+impl Stand {
+    pub async fn set_up(plan: &Plan, database: &Database, seed: &Seed) -> Outcome<Self> {
+        let mut rows = rows(seed)?;
+        rows.retain(|row| plan.has(row.letter));
+        let no_cache = ("VERIFY_CACHE_ENTRIES", "0");
+        let mut servers = Vec::new();
+        for target in [Target::Hot, Target::Cold, Target::Argon2, Target::Bare, Target::Select] {
+            if !rows.iter().any(|row| row.target == target) {
+                continue;
+            }
+            let server = match target {
+                Target::Hot => Server::instance(database, "hot", &[]).await?,
+                Target::Cold => Server::instance(database, "cold", &[no_cache]).await?,
+                // An empty value counts as none.
+                Target::Argon2 => Server::instance(database, "argon2", &[no_cache, ("KEY_PEPPER", "")]).await?,
+                Target::Bare => Server::baseline(database, Baseline::Bare).await?,
+                Target::Select => Server::baseline(database, Baseline::Select).await?,
+            };
+            servers.push((target, server));
+        }
+        Ok(Self { servers, rows })
+    }
+
+    /// The server that a row asks.
+    pub fn server(&self, target: Target) -> Outcome<&Server> {
+        let found = self.servers.iter().find(|(it, _)| *it == target);
+        Ok(found.map(|(_, server)| server).ok_or("no such server was started")?)
+    }
+
+    /// All rows, in rounds.
+    pub async fn measure(&self, plan: &Plan, wrk: &Wrk, database: &Database, report: &mut Report) -> Outcome<()> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for row in &self.rows {
+            let file = database.dir().join(format!("{}.requests", row.name));
+            write_requests(&file, &row.requests)?;
+            files.push(file);
+            report.lines.push(Line::new(row.name, row.what, "requests/s"));
+            // wrk does not tell one 2xx from another.
+            send_each(self.server(row.target)?.address, &row.requests[..1], row.status).await?;
+        }
+        for round in 1..=plan.rounds {
+            for (index, (row, file)) in self.rows.iter().zip(&files).enumerate() {
+                let server = self.server(row.target)?;
+                send_each(server.address, &row.requests[..row.warm], row.status).await?;
+                server.empty_log()?;
+                database.settle().await?;
+                let before = server.cpu();
+                let load = wrk.run(server.address, file, CONNECTIONS, plan.seconds).await?;
+                let used = before.zip(server.cpu()).map(|(before, after)| after.saturating_sub(before).as_secs_f64());
+                report.lines[index].add(rate(load), used.map(|used| used * 1e6 / exact(load.requests)));
+                report.lines[index].wrong += wrong(load, row.status);
+                eprintln!("round {round}: {:<6} {:>9.0} requests/s, {}", row.name, rate(load), row.what);
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn take_down(self) -> Outcome<()> {
+        for (_, server) in self.servers {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+fn rate(load: Load) -> f64 {
+    exact(load.requests) / load.seconds
+}
+
+/// How many answers were not what they had to be.
+fn wrong(load: Load, status: u16) -> u64 {
+    let refused_wrongly = if status < 400 { load.refused } else { load.requests - load.refused };
+    refused_wrongly + load.broken
+}
+
+#[allow(clippy::cast_precision_loss, reason = "some millions")]
+pub fn exact(count: u64) -> f64 {
+    count as f64
+}
+
+/// What gateways ask about these keys.
+pub fn checks(keys: &[Key]) -> Vec<String> {
+    keys.iter().map(check).collect()
+}

@@ -1,0 +1,123 @@
+//! What single steps of a check cost: `cargo bench --bench micro`.
+
+#![allow(clippy::expect_used, reason = "a benchmark ends where its expectations do")]
+
+use std::{sync::Arc, thread, time::Duration};
+
+use chrono::TimeDelta;
+use divan::{Bencher, black_box};
+use rally_api_keys::{
+    auth::{
+        bearer::{ClaimRules, TokenSigner, TokenVerifier},
+        lease::{Lease, Moment},
+        pepper::{Pepper, Peppers},
+        verdicts::{KnownSecret, Verdicts},
+    },
+    domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
+};
+use uuid::Uuid;
+
+const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+const KEY: ApiKeyId = ApiKeyId(Uuid::from_u128(2));
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn secret_parse(bencher: Bencher<'_, '_>) {
+    let secret = Secret::generate();
+    bencher.bench(|| Secret::parse(black_box(secret.as_bytes())));
+}
+
+#[divan::bench]
+fn secret_parse_garbage(bencher: Bencher<'_, '_>) {
+    let garbage = Secret::generate().reveal().to_uppercase();
+    bencher.bench(|| Secret::parse(black_box(garbage.as_bytes())));
+}
+
+#[divan::bench]
+fn lookup_digest(bencher: Bencher<'_, '_>) {
+    let secret = Secret::generate();
+    bencher.bench(|| black_box(&secret).lookup_digest());
+}
+
+fn peppers() -> Peppers {
+    let pepper = Pepper::parse("bench:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a pepper");
+    Peppers { current: Some(pepper), retired: Vec::new() }
+}
+
+#[divan::bench]
+fn stamp(bencher: Bencher<'_, '_>) {
+    let (peppers, secret) = (peppers(), Secret::generate());
+    bencher.bench(|| peppers.stamp(TENANT, KEY, black_box(&secret)));
+}
+
+#[divan::bench]
+fn stamp_check(bencher: Bencher<'_, '_>) {
+    let (peppers, secret) = (peppers(), Secret::generate());
+    let (stamp, id) = peppers.stamp(TENANT, KEY, &secret).expect("a stamp");
+    bencher.bench(|| peppers.check(Some((&stamp, &id)), TENANT, KEY, black_box(&secret)));
+}
+
+#[divan::bench]
+fn cache_key(bencher: Bencher<'_, '_>) {
+    let verdicts = Verdicts::new(1, &Arc::new(Lease::default()), [7; 32]);
+    let secret = Secret::generate();
+    bencher.bench(|| verdicts.secret_key(TENANT, black_box(&secret)));
+}
+
+/// Without making the cache's key; among so many remembered keys, in turn.
+#[divan::bench(args = [1, 100_000])]
+fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
+    let lease = Arc::new(Lease::default());
+    lease.renew(Moment::now());
+    let kept = lease.clone();
+    // It is only good for seconds. The thread ends with the process.
+    thread::spawn(move || {
+        loop {
+            kept.renew(Moment::now());
+            thread::sleep(Duration::from_millis(500));
+        }
+    });
+    let verdicts = Verdicts::new(count, &lease, [7; 32]);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let keys: Vec<_> = (0..count)
+        .map(|_| {
+            let secret = Secret::generate();
+            let (group, key) = verdicts.secret_key(TENANT, &secret);
+            let known = KnownSecret {
+                key_id: ApiKeyId::generate(),
+                lookup_digest: secret.lookup_digest(),
+                scopes: ScopeSet::READ,
+                key_expires_at: None,
+                secret_expires_at: None,
+                revoked_at: None,
+                hint: secret.hint(),
+            };
+            let asked = verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, || async move { Ok(known) });
+            runtime.block_on(asked).expect("an answer");
+            (group, key)
+        })
+        .collect();
+    let mut turn = keys.iter().cycle();
+    bencher.bench_local(|| {
+        let (group, key) = turn.next().expect("a key");
+        verdicts.secrets.get(black_box(group), *key).expect("a hit")
+    });
+}
+
+#[divan::bench]
+fn token_verify(bencher: Bencher<'_, '_>) {
+    let secret = b"a secret of the benchmark, of more than 32 bytes";
+    let rules = ClaimRules { issuer: None, audience: None, tenant_claim: "tenant".into() };
+    let clock = Clock::default();
+    let (now, slug) = (clock.now(), Slug::parse("acme").expect("a slug"));
+    let end = now.checked_add_signed(TimeDelta::hours(1)).expect("a next hour");
+    let scopes = std::iter::once(Scope::Read).collect();
+    let signer = TokenSigner::hs256(secret, rules.clone());
+    let token = signer.sign(&slug, "somebody@example.com", scopes, now, end).expect("a token");
+    let tenant = Tenant { id: TENANT, slug };
+    let verifier = TokenVerifier::hs256(secret, rules, clock);
+    bencher.bench(|| verifier.verify(black_box(&token), &tenant).expect("a principal"));
+}
