@@ -14,6 +14,7 @@ use rally_api_keys::{
         verdicts::{KnownSecret, Verdicts},
     },
     domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
+    usage::Tally,
 };
 use uuid::Uuid;
 
@@ -88,10 +89,11 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
             let (group, key) = verdicts.secret_key(TENANT, &secret);
             let known = KnownSecret {
                 key_id: ApiKeyId::generate(),
-                lookup_digest: secret.lookup_digest(),
+                tally: Arc::new(Tally::new(TENANT, secret.lookup_digest())),
                 scopes: ScopeSet::READ,
                 key_expires_at: None,
                 secret_expires_at: None,
+                secret_retired_at: None,
                 revoked_at: None,
                 hint: secret.hint(),
             };
