@@ -14,7 +14,7 @@ use crate::{
     },
     config::Config,
     domain::{Clock, random_bytes},
-    http::{self, AppState, server},
+    http::{self, AppState, front_door::FrontDoor, server},
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
     usage::{self, Writer},
 };
@@ -46,7 +46,7 @@ pub enum StartError {
 pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
-    router: axum::Router,
+    front_door: FrontDoor,
     tasks: TaskTracker,
     follower: Follower,
     writer: Writer,
@@ -105,7 +105,7 @@ impl Service {
         authenticator.keys.metrics().register(&mut metrics);
         let tasks = TaskTracker::new();
         let state = AppState { authenticator, hasher, clock, lease, metrics: Arc::new(metrics) };
-        let router = http::router(state, config.http.cors_origins.clone(), tasks.clone());
+        let front_door = http::open(state, config.http.cors_origins.clone(), tasks.clone());
 
         let wanted = config.http.listen_addr;
         let listen = async {
@@ -118,7 +118,7 @@ impl Service {
         Ok(Self {
             listener,
             address,
-            router,
+            front_door,
             tasks,
             follower,
             writer,
@@ -143,7 +143,7 @@ impl Service {
         let writer = tokio::spawn(self.writer.run(async {
             let _ = stopped.await;
         }));
-        let graceful = server::serve(self.listener, self.router, self.max_connections, shutdown).await;
+        let graceful = server::serve(self.listener, self.front_door, self.max_connections, shutdown).await;
         info!(grace = ?self.grace, "stopping");
         let stop = async {
             graceful.shutdown().await;

@@ -1,12 +1,12 @@
 //! The one credential that a request presents.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
 use super::{Error, host::single};
 use crate::domain::Secret;
 
 /// The header that the reference page documents for API keys.
-pub const X_API_KEY: &str = "x-api-key";
+pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A credential, not yet checked.
 pub enum Credential<'a> {
@@ -21,7 +21,7 @@ impl<'a> Credential<'a> {
     /// `X-Api-Key: <secret>`.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, Error> {
         let header = |name| single(headers, name).map_err(|()| Error::AmbiguousCredentials);
-        match (header(header::AUTHORIZATION)?, header(X_API_KEY.parse().map_err(|_| Error::MissingCredentials)?)?) {
+        match (header(header::AUTHORIZATION)?, header(X_API_KEY)?) {
             (None, None) => Err(Error::MissingCredentials),
             (Some(_), Some(_)) => Err(Error::AmbiguousCredentials),
             (None, Some(secret)) => Ok(Self::Secret(Secret::parse(secret.trim().as_bytes()))),

@@ -104,11 +104,11 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Where a request comes from, as the accept loop and the layers note it in its extensions.
+/// Where a request comes from, as the accept loop tells it.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The request's id, as the layers note it in its extensions.
+/// The request's id.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Arc<str>);
 
@@ -132,9 +132,8 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// The tenant and the principal of a request.
-    pub async fn authenticate(&self, parts: &Parts) -> Result<(Tenant, Principal), Error> {
-        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
+    /// The tenant and the principal of a request of that peer's.
+    pub async fn authenticate(&self, parts: &Parts, Peer(peer): Peer) -> Result<(Tenant, Principal), Error> {
         let tenant = self.tenant(parts, peer).await?;
         tracing::Span::current().record("tenant", tenant.slug.as_str());
         let principal = self.principal(parts, &tenant).await?;
@@ -273,8 +272,8 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
-        let (tenant, principal) = authenticator.authenticate(parts).await?;
-        let Peer(peer) = *parts.extensions.get().ok_or(Error::Misrouted("the peer's address"))?;
+        let peer = *parts.extensions.get::<Peer>().ok_or(Error::Misrouted("the peer's address"))?;
+        let (tenant, principal) = authenticator.authenticate(parts, peer).await?;
         if let Some(CallerSlot(slot)) = parts.extensions.get() {
             let _ = slot.set(principal.clone());
         }
@@ -283,7 +282,7 @@ where
         Ok(Self {
             target,
             keys: authenticator.store.tenant(&tenant),
-            address: authenticator.tenancy.client_address(&parts.headers, peer),
+            address: authenticator.tenancy.client_address(&parts.headers, peer.0),
             principal,
             tenant,
             request_id,

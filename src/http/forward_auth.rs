@@ -4,22 +4,23 @@
 //! (HTTP) let a request pass on 2xx. Refusals are 401 or 403 and nothing else, since nginx turns
 //! any other status into a 500; the `code` is in `X-Rally-Error`. 503 only when it cannot know.
 
-use std::sync::Arc;
+use std::{
+    fmt::{Display, Write as _},
+    ops::Range,
+};
 
 use axum::{
-    Router,
-    extract::{Request, State},
+    body::Bytes,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts},
     response::{IntoResponse as _, Response},
-    routing::any,
 };
 
 use super::{
-    AppState, notices,
+    notices,
     problem::{FieldError, Problem},
 };
 use crate::{
-    auth::{Authenticator, require},
+    auth::{Authenticator, Peer, require},
     domain::{Principal, Scope, Tenant, format_timestamp},
 };
 
@@ -33,22 +34,25 @@ const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
 /// Where gateways put the method of the request that they ask about.
 const METHOD_HEADERS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 
-/// Envoy appends the request's own path to the prefix that it is given.
-pub(super) fn routes() -> Router<AppState> {
-    Router::new().route("/forward-auth", any(forward_auth)).route("/forward-auth/{*path}", any(forward_auth))
+/// What is logged of where it was asked.
+pub const ROUTE: &str = "/forward-auth";
+
+/// Whether a path is this one's. Envoy appends the request's own path to the prefix that it is given.
+pub fn is_asked(path: &str) -> bool {
+    path.strip_prefix(ROUTE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-async fn forward_auth(State(authenticator): State<Arc<Authenticator>>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    match decide(&authenticator, &parts).await {
+/// The answer, whatever the method.
+pub async fn answer(authenticator: &Authenticator, parts: &Parts, peer: Peer) -> Response {
+    match decide(authenticator, parts, peer).await {
         Ok((tenant, principal)) => allowed(&tenant, &principal),
         Err(problem) => refused(problem),
     }
 }
 
-async fn decide(authenticator: &Authenticator, parts: &Parts) -> Result<(Tenant, Principal), Problem> {
+async fn decide(authenticator: &Authenticator, parts: &Parts, peer: Peer) -> Result<(Tenant, Principal), Problem> {
     let needed = needed_scope(parts)?;
-    let (tenant, principal) = authenticator.authenticate(parts).await?;
+    let (tenant, principal) = authenticator.authenticate(parts, peer).await?;
     require(&principal, needed)?;
     Ok((tenant, principal))
 }
@@ -61,7 +65,7 @@ fn needed_scope(parts: &Parts) -> Result<Scope, Problem> {
     let forwarded = METHOD_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)).map(HeaderValue::as_bytes);
     let by_method = own.chain(forwarded).map(scope_of_method).max().unwrap_or(Scope::Write);
     // With a path behind it, the query is the client's and not the gateway's.
-    if parts.uri.path() != "/forward-auth" {
+    if parts.uri.path() != ROUTE {
         return Ok(by_method);
     }
     let query = parts.uri.query().unwrap_or_default().as_bytes();
@@ -80,21 +84,56 @@ fn scope_of_method(method: &[u8]) -> Scope {
 /// 200 with all the headers, always: some gateways let a client's own copy of one through when
 /// the answer omits it.
 fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
-    let key_id = principal.key_id().map(|id| id.to_string()).unwrap_or_default();
-    let key_expires = principal.key_expires_at().map(format_timestamp).unwrap_or_default();
-    let mut headers = HeaderMap::with_capacity(8);
-    let mut set = |name, text: &str| {
-        // A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
-        headers.insert(name, HeaderValue::from_bytes(text.as_bytes()).unwrap_or(HeaderValue::from_static("")));
-    };
-    set(X_RALLY_TENANT, tenant.slug.as_str());
-    set(X_RALLY_TENANT_ID, &tenant.id.to_string());
-    set(X_RALLY_PRINCIPAL, &principal.to_string());
-    set(X_RALLY_SCOPES, &principal.scopes().to_string());
-    set(X_RALLY_KEY_ID, &key_id);
-    set(notices::X_RALLY_KEY_EXPIRES, &key_expires);
+    let mut values = Values::default();
+    let tenant_slug = values.add(tenant.slug.as_str());
+    let tenant_id = values.add(tenant.id);
+    let principal_name = values.add(principal);
+    let scopes = values.add(principal.scopes());
+    let key_id = values.add_some(principal.key_id());
+    let key_expires = values.add_some(principal.key_expires_at().map(format_timestamp));
+    let values = values.finish();
+    let mut headers = HeaderMap::with_capacity(12);
+    for (name, place) in [
+        (X_RALLY_TENANT, tenant_slug),
+        (X_RALLY_TENANT_ID, tenant_id),
+        (X_RALLY_PRINCIPAL, principal_name),
+        (X_RALLY_SCOPES, scopes),
+        (X_RALLY_KEY_ID, key_id),
+        (notices::X_RALLY_KEY_EXPIRES, key_expires),
+    ] {
+        headers.insert(name, values.header(place));
+    }
     notices::tell_rotation(principal, &mut headers);
     (StatusCode::OK, headers).into_response()
+}
+
+/// Headers' values behind one another in one piece of memory.
+#[derive(Default)]
+struct Values(String);
+
+impl Values {
+    fn add(&mut self, value: impl Display) -> Range<usize> {
+        let start = self.0.len();
+        let _ = write!(self.0, "{value}"); // writing to a String does not fail
+        start..self.0.len()
+    }
+
+    fn add_some(&mut self, value: Option<impl Display>) -> Range<usize> {
+        value.map_or(0..0, |value| self.add(value))
+    }
+
+    fn finish(self) -> SharedValues {
+        SharedValues(Bytes::from(self.0))
+    }
+}
+
+struct SharedValues(Bytes);
+
+impl SharedValues {
+    /// A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
+    fn header(&self, place: Range<usize>) -> HeaderValue {
+        HeaderValue::from_maybe_shared(self.0.slice(place)).unwrap_or(HeaderValue::from_static(""))
+    }
 }
 
 fn refused(problem: Problem) -> Response {

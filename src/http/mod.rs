@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod extract;
 mod forward_auth;
+pub mod front_door;
 mod health;
 mod layers;
 mod metrics;
@@ -21,9 +22,9 @@ use axum::{
 };
 use prometheus_client::registry::Registry;
 use tokio_util::task::TaskTracker;
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
-use self::problem::Problem;
+use self::{front_door::FrontDoor, problem::Problem};
 use crate::{
     auth::{Authenticator, SecretHasher, lease::Lease},
     domain::Clock,
@@ -62,25 +63,25 @@ impl FromRef<AppState> for SecretHasher {
     }
 }
 
-/// The whole router. Requests that outlive their client run on in `tasks`.
-pub fn router(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker) -> Router {
+/// Everything that answers requests. The ones that outlive their client run on in `tasks`.
+pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker) -> FrontDoor {
     let no_store = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cors = layers::cors(&state.authenticator.tenancy.base_domain, cors_origins);
+    let authenticator = state.authenticator.clone();
     let api = api_keys::routes()
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(tasks, layers::detach))
         .layer(no_store)
         .layer(cors)
         .layer(from_fn(layers::only_preflights));
-    Router::new()
-        .route("/healthz", get(health::healthz))
+    let router = Router::new()
+        .route(health::HEALTHZ, get(async || health::healthz()))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .merge(forward_auth::routes())
         .merge(api)
         .fallback(async || Problem::path_not_found())
         .with_state(state)
-        .layer(CatchPanicLayer::custom(layers::panicked))
-        .layer(from_fn(layers::observe))
+        .layer(from_fn(front_door::note_route));
+    FrontDoor::new(authenticator, router)
 }

@@ -2,26 +2,27 @@
 //!
 //! - A connection has [`FIRST_REQUEST`] to bring its first request, so that a client that says
 //!   nothing, or dribbles, is soon gone.
-//! - Between requests, and for each further request's header, it has [`IDLE`], which is longer
-//!   than the 60 s for which nginx keeps upstream connections: else a request could meet a
-//!   connection that is just being closed.
-//! - Headers: 100, 32 KiB in all (431 beyond). Connections: a bound; further ones wait in the
-//!   kernel's queue.
+//! - After each answer it has [`IDLE`] to take that and to bring the next request's header, which is
+//!   longer than the 60 s for which nginx keeps upstream connections: else a request could meet a
+//!   connection that is just being closed. (Kept by [`Activity`] and not by hyper, which would set a
+//!   timer anew for each request.)
+//! - Headers: 100 (hyper's own bound), 32 KiB in all (431 beyond). Connections: a bound; further
+//!   ones wait in the kernel's queue.
 //!
 //! HTTP/2 without TLS is spoken to clients that begin with its preface (RFC 9113, 3.3).
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -30,16 +31,15 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
-use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
+use super::front_door::FrontDoor;
 use crate::auth::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
-const MAX_HEADERS: usize = 100;
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
 /// RFC 9113, 3.4
@@ -49,7 +49,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// are in flight then.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front_door: FrontDoor,
     max_connections: usize,
     shutdown: impl Future<Output = ()>,
 ) -> GracefulShutdown {
@@ -68,9 +68,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, watcher) = (router.clone(), graceful.watcher());
+                let (front_door, watcher) = (front_door.clone(), graceful.watcher());
                 tokio::spawn(async move {
-                    if let Err(error) = serve_connection(stream, peer, router, watcher).await {
+                    if let Err(error) = serve_connection(stream, peer, front_door, watcher).await {
                         debug!(%peer, error, "a connection ended early");
                     }
                     drop(place);
@@ -95,30 +95,76 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, watcher: Watcher) -> Result<(), String> {
+/// What a connection is at, so that it can be told when it dawdles.
+struct Activity {
+    opened: Instant,
+    in_flight: AtomicUsize,
+    /// When the last request was answered, in milliseconds since it was opened; 0: none was yet.
+    answered: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { opened: Instant::now(), in_flight: AtomicUsize::new(0), answered: AtomicU64::new(0) })
+    }
+
+    async fn during<T>(&self, answering: impl Future<Output = T>) -> T {
+        struct End<'a>(&'a Activity);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                let millis = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.0.answered.store(millis.max(1), Ordering::Release);
+                self.0.in_flight.fetch_sub(1, Ordering::Release);
+            }
+        }
+        self.in_flight.fetch_add(1, Ordering::Release);
+        let _end = End(self);
+        answering.await
+    }
+
+    /// When it has dawdled for too long, if nothing happens from now on.
+    fn deadline(&self) -> Instant {
+        if self.in_flight.load(Ordering::Acquire) > 0 {
+            return Instant::now() + IDLE;
+        }
+        match self.answered.load(Ordering::Acquire) {
+            0 => self.opened + FIRST_REQUEST,
+            millis => self.opened + Duration::from_millis(millis) + IDLE,
+        }
+    }
+
+    /// Until it has.
+    async fn dawdles(&self) {
+        loop {
+            let deadline = self.deadline();
+            if Instant::now() >= deadline {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    front_door: FrontDoor,
+    watcher: Watcher,
+) -> Result<(), String> {
     let text = |error: &dyn std::error::Error| error.to_string();
-    let deadline = Instant::now() + FIRST_REQUEST;
+    let activity = Activity::new();
     stream.set_nodelay(true).map_err(|error| text(&error))?;
-    let is_http2 = timeout_at(deadline, begins_http2(&stream))
+    let is_http2 = timeout_at(activity.deadline(), begins_http2(&stream))
         .await
         .map_err(|_| "sent nothing in time")?
         .map_err(|error| text(&error))?;
 
-    let had_request = Arc::new(AtomicBool::new(false));
-    let noted = had_request.clone();
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        noted.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(Peer(peer.ip()));
-        let request: Request = request.map(Body::new);
-        router.clone().oneshot(request)
+    let noted = activity.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (front_door, activity) = (front_door.clone(), noted.clone());
+        async move { Ok::<_, Infallible>(activity.during(front_door.answer(request, Peer(peer.ip()))).await) }
     });
     let io = TokioIo::new(stream);
-    let first_request_is_late = async {
-        tokio::time::sleep_until(deadline).await;
-        if had_request.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-    };
     if is_http2 {
         let connection = conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -128,18 +174,16 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, w
             .serve_connection(io, service);
         tokio::select! {
             outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
-            () = first_request_is_late => Err("brought no request in time".into()),
+            () = activity.dawdles() => Err("dawdled".into()),
         }
     } else {
         let connection = conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE)
-            .max_headers(MAX_HEADERS)
+            .header_read_timeout(None)
             .max_header_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
         tokio::select! {
             outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
-            () = first_request_is_late => Err("brought no request in time".into()),
+            () = activity.dawdles() => Err("dawdled".into()),
         }
     }
 }

@@ -292,14 +292,18 @@ impl TestServer {
 
     /// A client that is a user of tenant `slug` with those scopes, by JWT.
     pub fn user(&self, slug: &str, scopes: &str) -> Client {
-        let claims = json!({
+        self.client(slug, Credential::Bearer(self.token(slug, scopes)))
+    }
+
+    /// That user's JWT, good for an hour.
+    pub fn token(&self, slug: &str, scopes: &str) -> String {
+        sign(&json!({
             "sub": "42",
             "email": format!("admin@{slug}.com"),
             "tenant": slug,
             "scope": scopes,
             "exp": (self.clock.now() + chrono::TimeDelta::hours(1)).timestamp(),
-        });
-        self.client(slug, Credential::Bearer(sign(&claims)))
+        }))
     }
 
     /// Sends bytes as they are and reads until the server closes; say `Connection: close`.

@@ -23,6 +23,7 @@ mod disconnects;
 mod events;
 mod forward_auth;
 mod frozen;
+mod gateways;
 mod get;
 mod harness;
 mod hosts;

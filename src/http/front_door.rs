@@ -1,0 +1,198 @@
+//! The way that every request takes first: it gets its id and its span, its credentials are hidden
+//! from every `Debug`, a panic becomes a 500, problems are written out, and one line is logged.
+//!
+//! What is asked about every request to the CRM is answered right here, and not by way of the
+//! router, whose boxed layers cost more than the check itself.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use tracing::{Instrument as _, Span, debug, debug_span, field::Empty, info, info_span};
+use uuid::Uuid;
+
+use super::{forward_auth, health, problem::Problem};
+use crate::{
+    auth::{Authenticator, Peer, RequestId, credential::X_API_KEY},
+    domain::Secret,
+};
+
+/// Taken from requests, told in answers.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Probes, and the check of every request to the CRM, are for metrics: a line for each would cost
+/// more than the check.
+const QUIET: [&str; 3] = [health::HEALTHZ, "/readyz", "/metrics"];
+
+/// Answers requests. Clones share everything.
+#[derive(Clone)]
+pub struct FrontDoor(Arc<Inner>);
+
+struct Inner {
+    authenticator: Arc<Authenticator>,
+    router: Router,
+}
+
+impl FrontDoor {
+    /// Before that router.
+    pub(super) fn new(authenticator: Arc<Authenticator>, router: Router) -> Self {
+        Self(Arc::new(Inner { authenticator, router }))
+    }
+
+    /// The answer to a request of that peer's. Never fails, and never panics.
+    pub async fn answer<B>(&self, mut request: axum::http::Request<B>, peer: Peer) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let id = request_id(request.headers());
+        hide_credentials(request.headers_mut());
+        let path = request.uri().path();
+        let (is_check, is_probe) = (forward_auth::is_asked(path), path == health::HEALTHZ);
+        let quiet = is_check || QUIET.contains(&path);
+        let span = span(&id, request.method(), quiet);
+        let Inner { authenticator, router } = &*self.0;
+        let answering = async {
+            if is_check {
+                Span::current().record("route", forward_auth::ROUTE);
+                let (parts, _) = request.into_parts();
+                forward_auth::answer(authenticator, &parts, peer).await
+            } else if is_probe && matches!(*request.method(), Method::GET | Method::HEAD) {
+                Span::current().record("route", health::HEALTHZ);
+                health::healthz()
+            } else {
+                let mut request: Request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(id.clone());
+                router.clone().oneshot(request).await.into_response()
+            }
+        };
+        observe(&id, quiet, answering).instrument(span).await
+    }
+}
+
+/// Neither the path nor a made-up method is logged: somebody will put a secret there.
+fn span(id: &RequestId, method: &Method, quiet: bool) -> Span {
+    let method = known_method(method);
+    if quiet {
+        debug_span!("request", request_id = %id.0, method, route = Empty, tenant = Empty, principal = Empty)
+    } else {
+        info_span!("request", request_id = %id.0, method, route = Empty, tenant = Empty, principal = Empty)
+    }
+}
+
+/// Whatever becomes of the request, there is an answer with its id in it, and a line in the log.
+async fn observe(id: &RequestId, quiet: bool, answering: impl Future<Output = Response>) -> Response {
+    let started = Instant::now();
+    // The panic itself was logged by the hook.
+    let answer = AssertUnwindSafe(answering).catch_unwind().await;
+    let mut response = answer.unwrap_or_else(|_panic| Problem::internal().into_response());
+    let problem = response.extensions_mut().remove::<Problem>();
+    let code = problem.as_ref().map(Problem::code);
+    if let Some(problem) = problem {
+        problem.write_out(&id.0, &mut response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
+    if quiet {
+        debug!(status, code, latency_us, "answered");
+    } else {
+        info!(status, code, latency_us, "answered");
+    }
+    response
+}
+
+/// Tells the request's span which route it took.
+pub async fn note_route(request: Request, next: Next) -> Response {
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        Span::current().record("route", route.as_str());
+    }
+    next.run(request).await
+}
+
+fn hide_credentials(headers: &mut HeaderMap) {
+    for name in [header::AUTHORIZATION, X_API_KEY, header::PROXY_AUTHORIZATION, header::COOKIE] {
+        if let header::Entry::Occupied(mut entry) = headers.entry(name) {
+            entry.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
+}
+
+/// The methods of RFC 9110 and 5789; any other token is a method too.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "other",
+    }
+}
+
+/// The client's `X-Request-Id` where it is sane and no place for a secret, else a new one.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+            && !id.contains(Secret::PREFIX)
+    };
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    RequestId(
+        given.map_or_else(
+            || Arc::from(&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+            Arc::from,
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_with_the_request_id() {
+        let id = RequestId("abc-123".into());
+        let response = observe(&id, false, async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&problem["code"], &problem["requestId"]), (&"internal_error".into(), &"abc-123".into()));
+        assert!(!problem.to_string().contains("on purpose"));
+    }
+
+    #[test]
+    fn request_ids_are_taken_where_they_are_sane() {
+        let id = |given: &str| {
+            let headers = [(X_REQUEST_ID, given.parse().unwrap())].into_iter().collect();
+            request_id(&headers).0.to_string()
+        };
+        let long = "a".repeat(128);
+        for sane in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
+            assert_eq!(id(sane), sane);
+        }
+        let longer = "a".repeat(129);
+        for not in ["", "a b", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "a\"b", &longer] {
+            assert_ne!(id(not), not);
+            assert_eq!(id(not).len(), 36);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A real gateway in front of a CRM of the test's own, with the service beside it.
+
+use std::{
+    env, fs,
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::Request, http::HeaderMap};
+use tokio::{
+    io::copy_bidirectional,
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use crate::{
+    client::{Client, Credential},
+    harness::{TestServer, scratch_dir, wait_until},
+};
+
+/// Which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    Nginx,
+    Caddy,
+    Traefik,
+    Envoy,
+}
+
+impl Gateway {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
+            Self::Envoy => "envoy",
+        }
+    }
+
+    /// Its files under `docs/gateways`, the one that it is started with first.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx => &["nginx.conf"],
+            Self::Caddy => &["Caddyfile"],
+            Self::Traefik => &["traefik.yml", "traefik-dynamic.yml"],
+            Self::Envoy => &["envoy.yaml"],
+        }
+    }
+
+    /// On the PATH, or where `.ci/gateways` puts it.
+    fn find(self) -> Option<PathBuf> {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways/bin");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path).chain([ours, "/usr/sbin".into()]);
+        folders.map(|folder| folder.join(self.program())).find(|program| program.is_file())
+    }
+
+    fn arguments(self, dir: &Path) -> Vec<String> {
+        let dir = dir.display();
+        let text = match self {
+            Self::Nginx => {
+                return vec![
+                    "-p".into(),
+                    dir.to_string(),
+                    "-e".into(),
+                    format!("{dir}/error.log"),
+                    "-c".into(),
+                    "nginx.conf".into(),
+                    "-g".into(),
+                    format!("daemon off; pid {dir}/nginx.pid;"),
+                ];
+            }
+            Self::Caddy => format!("run --config {dir}/Caddyfile"),
+            Self::Traefik => format!("--configFile={dir}/traefik.yml"),
+            Self::Envoy => format!("-c {dir}/envoy.yaml --disable-hot-restart --concurrency 1 --log-level warn"),
+        };
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    /// The documented file, with the ports of this run, and folders that the test may write to.
+    fn adapt(self, text: &str, dir: &Path, ports: Ports) -> String {
+        let text = text
+            .replace("127.0.0.1:8080", &ports.service.to_string())
+            .replace("127.0.0.1:9000", &ports.crm.to_string())
+            .replace("port_value: 8080", &format!("port_value: {}", ports.service.port()))
+            .replace("port_value: 9000", &format!("port_value: {}", ports.crm.port()))
+            .replace("8000", &ports.gateway.port().to_string());
+        let dir = dir.display();
+        match self {
+            Self::Nginx => {
+                let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+                let folders: String = folders.map(|name| format!("{name}_temp_path {dir}/{name};\n")).concat();
+                text.replace("http {\n", &format!("http {{\naccess_log off;\n{folders}"))
+            }
+            Self::Traefik => text.replace("filename: ", &format!("filename: {dir}/")),
+            Self::Caddy | Self::Envoy => text,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    gateway: SocketAddr,
+    service: SocketAddr,
+    crm: SocketAddr,
+}
+
+/// What the CRM was asked.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub headers: HeaderMap,
+}
+
+/// The gateway, what is before and behind it.
+pub struct Stand {
+    pub gateway: Gateway,
+    pub server: TestServer,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    connections: Arc<AtomicUsize>,
+    address: SocketAddr,
+    http: reqwest::Client,
+    process: Child,
+    dir: PathBuf,
+}
+
+impl Stand {
+    /// `None` where that gateway is not installed, which is said.
+    pub async fn start(gateway: Gateway) -> Option<Self> {
+        let Some(program) = gateway.find() else {
+            let message = format!("{gateway:?} is not installed (.ci/gateways does it): NOT TESTED");
+            assert!(env::var_os("REQUIRE_GATEWAYS").is_none(), "{message}");
+            // Past libtest's capture, which hides what a test prints that passes.
+            let _ = writeln!(std::io::stderr(), "\n*** {message} ***");
+            return None;
+        };
+        let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+        let (seen, connections) = (Arc::default(), Arc::default());
+        let ports = Ports {
+            gateway: free_port(),
+            service: relay(server.address, Arc::clone(&connections)).await,
+            crm: crm(Arc::clone(&seen)).await,
+        };
+        let dir = scratch_dir(gateway.program());
+        for name in gateway.files() {
+            let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways").join(name);
+            let text = fs::read_to_string(documented).unwrap();
+            fs::write(dir.join(name), gateway.adapt(&text, &dir, ports)).unwrap();
+        }
+        let process = launch(&program, &gateway.arguments(&dir), &dir);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let stand = Self { gateway, server, seen, connections, address: ports.gateway, http, process, dir };
+        stand.wait_until_it_asks().await;
+        Some(stand)
+    }
+
+    async fn wait_until_it_asks(&self) {
+        self.server.wait_for_feed().await;
+        let url = format!("http://{}/", self.address);
+        let asks = async || {
+            let reply = self.http.get(&url).header("host", "acme.localhost").send().await;
+            reply.is_ok_and(|reply| reply.status() == 401)
+        };
+        let started = tokio::time::timeout(Duration::from_secs(10), wait_until(asks)).await;
+        assert!(started.is_ok(), "{:?} does not start:\n{}", self.gateway, self.log());
+        self.seen.lock().unwrap().clear();
+    }
+
+    /// What the gateway printed.
+    pub fn log(&self) -> String {
+        let read = |name| fs::read_to_string(self.dir.join(name)).unwrap_or_default();
+        read("output.log") + &read("error.log")
+    }
+
+    /// A client of the CRM, as that tenant.
+    pub fn client(&self, slug: &str, credential: Credential) -> Client {
+        Client::new(self.http.clone(), format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// What has reached the CRM since this was last asked.
+    pub fn reached(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// How many connections the gateway has made to the service so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Ends the gateway.
+    pub async fn stop(mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().await.unwrap();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Started by a shell that ends it when its own standard input is closed: with this process,
+/// however that ends.
+fn launch(program: &Path, arguments: &[String], dir: &Path) -> Child {
+    let script = r#"
+        trap '' INT TERM HUP
+        (trap - INT TERM HUP; exec "$@") &
+        read -r _
+        kill -TERM $! 2>/dev/null
+        wait $!
+        true
+    "#;
+    let log = fs::File::create(dir.join("output.log")).unwrap();
+    Command::new("sh")
+        .args(["-c", script, "keeper"])
+        .arg(program)
+        .args(arguments)
+        .current_dir(dir)
+        .env("HOME", dir)
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A CRM that notes what it is asked and agrees to everything.
+async fn crm(seen: Arc<Mutex<Vec<Seen>>>) -> SocketAddr {
+    let answer = move |request: Request| async move {
+        seen.lock().unwrap().push(Seen {
+            method: request.method().to_string(),
+            path: request.uri().to_string(),
+            headers: request.headers().clone(),
+        });
+        "the CRM's answer"
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    address
+}
+
+/// Counts the connections to the service.
+async fn relay(service: SocketAddr, connections: Arc<AtomicUsize>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let Ok(mut server) = TcpStream::connect(service).await else { return };
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
