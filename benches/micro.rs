@@ -87,16 +87,17 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
         .map(|_| {
             let secret = Secret::generate();
             let (group, key) = verdicts.secret_key(TENANT, &secret);
-            let known = KnownSecret {
-                key_id: ApiKeyId::generate(),
-                tally: Arc::new(Tally::new(TENANT, secret.lookup_digest())),
+            let key_id = ApiKeyId::generate();
+            let known = Arc::new(KnownSecret {
+                key_id,
+                tally: Arc::new(Tally::new(TENANT, key_id, secret.lookup_digest())),
                 scopes: ScopeSet::READ,
                 key_expires_at: None,
                 secret_expires_at: None,
                 secret_retired_at: None,
                 revoked_at: None,
                 hint: secret.hint(),
-            };
+            });
             let asked = verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, || async move { Ok(known) });
             runtime.block_on(asked).expect("an answer");
             (group, key)

@@ -71,7 +71,7 @@ impl Service {
         let observer = Arc::clone(&verdicts);
         let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
         let store = Store::open(database, pools, observer).await?;
-        let (recorder, writer) = usage::recorder(store.clone());
+        let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), config.usage_retention);
         let follower = Follower {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
             lease: lease.clone(),

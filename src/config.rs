@@ -14,6 +14,7 @@ use std::{
 };
 
 use axum::http::{HeaderValue, Uri};
+use chrono::TimeDelta;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -50,6 +51,7 @@ pub const NAMES: &[&str] = &[
     "KEY_PEPPERS_RETIRED",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
+    "USAGE_RETENTION_DAYS",
     "ARGON2_MEMORY_KIB",
     "ARGON2_ITERATIONS",
     "ARGON2_PARALLELISM",
@@ -70,6 +72,8 @@ pub struct Config {
     pub jwt: Jwt,
     /// How secrets are kept.
     pub keys: Keys,
+    /// How long the figures of keys' usage are kept.
+    pub usage_retention: TimeDelta,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -272,6 +276,7 @@ impl Config {
             tenancy: tenancy(&mut settings),
             jwt: jwt(&mut settings),
             keys: keys(&mut settings),
+            usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: log(&mut settings),
         };
         if settings.bad.is_empty() { Ok(config) } else { Err(ConfigError(settings.bad)) }

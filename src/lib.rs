@@ -21,7 +21,7 @@
 //! section. The test `imports_run_one_way` reads the `use` lines and holds this.
 //!
 //! # A create, from outside in
-//! `http::layers` (request id, span, panic → 500, CORS, a task of its own) →
+//! `http::front_door` (request id, span, panic → 500) → `http::layers` (CORS, a task of its own) →
 //! [`auth::Authorized`] (host → tenant, one credential → principal, scope) →
 //! `http::extract` (a body, with every bad field named at once) →
 //! `http::api_keys::create` (scopes and end within the caller's; a secret; argon2 on the pool

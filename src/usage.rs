@@ -1,98 +1,288 @@
-//! The recorder: notes which secrets were used, without ever holding up a request.
+//! The recorder: notes what secrets are used for, without ever holding up a request.
 //!
-//! Each secret that is remembered has a [`Tally`]. A use is written there; the first one since
+//! Each secret that is remembered has a [`Tally`]. A use is counted there; the first one since
 //! the last flush also puts the tally into a bounded channel. So however often a key is used, it
 //! costs one message a second. Where the channel is full, the next use tries again, and the
-//! miss is counted. One task collects the tallies and writes them each second in one statement;
-//! at the end of the process it writes what is left.
+//! miss is counted. One task collects the tallies and writes them each second in one statement
+//! (less often while that takes long, so that the database has time for others); at the end of
+//! the process it writes what is left. Each batch has a number, under which it is written once.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use chrono::DateTime;
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use chrono::{DateTime, TimeDelta};
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, sleep},
 };
-use tracing::warn;
+use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use crate::{
-    domain::{LookupDigest, TenantId, Timestamp},
-    store::{Store, Use},
+    domain::{ApiKeyId, Clock, KeyHint, LookupDigest, Secret, TenantId, Timestamp},
+    store::{self, Count, SecretReuse, Store, UsageBatch, Use},
 };
 
 /// Tallies that may wait to be collected.
 const CHANNEL: usize = 65_536;
-/// Secrets whose use may wait to be written, while the database is away say.
+/// Uses of dead secrets that may wait to be written.
+const REUSE_CHANNEL: usize = 1_024;
+/// Secrets (or keys and hours) whose use may wait to be written, while the database is away say.
 const MAX_WAITING: usize = 500_000;
 /// Secrets per statement.
 const BATCH: usize = 5_000;
+/// How often what was noted is written, where that takes no time to speak of.
 const FLUSH: Duration = Duration::from_secs(1);
+/// How often at least: `lastUsedAt` is never more than 5 s behind.
+const FLUSH_AT_LEAST: Duration = Duration::from_secs(3);
+const MAX_USER_AGENT_CHARS: usize = 200;
+const SECONDS_PER_HOUR: i64 = 60 * 60;
+/// How often old hours are looked for.
+const REMOVAL: Duration = Duration::from_hours(1);
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The key had expired.
+    Expired,
+    /// Its scopes did not suffice. The request was counted when the key was accepted.
+    Scope,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Client<'a> {
+    /// Its address, as far as trusted proxies tell it.
+    pub address: Option<IpAddr>,
+    /// Its program, as that says of itself.
+    pub user_agent: Option<&'a [u8]>,
+}
+
+impl Client<'_> {
+    /// No more of what it says than could ever be kept.
+    fn user_agent(&self) -> Option<&[u8]> {
+        self.user_agent.map(|agent| &agent[..agent.len().min(4 * MAX_USER_AGENT_CHARS)])
+    }
+}
 
 /// What a secret was used for since the last flush.
 #[derive(Debug)]
 pub struct Tally {
     tenant: TenantId,
+    key: ApiKeyId,
     lookup_digest: LookupDigest,
-    last_used_micros: AtomicI64,
+    /// Of hours of an even number, and of an odd: a flush follows long before the next of a kind.
+    hours: [HourTally; 2],
+    last: Mutex<Option<Box<LastUse>>>,
     /// Whether it is in the channel, or was collected and not flushed yet.
     noted: AtomicBool,
+    /// In which hour a use after its end was last told.
+    reuse_told: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+struct HourTally {
+    /// Hours since 1970.
+    hour: AtomicU32,
+    requests: AtomicU32,
+    expired: AtomicU32,
+    scope: AtomicU32,
+}
+
+#[derive(Debug)]
+struct LastUse {
+    at: Timestamp,
+    address: Option<IpAddr>,
+    user_agent: Option<Box<[u8]>>,
 }
 
 impl Tally {
     /// Of a secret that was not used yet.
     #[must_use]
-    pub fn new(tenant: TenantId, lookup_digest: LookupDigest) -> Self {
-        Self { tenant, lookup_digest, last_used_micros: AtomicI64::new(i64::MIN), noted: AtomicBool::new(false) }
+    pub fn new(tenant: TenantId, key: ApiKeyId, lookup_digest: LookupDigest) -> Self {
+        Self {
+            tenant,
+            key,
+            lookup_digest,
+            hours: Default::default(),
+            last: Mutex::default(),
+            noted: AtomicBool::new(false),
+            reuse_told: AtomicU32::new(0),
+        }
     }
+
+    fn hour(&self, at: Timestamp) -> &HourTally {
+        let hour = hour_number(at);
+        let tally = &self.hours[usize::from(hour % 2 == 1)];
+        if tally.hour.load(Ordering::Relaxed) != hour {
+            tally.hour.store(hour, Ordering::Relaxed);
+        }
+        tally
+    }
+
+    fn set_last(&self, at: Timestamp, client: Client<'_>) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = &mut *last {
+            last.at = at.max(last.at);
+            last.address = client.address;
+            if last.user_agent.as_deref() != client.user_agent() {
+                last.user_agent = client.user_agent().map(Box::from);
+            }
+        } else {
+            let user_agent = client.user_agent().map(Box::from);
+            *last = Some(Box::new(LastUse { at, address: client.address, user_agent }));
+        }
+    }
+}
+
+fn hour_number(at: Timestamp) -> u32 {
+    u32::try_from(at.timestamp().div_euclid(SECONDS_PER_HOUR)).unwrap_or(0)
 }
 
 /// Takes notes. Clones share the channel.
 #[derive(Clone)]
 pub struct Recorder {
     notes: mpsc::Sender<Arc<Tally>>,
+    reuses: mpsc::Sender<SecretReuse>,
+    counters: Counters,
+}
+
+#[derive(Clone, Default)]
+struct Counters {
     dropped: Counter,
+    flushes: Counter,
+    failed_flushes: Counter,
+    reuses: Counter,
+    waiting: Gauge,
 }
 
 /// Collects and writes notes.
 pub struct Writer {
     notes: mpsc::Receiver<Arc<Tally>>,
+    reuses: mpsc::Receiver<SecretReuse>,
     collected: Vec<Arc<Tally>>,
-    waiting: HashMap<(TenantId, LookupDigest), Timestamp>,
+    uses: HashMap<(TenantId, LookupDigest), LastUse>,
+    counts: HashMap<(TenantId, ApiKeyId, u32), Counted>,
+    /// Sent, and not known to be written. It goes again as it is, under the same number.
+    unanswered: Option<UsageBatch>,
+    id: Uuid,
+    number: i64,
     store: Store,
-    dropped: Counter,
+    clock: Clock,
+    retention: TimeDelta,
+    counters: Counters,
 }
 
-/// The two ends. The writer ends when the last recorder is gone.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    requests: i64,
+    expired: i64,
+    scope: i64,
+}
+
+/// The two ends. The writer ends when the last recorder is gone. Hours that are older than
+/// `retention` are removed.
 #[must_use]
-pub fn recorder(store: Store) -> (Recorder, Writer) {
-    let (sender, receiver) = mpsc::channel(CHANNEL);
-    let dropped = Counter::default();
-    let writer =
-        Writer { notes: receiver, collected: Vec::new(), waiting: HashMap::new(), store, dropped: dropped.clone() };
-    (Recorder { notes: sender, dropped }, writer)
+pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, Writer) {
+    let (sender, notes) = mpsc::channel(CHANNEL);
+    let (reuse_sender, reuses) = mpsc::channel(REUSE_CHANNEL);
+    let counters = Counters::default();
+    let writer = Writer {
+        notes,
+        reuses,
+        collected: Vec::new(),
+        uses: HashMap::new(),
+        counts: HashMap::new(),
+        unanswered: None,
+        id: Uuid::new_v4(),
+        number: 0,
+        store,
+        clock,
+        retention,
+        counters: counters.clone(),
+    };
+    (Recorder { notes: sender, reuses: reuse_sender, counters }, writer)
 }
 
 impl Recorder {
-    /// Notes a use; never waits.
-    pub fn used(&self, tally: &Arc<Tally>, at: Timestamp) {
-        tally.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
-        if !tally.noted.swap(true, Ordering::AcqRel) && self.notes.try_send(tally.clone()).is_err() {
+    /// Notes a request with a secret whose key works; never waits.
+    pub fn used(&self, tally: &Arc<Tally>, at: Timestamp, client: Client<'_>) {
+        tally.hour(at).requests.fetch_add(1, Ordering::Relaxed);
+        tally.set_last(at, client);
+        self.note(tally);
+    }
+
+    /// Notes that a request was refused.
+    pub fn denied(&self, tally: &Arc<Tally>, at: Timestamp, why: Denied) {
+        let hour = tally.hour(at);
+        match why {
+            Denied::Expired => {
+                hour.requests.fetch_add(1, Ordering::Relaxed);
+                hour.expired.fetch_add(1, Ordering::Relaxed);
+            }
+            Denied::Scope => {
+                hour.scope.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.note(tally);
+    }
+
+    fn note(&self, tally: &Arc<Tally>) {
+        // Looked at first: most find it set, and need not write to what all cores share.
+        if tally.noted.load(Ordering::Acquire) || tally.noted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.notes.try_send(tally.clone()).is_err() {
             tally.noted.store(false, Ordering::Release);
-            self.dropped.inc();
+            self.counters.dropped.inc();
+        }
+    }
+
+    /// Notes that somebody still uses a secret that does not work any more: at most once an hour
+    /// it becomes an event. Never waits.
+    pub fn reused(&self, tally: &Tally, hint: KeyHint, at: Timestamp, address: Option<IpAddr>, request_id: &str) {
+        self.counters.reuses.inc();
+        let hour = hour_number(at);
+        // This instance has told it in this hour; the database knows of the others.
+        if tally.reuse_told.swap(hour, Ordering::Relaxed) == hour {
+            return;
+        }
+        let reuse = SecretReuse {
+            tenant: tally.tenant,
+            key: tally.key,
+            lookup_digest: tally.lookup_digest,
+            hint,
+            at,
+            address,
+            request_id: request_id.to_owned(),
+        };
+        if self.reuses.try_send(reuse).is_err() {
+            tally.reuse_told.store(0, Ordering::Relaxed);
+            self.counters.dropped.inc();
         }
     }
 
     /// Names what it counts in the registry.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("rally_usage_notes_dropped", "Uses of API keys that were not noted", self.dropped.clone());
+        let counters = self.counters.clone();
+        registry.register("rally_usage_notes_dropped", "Uses of API keys that were not noted", counters.dropped);
+        registry.register("rally_usage_flushes", "Batches of usage that were written", counters.flushes);
+        let help = "Batches of usage that could not be written, and were tried again";
+        registry.register("rally_usage_flushes_failed", help, counters.failed_flushes);
+        registry.register("rally_usage_waiting", "Figures that wait to be written", counters.waiting);
+        let help = "Requests with a secret that was rotated away or whose key was revoked";
+        registry.register("rally_dead_secret_uses", help, counters.reuses);
     }
 }
 
@@ -100,59 +290,155 @@ impl Writer {
     /// Works until `stop` is done, and then writes what is left.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut ticks = interval(FLUSH);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_flush = std::pin::pin!(sleep(FLUSH));
+        let mut next_removal = Instant::now() + FLUSH;
+        let mut reuses = Vec::new();
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                note = self.notes.recv() => match note {
-                    Some(tally) => self.collected.push(tally),
-                    None => break,
+                count = self.notes.recv_many(&mut self.collected, CHANNEL) => if count == 0 {
+                    break;
                 },
-                _ = ticks.tick() => self.flush().await,
+                count = self.reuses.recv_many(&mut reuses, REUSE_CHANNEL), if !self.reuses.is_closed() => {
+                    if count > 0 {
+                        self.tell_reuses(&mut reuses).await;
+                    }
+                }
+                () = &mut next_flush => {
+                    let begun = Instant::now();
+                    self.flush().await;
+                    let pause = (3 * begun.elapsed()).clamp(FLUSH, FLUSH_AT_LEAST);
+                    next_flush.as_mut().reset(Instant::now() + pause);
+                    if Instant::now() >= next_removal {
+                        self.remove_old_hours().await;
+                        next_removal = Instant::now() + REMOVAL;
+                    }
+                }
             }
         }
         while let Ok(tally) = self.notes.try_recv() {
             self.collected.push(tally);
         }
+        while let Ok(reuse) = self.reuses.try_recv() {
+            reuses.push(reuse);
+        }
+        self.tell_reuses(&mut reuses).await;
         self.flush().await;
     }
 
-    /// Takes the figures out of the tallies, the newest per secret.
-    fn take_figures(&mut self) {
-        for tally in self.collected.drain(..) {
-            // In this order: a use that comes in between is noted again, at worst twice.
-            tally.noted.store(false, Ordering::Release);
-            let micros = tally.last_used_micros.load(Ordering::Acquire);
-            let Some(at) = DateTime::from_timestamp_micros(micros) else { continue };
-            let secret = (tally.tenant, tally.lookup_digest);
-            if self.waiting.len() >= MAX_WAITING && !self.waiting.contains_key(&secret) {
-                self.dropped.inc();
-                continue;
+    async fn tell_reuses(&self, reuses: &mut Vec<SecretReuse>) {
+        for reuse in reuses.drain(..) {
+            match self.store.record_reuse(&reuse).await {
+                Ok(()) => {}
+                Err(error) => warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used"),
             }
-            let newest = self.waiting.entry(secret).or_insert(at);
-            *newest = at.max(*newest);
         }
+    }
+
+    async fn remove_old_hours(&self) {
+        let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return };
+        match self.store.remove_usage_before(before).await {
+            Ok(None | Some(0)) => {}
+            Ok(Some(rows)) => info!(rows, %before, "removed old figures of usage"),
+            Err(error) => warn!(%error, "cannot remove old figures of usage; trying again in an hour"),
+        }
+    }
+
+    /// Takes the figures out of the tallies.
+    fn take_figures(&mut self) {
+        let mut dropped = 0;
+        for tally in self.collected.drain(..) {
+            // In this order: a use that comes in between is noted again.
+            tally.noted.store(false, Ordering::Release);
+            if let Some(last) = tally.last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                let waiting = self.uses.len();
+                match self.uses.entry((tally.tenant, tally.lookup_digest)) {
+                    Entry::Occupied(mut entry) if entry.get().at <= last.at => drop(entry.insert(*last)),
+                    Entry::Occupied(_) => {}
+                    Entry::Vacant(entry) if waiting < MAX_WAITING => drop(entry.insert(*last)),
+                    Entry::Vacant(_) => dropped += 1,
+                }
+            }
+            for hour in &tally.hours {
+                let requests = hour.requests.swap(0, Ordering::AcqRel);
+                let expired = hour.expired.swap(0, Ordering::AcqRel);
+                let scope = hour.scope.swap(0, Ordering::AcqRel);
+                if requests == 0 && expired == 0 && scope == 0 {
+                    continue;
+                }
+                let waiting = self.counts.len();
+                let counted = match self.counts.entry((tally.tenant, tally.key, hour.hour.load(Ordering::Relaxed))) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) if waiting < MAX_WAITING => entry.insert(Counted::default()),
+                    Entry::Vacant(_) => {
+                        dropped += 1;
+                        continue;
+                    }
+                };
+                counted.requests += i64::from(requests);
+                counted.expired += i64::from(expired);
+                counted.scope += i64::from(scope);
+            }
+        }
+        self.counters.dropped.inc_by(dropped);
+    }
+
+    /// A part of what waits, taken out.
+    fn next_batch(&mut self) -> UsageBatch {
+        let uses: Vec<_> = self.uses.keys().take(BATCH).copied().collect();
+        let uses = uses.into_iter().filter_map(|secret| {
+            let LastUse { at, address, user_agent } = self.uses.remove(&secret)?;
+            let user_agent = user_agent.map(|agent| shorten(&agent));
+            Some(Use { tenant: secret.0, lookup_digest: secret.1, at, address, user_agent })
+        });
+        let uses = uses.collect();
+        let counts: Vec<_> = self.counts.keys().take(BATCH).copied().collect();
+        let counts = counts.into_iter().filter_map(|slot| {
+            let Counted { requests, expired, scope } = self.counts.remove(&slot)?;
+            let (tenant, key, hour) = slot;
+            let hour = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0)?;
+            Some(Count { tenant, key, hour, requests, denied_expired: expired, denied_scope: scope })
+        });
+        UsageBatch { uses, counts: counts.collect() }
     }
 
     /// Writes what waits. What cannot be written waits on; the channel meanwhile takes notes up
     /// to its bound.
     async fn flush(&mut self) {
         self.take_figures();
-        while !self.waiting.is_empty() {
-            let batch: Vec<Use> = self
-                .waiting
-                .iter()
-                .take(BATCH)
-                .map(|((tenant, lookup_digest), at)| Use { tenant: *tenant, lookup_digest: *lookup_digest, at: *at })
-                .collect();
-            if let Err(error) = self.store.record_use(&batch).await {
-                warn!(%error, waiting = self.waiting.len(), "cannot write when API keys were last used; trying again");
+        loop {
+            let mut batch = match self.unanswered.take() {
+                Some(batch) => batch,
+                None if self.uses.is_empty() && self.counts.is_empty() => break,
+                None => {
+                    self.number += 1;
+                    self.next_batch()
+                }
+            };
+            let outcome = self.store.record_use(self.id, self.number, &mut batch).await;
+            if let Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) = &outcome {
+                // It would be refused each time, and hold up all that comes after it.
+                error!(%error, figures = batch.uses.len() + batch.counts.len(), "lost figures of usage");
+                self.counters.dropped.inc_by(u64::try_from(batch.uses.len() + batch.counts.len()).unwrap_or(0));
+            } else if let Err(error) = outcome {
+                let waiting = self.uses.len() + self.counts.len() + batch.uses.len() + batch.counts.len();
+                self.counters.failed_flushes.inc();
+                self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+                warn!(%error, waiting, "cannot write what API keys were used for; trying again");
+                self.unanswered = Some(batch);
                 return;
             }
-            for used in &batch {
-                self.waiting.remove(&(used.tenant, used.lookup_digest));
-            }
+            self.counters.flushes.inc();
         }
+        self.counters.waiting.set(0);
     }
+}
+
+/// So much of a client's own word as is kept, and no secret that has strayed into it.
+fn shorten(user_agent: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(user_agent);
+    if text.contains(Secret::PREFIX) {
+        return "[redacted]".into();
+    }
+    text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect::<String>().into()
 }

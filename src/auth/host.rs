@@ -60,6 +60,9 @@ impl Tenancy {
     #[must_use]
     pub fn client_address(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
         let hops: Vec<&str> = headers
             .get_all(X_FORWARDED_FOR)
             .iter()

@@ -29,17 +29,22 @@ use std::{
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::request::Parts,
+    http::{HeaderValue, header, request::Parts},
 };
 
 pub use self::hashing::SecretHasher;
 use self::{
-    bearer::TokenVerifier, credential::Credential, fair_pool::Busy, host::Tenancy, verdicts::Verdicts,
+    bearer::TokenVerifier,
+    credential::Credential,
+    fair_pool::Busy,
+    host::Tenancy,
+    verdicts::{KnownSecret, Verdicts},
     verifier::KeyVerifier,
 };
 use crate::{
     domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Status, Tenant, Timestamp},
     store::{self, Store, TenantStore, TenantTransaction},
+    usage::Client,
 };
 
 /// Why a caller is not let in.
@@ -117,6 +122,27 @@ pub struct RequestId(pub Arc<str>);
 #[derive(Clone, Debug, Default)]
 pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 
+/// A request, as far as it tells who is asking.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// Its target and headers.
+    pub parts: &'a Parts,
+    /// Who sent it to us.
+    pub peer: Peer,
+    /// Its id.
+    pub request_id: &'a RequestId,
+}
+
+/// Whose credential held.
+pub struct Caller {
+    /// The tenant that the request's host names.
+    pub tenant: Tenant,
+    /// Who it is.
+    pub principal: Principal,
+    /// Where a key's use was noted, and under which moment.
+    used: Option<(Arc<KnownSecret>, Timestamp)>,
+}
+
 /// Everything that it takes to authenticate a request.
 pub struct Authenticator {
     /// Hands out tenants' parts.
@@ -132,17 +158,26 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// The tenant and the principal of a request of that peer's.
-    pub async fn authenticate(&self, parts: &Parts, Peer(peer): Peer) -> Result<(Tenant, Principal), Error> {
-        let tenant = self.tenant(parts, peer).await?;
+    /// Whose credential it is that a request brings.
+    pub async fn authenticate(&self, asking: Asking<'_>) -> Result<Caller, Error> {
+        let tenant = self.tenant(asking).await?;
         tracing::Span::current().record("tenant", tenant.slug.as_str());
-        let principal = self.principal(parts, &tenant).await?;
+        let (principal, used) = self.principal(asking, &tenant).await?;
         tracing::Span::current().record("principal", tracing::field::display(&principal));
-        Ok((tenant, principal))
+        Ok(Caller { tenant, principal, used })
     }
 
-    async fn tenant(&self, parts: &Parts, peer: IpAddr) -> Result<Tenant, Error> {
-        let slug = self.tenancy.slug(&parts.uri, &parts.headers, peer)?.ok_or(Error::TenantNotFound)?;
+    /// Passes on whether the caller may do what it asks for; that its scopes do not suffice is noted
+    /// among the uses of its key.
+    pub fn allow(&self, caller: &Caller, outcome: Result<(), Error>) -> Result<(), Error> {
+        if let (Err(Error::InsufficientScope(_)), Some((known, at))) = (&outcome, &caller.used) {
+            self.keys.denied(known, *at);
+        }
+        outcome
+    }
+
+    async fn tenant(&self, Asking { parts, peer, .. }: Asking<'_>) -> Result<Tenant, Error> {
+        let slug = self.tenancy.slug(&parts.uri, &parts.headers, peer.0)?.ok_or(Error::TenantNotFound)?;
         let (group, key) = self.verdicts.tenant_key(&slug);
         if let Some(tenant) = self.verdicts.tenants.get(&group, key) {
             return Ok(tenant);
@@ -153,10 +188,21 @@ impl Authenticator {
         Ok(tenant)
     }
 
-    async fn principal(&self, parts: &Parts, tenant: &Tenant) -> Result<Principal, Error> {
+    async fn principal(
+        &self,
+        Asking { parts, peer, request_id }: Asking<'_>,
+        tenant: &Tenant,
+    ) -> Result<(Principal, Option<(Arc<KnownSecret>, Timestamp)>), Error> {
         match Credential::from_headers(&parts.headers)? {
-            Credential::Token(token) => self.tokens.verify(token, tenant),
-            Credential::Secret(Some(secret)) => self.keys.verify(tenant, secret).await,
+            Credential::Token(token) => Ok((self.tokens.verify(token, tenant)?, None)),
+            Credential::Secret(Some(secret)) => {
+                let client = Client {
+                    address: Some(self.tenancy.client_address(&parts.headers, peer.0)),
+                    user_agent: parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
+                };
+                let (known, at) = self.keys.verify(tenant, secret, client, request_id).await?;
+                Ok((known.principal(), Some((known, at))))
+            }
             Credential::Secret(None) => Err(Error::InvalidKey),
         }
     }
@@ -273,18 +319,19 @@ where
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
         let peer = *parts.extensions.get::<Peer>().ok_or(Error::Misrouted("the peer's address"))?;
-        let (tenant, principal) = authenticator.authenticate(parts, peer).await?;
+        let asking = Asking { parts, peer, request_id: &request_id };
+        let caller = authenticator.authenticate(asking).await?;
         if let Some(CallerSlot(slot)) = parts.extensions.get() {
-            let _ = slot.set(principal.clone());
+            let _ = slot.set(caller.principal.clone());
         }
         let target = target(parts, state).await;
-        R::check(&principal, target)?;
+        authenticator.allow(&caller, R::check(&caller.principal, target))?;
         Ok(Self {
             target,
-            keys: authenticator.store.tenant(&tenant),
+            keys: authenticator.store.tenant(&caller.tenant),
             address: authenticator.tenancy.client_address(&parts.headers, peer.0),
-            principal,
-            tenant,
+            principal: caller.principal,
+            tenant: caller.tenant,
             request_id,
             requirement: PhantomData,
         })

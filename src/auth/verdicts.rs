@@ -8,7 +8,7 @@ use super::{
     lease::Lease,
 };
 use crate::{
-    domain::{ApiKeyId, KeyHint, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
+    domain::{ApiKeyId, KeyHint, Principal, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
     usage::Tally,
 };
 
@@ -17,7 +17,7 @@ const MAX_TENANTS: usize = 100_000;
 
 /// What is known of a secret that was checked: whose it is, and what bounds it. Expiry is held
 /// against the clock at each use.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct KnownSecret {
     /// Its key.
     pub key_id: ApiKeyId,
@@ -38,6 +38,18 @@ pub struct KnownSecret {
 }
 
 impl KnownSecret {
+    /// The key as a caller.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        Principal::ApiKey {
+            id: self.key_id,
+            scopes: self.scopes,
+            expires_at: self.key_expires_at,
+            hint: self.hint,
+            rotated_away: self.rotated_away(),
+        }
+    }
+
     /// Where it is the previous one: since when, and until when it works.
     #[must_use]
     pub fn rotated_away(&self) -> Option<RotatedAway> {
@@ -50,7 +62,7 @@ impl KnownSecret {
 /// The caches of one instance.
 pub struct Verdicts {
     /// Secrets that were checked, by tenant.
-    pub secrets: Arc<Known<ApiKeyId, KnownSecret>>,
+    pub secrets: Arc<Known<ApiKeyId, Arc<KnownSecret>>>,
     /// Tenants that are served, by slug.
     pub tenants: Arc<Known<TenantId, Tenant>>,
     keys: CacheKeys,

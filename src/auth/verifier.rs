@@ -5,16 +5,16 @@ use std::sync::Arc;
 use tracing::{error, warn};
 
 use super::{
-    Error, SecretHasher,
+    Error, RequestId, SecretHasher,
     known::Source,
     metrics::VerifierMetrics,
     pepper::StampCheck,
     verdicts::{KnownSecret, Verdicts},
 };
 use crate::{
-    domain::{Clock, LookupDigest, Principal, Secret, Status, Tenant},
+    domain::{Clock, LookupDigest, Secret, Status, Tenant, Timestamp},
     store::{self, SecretRow, Store},
-    usage::{Recorder, Tally},
+    usage::{Client, Denied, Recorder, Tally},
 };
 
 /// What happens to a secret whose row has no stamp under a known pepper.
@@ -58,9 +58,15 @@ impl KeyVerifier {
         &self.metrics
     }
 
-    /// The key that the secret belongs to, if it works now. Whether a key is expired or revoked
-    /// is told only to who holds its whole secret.
-    pub async fn verify(&self, tenant: &Tenant, secret: Secret) -> Result<Principal, Error> {
+    /// What is known of the secret, if it works now, and which moment that is. Whether a key is
+    /// expired or revoked is told only to who holds its whole secret.
+    pub async fn verify(
+        &self,
+        tenant: &Tenant,
+        secret: Secret,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) -> Result<(Arc<KnownSecret>, Timestamp), Error> {
         let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
         let ask = || {
             let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
@@ -68,7 +74,10 @@ impl KeyVerifier {
         };
         let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await;
         let source = looked_up.as_ref().map_or(Source::Database, |(_, source)| *source);
-        let outcome = looked_up.and_then(|(known, _)| self.judge(&known));
+        let outcome = looked_up.and_then(|(known, _)| {
+            let at = self.judge(&known, client, request_id)?;
+            Ok((known, at))
+        });
         let result = match &outcome {
             Ok(_) => "accepted",
             Err(Error::InvalidKey) => "invalid",
@@ -80,26 +89,33 @@ impl KeyVerifier {
         outcome
     }
 
-    /// Holds what is known of a secret against the clock.
-    fn judge(&self, known: &KnownSecret) -> Result<Principal, Error> {
+    /// Notes that a request was refused which a key had made, since its scopes do not suffice.
+    pub fn denied(&self, known: &KnownSecret, at: Timestamp) {
+        self.recorder.denied(&known.tally, at, Denied::Scope);
+    }
+
+    /// Holds what is known of a secret against the clock, and notes its use.
+    fn judge(&self, known: &KnownSecret, client: Client<'_>, request_id: &RequestId) -> Result<Timestamp, Error> {
         let now = self.clock.now();
+        let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, &request_id.0);
         match Status::at(now, known.key_expires_at, known.revoked_at) {
             // Rotated away, and its time is over: it is no secret of the key any more.
             Status::Active | Status::Expired if known.secret_expires_at.is_some_and(|end| now >= end) => {
+                reused();
                 Err(Error::InvalidKey)
             }
             Status::Active => {
-                self.recorder.used(&known.tally, now);
-                Ok(Principal::ApiKey {
-                    id: known.key_id,
-                    scopes: known.scopes,
-                    expires_at: known.key_expires_at,
-                    hint: known.hint,
-                    rotated_away: known.rotated_away(),
-                })
+                self.recorder.used(&known.tally, now, client);
+                Ok(now)
             }
-            Status::Expired => Err(Error::KeyExpired),
-            Status::Revoked => Err(Error::KeyRevoked),
+            Status::Expired => {
+                self.recorder.denied(&known.tally, now, Denied::Expired);
+                Err(Error::KeyExpired)
+            }
+            Status::Revoked => {
+                reused();
+                Err(Error::KeyRevoked)
+            }
         }
     }
 }
@@ -113,20 +129,20 @@ struct Examiner {
 }
 
 impl Examiner {
-    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<KnownSecret, Error> {
+    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<Arc<KnownSecret>, Error> {
         let lookup_digest = secret.lookup_digest();
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         self.authenticate(tenant, secret, lookup_digest, &row).await?;
-        Ok(KnownSecret {
+        Ok(Arc::new(KnownSecret {
             key_id: row.key_id,
-            tally: Arc::new(Tally::new(tenant.id, lookup_digest)),
+            tally: Arc::new(Tally::new(tenant.id, row.key_id, lookup_digest)),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
             revoked_at: row.revoked_at,
             hint: row.hint,
-        })
+        }))
     }
 
     /// Whether the row really is the secret's: by the stamp, and by argon2 only where there is

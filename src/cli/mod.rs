@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod events;
 mod health;
 mod migrate;
 mod serve;
@@ -38,6 +39,9 @@ enum Command {
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Read a tenant's audit trail
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Sign a JWT with JWT_SECRET, for development and for a first admin
     Token(token::TokenArgs),
     /// Ask the running service whether it is alive; for container health checks
@@ -88,6 +92,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Serve => serve::serve(config).await,
         Command::Migrate => migrate::migrate(config).await,
         Command::Tenant(command) => tenant::run(config, command).await,
+        Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
         Command::Health => health::health(&config).await,
     }

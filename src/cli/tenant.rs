@@ -90,9 +90,9 @@ pub(super) fn parse(slug: &str) -> Result<Slug, Error> {
 }
 
 fn found(found: bool, slug: &Slug) -> Result<(), Error> {
-    if found {
-        Ok(())
-    } else {
-        Err(Error::Refused(format!("there is no tenant {slug}; see `rally-api-keys tenant list`")))
-    }
+    if found { Ok(()) } else { unknown(slug) }
+}
+
+pub(super) fn unknown<T>(slug: &Slug) -> Result<T, Error> {
+    Err(Error::Refused(format!("there is no tenant {slug}; see `rally-api-keys tenant list`")))
 }

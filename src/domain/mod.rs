@@ -12,12 +12,14 @@ mod random;
 mod scope;
 mod secret;
 mod tenant;
+mod usage;
 
 pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, PreviousSecret, Status};
 pub use clock::{Clock, InvalidTimestamp, Timestamp, format_timestamp, parse_timestamp};
-pub use event::{EventKind, NewEvent};
+pub use event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub use principal::{Principal, RotatedAway};
 pub use random::random_bytes;
 pub use scope::{InvalidScopes, Scope, ScopeSet};
 pub use secret::{KeyHint, LookupDigest, Secret};
 pub use tenant::{InvalidSlug, Slug, Tenant, TenantId};
+pub use usage::{InvalidWindow, UsageBucket, UsageInterval, UsageWindow};

@@ -20,7 +20,7 @@ use super::{
     problem::{FieldError, Problem},
 };
 use crate::{
-    auth::{Authenticator, Peer, require},
+    auth::{Asking, Authenticator, Caller, require},
     domain::{Principal, Scope, Tenant, format_timestamp},
 };
 
@@ -43,18 +43,18 @@ pub fn is_asked(path: &str) -> bool {
 }
 
 /// The answer, whatever the method.
-pub async fn answer(authenticator: &Authenticator, parts: &Parts, peer: Peer) -> Response {
-    match decide(authenticator, parts, peer).await {
-        Ok((tenant, principal)) => allowed(&tenant, &principal),
+pub async fn answer(authenticator: &Authenticator, asking: Asking<'_>) -> Response {
+    match decide(authenticator, asking).await {
+        Ok(caller) => allowed(&caller.tenant, &caller.principal),
         Err(problem) => refused(problem),
     }
 }
 
-async fn decide(authenticator: &Authenticator, parts: &Parts, peer: Peer) -> Result<(Tenant, Principal), Problem> {
-    let needed = needed_scope(parts)?;
-    let (tenant, principal) = authenticator.authenticate(parts, peer).await?;
-    require(&principal, needed)?;
-    Ok((tenant, principal))
+async fn decide(authenticator: &Authenticator, asking: Asking<'_>) -> Result<Caller, Problem> {
+    let needed = needed_scope(asking.parts)?;
+    let caller = authenticator.authenticate(asking).await?;
+    authenticator.allow(&caller, require(&caller.principal, needed))?;
+    Ok(caller)
 }
 
 /// The strictest of what the methods need and the gateway asks for with `?scope=`. All methods

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{forward_auth, health, problem::Problem};
 use crate::{
-    auth::{Authenticator, Peer, RequestId, credential::X_API_KEY},
+    auth::{Asking, Authenticator, Peer, RequestId, credential::X_API_KEY},
     domain::Secret,
 };
 
@@ -64,7 +64,8 @@ impl FrontDoor {
             if is_check {
                 Span::current().record("route", forward_auth::ROUTE);
                 let (parts, _) = request.into_parts();
-                forward_auth::answer(authenticator, &parts, peer).await
+                let asking = Asking { parts: &parts, peer, request_id: &id };
+                forward_auth::answer(authenticator, asking).await
             } else if is_probe && matches!(*request.method(), Method::GET | Method::HEAD) {
                 Span::current().record("route", health::HEALTHZ);
                 health::healthz()

@@ -124,6 +124,8 @@ pub struct KeyFilter {
     /// Keys whose name contains this, whatever the case: of ASCII letters always, of others as the
     /// database's locale has it.
     pub search: Option<String>,
+    /// Keys that were there at that moment, and that nobody has used since.
+    pub unused_since: Option<Timestamp>,
     /// The moment at which keys count as expired.
     pub now: Timestamp,
 }
@@ -255,6 +257,9 @@ impl TenantTransaction {
                               WHEN expires_at <= $3 THEN 'expired'
                               ELSE 'active' END = ANY ($4)
                      AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
+                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND NOT EXISTS (
+                         SELECT FROM api_key_secrets u
+                         WHERE u.tenant_id = $1 AND u.key_id = api_keys.id AND u.last_used_at > $8)))
                    ORDER BY created_at DESC, id DESC
                    LIMIT $7
                ) k
@@ -279,6 +284,7 @@ impl TenantTransaction {
             page.after.map(|after| after.at),
             page.after.map(|after| after.id),
             page.limit,
+            filter.unused_since,
         )
         .fetch_all(&mut *self.transaction)
         .await?
@@ -296,11 +302,15 @@ impl TenantTransaction {
                  AND ($2::text IS NULL OR k.name ILIKE $2)
                  AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                           WHEN k.expires_at <= $3 THEN 'expired'
-                          ELSE 'active' END = ANY ($4)"#,
+                          ELSE 'active' END = ANY ($4)
+                 AND ($5::timestamptz IS NULL OR (created_at <= $5 AND NOT EXISTS (
+                     SELECT FROM api_key_secrets u
+                     WHERE u.tenant_id = $1 AND u.key_id = k.id AND u.last_used_at > $5)))"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,
             &filter.status_names(),
+            filter.unused_since,
         )
         .fetch_one(&mut *self.transaction)
         .await?)

@@ -202,17 +202,7 @@ impl Store {
         let set_role = login.bypasses || Role::of(&mut connection).await?.owns;
         connection.close().await?;
 
-        let options = PgPoolOptions::new()
-            // One round trip less per use; `retrying!` makes up for it.
-            .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if set_role {
-                        connection.execute("SET ROLE rally_app").await?;
-                    }
-                    Ok(())
-                })
-            });
+        let options = pool_options(set_role);
         let pool = options
             .clone()
             .max_connections(settings.max_connections)
@@ -232,6 +222,37 @@ impl Store {
         drop(connection);
         Ok(Self { pool, checks, observer })
     }
+
+    /// The same for the length of a command that reads: a connection, and no migration.
+    pub async fn open_for_command(url: &DatabaseUrl) -> Result<Self, ConnectError> {
+        let mut connection = connect_patiently(url).await?;
+        check_server(&mut connection).await?;
+        let login = Role::of(&mut connection).await?;
+        migrate::check_migrated(&mut connection, &login.name).await?;
+        connection.close().await?;
+        let options = pool_options(login.bypasses || login.owns).max_connections(1);
+        let pool = options.connect_with(url.options()).await?;
+        let role = Role::of(&mut *pool.acquire().await?).await?;
+        if let Some(why) = role.unbound() {
+            return Err(ConnectError::Unbound { role: role.name, why });
+        }
+        Ok(Self { checks: pool.clone(), pool, observer: std::sync::Arc::new(|_, _| {}) })
+    }
+}
+
+/// Connections that work under `rally_app` where the login itself must not.
+fn pool_options(set_role: bool) -> PgPoolOptions {
+    PgPoolOptions::new()
+        // One round trip less per use; `retrying!` makes up for it.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if set_role {
+                    connection.execute("SET ROLE rally_app").await?;
+                }
+                Ok(())
+            })
+        })
 }
 
 /// Connects, and waits for a server that is only just starting.

@@ -3,31 +3,47 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Error, Page, TenantTransaction};
-use crate::domain::{ApiKeyId, EventKind, NewEvent, Timestamp};
+use super::{Error, Page, Store, TenantStore, TenantTransaction};
+use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
 
-/// An entry of the audit trail.
+/// Somebody used a secret that works no more.
 #[derive(Clone, Debug)]
-pub struct Event {
-    /// Its own id.
-    pub id: Uuid,
-    /// Which key it is about.
-    pub key_id: ApiKeyId,
-    /// What happened.
-    pub kind: EventKind,
-    /// When.
-    pub occurred_at: Timestamp,
-    /// Who did it.
-    pub actor: Option<String>,
+pub struct SecretReuse {
+    /// Whose secret it was.
+    pub tenant: TenantId,
+    /// Which key's.
+    pub key: ApiKeyId,
+    /// Which one.
+    pub lookup_digest: LookupDigest,
+    /// What may be shown of it.
+    pub hint: KeyHint,
+    /// When it was used.
+    pub at: Timestamp,
     /// From which address.
     pub address: Option<IpAddr>,
     /// In which request.
     pub request_id: String,
-    /// What changed.
-    pub details: Value,
+}
+
+/// An entry of the chain as it is found.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// What it says.
+    pub event: ChainedEvent,
+    /// The hash that stands beside it.
+    pub hash: Vec<u8>,
+}
+
+/// The end of a tenant's chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainHead {
+    /// The last entry's number; 0 where there is none.
+    pub seq: i64,
+    /// Its hash.
+    pub hash: Vec<u8>,
 }
 
 /// Which entries are shown.
@@ -68,26 +84,159 @@ impl TryFrom<EventRow> for Event {
     }
 }
 
+const BAD_HEAD: Error = Error::BadRow { table: "api_key_event_heads", column: "hash" };
+
+struct LinkRow {
+    id: Uuid,
+    key_id: Uuid,
+    kind: String,
+    occurred_at: Timestamp,
+    actor: Option<String>,
+    address: Option<IpNet>,
+    request_id: String,
+    details: Value,
+    seq: i64,
+    previous_hash: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl LinkRow {
+    fn into_link(self, tenant: TenantId) -> Result<Link, Error> {
+        let Self { id, key_id, kind, occurred_at, actor, address, request_id, details, .. } = self;
+        let bad_hash = Error::BadRow { table: "api_key_events", column: "previous_hash" };
+        let previous_hash = self.previous_hash.try_into().map_err(|_| bad_hash)?;
+        let event = EventRow { id, key_id, kind, occurred_at, actor, address, request_id, details }.try_into()?;
+        Ok(Link { event: ChainedEvent { tenant, seq: self.seq, previous_hash, event }, hash: self.hash })
+    }
+}
+
+impl Store {
+    /// Appends an event that a dead secret was used, unless one told so of it within the last hour.
+    pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
+        let mut transaction = TenantStore { store: self.clone(), tenant: reuse.tenant }.begin().await?;
+        let is_news = sqlx::query!(
+            "UPDATE api_key_secrets
+             SET reuse_noted_at = $3
+             WHERE tenant_id = $1 AND lookup_digest = $2
+               AND (reuse_noted_at IS NULL OR reuse_noted_at <= $3::timestamptz - interval '1 hour')",
+            reuse.tenant.0,
+            reuse.lookup_digest.as_bytes(),
+            reuse.at,
+        )
+        .execute(&mut *transaction.transaction)
+        .await?
+        .rows_affected();
+        if is_news > 0 {
+            let event = NewEvent::of_nobody(EventKind::SecretReused, reuse.key, reuse.at)
+                .from_request(reuse.address, &reuse.request_id)
+                .with_details(json!({"keyHint": reuse.hint.to_string()}));
+            transaction.record(&event).await?;
+        }
+        transaction.commit().await
+    }
+}
+
 impl TenantTransaction {
-    /// Appends an event.
-    pub async fn record(&mut self, event: &NewEvent) -> Result<(), Error> {
+    /// Appends an event to the tenant's chain, whose end is this transaction's until it commits:
+    /// so this comes last.
+    pub async fn record(&mut self, new: &NewEvent) -> Result<(), Error> {
+        let head = self.lock_chain().await?;
+        let chained = ChainedEvent {
+            tenant: self.tenant,
+            seq: head.seq + 1,
+            previous_hash: head.hash.try_into().map_err(|_| BAD_HEAD)?,
+            event: Event {
+                id: Uuid::now_v7(),
+                key_id: new.key_id,
+                kind: new.kind,
+                occurred_at: new.occurred_at,
+                actor: new.actor.clone(),
+                address: new.address,
+                request_id: new.request_id.clone(),
+                details: new.details.clone(),
+            },
+        };
+        let hash = chained.hash().map_err(|_| Error::BadRow { table: "api_key_events", column: "details" })?;
         sqlx::query!(
-            "INSERT INTO api_key_events
-                 (tenant_id, id, key_id, kind, occurred_at, actor, address, request_id, details)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "WITH head AS (UPDATE api_key_event_heads SET seq = $10, hash = $12 WHERE tenant_id = $1)
+             INSERT INTO api_key_events
+                 (tenant_id, id, key_id, kind, occurred_at, actor, address, request_id, details,
+                  seq, previous_hash, hash)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             self.tenant.0,
-            Uuid::now_v7(),
-            event.key_id.0,
-            event.kind.as_str(),
-            event.occurred_at,
-            event.actor,
-            event.address.map(IpNet::from) as Option<IpNet>,
-            event.request_id,
-            event.details,
+            chained.event.id,
+            new.key_id.0,
+            new.kind.as_str(),
+            new.occurred_at,
+            new.actor,
+            new.address.map(IpNet::from) as Option<IpNet>,
+            new.request_id,
+            new.details,
+            chained.seq,
+            &chained.previous_hash[..],
+            &hash[..],
         )
         .execute(&mut *self.transaction)
         .await?;
         Ok(())
+    }
+
+    async fn lock_chain(&mut self) -> Result<ChainHead, Error> {
+        loop {
+            let head = sqlx::query_as!(
+                ChainHead,
+                "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
+                self.tenant.0,
+            )
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+            if let Some(head) = head {
+                return Ok(head);
+            }
+            sqlx::query!(
+                "INSERT INTO api_key_event_heads (tenant_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING",
+                self.tenant.0,
+                &[0; 32][..],
+            )
+            .execute(&mut *self.transaction)
+            .await?;
+        }
+    }
+
+    /// The end of the tenant's chain; none where it has no events yet.
+    pub async fn chain_head(&mut self) -> Result<Option<ChainHead>, Error> {
+        Ok(sqlx::query_as!(ChainHead, "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1", self.tenant.0,)
+            .fetch_optional(&mut *self.transaction)
+            .await?)
+    }
+
+    /// How many events are older than the chain.
+    pub async fn count_unchained_events(&mut self) -> Result<i64, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM api_key_events WHERE tenant_id = $1 AND seq IS NULL"#,
+            self.tenant.0,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?)
+    }
+
+    /// The tenant's chain, the oldest first, from behind that number on.
+    pub async fn chain(&mut self, after: i64, limit: i64) -> Result<Vec<Link>, Error> {
+        let rows = sqlx::query_as!(
+            LinkRow,
+            r#"SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
+                      seq AS "seq!", previous_hash AS "previous_hash!", hash AS "hash!"
+               FROM api_key_events
+               WHERE tenant_id = $1 AND seq > $2
+               ORDER BY seq
+               LIMIT $3"#,
+            self.tenant.0,
+            after,
+            limit,
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        rows.into_iter().map(|row| row.into_link(self.tenant)).collect()
     }
 
     /// The tenant's events, newest first.

@@ -76,10 +76,10 @@ use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 pub use api_keys::{KeyFilter, NewSecret, SecretRow};
 pub use changes::{Beat, Change, ChangeFeed, Heart};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
-pub use events::{Event, EventFilter};
+pub use events::{ChainHead, EventFilter, Link, SecretReuse};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
-pub use usage::Use;
+pub use usage::{Count, SecretUse, UsageBatch, Use};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -215,11 +215,20 @@ pub struct TenantStore {
 impl TenantStore {
     /// Opens a transaction that sees this tenant and no other: one round trip.
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
+        self.begin_as("BEGIN").await
+    }
+
+    /// The same for reading alone, and everything as it is at one moment.
+    pub async fn begin_snapshot(&self) -> Result<TenantTransaction, Error> {
+        self.begin_as("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
+    }
+
+    async fn begin_as(&self, begin: &str) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
         // answer for longer, and a lock is never kept for who has left. The plans: filters are
         // optional and tenants of very different sizes, so that no plan suits all values.
         let begin = format!(
-            "BEGIN; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
+            "{begin}; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
              SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan",
             self.tenant
         );

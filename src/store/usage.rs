@@ -1,10 +1,15 @@
-//! When secrets were last used.
+//! What keys were used for: written in batches, read by the hour or day.
 
-use super::{Error, Store};
-use crate::domain::{LookupDigest, TenantId, Timestamp};
+use std::net::IpAddr;
 
-/// One use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use ipnet::IpNet;
+use uuid::Uuid;
+
+use super::{Error, Store, TenantTransaction};
+use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
+
+/// When and from where a secret was last used.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Use {
     /// Whose secret.
     pub tenant: TenantId,
@@ -12,19 +17,201 @@ pub struct Use {
     pub lookup_digest: LookupDigest,
     /// When.
     pub at: Timestamp,
+    /// From which address.
+    pub address: Option<IpAddr>,
+    /// By which program, as that says of itself.
+    pub user_agent: Option<Box<str>>,
+}
+
+/// How often a key was used in an hour, in addition to what is known already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Whose key.
+    pub tenant: TenantId,
+    /// Which one.
+    pub key: ApiKeyId,
+    /// The hour's beginning.
+    pub hour: Timestamp,
+    /// All requests.
+    pub requests: i64,
+    /// Those of them that were refused, since the key had expired.
+    pub denied_expired: i64,
+    /// Those that were refused, since its scopes did not suffice.
+    pub denied_scope: i64,
+}
+
+/// What is written at once. Each secret at most once, and each key and hour.
+#[derive(Clone, Debug, Default)]
+pub struct UsageBatch {
+    /// Of secrets.
+    pub uses: Vec<Use>,
+    /// Of keys.
+    pub counts: Vec<Count>,
+}
+
+/// One secret of a key, as far as its use goes.
+#[derive(Clone, Debug)]
+pub struct SecretUse {
+    /// What may be shown of it.
+    pub hint: KeyHint,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When a newer one took its place.
+    pub retired_at: Option<Timestamp>,
+    /// When it ends, where that is before the key's end.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+    /// From which address.
+    pub last_address: Option<IpAddr>,
+    /// By which program, as that says of itself.
+    pub last_user_agent: Option<String>,
+}
+
+struct SecretUseRow {
+    last4: String,
+    created_at: Timestamp,
+    retired_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    last_address: Option<IpNet>,
+    last_user_agent: Option<String>,
+}
+
+impl TryFrom<SecretUseRow> for SecretUse {
+    type Error = Error;
+
+    fn try_from(row: SecretUseRow) -> Result<Self, Error> {
+        let hint = KeyHint::from_last4(&row.last4);
+        Ok(Self {
+            hint: hint.ok_or(Error::BadRow { table: "api_key_secrets", column: "last4" })?,
+            created_at: row.created_at,
+            retired_at: row.retired_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            last_address: row.last_address.map(|net| net.addr()),
+            last_user_agent: row.last_user_agent,
+        })
+    }
 }
 
 impl Store {
-    /// Notes a batch of uses, of any number of tenants: one statement. Each secret at most once.
-    pub async fn record_use(&self, batch: &[Use]) -> Result<(), Error> {
-        let tenants: Vec<_> = batch.iter().map(|used| used.tenant.0).collect();
-        let digests: Vec<_> = batch.iter().map(|used| used.lookup_digest.as_bytes().to_vec()).collect();
-        let times: Vec<_> = batch.iter().map(|used| used.at).collect();
-        // Twice does no harm: an older time never replaces a newer one.
+    /// Writes a batch, of any number of tenants: one statement. `number` counts the batches of
+    /// `writer` up, and each number is written once, however often it is sent.
+    pub async fn record_use(&self, writer: Uuid, number: i64, batch: &mut UsageBatch) -> Result<(), Error> {
+        let UsageBatch { uses, counts } = batch;
+        uses.sort_by(|a, b| (a.tenant.0, a.lookup_digest.as_bytes()).cmp(&(b.tenant.0, b.lookup_digest.as_bytes())));
+        counts.sort_by_key(|count| (count.tenant.0, count.key.0, count.hour));
+        let use_tenants: Vec<_> = uses.iter().map(|used| used.tenant.0).collect();
+        let digests: Vec<_> = uses.iter().map(|used| used.lookup_digest.as_bytes().to_vec()).collect();
+        let times: Vec<_> = uses.iter().map(|used| used.at).collect();
+        let addresses: Vec<_> = uses.iter().map(|used| used.address.map(IpNet::from)).collect();
+        let agents: Vec<_> = uses.iter().map(|used| used.user_agent.as_deref().map(str::to_owned)).collect();
+        let count_tenants: Vec<_> = counts.iter().map(|count| count.tenant.0).collect();
+        let keys: Vec<_> = counts.iter().map(|count| count.key.0).collect();
+        let hours: Vec<_> = counts.iter().map(|count| count.hour).collect();
+        let requests: Vec<_> = counts.iter().map(|count| count.requests).collect();
+        let denied_expired: Vec<_> = counts.iter().map(|count| count.denied_expired).collect();
+        let denied_scope: Vec<_> = counts.iter().map(|count| count.denied_scope).collect();
         retrying!(
             self.pool,
-            sqlx::query!("SELECT record_use($1, $2, $3)", &tenants, &digests, &times).execute(&self.pool)
+            sqlx::query_scalar!(
+                "SELECT record_use($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                writer,
+                number,
+                &use_tenants,
+                &digests,
+                &times,
+                &addresses as &[Option<IpNet>],
+                &agents as &[Option<String>],
+                &count_tenants,
+                &keys,
+                &hours,
+                &requests,
+                &denied_expired,
+                &denied_scope,
+            )
+            .fetch_one(&self.pool)
         )?;
         Ok(())
+    }
+
+    /// Removes the hours before that one, of all tenants, and what nobody needs of writers that
+    /// are gone; a part at a time. Tells how many rows it removed, or `None` where another
+    /// instance is at it.
+    pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<u64>, Error> {
+        /// Any number that is always the same.
+        const LOCK: i64 = 0x7261_6c6c_7975_7367;
+        const PART: i64 = 10_000;
+        let mut removed = 0;
+        loop {
+            let mut transaction = self.pool.begin().await?;
+            let is_ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "is_ours!""#, LOCK)
+                .fetch_one(&mut *transaction)
+                .await?;
+            if !is_ours {
+                return Ok(None);
+            }
+            sqlx::query_scalar!("SELECT set_config('rally.usage_before', $1, true)", before.to_rfc3339())
+                .fetch_one(&mut *transaction)
+                .await?;
+            let part = sqlx::query!(
+                "DELETE FROM api_key_usage
+                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM api_key_usage WHERE hour < $1 LIMIT $2))",
+                before,
+                PART,
+            )
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+            sqlx::query!("DELETE FROM usage_writers WHERE written_at < now() - interval '1 day'")
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            removed += part;
+            if part == 0 {
+                return Ok(Some(removed));
+            }
+        }
+    }
+}
+
+impl TenantTransaction {
+    /// What a key was used for in each part of the window in which it was.
+    pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
+        Ok(sqlx::query_as!(
+            UsageBucket,
+            r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
+                      sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!"
+               FROM api_key_usage
+               WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
+               GROUP BY 1
+               ORDER BY 1"#,
+            self.tenant.0,
+            key.0,
+            window.from(),
+            window.to(),
+            window.interval().as_str(),
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?)
+    }
+
+    /// A key's secrets, the newest first.
+    pub async fn secret_uses(&mut self, key: ApiKeyId) -> Result<Vec<SecretUse>, Error> {
+        let rows = sqlx::query_as!(
+            SecretUseRow,
+            r#"SELECT last4, created_at, retired_at, expires_at, last_used_at, last_address AS "last_address: IpNet",
+                      last_user_agent
+               FROM api_key_secrets
+               WHERE tenant_id = $1 AND key_id = $2
+               ORDER BY created_at DESC, lookup_digest
+               LIMIT 100"#,
+            self.tenant.0,
+            key.0,
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?;
+        rows.into_iter().map(SecretUse::try_from).collect()
     }
 }

@@ -35,6 +35,11 @@ impl Client {
         Self { http, base, host: host.into(), credential }
     }
 
+    /// How it presents itself.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
     /// The same with another credential.
     pub fn with(&self, credential: Credential) -> Self {
         Self { credential, ..self.clone() }

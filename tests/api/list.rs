@@ -500,8 +500,9 @@ async fn a_page_costs_what_it_shows() {
     };
     let before = read().await;
     // The statistics come within a second of the session's next pause.
-    let mut reads = 0;
+    let (mut reads, mut pages) = (0, 0);
     for _ in 0..3 {
+        pages += 1;
         admin.get(&format!("{PATH}?limit=100")).await.expect(200);
         tokio::time::sleep(Duration::from_millis(1100)).await;
         reads = read().await - before;
@@ -509,5 +510,5 @@ async fn a_page_costs_what_it_shows() {
             break;
         }
     }
-    assert!((100..=210).contains(&reads), "{reads} secrets were read for 100 keys");
+    assert!((100..=pages * 210).contains(&reads), "{reads} secrets were read for {pages} times 100 keys");
 }

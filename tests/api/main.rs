@@ -15,6 +15,7 @@
 )]
 
 mod binary;
+mod chain;
 mod client;
 mod create;
 mod credentials;
@@ -38,6 +39,7 @@ mod proxy;
 mod quickstart;
 mod raw;
 mod reference_page;
+mod reuse;
 mod revoke;
 mod rotate;
 mod row_level_security;
@@ -46,3 +48,4 @@ mod shutdown;
 mod stamps;
 mod tenants;
 mod update;
+mod usage;

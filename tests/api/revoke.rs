@@ -17,7 +17,7 @@ const UNKNOWN: &str = "/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890";
 async fn events_since(server: &TestServer, key: &CreatedKey) -> Vec<Value> {
     let query = format!(
         "SELECT kind, actor, host(address) AS address, details FROM api_key_events
-         WHERE key_id = '{}' AND kind <> 'created' ORDER BY occurred_at, id",
+         WHERE key_id = '{}' AND kind NOT IN ('created', 'secret_reused') ORDER BY occurred_at, id",
         key.id
     );
     server.database.rows(&query).await

@@ -6,12 +6,12 @@ use form_urlencoded::Serializer;
 use super::{PATH, paging, view::ApiKeyEventResponse};
 use crate::{
     auth::{Authorized, Read, ReadOrItself},
-    domain::{ApiKeyId, EventKind},
+    domain::{ApiKeyId, Event, EventKind},
     http::{
         extract::{Fields, KeyIdParam, QueryParams},
         problem::Problem,
     },
-    store::{Event, EventFilter, Position, TenantStore},
+    store::{EventFilter, Position, TenantStore},
 };
 
 type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);

@@ -1,6 +1,7 @@
 //! `GET /api/v1/api-keys`
 
 use axum::{Json, extract::State, response::IntoResponse};
+use chrono::TimeDelta;
 use form_urlencoded::Serializer;
 
 use super::{PATH, paging, view::ApiKeyResponse};
@@ -15,11 +16,13 @@ use crate::{
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
+const MAX_UNUSED_DAYS: i64 = 3650;
 
 fn read_filter(fields: &mut Fields, now: Timestamp) -> KeyFilter {
     let statuses = fields.parse("status", parse_statuses).unwrap_or_else(|| Status::ALL.to_vec());
     let search = fields.parse("search", parse_search).flatten();
-    KeyFilter { statuses, search, now }
+    let unused_for_days = fields.parse("unusedForDays", parse_days);
+    KeyFilter { statuses, search, unused_since: unused_for_days.map(|days| now - TimeDelta::days(days)), now }
 }
 
 /// The same filter, for the next page.
@@ -32,6 +35,9 @@ fn write_filter(filter: &KeyFilter) -> Serializer<'static, String> {
     if let Some(search) = &filter.search {
         query.append_pair("search", search);
     }
+    if let Some(since) = filter.unused_since {
+        query.append_pair("unusedForDays", &(filter.now - since).num_days().to_string());
+    }
     query
 }
 
@@ -41,6 +47,14 @@ fn parse_statuses(text: &str) -> Result<Vec<Status>, &'static str> {
     statuses.sort_by_key(|status| *status as u8);
     statuses.dedup();
     Ok(statuses)
+}
+
+fn parse_days(text: &str) -> Result<i64, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|days| digits && (1..=MAX_UNUSED_DAYS).contains(days))
+        .ok_or("must be a number from 1 to 3650")
 }
 
 fn parse_search(text: &str) -> Result<Option<String>, &'static str> {

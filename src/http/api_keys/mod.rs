@@ -9,6 +9,7 @@ mod paging;
 pub mod revoke;
 pub mod rotate;
 pub mod update;
+pub mod usage;
 pub mod view;
 
 use axum::{
@@ -27,8 +28,10 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/api-keys/self", get(get::get_self).delete(revoke::revoke_self))
         .route("/api/v1/api-keys/self/rotate", post(rotate::rotate_self))
         .route("/api/v1/api-keys/self/previous-secret", delete(rotate::end_own_previous_secret))
+        .route("/api/v1/api-keys/self/usage", get(usage::own_usage))
         .route("/api/v1/api-keys/events", get(events::tenant_events))
         .route("/api/v1/api-keys/{id}/events", get(events::key_events))
+        .route("/api/v1/api-keys/{id}/usage", get(usage::usage))
         .route("/api/v1/api-keys/{id}/rotate", post(rotate::rotate))
         .route("/api/v1/api-keys/{id}/previous-secret", delete(rotate::end_previous_secret))
         .route("/api/v1/api-keys/{id}", get(get::get).patch(update::update).delete(revoke::revoke))

@@ -7,8 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    domain::{ApiKey, PreviousSecret, Secret, Status, Timestamp, format_timestamp},
-    store::Event,
+    domain::{ApiKey, Event, PreviousSecret, Secret, Status, Timestamp, UsageBucket, UsageWindow, format_timestamp},
+    store::SecretUse,
 };
 
 /// An API key as it is listed and read.
@@ -174,4 +174,115 @@ fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Erro
 #[allow(clippy::ref_option, reason = "serde's signature")]
 fn optional_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(format_timestamp).serialize(serializer)
+}
+
+/// What a key was used for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyUsageResponse {
+    /// `hour` or `day`, in UTC
+    pub interval: &'static str,
+    /// The first bucket's beginning
+    #[serde(serialize_with = "time")]
+    pub from: Timestamp,
+    /// The last bucket's end
+    #[serde(serialize_with = "time")]
+    pub to: Timestamp,
+    /// All requests from `from` to `to`, refused ones included
+    pub requests: i64,
+    /// Those of them that were refused
+    pub denied: i64,
+    /// Every bucket, in order, those without a request too
+    pub buckets: Vec<UsageBucketResponse>,
+    /// The key's secrets, the newest first
+    pub secrets: Vec<SecretUseResponse>,
+}
+
+impl ApiKeyUsageResponse {
+    pub(super) fn new(window: &UsageWindow, counted: Vec<UsageBucket>, secrets: Vec<SecretUse>) -> Self {
+        let buckets: Vec<_> = window.fill(counted).into_iter().map(UsageBucketResponse::from).collect();
+        Self {
+            interval: window.interval().as_str(),
+            from: window.from(),
+            to: window.to(),
+            requests: buckets.iter().map(|bucket| bucket.requests).sum(),
+            denied: buckets.iter().map(|bucket| bucket.denied).sum(),
+            buckets,
+            secrets: secrets.into_iter().map(SecretUseResponse::from).collect(),
+        }
+    }
+}
+
+/// What a key was used for in an hour or a day.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageBucketResponse {
+    /// Its beginning
+    #[serde(serialize_with = "time")]
+    pub start: Timestamp,
+    /// All requests with one of the key's secrets, refused ones included
+    pub requests: i64,
+    /// Those of them that were refused
+    pub denied: i64,
+    /// Why
+    pub denied_by_reason: DeniedByReason,
+}
+
+/// Why requests were refused.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeniedByReason {
+    /// The key had expired
+    pub expired: i64,
+    /// The key's scopes did not suffice
+    pub scope: i64,
+}
+
+impl From<UsageBucket> for UsageBucketResponse {
+    fn from(bucket: UsageBucket) -> Self {
+        Self {
+            start: bucket.start,
+            requests: bucket.requests,
+            denied: bucket.denied_expired + bucket.denied_scope,
+            denied_by_reason: DeniedByReason { expired: bucket.denied_expired, scope: bucket.denied_scope },
+        }
+    }
+}
+
+/// When and from where a secret was last used.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretUseResponse {
+    /// What may be shown of it: `rk_live_...` and its last four characters
+    pub key_hint: String,
+    /// When it was made
+    #[serde(serialize_with = "time")]
+    pub created_at: Timestamp,
+    /// When a newer one took its place (null for the current one)
+    #[serde(serialize_with = "optional_time")]
+    pub retired_at: Option<Timestamp>,
+    /// When it ends, where that is before the key's own end
+    #[serde(serialize_with = "optional_time")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used
+    #[serde(serialize_with = "optional_time")]
+    pub last_used_at: Option<Timestamp>,
+    /// From which address
+    pub last_address: Option<IpAddr>,
+    /// The `User-Agent` of that request, cut to 200 characters
+    pub last_user_agent: Option<String>,
+}
+
+impl From<SecretUse> for SecretUseResponse {
+    fn from(secret: SecretUse) -> Self {
+        Self {
+            key_hint: secret.hint.to_string(),
+            created_at: secret.created_at,
+            retired_at: secret.retired_at,
+            expires_at: secret.expires_at,
+            last_used_at: secret.last_used_at,
+            last_address: secret.last_address,
+            last_user_agent: secret.last_user_agent,
+        }
+    }
 }

@@ -1,0 +1,221 @@
+//! What a key was used for, counted by the hour or day, in UTC.
+
+use chrono::{DateTime, Datelike as _, TimeDelta};
+
+use super::Timestamp;
+
+/// A request for more is refused.
+const MAX_BUCKETS: i64 = 10_000;
+const DEFAULT_DAYS: i64 = 30;
+
+/// How long a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageInterval {
+    /// An hour.
+    Hour,
+    /// A day, in UTC.
+    Day,
+}
+
+impl UsageInterval {
+    /// The interval of that exact name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Hour, Self::Day].into_iter().find(|interval| interval.as_str() == name)
+    }
+
+    /// Its name, in JSON and in SQL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    const fn length(self) -> TimeDelta {
+        match self {
+            Self::Hour => TimeDelta::hours(1),
+            Self::Day => TimeDelta::days(1),
+        }
+    }
+
+    fn start_of(self, time: Timestamp) -> Option<Timestamp> {
+        let length = self.length().num_seconds();
+        DateTime::from_timestamp(time.timestamp().div_euclid(length) * length, 0)
+    }
+}
+
+/// What was counted in one part of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageBucket {
+    /// Its beginning.
+    pub start: Timestamp,
+    /// All requests.
+    pub requests: i64,
+    /// Those of them that were refused, since the key had expired.
+    pub denied_expired: i64,
+    /// Those that were refused, since its scopes did not suffice.
+    pub denied_scope: i64,
+}
+
+impl UsageBucket {
+    /// One in which nothing was counted.
+    #[must_use]
+    pub const fn empty(start: Timestamp) -> Self {
+        Self { start, requests: 0, denied_expired: 0, denied_scope: 0 }
+    }
+}
+
+/// From when to when, in whole buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsageWindow {
+    from: Timestamp,
+    to: Timestamp,
+    interval: UsageInterval,
+}
+
+/// Why there is no such window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidWindow {
+    /// It would end before it begins, or at once.
+    #[error("must be before `to`")]
+    Empty,
+    /// It has too many parts.
+    #[error("must leave at most {MAX_BUCKETS} buckets until `to`")]
+    TooLong,
+    /// It ends beyond what RFC 3339 can say.
+    #[error("must be before 9999-12-31")]
+    TooLate,
+}
+
+impl InvalidWindow {
+    /// Which end of the window it is about.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Empty | Self::TooLong => "from",
+            Self::TooLate => "to",
+        }
+    }
+}
+
+impl UsageWindow {
+    /// The buckets that have a part in `from` (included) to `to` (not included). By default: until
+    /// now, the last 30 days by day.
+    pub fn new(
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        interval: Option<UsageInterval>,
+        now: Timestamp,
+    ) -> Result<Self, InvalidWindow> {
+        let interval = interval.unwrap_or(UsageInterval::Day);
+        // The bucket that is under way belongs to it.
+        let to = to.unwrap_or(now + TimeDelta::microseconds(1));
+        let from = match from {
+            Some(from) => from,
+            None => UsageInterval::Day
+                .start_of(to - TimeDelta::microseconds(1))
+                .and_then(|day| day.checked_sub_signed(TimeDelta::days(DEFAULT_DAYS - 1)))
+                .ok_or(InvalidWindow::TooLong)?,
+        };
+        if from >= to {
+            return Err(InvalidWindow::Empty);
+        }
+        let start = interval.start_of(from).ok_or(InvalidWindow::TooLong)?;
+        let last = interval.start_of(to - TimeDelta::microseconds(1)).ok_or(InvalidWindow::TooLong)?;
+        let end = last.checked_add_signed(interval.length()).ok_or(InvalidWindow::TooLate)?;
+        if end.year() > 9999 {
+            return Err(InvalidWindow::TooLate);
+        }
+        if (end - start).num_seconds() / interval.length().num_seconds() > MAX_BUCKETS {
+            return Err(InvalidWindow::TooLong);
+        }
+        Ok(Self { from: start, to: end, interval })
+    }
+
+    /// The first bucket's beginning.
+    #[must_use]
+    pub const fn from(&self) -> Timestamp {
+        self.from
+    }
+
+    /// The last bucket's end.
+    #[must_use]
+    pub const fn to(&self) -> Timestamp {
+        self.to
+    }
+
+    /// How long a bucket is.
+    #[must_use]
+    pub const fn interval(&self) -> UsageInterval {
+        self.interval
+    }
+
+    /// Every bucket of the window, in order; those that are not among the `counted` are empty.
+    #[must_use]
+    pub fn fill(&self, counted: Vec<UsageBucket>) -> Vec<UsageBucket> {
+        let mut counted = counted.into_iter().peekable();
+        let starts = std::iter::successors(Some(self.from), |start| start.checked_add_signed(self.interval.length()));
+        starts
+            .take_while(|start| *start < self.to)
+            .map(|start| counted.next_if(|bucket| bucket.start == start).unwrap_or(UsageBucket::empty(start)))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::parse_timestamp;
+
+    fn at(text: &str) -> Timestamp {
+        parse_timestamp(text).unwrap()
+    }
+
+    fn window(from: Option<&str>, to: Option<&str>, interval: UsageInterval) -> Result<UsageWindow, InvalidWindow> {
+        UsageWindow::new(from.map(at), to.map(at), Some(interval), at("2026-03-10T12:34:56Z"))
+    }
+
+    #[test]
+    fn the_default_is_thirty_days_with_today() {
+        let window = UsageWindow::new(None, None, None, at("2026-03-10T12:34:56Z")).unwrap();
+        assert_eq!(window.interval(), UsageInterval::Day);
+        assert_eq!((window.from(), window.to()), (at("2026-02-09T00:00:00Z"), at("2026-03-11T00:00:00Z")));
+        assert_eq!(window.fill(vec![]).len(), 30);
+        let midnight = UsageWindow::new(None, None, None, at("2026-03-10T00:00:00Z")).unwrap();
+        assert_eq!(midnight, window);
+    }
+
+    #[test]
+    fn a_window_has_whole_buckets() {
+        let hours = window(Some("2026-03-10T10:59:59Z"), Some("2026-03-10T12:00:00Z"), UsageInterval::Hour).unwrap();
+        assert_eq!((hours.from(), hours.to()), (at("2026-03-10T10:00:00Z"), at("2026-03-10T12:00:00Z")));
+        let days = window(Some("2026-03-09T23:59:59+02:00"), None, UsageInterval::Day).unwrap();
+        assert_eq!((days.from(), days.to()), (at("2026-03-09T00:00:00Z"), at("2026-03-11T00:00:00Z")));
+    }
+
+    #[test]
+    fn gaps_are_filled() {
+        let window = window(Some("2026-03-10T00:00:00Z"), Some("2026-03-10T03:00:00Z"), UsageInterval::Hour).unwrap();
+        let counted = UsageBucket { requests: 3, ..UsageBucket::empty(at("2026-03-10T01:00:00Z")) };
+        let filled = window.fill(vec![counted]);
+        let requests: Vec<i64> = filled.iter().map(|bucket| bucket.requests).collect();
+        assert_eq!(requests, [0, 3, 0]);
+        assert_eq!(filled[2].start, at("2026-03-10T02:00:00Z"));
+    }
+
+    #[test]
+    fn windows_are_bounded() {
+        let hours = |from| window(Some(from), Some("2026-03-10T00:00:00Z"), UsageInterval::Hour);
+        assert_eq!(hours("2026-03-10T00:00:00Z"), Err(InvalidWindow::Empty));
+        assert_eq!(hours("2026-03-11T00:00:00Z"), Err(InvalidWindow::Empty));
+        assert_eq!(hours("2025-01-17T07:00:00Z"), Err(InvalidWindow::TooLong));
+        assert!(hours("2025-01-17T08:00:00Z").is_ok(), "10,000 hours");
+        assert_eq!(hours("0001-01-01T00:00:00Z"), Err(InvalidWindow::TooLong));
+        let until = |to| window(None, Some(to), UsageInterval::Hour).map(|window| window.fill(vec![]).len());
+        assert_eq!(until("9999-12-30T23:59:59Z"), Ok(720));
+        assert_eq!(until("9999-12-31T23:59:59Z"), Err(InvalidWindow::TooLate), "it ends in the year 10000");
+        assert!(window(Some("0000-01-01T00:00:00Z"), Some("0000-01-01T00:00:01Z"), UsageInterval::Day).is_ok());
+    }
+}

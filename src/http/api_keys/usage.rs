@@ -1,0 +1,63 @@
+//! `GET /api/v1/api-keys/{id}/usage`: what a key was used for, by the hour or day.
+
+use axum::{Json, extract::State, response::IntoResponse};
+
+use super::view::ApiKeyUsageResponse;
+use crate::{
+    auth::{AnyKey, Authorized, ReadOrItself},
+    domain::{ApiKeyId, Clock, InvalidTimestamp, Timestamp, UsageInterval, UsageWindow, parse_timestamp},
+    http::{
+        extract::{Fields, KeyIdParam, QueryParams},
+        problem::Problem,
+    },
+    store::TenantStore,
+};
+
+/// What a key was used for: by default in the last 30 days, by day.
+pub async fn usage(
+    caller: Authorized<ReadOrItself>,
+    KeyIdParam(id): KeyIdParam,
+    State(clock): State<Clock>,
+    QueryParams(fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    read(&caller.keys, id, clock.now(), fields).await
+}
+
+/// What the key that is calling was used for.
+pub async fn own_usage(
+    caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+    QueryParams(fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    read(&caller.keys, caller.key_id()?, clock.now(), fields).await
+}
+
+fn read_window(fields: &mut Fields, now: Timestamp) -> Option<UsageWindow> {
+    let parse = |text: &str| -> Result<Timestamp, InvalidTimestamp> { parse_timestamp(text) };
+    let from = fields.parse("from", parse);
+    let to = fields.parse("to", parse);
+    let interval = fields.parse("interval", |text| UsageInterval::from_name(text).ok_or("must be hour or day"));
+    if !["from", "to", "interval"].into_iter().all(|field| fields.is_good(field)) {
+        return None;
+    }
+    UsageWindow::new(from, to, interval, now).map_err(|error| fields.refuse(error.field(), error.to_string())).ok()
+}
+
+async fn read(
+    keys: &TenantStore,
+    id: ApiKeyId,
+    now: Timestamp,
+    mut fields: Fields,
+) -> Result<Json<ApiKeyUsageResponse>, Problem> {
+    let window = read_window(&mut fields, now);
+    fields.finish(&[])?;
+    let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
+    let mut transaction = keys.begin().await?;
+    if !transaction.key_exists(id).await? {
+        return Err(Problem::key_not_found());
+    }
+    let counted = transaction.usage(id, &window).await?;
+    let secrets = transaction.secret_uses(id).await?;
+    transaction.commit().await?;
+    Ok(Json(ApiKeyUsageResponse::new(&window, counted, secrets)))
+}

@@ -1,0 +1,339 @@
+//! What a key was used for, by the hour and day; and who has not been used at all.
+
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    binary::Home,
+    client::{Client, CreatedKey, Credential, PATH, send},
+    harness::{TestDatabase, TestServer, sign, wait_until},
+};
+
+const CHECK: &str = "/forward-auth";
+
+fn usage(key: &CreatedKey) -> String {
+    format!("{}/usage", key.path())
+}
+
+/// The figures of the bucket that is under way, and of all.
+fn last_bucket(usage: &Value) -> (i64, i64, i64, i64) {
+    let bucket = usage["buckets"].as_array().unwrap().last().unwrap();
+    let number = |value: &Value| value.as_i64().unwrap();
+    let reasons = &bucket["deniedByReason"];
+    (number(&bucket["requests"]), number(&bucket["denied"]), number(&reasons["expired"]), number(&reasons["scope"]))
+}
+
+#[tokio::test]
+async fn requests_and_refusals_are_counted() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let end = server.clock.now() + TimeDelta::minutes(10);
+    let body = json!({"name": "counted", "scopes": "read", "expiresAt": end.to_rfc3339()});
+    let key = admin.create_with(&body).await;
+    let client = admin.with_key(&key.secret);
+    for _ in 0..7 {
+        assert_eq!(client.get(CHECK).await.status, 200);
+    }
+    client.get(PATH).await.expect(200);
+    for _ in 0..3 {
+        client.post(CHECK, &json!({})).await.refused(403, "insufficient_scope");
+    }
+    client.post(PATH, &json!({"name": "x"})).await.refused(403, "insufficient_scope");
+    // What tells nothing of the key does not count: another secret, another tenant.
+    let wrong = format!("{}0", &key.secret[..key.secret.len() - 1]);
+    if wrong != key.secret {
+        admin.with_key(&wrong).get(CHECK).await.refused(401, "invalid_key");
+    }
+    client.on("globex.localhost").get(CHECK).await.refused(401, "invalid_key");
+
+    let ask = async || admin.get(&usage(&key)).await.expect(200);
+    wait_until(async || last_bucket(&ask().await) == (12, 4, 0, 4)).await;
+    let before_end = server.clock.now();
+    server.clock.turn(TimeDelta::minutes(11));
+    for _ in 0..2 {
+        client.get(CHECK).await.refused(401, "key_expired");
+    }
+    let of_all = async || {
+        let usage = ask().await;
+        (usage["requests"].as_i64().unwrap(), usage["denied"].as_i64().unwrap())
+    };
+    wait_until(async || of_all().await == (14, 6)).await;
+    let told = ask().await;
+    if before_end.date_naive() == server.clock.now().date_naive() {
+        assert_eq!(last_bucket(&told), (14, 6, 2, 4));
+    }
+    assert_eq!(told["interval"], "day");
+    assert_eq!(told["buckets"].as_array().unwrap().len(), 30);
+    let (first, from) = (&told["buckets"][0], &told["from"]);
+    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0}});
+    assert_eq!(first, &empty);
+}
+
+#[tokio::test]
+async fn buckets_are_hours_or_days() {
+    let mut server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    // To the first half of an hour, so that what follows lies in the next ones.
+    let now = server.clock.now();
+    server.clock.turn(TimeDelta::hours(1) - TimeDelta::minutes(i64::from(now.minute())));
+    let (begun, mut sent) = (server.clock.now(), 0);
+    for (minutes, count) in [(0, 1), (60, 2), (0, 3), (120, 4)] {
+        server.clock.turn(TimeDelta::minutes(minutes));
+        for _ in 0..count {
+            assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+        }
+        // Real hours pass more slowly than they are written.
+        sent += count;
+        let written = "SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage";
+        wait_until(async || server.database.count(written).await == sent).await;
+    }
+    let admin = server.admin("acme");
+    let sibling = server.sibling(&[]).await;
+    server.stop().await;
+    let admin = sibling.client("acme", admin.credential().clone());
+    let hour = begun.to_rfc3339();
+    let hour = DateTime::parse_from_rfc3339(&hour).unwrap().with_timezone(&Utc);
+    let start = hour - TimeDelta::minutes(i64::from(hour.minute())) - TimeDelta::seconds(i64::from(hour.second()));
+    let text = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:00:00Z").to_string();
+    let path = format!("{}?interval=hour&from={}&to={}", usage(&key), text(start), text(start + TimeDelta::hours(5)));
+    let told = admin.get(&path).await.expect(200);
+    let of = |told: &Value, name: &str| -> Vec<Value> {
+        told["buckets"].as_array().unwrap().iter().map(|bucket| bucket[name].clone()).collect()
+    };
+    assert_eq!(of(&told, "requests"), [1, 5, 0, 4, 0]);
+    let starts: Vec<String> = (0..5).map(|n| text(start + TimeDelta::hours(n))).collect();
+    assert_eq!(of(&told, "start"), starts);
+    assert_eq!((&told["from"], &told["to"]), (&json!(starts[0]), &json!(text(start + TimeDelta::hours(5)))));
+    assert_eq!((&told["requests"], &told["denied"]), (&json!(10), &json!(0)));
+
+    let path = format!("{}?from={}", usage(&key), text(start));
+    let days = admin.get(&path).await.expect(200);
+    assert_eq!(of(&days, "requests").iter().map(|n| n.as_i64().unwrap()).sum::<i64>(), 10);
+    let path = format!("{}?to={}", usage(&key), text(start));
+    assert_eq!(admin.get(&path).await.expect(200)["buckets"].as_array().unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn each_secret_tells_where_it_was_last_used_from() {
+    let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let rotated = admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
+    let new = rotated["key"].as_str().unwrap();
+    let long = "x".repeat(5_000);
+    let agents = [
+        (key.secret.as_str(), "203.0.113.7", "curl/8.0"),
+        (key.secret.as_str(), "203.0.113.8", "zapier \u{e9}"),
+        (new, "2001:db8::1", long.as_str()),
+    ];
+    for (secret, address, agent) in agents {
+        let request = admin.with_key(secret).request(Method::GET, CHECK);
+        let request = request.header("user-agent", agent).header("x-forwarded-for", address);
+        assert_eq!(send(request).await.status, 200);
+    }
+    let secrets = async || admin.get(&usage(&key)).await.expect(200)["secrets"].clone();
+    wait_until(async || !secrets().await[0]["lastUsedAt"].is_null() && !secrets().await[1]["lastUsedAt"].is_null())
+        .await;
+    let told = secrets().await;
+    let new_hint = told[0]["keyHint"].as_str().unwrap();
+    assert!(new.ends_with(&new_hint[new_hint.len() - 4..]), "the newest first: {told}");
+    assert_eq!(told[0]["lastAddress"], "2001:db8::1");
+    assert_eq!(told[0]["lastUserAgent"], "x".repeat(200));
+    assert_eq!(told[0]["retiredAt"], Value::Null);
+    assert_eq!((&told[1]["lastAddress"], &told[1]["lastUserAgent"]), (&json!("203.0.113.8"), &json!("zapier \u{e9}")));
+    assert!(told[1]["retiredAt"].is_string() && told[1]["expiresAt"].is_string());
+
+    // A secret that strays into the header is not kept.
+    let request = admin.with_key(new).request(Method::GET, CHECK).header("user-agent", format!("agent {new}"));
+    assert_eq!(send(request).await.status, 200);
+    wait_until(async || secrets().await[0]["lastUserAgent"] == "[redacted]").await;
+    assert_eq!(secrets().await[0]["lastAddress"], "127.0.0.1", "without the header, the peer's own");
+}
+
+#[tokio::test]
+async fn who_may_read_it() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "write").await;
+    let itself = admin.with_key(&key.secret);
+    itself.get(&usage(&key)).await.expect(200);
+    assert_eq!(itself.get(&format!("{PATH}/self/usage")).await.expect(200)["interval"], "day");
+    let other = admin.create("n", "read").await;
+    admin.with_key(&other.secret).get(&usage(&key)).await.expect(200);
+    server.user("acme", "").get(&usage(&key)).await.refused(403, "insufficient_scope");
+    server.user("acme", "read").get(&usage(&key)).await.expect(200);
+    admin.with(Credential::None).get(&usage(&key)).await.refused(401, "missing_credentials");
+    admin.get(&format!("{PATH}/self/usage")).await.refused(403, "key_required");
+    for path in [usage(&key), format!("{PATH}/0190a8f2-0000-7000-8000-000000000000/usage"), format!("{PATH}/x/usage")] {
+        server.admin("globex").get(&path).await.refused(404, "key_not_found");
+    }
+    // A revoked key's figures stay.
+    admin.delete(&key.path()).await.expect(204);
+    admin.get(&usage(&key)).await.expect(200);
+}
+
+#[tokio::test]
+async fn windows_are_checked() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    for (query, fields) in [
+        ("interval=week", &["interval"][..]),
+        ("interval=", &["interval"]),
+        ("from=yesterday", &["from"]),
+        ("from=2026-01-01", &["from"]),
+        ("from=2026-01-01T00:00:00", &["from"]),
+        ("to=x&from=y&interval=z", &["from", "interval", "to"]),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &["from"]),
+        ("from=2026-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", &["from"]),
+        ("from=2020-01-01T00:00:00Z&interval=hour", &["from"]),
+        ("from=0001-01-01T00:00:00Z", &["from"]),
+        ("to=9999-12-31T23:59:59Z", &["to"]),
+        ("limit=5", &["limit"]),
+        ("from=2026-01-01T00:00:00Z&from=2026-01-01T00:00:00Z", &["from"]),
+    ] {
+        assert_eq!(admin.get(&format!("{}?{query}", usage(&key))).await.bad_fields(), fields, "{query}");
+    }
+    let ten_thousand = "from=2020-01-01T00:00:00Z&to=2021-02-20T16:00:00Z&interval=hour";
+    let told = admin.get(&format!("{}?{ten_thousand}", usage(&key))).await.expect(200);
+    assert_eq!(told["buckets"].as_array().unwrap().len(), 10_000);
+}
+
+/// Two instances, each told to stop in the middle of it: not one request too few or too many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_loses_no_figure() {
+    let mut one = TestServer::start().await;
+    let mut other = one.sibling(&[]).await;
+    let admin = one.admin("acme");
+    let mut keys = Vec::new();
+    for n in 0..5 {
+        keys.push(admin.create(&format!("n{n}"), "read").await);
+    }
+    let mut sent = vec![0_i64; keys.len()];
+    for round in 0..300 {
+        let (key, server) = (round * 7 % keys.len(), if round % 3 == 0 { &one } else { &other });
+        let client = server.client("acme", Credential::ApiKey(keys[key].secret.clone()));
+        assert_eq!(client.get(CHECK).await.status, 200);
+        sent[key] += 1;
+    }
+    one.stop().await;
+    other.stop().await;
+    for (key, sent) in keys.iter().zip(sent) {
+        let sum = format!("SELECT sum(requests)::bigint FROM api_key_usage WHERE key_id = '{}'", key.id);
+        assert_eq!(one.database.count(&sum).await, sent);
+    }
+}
+
+/// The program as it is killed without a word: what was asked more than five seconds before is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_loses_five_seconds_at_most() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("usage-kill");
+    let service = home.serve_on(&database).await;
+    let end = (Utc::now() + TimeDelta::hours(1)).timestamp();
+    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+    let admin = service.client("acme", Credential::Bearer(token));
+    let key = admin.create("n", "read").await;
+    let client: Client = admin.with_key(&key.secret);
+    let begun = tokio::time::Instant::now();
+    let mut sent_at = Vec::new();
+    while begun.elapsed() < std::time::Duration::from_secs(7) {
+        assert_eq!(client.get(CHECK).await.status, 200);
+        sent_at.push(begun.elapsed());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let killed = begun.elapsed();
+    service.kill().await;
+    let counted = database.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await;
+    let old = sent_at.iter().filter(|at| **at + std::time::Duration::from_secs(5) < killed).count();
+    let (old, all) = (i64::try_from(old).unwrap(), i64::try_from(sent_at.len()).unwrap());
+    assert!(old > 50 && (old..=all).contains(&counted), "{counted} counted; {old} old ones of {all}");
+}
+
+#[tokio::test]
+async fn old_hours_are_removed() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    let theirs = server.admin("globex").create("n", "read").await;
+    for (tenant, key) in [(server.database.acme, &key), (server.database.globex, &theirs)] {
+        let rows = format!(
+            "INSERT INTO api_key_usage
+             SELECT '{tenant}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 day', 1, 0, 0
+             FROM generate_series(0, 500) n",
+            key.id
+        );
+        server.database.execute(&rows).await;
+    }
+    // Another instance, since this one has looked already; it keeps less than the default.
+    let sibling = server.sibling(&[("USAGE_RETENTION_DAYS", "100")]).await;
+    let old = "SELECT count(*) FROM api_key_usage WHERE hour < now() - interval '100 days'";
+    wait_until(async || server.database.count(old).await == 0).await;
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_usage").await, 2 * 100);
+    drop(sibling);
+}
+
+/// The answer to a batch was lost, so that it is sent again.
+#[tokio::test]
+async fn a_batch_counts_once() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    let tenant = server.database.acme;
+    let batch = |number: i64| {
+        format!(
+            "SET ROLE rally_app;
+             SELECT record_use('00000000-0000-4000-8000-00000000000a', {number}, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+                 ARRAY['{tenant}'::uuid], ARRAY['{}'::uuid], ARRAY[date_trunc('hour', now(), 'UTC')],
+                 ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])",
+            key.id
+        )
+    };
+    for number in [1, 1, 2, 1, 2, 3] {
+        server.database.execute(&batch(number)).await;
+    }
+    assert_eq!(server.database.count("SELECT requests FROM api_key_usage").await, 15);
+}
+
+// ---- unusedForDays
+
+#[tokio::test]
+async fn the_list_shows_what_nobody_uses() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let never = admin.create("never", "read").await;
+    let long_ago = admin.create("long ago", "read").await;
+    let by_its_old_secret = admin.create("by its old secret", "read").await;
+    let old = by_its_old_secret.secret.clone();
+    admin.post(&format!("{}/rotate", by_its_old_secret.path()), &json!({})).await.expect(200);
+    server.database.execute("UPDATE api_keys SET created_at = created_at - interval '200 days'").await;
+    let aged = format!(
+        "UPDATE api_key_secrets SET last_used_at = now() - interval '91 days' WHERE key_id = '{}'",
+        long_ago.id
+    );
+    server.database.execute(&aged).await;
+    let young = admin.create("young", "read").await;
+    assert_eq!(admin.with_key(&old).get(CHECK).await.status, 200);
+    let used = async || admin.get(&by_its_old_secret.path()).await.expect(200)["lastUsedAt"].is_string();
+    wait_until(used).await;
+
+    let names = async |query: &str| -> Vec<String> {
+        let listed = admin.get(&format!("{PATH}?{query}")).await.expect(200);
+        listed.as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("unusedForDays=90").await, ["long ago", "never"]);
+    assert_eq!(names("unusedForDays=92").await, ["never"]);
+    assert_eq!(names("unusedForDays=3650").await, [""; 0]);
+    assert_eq!(names("unusedForDays=90&search=lon").await, ["long ago"]);
+    admin.delete(&never.path()).await.expect(204);
+    assert_eq!(names("unusedForDays=90&status=active").await, ["long ago"]);
+    drop(young);
+
+    let reply = admin.get(&format!("{PATH}?unusedForDays=90&limit=1")).await;
+    assert_eq!(reply.header("x-total-count"), "2");
+    assert!(reply.header("link").contains("unusedForDays=90"), "{reply:?}");
+    for bad in ["0", "-1", "3651", "ninety", "", "1.5"] {
+        let reply = admin.get(&format!("{PATH}?unusedForDays={bad}")).await;
+        assert_eq!(reply.bad_fields(), ["unusedForDays"], "{bad}");
+    }
+}
