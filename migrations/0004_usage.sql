@@ -1,6 +1,6 @@
 -- Usage: what each key was asked for in each hour, and where its secrets were last used from.
 
--- Where a secret was last used from, cut to what is worth keeping.
+-- Where a secret was last used from, cut to what is worth keeping. An empty User-Agent: none.
 ALTER TABLE api_key_secrets
     ADD COLUMN last_address    inet,
     ADD COLUMN last_user_agent text CHECK (char_length(last_user_agent) <= 200);
@@ -95,7 +95,10 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || part.tenant, 0));
         ignored := set_config('rally.tenant_id', part.tenant::text, true);
         UPDATE api_key_secrets s
-            SET last_used_at = u.used_at, last_address = u.address, last_user_agent = u.agent
+            SET last_used_at    = u.used_at,
+                -- Whoever came again and again is told once.
+                last_address    = coalesce(u.address, s.last_address),
+                last_user_agent = coalesce(u.agent, s.last_user_agent)
             FROM (SELECT *
                   FROM unnest(use_digests[part.use_low:part.use_high], use_times[part.use_low:part.use_high],
                               use_addresses[part.use_low:part.use_high], use_agents[part.use_low:part.use_high])

@@ -9,10 +9,11 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -84,7 +85,11 @@ pub struct Tally {
     lookup_digest: LookupDigest,
     /// Of hours of an even number, and of an odd: a flush follows long before the next of a kind.
     hours: [HourTally; 2],
-    last: Mutex<Option<Box<LastUse>>>,
+    last_used_micros: AtomicI64,
+    /// A digest of the client in `last`; 0 = there is none. So that a client which comes again and
+    /// again is not written down again and again.
+    last_client: AtomicU64,
+    last: Mutex<Option<Box<LastClient>>>,
     /// Whether it is in the channel, or was collected and not flushed yet.
     noted: AtomicBool,
     /// In which hour a use after its end was last told.
@@ -101,8 +106,7 @@ struct HourTally {
 }
 
 #[derive(Debug)]
-struct LastUse {
-    at: Timestamp,
+struct LastClient {
     address: Option<IpAddr>,
     user_agent: Option<Box<[u8]>>,
 }
@@ -116,6 +120,8 @@ impl Tally {
             key,
             lookup_digest,
             hours: Default::default(),
+            last_used_micros: AtomicI64::new(i64::MIN),
+            last_client: AtomicU64::new(0),
             last: Mutex::default(),
             noted: AtomicBool::new(false),
             reuse_told: AtomicU32::new(0),
@@ -131,19 +137,31 @@ impl Tally {
         tally
     }
 
-    fn set_last(&self, at: Timestamp, client: Client<'_>) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = &mut *last {
-            last.at = at.max(last.at);
-            last.address = client.address;
-            if last.user_agent.as_deref() != client.user_agent() {
-                last.user_agent = client.user_agent().map(Box::from);
-            }
-        } else {
-            let user_agent = client.user_agent().map(Box::from);
-            *last = Some(Box::new(LastUse { at, address: client.address, user_agent }));
+    fn set_last(&self, at: Timestamp, client: Client<'_>, digest: u64) {
+        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
+        if self.last_client.load(Ordering::Relaxed) == digest {
+            return;
         }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let user_agent = client.user_agent().map(Box::from);
+        *last = Some(Box::new(LastClient { address: client.address, user_agent }));
+        self.last_client.store(digest, Ordering::Relaxed);
     }
+
+    /// The last use since this was last asked; its client only where that was noted again.
+    fn take_last(&self) -> Option<LastUse> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = last.take();
+        self.last_client.store(0, Ordering::Relaxed);
+        let micros = self.last_used_micros.swap(i64::MIN, Ordering::Relaxed);
+        Some(LastUse { at: DateTime::from_timestamp_micros(micros)?, client })
+    }
+}
+
+/// What waits to be written of a secret's last use.
+struct LastUse {
+    at: Timestamp,
+    client: Option<Box<LastClient>>,
 }
 
 fn hour_number(at: Timestamp) -> u32 {
@@ -155,6 +173,7 @@ fn hour_number(at: Timestamp) -> u32 {
 pub struct Recorder {
     notes: mpsc::Sender<Arc<Tally>>,
     reuses: mpsc::Sender<SecretReuse>,
+    hasher: RandomState,
     counters: Counters,
 }
 
@@ -212,14 +231,14 @@ pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, 
         retention,
         counters: counters.clone(),
     };
-    (Recorder { notes: sender, reuses: reuse_sender, counters }, writer)
+    (Recorder { notes: sender, reuses: reuse_sender, hasher: RandomState::new(), counters }, writer)
 }
 
 impl Recorder {
     /// Notes a request with a secret whose key works; never waits.
     pub fn used(&self, tally: &Arc<Tally>, at: Timestamp, client: Client<'_>) {
         tally.hour(at).requests.fetch_add(1, Ordering::Relaxed);
-        tally.set_last(at, client);
+        tally.set_last(at, client, self.digest(client));
         self.note(tally);
     }
 
@@ -236,6 +255,10 @@ impl Recorder {
             }
         }
         self.note(tally);
+    }
+
+    fn digest(&self, client: Client<'_>) -> u64 {
+        self.hasher.hash_one((client.address, client.user_agent())).max(1)
     }
 
     fn note(&self, tally: &Arc<Tally>) {
@@ -350,12 +373,17 @@ impl Writer {
         for tally in self.collected.drain(..) {
             // In this order: a use that comes in between is noted again.
             tally.noted.store(false, Ordering::Release);
-            if let Some(last) = tally.last.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            if let Some(last) = tally.take_last() {
                 let waiting = self.uses.len();
                 match self.uses.entry((tally.tenant, tally.lookup_digest)) {
-                    Entry::Occupied(mut entry) if entry.get().at <= last.at => drop(entry.insert(*last)),
-                    Entry::Occupied(_) => {}
-                    Entry::Vacant(entry) if waiting < MAX_WAITING => drop(entry.insert(*last)),
+                    Entry::Occupied(mut entry) => {
+                        let known = entry.get_mut();
+                        if last.at >= known.at {
+                            let client = last.client.or_else(|| known.client.take());
+                            *known = LastUse { at: last.at, client };
+                        }
+                    }
+                    Entry::Vacant(entry) if waiting < MAX_WAITING => drop(entry.insert(last)),
                     Entry::Vacant(_) => dropped += 1,
                 }
             }
@@ -387,8 +415,11 @@ impl Writer {
     fn next_batch(&mut self) -> UsageBatch {
         let uses: Vec<_> = self.uses.keys().take(BATCH).copied().collect();
         let uses = uses.into_iter().filter_map(|secret| {
-            let LastUse { at, address, user_agent } = self.uses.remove(&secret)?;
-            let user_agent = user_agent.map(|agent| shorten(&agent));
+            let LastUse { at, client } = self.uses.remove(&secret)?;
+            let client = client.map(|client| *client);
+            let address = client.as_ref().and_then(|client| client.address);
+            // Without a User-Agent: an empty one.
+            let user_agent = client.map(|client| shorten(client.user_agent.as_deref().unwrap_or_default()));
             Some(Use { tenant: secret.0, lookup_digest: secret.1, at, address, user_agent })
         });
         let uses = uses.collect();
@@ -431,6 +462,10 @@ impl Writer {
             self.counters.flushes.inc();
         }
         self.counters.waiting.set(0);
+        // After a rush, its memory goes back.
+        self.uses.shrink_to(BATCH);
+        self.counts.shrink_to(BATCH);
+        self.collected.shrink_to(BATCH);
     }
 }
 

@@ -66,9 +66,8 @@ enum Goal {
 
 const GOALS: &[Goal] = &[
     Goal::Ratio("b1", "a", 0.90),
-    Goal::Ratio("b2", "a", 0.90),
     Goal::Ratio("b1", "a bare", 0.85),
-    Goal::Ratio("b2", "a bare", 0.85),
+    Goal::Ratio("b2", "a many", 0.90),
     Goal::Ratio("c", "a", 0.80),
     Goal::Ratio("d", "e", 0.70),
     Goal::Ratio("g1", "a", 0.80),

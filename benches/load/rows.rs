@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use rally_api_keys::domain::{Scope, Secret, Tenant};
 
 use crate::{
@@ -92,27 +93,42 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
     let rows_by_id = requests(&seed.keys, REQUESTS, |key, agent| {
         request("GET", &format!("/rows/{}/{}", key.tenant.id, key.id), &key.tenant, &agent, "")
     });
-    let malformed = requests(&seed.keys, REQUESTS, |key, agent| {
+    let malformed = requests(&seed.keys, 1_000, |key, agent| {
         let garbage = Secret::generate().reveal().to_uppercase(); // a key's length, and not its form
         forward_auth(&key.tenant, &agent, &garbage)
     });
     let unknown = requests(&seed.keys, REQUESTS, |key, agent| {
         forward_auth(&key.tenant, &agent, Secret::generate().reveal()) // nobody's
     });
-    let by_token = requests(&tokens, REQUESTS, |(tenant, token), agent| {
+    let by_token = requests(&tokens, tokens.len(), |(tenant, token), agent| {
         with_token("GET", "/forward-auth", tenant, &agent, token, "")
     });
     let admin = token(&seed.empty, Scope::Admin)?;
     let creates = requests(&["n"], 1_000, |_, agent| {
         with_token("POST", API, &seed.empty, &agent, &admin, r#"{"name":"Made under load","scopes":"read,write"}"#)
     });
-    let one = Row {
-        warm: 1,
-        ..row('b', "b1", "hot, one key", Target::Hot, 200, keys("/forward-auth", &seed.keys[..1], REQUESTS))
-    };
+    let listed_admin = token(&seed.listed[0].tenant, Scope::Admin)?;
+    let rotations = requests(&seed.listed, seed.listed.len(), |key, agent| {
+        with_token("POST", &format!("{API}/{}/rotate", key.id), &key.tenant, &agent, &listed_admin, "{}")
+    });
+    let from = (seed.planted - TimeDelta::days(399)).format("%Y-%m-%dT%H:%M:%SZ");
+    let usages = requests(&seed.listed[..1], 1_000, |key, agent| {
+        let path = format!("{API}/{}/usage?from={from}", key.id);
+        with_token("GET", &path, &key.tenant, &agent, &listed_admin, "")
+    });
+    let one =
+        Row { warm: 1, ..row('b', "b1", "hot, one key", Target::Hot, 200, keys("/forward-auth", &seed.keys[..1], 1)) };
     Ok(vec![
-        row('a', "a", "empty route, the service's layers", Target::Hot, 200, keys("/healthz", &seed.keys, REQUESTS)),
-        row('a', "a bare", "empty route, bare axum", Target::Bare, 200, keys("/healthz", &seed.keys, REQUESTS)),
+        row('a', "a", "empty route, the service's layers", Target::Hot, 200, keys("/healthz", &seed.keys[..1], 1)),
+        row('a', "a bare", "empty route, bare axum", Target::Bare, 200, keys("/healthz", &seed.keys[..1], 1)),
+        row(
+            'a',
+            "a many",
+            "empty route, sent what b2 is sent",
+            Target::Hot,
+            200,
+            keys("/healthz", &seed.keys, REQUESTS),
+        ),
         one,
         row('b', "b2", "hot, 100,000 keys at random", Target::Hot, 200, checks()),
         row('c', "c", "by JWT", Target::Hot, 200, by_token),
@@ -123,6 +139,8 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         row('g', "g2", "garbage of a key's form: a query each", Target::Hot, 401, unknown),
         row('h', "h", "create", Target::Hot, 201, creates),
         row('i', "i", "list of 1,000 keys", Target::Hot, 200, keys(API, &seed.listed, 1_000)),
+        row('l', "l", "rotate", Target::Hot, 200, rotations),
+        row('m', "m", "usage of 400 days, by day", Target::Hot, 200, usages),
     ])
 }
 

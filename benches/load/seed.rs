@@ -13,7 +13,7 @@ use rally_api_keys::{
     domain::{ApiKeyId, Scope, ScopeSet, Secret, Slug, Tenant, Timestamp},
     store::{NewSecret, Operator},
 };
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use crate::{Outcome, Plan, postgres::Database};
 
@@ -52,6 +52,8 @@ pub struct Seed {
     pub unstamped: Vec<Key>,
     /// Has no keys yet.
     pub empty: Tenant,
+    /// When that was.
+    pub planted: Timestamp,
 }
 
 impl Seed {
@@ -80,11 +82,18 @@ impl Seed {
         let unstamped = generate(&unstamped_tenant, if plan.has('f') { UNSTAMPED_KEYS } else { 0 });
         let sealed = seal_without_pepper(&unstamped).await?;
         copy(&mut connection, &unstamped, sealed).await?;
+        // One key was used in each hour of 400 days.
+        let hours = format!(
+            "INSERT INTO api_key_usage SELECT '{}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 hour', 9, 1, 1
+             FROM generate_series(0, 400 * 24 - 1) n",
+            listed[0].tenant.id, listed[0].id
+        );
+        connection.execute(AssertSqlSafe(hours)).await?;
         // As a database is that has had these rows for a while.
         connection.execute("VACUUM (ANALYZE)").await?;
         connection.execute("CHECKPOINT").await?;
         let empty = tenant(&mut operator, "empty").await?;
-        Ok(Self { keys, more, listed, unstamped, empty })
+        Ok(Self { keys, more, listed, unstamped, empty, planted: Utc::now() })
     }
 
     pub fn count(&self) -> usize {

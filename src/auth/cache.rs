@@ -22,6 +22,7 @@ use std::{
 
 use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
 #[cfg(not(test))]
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -100,7 +101,7 @@ struct Shard<S, V> {
     epoch: u64,
     entries: IndexMap<CacheKey, Entry<S, V>, BuildHasherDefault<DigestHasher>>,
     /// Which entries are about which subject: a key has one secret, or two.
-    by_subject: HashMap<S, Vec<CacheKey>>,
+    by_subject: HashMap<S, SmallVec<[CacheKey; 2]>>,
 }
 
 impl<S: Copy + Eq + Hash, V> Shard<S, V> {

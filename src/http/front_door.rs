@@ -123,9 +123,10 @@ pub async fn note_route(request: Request, next: Next) -> Response {
 }
 
 fn hide_credentials(headers: &mut HeaderMap) {
-    for name in [header::AUTHORIZATION, X_API_KEY, header::PROXY_AUTHORIZATION, header::COOKIE] {
-        if let header::Entry::Occupied(mut entry) = headers.entry(name) {
-            entry.iter_mut().for_each(|value| value.set_sensitive(true));
+    let secret = [header::AUTHORIZATION, X_API_KEY, header::PROXY_AUTHORIZATION, header::COOKIE];
+    for (name, value) in headers {
+        if secret.contains(name) {
+            value.set_sensitive(true);
         }
     }
 }

@@ -17,9 +17,9 @@ pub struct Use {
     pub lookup_digest: LookupDigest,
     /// When.
     pub at: Timestamp,
-    /// From which address.
+    /// From which address; none: the one that is known already.
     pub address: Option<IpAddr>,
-    /// By which program, as that says of itself.
+    /// By which program, as that says of itself; none: the one that is known already.
     pub user_agent: Option<Box<str>>,
 }
 
@@ -90,7 +90,7 @@ impl TryFrom<SecretUseRow> for SecretUse {
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             last_address: row.last_address.map(|net| net.addr()),
-            last_user_agent: row.last_user_agent,
+            last_user_agent: row.last_user_agent.filter(|agent| !agent.is_empty()),
         })
     }
 }

@@ -283,3 +283,74 @@ async fn nothing_acknowledged_is_lost() {
     // At most what each refused request had under way may be there besides.
     assert!(listed.len() <= acknowledged.len() + refused, "{} keys", listed.len());
 }
+
+/// Checks go on without a pause while the server is stopped, started, and made to crash, and keys
+/// are revoked (by somebody else) right after it is back: none of them gets in again, however
+/// little the instance has heard of it, and the others do, without a restart of the service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_revoked_key_gets_in_around_an_outage() {
+    const PROMISE: Duration = Duration::from_millis(100);
+    let mut site = Site::start("stale").await;
+    let admin = site.admin();
+    let mut keys = Vec::new();
+    for n in 0..8 {
+        keys.push(admin.create(&format!("n{n}"), "read").await);
+    }
+    while site.probe("/readyz").await.json()["status"] != "ready" {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let mut workers = JoinSet::new();
+    for key in &keys {
+        let (client, id, done) = (admin.with_key(&key.secret), key.id.clone(), done.clone());
+        workers.spawn(async move {
+            let (mut accepted, mut unknown, mut refused) = (Vec::new(), 0, 0);
+            while !done.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                match client.get("/forward-auth").await.status.as_u16() {
+                    200 => accepted.push(begun),
+                    401 => refused += 1,
+                    503 => unknown += 1,
+                    status => panic!("{status}"),
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+            (id, accepted, unknown, refused)
+        });
+    }
+    let mut revoked = Vec::new();
+    for (round, key) in keys.iter().take(4).enumerate() {
+        sleep(Duration::from_millis(300)).await;
+        if round % 2 == 0 {
+            site.stop_postgres().await;
+        } else {
+            site.crash_postgres().await;
+        }
+        sleep(Duration::from_millis(300)).await;
+        site.start_postgres().await;
+        let revoke = format!("UPDATE api_keys SET revoked_at = now() WHERE id = '{}' RETURNING 1::bigint", key.id);
+        assert_eq!(site.scalar(&revoke).await, 1);
+        revoked.push((key.id.clone(), Instant::now()));
+        sleep(Duration::from_millis(300)).await;
+    }
+    while site.probe("/readyz").await.json()["status"] != "ready" {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let recovered = Instant::now();
+    sleep(Duration::from_millis(300)).await;
+    done.store(true, Ordering::Relaxed);
+    let mut all_unknown = 0;
+    while let Some(outcome) = workers.join_next().await {
+        let (id, accepted, unknown, refused) = outcome.unwrap();
+        all_unknown += unknown;
+        if let Some((_, at)) = revoked.iter().find(|(revoked, _)| *revoked == id) {
+            let stale = accepted.iter().filter(|begun| **begun >= *at + PROMISE).count();
+            assert_eq!(stale, 0, "accepted after its revocation, of {} times", accepted.len());
+            assert!(!accepted.is_empty() && refused > 0);
+        } else {
+            assert_eq!(refused, 0);
+            assert!(accepted.iter().any(|begun| *begun > recovered), "it never came back");
+        }
+    }
+    assert!(all_unknown > 0, "there was no outage to speak of");
+}

@@ -37,6 +37,9 @@ static DATABASES: AtomicUsize = AtomicUsize::new(0);
 struct Cluster {
     dir: PathBuf,
     server: PrivatePostgres,
+    /// The template's tenants.
+    acme: TenantId,
+    globex: TenantId,
     /// Its other end is held by the cleaner, which acts when this one closes: with the process,
     /// however that ends.
     _alive: ChildStdin,
@@ -62,9 +65,19 @@ impl Cluster {
             ("max_connections", "300"),
         ];
         let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
-        let cluster = Self { dir, server, _alive: alive };
+        let nobody = TenantId(uuid::Uuid::nil());
+        let mut cluster = Self { dir, server, acme: nobody, globex: nobody, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;
-        store::migrate(&cluster.url("template_migrated")).await.unwrap_or_else(|error| panic!("{error}"));
+        let url = cluster.url("template_migrated");
+        store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut operator = Operator::connect(&url).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut tenant = async |slug| {
+            let slug = Slug::parse(slug).unwrap();
+            operator.create_tenant(&slug, "A tenant", Utc::now()).await.unwrap().expect("a new tenant")
+        };
+        cluster.acme = tenant("acme").await;
+        cluster.globex = tenant("globex").await;
+        drop(operator); // PostgreSQL clones no database with a session in it, and waits for this one to end
         cluster
     }
 
@@ -121,15 +134,8 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub async fn create() -> Self {
-        let mut database = Self::empty("TEMPLATE template_migrated").await;
-        let mut operator = Operator::connect(&database.url().await).await.unwrap_or_else(|error| panic!("{error}"));
-        let mut tenant = async |slug| {
-            let slug = Slug::parse(slug).unwrap();
-            operator.create_tenant(&slug, "A tenant", Utc::now()).await.unwrap().expect("a new tenant")
-        };
-        database.acme = tenant("acme").await;
-        database.globex = tenant("globex").await;
-        database
+        let cluster = Cluster::get().await;
+        Self { acme: cluster.acme, globex: cluster.globex, ..Self::empty("TEMPLATE template_migrated").await }
     }
 
     /// One that nobody has migrated.

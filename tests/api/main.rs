@@ -35,6 +35,7 @@ mod limits;
 mod list;
 mod logs;
 mod methods;
+mod overload;
 mod proxy;
 mod quickstart;
 mod raw;
