@@ -59,6 +59,9 @@ pub const NAMES: &[&str] = &[
     "LOG_FORMAT",
 ];
 
+/// What is shown in a secret's place.
+const HIDDEN: &str = "[hidden]";
+
 /// Everything that can be set.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -281,6 +284,50 @@ impl Config {
         };
         if settings.bad.is_empty() { Ok(config) } else { Err(ConfigError(settings.bad)) }
     }
+
+    /// The settings in effect, as text, in the order of [`NAMES`]. Secrets are hidden.
+    #[must_use]
+    pub fn effective(&self) -> Vec<(&'static str, String)> {
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log } = self;
+        let joined = |items: Vec<String>| items.join(",");
+        let url = |url: &Option<DatabaseUrl>| url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
+        let pepper = |pepper: &Pepper| format!("{}:{HIDDEN}", pepper.id());
+        let origin = |origin: &HeaderValue| String::from_utf8_lossy(origin.as_bytes()).into_owned();
+        vec![
+            ("LISTEN_ADDR", http.listen_addr.to_string()),
+            ("BASE_DOMAIN", tenancy.base_domain.clone()),
+            ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.iter().map(IpNet::to_string).collect())),
+            ("CORS_ALLOWED_ORIGINS", joined(http.cors_origins.iter().map(origin).collect())),
+            ("HTTP_MAX_CONNECTIONS", http.max_connections.to_string()),
+            ("SHUTDOWN_GRACE_SECONDS", http.shutdown_grace.as_secs().to_string()),
+            ("DATABASE_URL", url(&database.url)),
+            ("DATABASE_MIGRATION_URL", url(&database.migration_url)),
+            ("DATABASE_DIRECT_URL", url(&database.direct_url)),
+            ("DATABASE_MAX_CONNECTIONS", database.max_connections.to_string()),
+            ("DATABASE_CHECK_CONNECTIONS", database.check_connections.to_string()),
+            ("DATA_DIR", database.data_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()),
+            ("JWT_SECRET", jwt.secret.as_ref().map(|_| HIDDEN.to_owned()).unwrap_or_default()),
+            ("JWT_ISSUER", jwt.rules.issuer.clone().unwrap_or_default()),
+            ("JWT_AUDIENCE", jwt.rules.audience.clone().unwrap_or_default()),
+            ("JWT_TENANT_CLAIM", jwt.rules.tenant_claim.clone()),
+            ("KEY_PEPPER", keys.peppers.current.as_ref().map(pepper).unwrap_or_default()),
+            ("KEY_PEPPERS_RETIRED", joined(keys.peppers.retired.iter().map(pepper).collect())),
+            (
+                "KEY_FALLBACK",
+                match keys.fallback {
+                    KeyFallback::Argon2 => "argon2".into(),
+                    KeyFallback::Deny => "deny".into(),
+                },
+            ),
+            ("VERIFY_CACHE_ENTRIES", keys.cache_entries.to_string()),
+            ("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string()),
+            ("ARGON2_MEMORY_KIB", keys.argon2.memory_kib.to_string()),
+            ("ARGON2_ITERATIONS", keys.argon2.iterations.to_string()),
+            ("ARGON2_PARALLELISM", keys.argon2.parallelism.to_string()),
+            ("RUST_LOG", log.filter.clone()),
+            ("LOG_FORMAT", if log.json { "json".into() } else { "text".into() }),
+        ]
+    }
 }
 
 fn refuse_misspelt(settings: &mut Reader) {
@@ -445,6 +492,42 @@ mod tests {
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config, String> {
         Config::from_values(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_is_in_effect_is_told_without_secrets() {
+        let told = |pairs: &[(&str, &str)]| config(pairs).unwrap().effective();
+        let names: Vec<&str> = told(&[]).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, NAMES);
+        let pepper = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let set = told(&[
+            ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally"),
+            ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
+            ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
+            ("KEY_PEPPER", pepper),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+            ("USAGE_RETENTION_DAYS", "30"),
+        ]);
+        let lines: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let text = lines.concat();
+        for hidden in ["hunter2", &pepper[3..]] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        for shown in [
+            "DATABASE_URL=postgres://rally_api@db:5432/rally\n",
+            "JWT_SECRET=[hidden]\n",
+            "KEY_PEPPER=p1:[hidden]\n",
+            "TRUSTED_PROXIES=10.0.0.0/8,::1/128\n",
+            "USAGE_RETENTION_DAYS=30\n",
+        ] {
+            assert!(text.contains(shown), "{text}");
+        }
+        // What is not hidden can be set again, to the same effect.
+        let again: Vec<_> = set.iter().filter(|(_, value)| !value.contains(HIDDEN)).cloned().collect();
+        let pairs: Vec<(&str, &str)> = again.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for (name, value) in told(&pairs) {
+            assert!(again.contains(&(name, value.clone())) || value.is_empty(), "{name}={value}");
+        }
     }
 
     #[test]

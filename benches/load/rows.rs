@@ -100,7 +100,7 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
     let unknown = requests(&seed.keys, REQUESTS, |key, agent| {
         forward_auth(&key.tenant, &agent, Secret::generate().reveal()) // nobody's
     });
-    let by_token = requests(&tokens, tokens.len(), |(tenant, token), agent| {
+    let by_token = requests(&tokens[..1], 1, |(tenant, token), agent| {
         with_token("GET", "/forward-auth", tenant, &agent, token, "")
     });
     let admin = token(&seed.empty, Scope::Admin)?;
@@ -108,8 +108,9 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         with_token("POST", API, &seed.empty, &agent, &admin, r#"{"name":"Made under load","scopes":"read,write"}"#)
     });
     let listed_admin = token(&seed.listed[0].tenant, Scope::Admin)?;
-    let rotations = requests(&seed.listed, seed.listed.len(), |key, agent| {
-        with_token("POST", &format!("{API}/{}/rotate", key.id), &key.tenant, &agent, &listed_admin, "{}")
+    let rotating_admin = token(&seed.rotating[0].tenant, Scope::Admin)?;
+    let rotations = requests(&seed.rotating, seed.rotating.len(), |key, agent| {
+        with_token("POST", &format!("{API}/{}/rotate", key.id), &key.tenant, &agent, &rotating_admin, "{}")
     });
     let from = (seed.planted - TimeDelta::days(399)).format("%Y-%m-%dT%H:%M:%SZ");
     let usages = requests(&seed.listed[..1], 1_000, |key, agent| {
@@ -191,7 +192,10 @@ impl Stand {
                 server.empty_log()?;
                 database.settle().await?;
                 let before = server.cpu();
-                let load = wrk.run(server.address, file, CONNECTIONS, plan.seconds).await?;
+                let load = match &row.requests[..] {
+                    [one] => wrk.run_one(server.address, one, CONNECTIONS, plan.seconds).await?,
+                    _ => wrk.run(server.address, file, CONNECTIONS, plan.seconds).await?,
+                };
                 let used = before.zip(server.cpu()).map(|(before, after)| after.saturating_sub(before).as_secs_f64());
                 report.lines[index].add(rate(load), used.map(|used| used * 1e6 / exact(load.requests)));
                 report.lines[index].wrong += wrong(load, row.status);

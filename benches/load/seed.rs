@@ -48,6 +48,8 @@ pub struct Seed {
     pub more: Vec<Key>,
     /// All of one tenant.
     pub listed: Vec<Key>,
+    /// The same, to be given new secrets.
+    pub rotating: Vec<Key>,
     /// Without stamps, as where there never was a pepper.
     pub unstamped: Vec<Key>,
     /// Has no keys yet.
@@ -69,7 +71,8 @@ impl Seed {
         let more_tenant = [tenant(&mut operator, "more").await?];
         let more = generate(&more_tenant, if plan.has('j') { MORE_KEYS } else { 0 });
         let listed = generate(&[tenant(&mut operator, "listed").await?], LISTED_KEYS);
-        for keys in [&keys, &more, &listed] {
+        let rotating = generate(&[tenant(&mut operator, "rotating").await?], LISTED_KEYS);
+        for keys in [&keys, &more, &listed, &rotating] {
             let sealed = keys.iter().map(|key| NewSecret {
                 lookup_digest: key.secret.lookup_digest(),
                 phc: SOME_PHC.to_owned(),
@@ -93,7 +96,7 @@ impl Seed {
         connection.execute("VACUUM (ANALYZE)").await?;
         connection.execute("CHECKPOINT").await?;
         let empty = tenant(&mut operator, "empty").await?;
-        Ok(Self { keys, more, listed, unstamped, empty, planted: Utc::now() })
+        Ok(Self { keys, more, listed, rotating, unstamped, empty, planted: Utc::now() })
     }
 
     pub fn count(&self) -> usize {

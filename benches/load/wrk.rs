@@ -34,7 +34,10 @@ end
 function request()
     return requests[random(#requests)]
 end
+"#;
 
+/// Tells what came of it.
+const RESULT_SCRIPT: &str = r#"
 function done(summary)
     local errors = summary.errors
     io.write(string.format("RESULT %d %d %d %d\n", summary.requests, summary.duration, errors.status,
@@ -74,23 +77,46 @@ pub struct Load {
 pub struct Wrk {
     program: PathBuf,
     script: PathBuf,
+    result_script: PathBuf,
     threads: usize,
 }
 
 impl Wrk {
     pub fn new(program: PathBuf, dir: &Path) -> Outcome<Self> {
-        let script = dir.join("requests.lua");
-        fs::write(&script, SCRIPT)?;
+        let (script, result_script) = (dir.join("requests.lua"), dir.join("result.lua"));
+        fs::write(&script, format!("{SCRIPT}{RESULT_SCRIPT}"))?;
+        fs::write(&result_script, RESULT_SCRIPT)?;
         let threads = if available_parallelism()?.get() < 4 { 1 } else { 2 };
-        Ok(Self { program, script, threads })
+        Ok(Self { program, script, result_script, threads })
     }
 
     /// Sends these requests in random order, each connection as fast as it is answered.
     pub async fn run(&self, address: SocketAddr, requests: &Path, connections: usize, seconds: u64) -> Outcome<Load> {
+        let mut wrk = self.command(connections, seconds);
+        wrk.arg("-s").arg(&self.script).arg(format!("http://{address}/")).arg("--").arg(requests);
+        Self::finish(wrk).await
+    }
+
+    /// Sends one and the same GET, which costs wrk the least.
+    pub async fn run_one(&self, address: SocketAddr, request: &str, connections: usize, seconds: u64) -> Outcome<Load> {
+        let mut lines = request.lines();
+        let path = lines.next().and_then(|line| line.strip_prefix("GET ")?.split(' ').next()).ok_or("not a GET")?;
+        let mut wrk = self.command(connections, seconds);
+        for header in lines.take_while(|line| !line.is_empty()) {
+            wrk.arg("-H").arg(header);
+        }
+        wrk.arg("-s").arg(&self.result_script).arg(format!("http://{address}{path}"));
+        Self::finish(wrk).await
+    }
+
+    fn command(&self, connections: usize, seconds: u64) -> Command {
         let mut wrk = Command::new(&self.program);
         wrk.arg(format!("-t{}", self.threads)).arg(format!("-c{connections}")).arg(format!("-d{seconds}s"));
-        wrk.args(["--timeout", "10s", "-s"]).arg(&self.script);
-        wrk.arg(format!("http://{address}/")).arg("--").arg(requests);
+        wrk.args(["--timeout", "10s"]);
+        wrk
+    }
+
+    async fn finish(mut wrk: Command) -> Outcome<Load> {
         let output = wrk.stdin(Stdio::null()).kill_on_drop(true).output().await?;
         let printed = String::from_utf8_lossy(&output.stdout);
         let result = printed.lines().find_map(|line| line.strip_prefix("RESULT ")).map(|line| {

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod doctor;
 mod events;
 mod health;
 mod migrate;
@@ -7,7 +8,10 @@ mod serve;
 mod tenant;
 mod token;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -44,8 +48,19 @@ enum Command {
     Events(events::EventsCommand),
     /// Sign a JWT with JWT_SECRET, for development and for a first admin
     Token(token::TokenArgs),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at everything that the service needs, and say what to do about what is wrong
+    Doctor,
     /// Ask the running service whether it is alive; for container health checks
     Health,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the settings in effect, with secrets hidden; fail where one is bad
+    Check,
 }
 
 /// Why a command failed. The message says what to do.
@@ -94,6 +109,13 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
+        Command::Config(ConfigCommand::Check) => {
+            for (name, value) in config.effective() {
+                writeln!(io::stdout(), "{name}={value}")?;
+            }
+            Ok(())
+        }
+        Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
     }
 }

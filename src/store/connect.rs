@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::{ChangeObserver, Error, PoolSettings, Store, is_transient, migrate};
+use super::{ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate};
 
 /// How long a start waits for a database that does not answer yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -89,6 +89,9 @@ pub enum ConnectError {
     /// The server is older than what is supported.
     #[error("PostgreSQL 14 or newer is needed; this server is {0}")]
     TooOld(String),
+    /// The server follows another one.
+    #[error("{0} is a replica, which takes no writes; DATABASE_URL must name the primary")]
+    Replica(String),
     /// The database cannot hold every name.
     #[error("the database's encoding is {0}; create it with ENCODING 'UTF8'")]
     NotUtf8(String),
@@ -133,18 +136,18 @@ pub enum ConnectError {
 
 /// What the database says about the role that we work under.
 #[allow(clippy::struct_excessive_bools, reason = "the answers of one query")]
-struct Role {
-    name: String,
+pub(super) struct Role {
+    pub(super) name: String,
     is_superuser: bool,
-    bypasses: bool,
-    owns: bool,
+    pub(super) bypasses: bool,
+    pub(super) owns: bool,
     app_exists: bool,
     is_app: bool,
     may_create: bool,
 }
 
 impl Role {
-    async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // Checked at run time only: it must also work on a database without our tables and roles.
         let (name, is_superuser, bypasses, owns, app_exists, is_app, may_create) = sqlx::query_as(
             "SELECT current_user::text,
@@ -166,7 +169,7 @@ impl Role {
     }
 
     /// Why the policies would not bind this role, if so.
-    fn unbound(&self) -> Option<&'static str> {
+    pub(super) fn unbound(&self) -> Option<&'static str> {
         if self.bypasses {
             Some("is a superuser or has BYPASSRLS")
         } else if self.owns {
@@ -191,6 +194,7 @@ impl Store {
     ) -> Result<Self, ConnectError> {
         let mut connection = connect_patiently(url).await?;
         check_server(&mut connection).await?;
+        check_durability(&mut connection, url).await?;
         let login = Role::of(&mut connection).await?;
         if login.is_superuser || login.owns || login.may_create {
             migrate::migrate_on(&mut connection).await?;
@@ -276,7 +280,21 @@ async fn connect_patiently(url: &DatabaseUrl) -> Result<PgConnection, ConnectErr
     }
 }
 
-async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
+/// An acknowledged revocation must outlive a crash. Whoever runs a server that may forget it has
+/// reasons of their own, perhaps, and is told.
+async fn check_durability(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let durability = Durability::of(connection).await?;
+    if durability.is_replica {
+        return Err(ConnectError::Replica(url.to_string()));
+    }
+    for setting in durability.weaknesses() {
+        warn!(database = %url, setting, "a crash of PostgreSQL can lose what was acknowledged, revocations too");
+    }
+    Ok(())
+}
+
+/// Whether the server is one that we can work with.
+pub(super) async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
     let (number, version, encoding): (i32, String, String) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
                 current_setting('server_encoding')",

@@ -59,6 +59,7 @@ mod api_keys;
 mod changes;
 mod connect;
 mod events;
+mod inspect;
 mod migrate;
 mod operator;
 #[cfg(unix)]
@@ -77,6 +78,7 @@ pub use api_keys::{KeyFilter, NewSecret, SecretRow};
 pub use changes::{Beat, Change, ChangeFeed, Heart};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
 pub use events::{ChainHead, EventFilter, Link, SecretReuse};
+pub use inspect::{Durability, Finding, inspect};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 pub use usage::{Count, SecretUse, UsageBatch, Use};

@@ -21,6 +21,7 @@ mod create;
 mod credentials;
 mod database_away;
 mod disconnects;
+mod doctor;
 mod events;
 mod forward_auth;
 mod frozen;

@@ -1,0 +1,157 @@
+//! What an operator wants to know of the database before trusting it.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Beat, Change, ChangeFeed, ConnectError, DatabaseUrl, Error, Heart, connect::Role, migrate};
+
+/// How long a heartbeat may take to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The tables that hold tenants' rows.
+const GUARDED: [&str; 6] =
+    ["tenants", "api_keys", "api_key_secrets", "api_key_events", "api_key_event_heads", "api_key_usage"];
+
+/// What a server promises about what it has acknowledged.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Durability {
+    fsync: bool,
+    full_page_writes: bool,
+    synchronous_commit: String,
+    /// Whether the server follows another one, and takes no writes.
+    pub is_replica: bool,
+}
+
+impl Durability {
+    /// Asks the server.
+    pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
+                    current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
+        )
+        .fetch_one(connection)
+        .await
+    }
+
+    /// The settings by which a crash can lose what was acknowledged, a revocation say.
+    #[must_use]
+    pub fn weaknesses(&self) -> Vec<&'static str> {
+        let all = [
+            (!self.fsync, "fsync = off"),
+            (!self.full_page_writes, "full_page_writes = off"),
+            (self.synchronous_commit == "off", "synchronous_commit = off"),
+        ];
+        all.into_iter().filter_map(|(weak, name)| weak.then_some(name)).collect()
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug)]
+pub struct Finding {
+    /// What it was.
+    pub what: &'static str,
+    /// How it is; or what is wrong and what to do.
+    pub outcome: Result<String, String>,
+}
+
+/// Looks at everything that the service needs of a database; `direct` is where it listens.
+pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut connection = match url.connect().await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let outcome = Err(format!("cannot connect to {url}: {error}. Does it run, and does DATABASE_URL name it?"));
+            findings.push(Finding { what: "connection", outcome });
+            return findings;
+        }
+    };
+    findings.push(Finding { what: "connection", outcome: Ok(url.to_string()) });
+    let server = super::connect::check_server(&mut connection).await;
+    findings.push(Finding { what: "server", outcome: told(server.map(|()| "version and encoding will do".into())) });
+    findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
+    let role = Role::of(&mut connection).await;
+    let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
+    findings.push(Finding {
+        what: "role",
+        outcome: role.map_err(|error| error.to_string()).and_then(|role| judge_role(&role)),
+    });
+    let migrated = migrate::check_migrated(&mut connection, &name).await;
+    findings.push(Finding { what: "migrations", outcome: told(migrated.map(|()| "all are there".into())) });
+    findings.push(Finding { what: "row-level security", outcome: row_level_security(&mut connection).await });
+    findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
+    findings
+}
+
+fn told(outcome: Result<String, ConnectError>) -> Result<String, String> {
+    outcome.map_err(|error| error.to_string())
+}
+
+async fn durability(connection: &mut PgConnection) -> Result<String, String> {
+    let durability = Durability::of(connection).await.map_err(|error| error.to_string())?;
+    if durability.is_replica {
+        return Err("the server is a replica, which takes no writes; DATABASE_URL must name the primary".into());
+    }
+    match durability.weaknesses()[..] {
+        [] => Ok("what is acknowledged outlives a crash".into()),
+        ref weak => Err(format!(
+            "{}: a crash can lose what was acknowledged, revocations too; switch on what is off in postgresql.conf",
+            weak.join(", ")
+        )),
+    }
+}
+
+fn judge_role(role: &Role) -> Result<String, String> {
+    match role.unbound() {
+        None => Ok(format!("\"{}\", which row-level security binds", role.name)),
+        // The service steps down to rally_app then; see `Store::open`.
+        Some(why) if role.bypasses || role.owns => Ok(format!(
+            "\"{}\" {why}; the service will work as rally_app. In production, rather name a login that is no more than \
+             a member of rally_app",
+            role.name
+        )),
+        Some(why) => Err(format!("\"{}\" {why}: GRANT rally_app TO \"{0}\"", role.name)),
+    }
+}
+
+async fn row_level_security(connection: &mut PgConnection) -> Result<String, String> {
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass(name)
+         WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
+    )
+    .bind(GUARDED.map(str::to_owned).to_vec())
+    .fetch_all(connection)
+    .await
+    .map_err(|error| error.to_string())?;
+    if open.is_empty() {
+        return Ok(format!("enabled and forced on {} tables", GUARDED.len()));
+    }
+    Err(format!(
+        "is not enabled and forced on {}: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        open.join(", ")
+    ))
+}
+
+async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
+    let heard = async {
+        let mut feed = ChangeFeed::listen(url).await?;
+        let beat = Beat { nonce: Uuid::new_v4().as_u128(), number: 1 };
+        Heart::connect(url).await?.beat(beat).await?;
+        while let Some(change) = feed.next().await? {
+            if change == Change::Beat(beat) {
+                return Ok::<_, Error>(true);
+            }
+        }
+        Ok(false)
+    };
+    match timeout(PATIENCE, heard).await {
+        Ok(Ok(true)) => Ok(format!("a notification came back through {url}")),
+        Ok(Ok(false)) => Err("the connection was closed".into()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!(
+            "no notification came back through {url}. Is that a pooler in transaction mode? Then set \
+             DATABASE_DIRECT_URL to the server itself"
+        )),
+    }
+}

@@ -1,0 +1,52 @@
+//! `rally-api-keys doctor` and `config check`.
+
+use crate::{
+    binary::Home,
+    harness::{JWT_SECRET, PEPPER, TestDatabase},
+};
+
+#[tokio::test]
+async fn what_is_wrong_is_named_with_what_to_do() {
+    let (database, home) = (TestDatabase::create().await, Home::new("doctor"));
+    let url = database.url_text(None).await;
+    let settings = |url| [("DATABASE_URL", url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let output = home.run(&["doctor"], &settings(url.as_str())).await;
+    let printed = String::from_utf8(output.stdout).unwrap();
+    // The tests' own server promises nothing about crashes; all else is well.
+    let failed: Vec<_> = printed.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert_eq!(failed.len(), 1, "{printed}");
+    assert!(failed[0].starts_with("FAIL  durability: fsync = off, full_page_writes = off: a crash"), "{printed}");
+    assert!(printed.contains("ok    row-level security: enabled and forced on 6 tables"), "{printed}");
+    assert!(printed.contains("ok    change feed: a notification came back"), "{printed}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
+
+    database
+        .execute(
+            "ALTER TABLE api_key_usage NO FORCE ROW LEVEL SECURITY; DELETE FROM _sqlx_migrations WHERE version = 5",
+        )
+        .await;
+    let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str())]).await.stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    for line in [
+        "FAIL  users' tokens: nobody could log in: set JWT_SECRET",
+        "FAIL  pepper: every check costs an argon2",
+        "FAIL  migrations: the database lacks migration 5",
+        "FAIL  row-level security: is not enabled and forced on api_key_usage",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    let printed = home.run(&["doctor"], &settings("postgres://nobody@127.0.0.1:1/x")).await.stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(printed.contains("FAIL  connection: cannot connect to postgres://nobody@127.0.0.1:1/x"), "{printed}");
+}
+
+#[tokio::test]
+async fn settings_are_printed_without_secrets() {
+    let home = Home::new("config-check");
+    let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io")];
+    let printed = home.succeed(&["config", "check"], &settings).await;
+    assert!(printed.contains("BASE_DOMAIN=rallycrm.io\n") && printed.contains("JWT_SECRET=[hidden]\n"), "{printed}");
+    assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
+    assert!(home.fail(&["config", "check"], &[("BASE_DOMAIN", "x:y")]).await.contains("BASE_DOMAIN must be"));
+}
