@@ -89,7 +89,6 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
             let (group, key) = verdicts.secret_key(TENANT, &secret);
             let key_id = ApiKeyId::generate();
             let known = Arc::new(KnownSecret {
-                key_id,
                 tally: Arc::new(Tally::new(TENANT, key_id, secret.lookup_digest())),
                 scopes: ScopeSet::READ,
                 key_expires_at: None,
@@ -98,7 +97,8 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
                 revoked_at: None,
                 hint: secret.hint(),
             });
-            let asked = verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, || async move { Ok(known) });
+            let asked =
+                verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), || async move { Ok(known) });
             runtime.block_on(asked).expect("an answer");
             (group, key)
         })

@@ -13,7 +13,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -83,12 +83,15 @@ pub struct Tally {
     tenant: TenantId,
     key: ApiKeyId,
     lookup_digest: LookupDigest,
-    /// Of hours of an even number, and of an odd: a flush follows long before the next of a kind.
-    hours: [HourTally; 2],
+    /// The newest hour in which it was used, since 1970.
+    hour: AtomicU32,
+    /// Of that hour and the one before, by whether their numbers are even or odd: a flush follows
+    /// long before the next of a kind.
+    counts: [HourTally; 2],
     last_used_micros: AtomicI64,
     /// A digest of the client in `last`; 0 = there is none. So that a client which comes again and
     /// again is not written down again and again.
-    last_client: AtomicU64,
+    last_client: AtomicU32,
     last: Mutex<Option<Box<LastClient>>>,
     /// Whether it is in the channel, or was collected and not flushed yet.
     noted: AtomicBool,
@@ -98,8 +101,6 @@ pub struct Tally {
 
 #[derive(Debug, Default)]
 struct HourTally {
-    /// Hours since 1970.
-    hour: AtomicU32,
     requests: AtomicU32,
     expired: AtomicU32,
     scope: AtomicU32,
@@ -119,25 +120,42 @@ impl Tally {
             tenant,
             key,
             lookup_digest,
-            hours: Default::default(),
+            hour: AtomicU32::new(0),
+            counts: Default::default(),
             last_used_micros: AtomicI64::new(i64::MIN),
-            last_client: AtomicU64::new(0),
+            last_client: AtomicU32::new(0),
             last: Mutex::default(),
             noted: AtomicBool::new(false),
             reuse_told: AtomicU32::new(0),
         }
     }
 
-    fn hour(&self, at: Timestamp) -> &HourTally {
-        let hour = hour_number(at);
-        let tally = &self.hours[usize::from(hour % 2 == 1)];
-        if tally.hour.load(Ordering::Relaxed) != hour {
-            tally.hour.store(hour, Ordering::Relaxed);
-        }
-        tally
+    /// Whose key's secret it is.
+    #[must_use]
+    pub const fn key(&self) -> ApiKeyId {
+        self.key
     }
 
-    fn set_last(&self, at: Timestamp, client: Client<'_>, digest: u64) {
+    fn hour(&self, at: Timestamp) -> &HourTally {
+        let hour = hour_number(at);
+        if self.hour.load(Ordering::Relaxed) < hour {
+            self.hour.fetch_max(hour, Ordering::Relaxed);
+        }
+        &self.counts[usize::from(hour % 2 == 1)]
+    }
+
+    /// Takes what was counted, with the hours that it belongs to.
+    fn take_counts(&self) -> [(u32, Counted); 2] {
+        [0, 1].map(|odd| {
+            let newest = self.hour.load(Ordering::Acquire);
+            let hour = if newest % 2 == odd { newest } else { newest.saturating_sub(1) };
+            let HourTally { requests, expired, scope } = &self.counts[usize::from(odd == 1)];
+            let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::AcqRel));
+            (hour, Counted { requests: take(requests), expired: take(expired), scope: take(scope) })
+        })
+    }
+
+    fn set_last(&self, at: Timestamp, client: Client<'_>, digest: u32) {
         self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
         if self.last_client.load(Ordering::Relaxed) == digest {
             return;
@@ -203,7 +221,7 @@ pub struct Writer {
     counters: Counters,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Counted {
     requests: i64,
     expired: i64,
@@ -257,8 +275,9 @@ impl Recorder {
         self.note(tally);
     }
 
-    fn digest(&self, client: Client<'_>) -> u64 {
-        self.hasher.hash_one((client.address, client.user_agent())).max(1)
+    #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash")]
+    fn digest(&self, client: Client<'_>) -> u32 {
+        (self.hasher.hash_one((client.address, client.user_agent())) as u32).max(1)
     }
 
     fn note(&self, tally: &Arc<Tally>) {
@@ -387,15 +406,12 @@ impl Writer {
                     Entry::Vacant(_) => dropped += 1,
                 }
             }
-            for hour in &tally.hours {
-                let requests = hour.requests.swap(0, Ordering::AcqRel);
-                let expired = hour.expired.swap(0, Ordering::AcqRel);
-                let scope = hour.scope.swap(0, Ordering::AcqRel);
-                if requests == 0 && expired == 0 && scope == 0 {
+            for (hour, taken) in tally.take_counts() {
+                if taken == Counted::default() {
                     continue;
                 }
                 let waiting = self.counts.len();
-                let counted = match self.counts.entry((tally.tenant, tally.key, hour.hour.load(Ordering::Relaxed))) {
+                let counted = match self.counts.entry((tally.tenant, tally.key, hour)) {
                     Entry::Occupied(entry) => entry.into_mut(),
                     Entry::Vacant(entry) if waiting < MAX_WAITING => entry.insert(Counted::default()),
                     Entry::Vacant(_) => {
@@ -403,9 +419,9 @@ impl Writer {
                         continue;
                     }
                 };
-                counted.requests += i64::from(requests);
-                counted.expired += i64::from(expired);
-                counted.scope += i64::from(scope);
+                counted.requests += taken.requests;
+                counted.expired += taken.expired;
+                counted.scope += taken.scope;
             }
         }
         self.counters.dropped.inc_by(dropped);
@@ -476,4 +492,22 @@ fn shorten(user_agent: &[u8]) -> Box<str> {
         return "[redacted]".into();
     }
     text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_small() {
+        // There is one for each remembered secret.
+        assert!(size_of::<Tally>() <= 112, "{}", size_of::<Tally>());
+    }
+
+    #[test]
+    fn agents_are_shortened_and_hold_no_secret() {
+        assert_eq!(&*shorten("é".repeat(300).as_bytes()), "é".repeat(200));
+        assert_eq!(&*shorten(b"a\0b\x1bc\xff"), "abc\u{fffd}");
+        assert_eq!(&*shorten(b"curl rk_live_0123"), "[redacted]");
+    }
 }

@@ -19,9 +19,7 @@ const MAX_TENANTS: usize = 100_000;
 /// against the clock at each use.
 #[derive(Debug)]
 pub struct KnownSecret {
-    /// Its key.
-    pub key_id: ApiKeyId,
-    /// Where its use is noted.
+    /// Where its use is noted; also tells its key.
     pub tally: Arc<Tally>,
     /// What the key allows.
     pub scopes: ScopeSet,
@@ -42,7 +40,7 @@ impl KnownSecret {
     #[must_use]
     pub fn principal(&self) -> Principal {
         Principal::ApiKey {
-            id: self.key_id,
+            id: self.tally.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
             hint: self.hint,

@@ -72,7 +72,7 @@ impl KeyVerifier {
             let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
             async move { examiner.examine(&tenant, &secret).await }
         };
-        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.key_id, ask).await;
+        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), ask).await;
         let source = looked_up.as_ref().map_or(Source::Database, |(_, source)| *source);
         let outcome = looked_up.and_then(|(known, _)| {
             let at = self.judge(&known, client, request_id)?;
@@ -134,7 +134,6 @@ impl Examiner {
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(Arc::new(KnownSecret {
-            key_id: row.key_id,
             tally: Arc::new(Tally::new(tenant.id, row.key_id, lookup_digest)),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
