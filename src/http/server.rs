@@ -1,10 +1,10 @@
 //! The accept loop: hyper with the limits that `axum::serve` does not set.
 //!
-//! - A connection has [`FIRST_REQUEST`] to bring its first request, so that a client that says
+//! - A connection has `FIRST_REQUEST` to bring its first request, so that a client that says
 //!   nothing, or dribbles, is soon gone.
-//! - After each answer it has [`IDLE`] to take that and to bring the next request's header, which is
+//! - After each answer it has `IDLE` to take that and to bring the next request's header, which is
 //!   longer than the 60 s for which nginx keeps upstream connections: else a request could meet a
-//!   connection that is just being closed. (Kept by [`Activity`] and not by hyper, which would set a
+//!   connection that is just being closed. (Kept by `Activity` and not by hyper, which would set a
 //!   timer anew for each request.)
 //! - Headers: 100 (hyper's own bound), 32 KiB in all (431 beyond). Connections: a bound; further
 //!   ones wait in the kernel's queue.
