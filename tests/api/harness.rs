@@ -63,6 +63,8 @@ impl Cluster {
             ("checkpoint_timeout", "1h"),
             ("autovacuum", "off"),
             ("max_connections", "300"),
+            // So that a test can tell what the server says of its own database.
+            ("log_line_prefix", "%m [%p] %d "),
         ];
         let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
         let nobody = TenantId(uuid::Uuid::nil());
@@ -188,6 +190,12 @@ impl TestDatabase {
     pub async fn server_log() -> String {
         let log = Cluster::get().await.dir.join("postgres/server.log");
         String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned()
+    }
+
+    /// What of it is about this database.
+    pub async fn own_log(&self) -> Vec<String> {
+        let ours = format!("] {} ", self.name);
+        Self::server_log().await.lines().filter(|line| line.contains(&ours)).map(str::to_owned).collect()
     }
 
     /// What a query finds, each row as a JSON object, as the owner.
