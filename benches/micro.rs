@@ -6,9 +6,11 @@ use std::{sync::Arc, thread, time::Duration};
 
 use chrono::TimeDelta;
 use divan::{Bencher, black_box};
+use futures_util::FutureExt as _;
 use rally_api_keys::{
     auth::{
-        bearer::{ClaimRules, TokenSigner, TokenVerifier},
+        bearer::{TokenSigner, TokenVerifier, TrustedKeys},
+        jwk::ClaimRules,
         lease::{Lease, Moment},
         pepper::{Pepper, Peppers},
         verdicts::{KnownSecret, Verdicts},
@@ -113,7 +115,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench]
 fn token_verify(bencher: Bencher<'_, '_>) {
     let secret = b"a secret of the benchmark, of more than 32 bytes";
-    let rules = ClaimRules { issuer: None, audience: None, tenant_claim: "tenant".into() };
+    let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
     let clock = Clock::default();
     let (now, slug) = (clock.now(), Slug::parse("acme").expect("a slug"));
     let end = now.checked_add_signed(TimeDelta::hours(1)).expect("a next hour");
@@ -121,6 +123,8 @@ fn token_verify(bencher: Bencher<'_, '_>) {
     let signer = TokenSigner::hs256(secret, rules.clone());
     let token = signer.sign(&slug, "somebody@example.com", scopes, now, end).expect("a token");
     let tenant = Tenant { id: TENANT, slug };
-    let verifier = TokenVerifier::hs256(secret, rules, clock);
-    bencher.bench(|| verifier.verify(black_box(&token), &tenant).expect("a principal"));
+    let verifier = TokenVerifier::new(TrustedKeys { secret: Some(secret), ..TrustedKeys::default() }, &rules, clock);
+    bencher.bench(|| {
+        verifier.verify(black_box(&token), &tenant).now_or_never().expect("no waiting").expect("a principal")
+    });
 }

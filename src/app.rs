@@ -3,14 +3,20 @@
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::{
     auth::{
-        Authenticator, SecretHasher, bearer::TokenVerifier, feed::Follower, lease::Lease, metrics::Gauges,
-        verdicts::Verdicts, verifier::KeyVerifier,
+        Authenticator, SecretHasher,
+        bearer::{TokenVerifier, TrustedKeys},
+        feed::Follower,
+        jwks::{FetchError, IssuerKeys, IssuerMetrics},
+        lease::Lease,
+        metrics::Gauges,
+        verdicts::Verdicts,
+        verifier::KeyVerifier,
     },
     config::Config,
     domain::{Clock, random_bytes},
@@ -31,9 +37,12 @@ const CHECK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum StartError {
     /// Nobody could log in.
     #[error(
-        "JWT_SECRET must be set, to 32 bytes or more (`openssl rand -base64 48`): it is how users' tokens are checked"
+        "nobody could log in: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET to 32 bytes or more (`openssl rand -base64 48`)"
     )]
     NoTokenKey,
+    /// There is no way to ask issuers.
+    #[error("cannot ask issuers for their keys: {0}")]
+    Issuers(#[from] FetchError),
     /// The database cannot be worked with.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -49,6 +58,7 @@ pub struct Service {
     front_door: FrontDoor,
     tasks: TaskTracker,
     follower: Follower,
+    issuers: Vec<Arc<IssuerKeys>>,
     writer: Writer,
     store: Store,
     max_connections: usize,
@@ -58,7 +68,20 @@ pub struct Service {
 impl Service {
     /// Puts the parts together over that database.
     pub async fn start(config: &Config, database: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
-        let jwt_secret = config.jwt.secret.as_ref().ok_or(StartError::NoTokenKey)?;
+        let jwt = &config.jwt;
+        if jwt.trusts_nobody() {
+            return Err(StartError::NoTokenKey);
+        }
+        let issuers: Vec<_> = jwt
+            .issuers
+            .iter()
+            .map(|location| IssuerKeys::new(location.clone(), &jwt.rules))
+            .collect::<Result<_, _>>()?;
+        let trusted = TrustedKeys {
+            secret: jwt.secret.as_deref().map(Vec::as_slice),
+            public_key: jwt.public_key.as_ref().map(|(_, key)| key),
+            issuers: issuers.clone(),
+        };
         let keys = &config.keys;
         let lease = Arc::new(Lease::default());
         let verdicts = Arc::new(Verdicts::new(keys.cache_entries, &lease, *random_bytes()));
@@ -91,7 +114,7 @@ impl Service {
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
             tenancy: config.tenancy.clone(),
-            tokens: TokenVerifier::hs256(jwt_secret, config.jwt.rules.clone(), clock.clone()),
+            tokens: TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
             keys: KeyVerifier::new(
                 store.clone(),
                 hasher.clone(),
@@ -103,6 +126,7 @@ impl Service {
             verdicts,
         });
         authenticator.keys.metrics().register(&mut metrics);
+        IssuerMetrics::register(&issuers, &mut metrics);
         let tasks = TaskTracker::new();
         let state = AppState { authenticator, hasher, clock, lease, metrics: Arc::new(metrics) };
         let front_door = http::open(state, config.http.cors_origins.clone(), tasks.clone());
@@ -121,6 +145,7 @@ impl Service {
             front_door,
             tasks,
             follower,
+            issuers,
             writer,
             store,
             max_connections: config.http.max_connections,
@@ -138,7 +163,11 @@ impl Service {
     /// in flight end, the ones whose clients have left too, and the database's connections are
     /// closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let follower = tokio::spawn(self.follower.follow());
+        let mut followers = JoinSet::new();
+        followers.spawn(self.follower.follow());
+        for issuer in self.issuers {
+            followers.spawn(issuer.keep_fresh());
+        }
         let (stop_writer, stopped) = oneshot::channel::<()>();
         let writer = tokio::spawn(self.writer.run(async {
             let _ = stopped.await;
@@ -152,7 +181,7 @@ impl Service {
             // Nobody uses a key any more: what was noted is all there is to write.
             drop(stop_writer);
             let _ = writer.await;
-            follower.abort();
+            followers.shutdown().await;
             self.store.close().await;
         };
         if timeout(self.grace, stop).await.is_ok() {

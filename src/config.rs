@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     str::FromStr,
@@ -20,9 +20,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     auth::{
-        bearer::ClaimRules,
         hashing::Argon2Cost,
         host::Tenancy,
+        jwk::{ClaimRules, PublicKey},
+        jwks::JwksLocation,
         pepper::{Pepper, Peppers},
         verifier::KeyFallback,
     },
@@ -44,6 +45,8 @@ pub const NAMES: &[&str] = &[
     "DATABASE_CHECK_CONNECTIONS",
     "DATA_DIR",
     "JWT_SECRET",
+    "JWT_PUBLIC_KEY_FILE",
+    "JWT_JWKS_URL",
     "JWT_ISSUER",
     "JWT_AUDIENCE",
     "JWT_TENANT_CLAIM",
@@ -111,19 +114,33 @@ pub struct Database {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Which tokens are trusted.
+/// Which tokens are trusted: those that any of these keys has signed.
 #[derive(Clone)]
 pub struct Jwt {
     /// The secret of HS256.
     pub secret: Option<Zeroizing<Vec<u8>>>,
+    /// A public key, out of that file.
+    pub public_key: Option<(PathBuf, PublicKey)>,
+    /// Issuers that publish their keys.
+    pub issuers: Vec<JwksLocation>,
     /// What else a token must hold.
     pub rules: ClaimRules,
+}
+
+impl Jwt {
+    /// Whether nobody could log in.
+    #[must_use]
+    pub fn trusts_nobody(&self) -> bool {
+        self.secret.is_none() && self.public_key.is_none() && self.issuers.is_empty()
+    }
 }
 
 impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jwt")
             .field("secret", &self.secret.as_ref().map(|_| "[redacted]"))
+            .field("public_key", &self.public_key)
+            .field("issuers", &self.issuers)
             .field("rules", &self.rules)
             .finish()
     }
@@ -307,8 +324,13 @@ impl Config {
             ("DATABASE_CHECK_CONNECTIONS", database.check_connections.to_string()),
             ("DATA_DIR", database.data_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()),
             ("JWT_SECRET", jwt.secret.as_ref().map(|_| HIDDEN.to_owned()).unwrap_or_default()),
-            ("JWT_ISSUER", jwt.rules.issuer.clone().unwrap_or_default()),
-            ("JWT_AUDIENCE", jwt.rules.audience.clone().unwrap_or_default()),
+            (
+                "JWT_PUBLIC_KEY_FILE",
+                jwt.public_key.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default(),
+            ),
+            ("JWT_JWKS_URL", joined(jwt.issuers.iter().filter_map(JwksLocation::url).map(str::to_owned).collect())),
+            ("JWT_ISSUER", joined(jwt.rules.issuers.clone())),
+            ("JWT_AUDIENCE", joined(jwt.rules.audiences.clone())),
             ("JWT_TENANT_CLAIM", jwt.rules.tenant_claim.clone()),
             ("KEY_PEPPER", keys.peppers.current.as_ref().map(pepper).unwrap_or_default()),
             ("KEY_PEPPERS_RETIRED", joined(keys.peppers.retired.iter().map(pepper).collect())),
@@ -416,14 +438,50 @@ fn jwt(settings: &mut Reader) -> Jwt {
         }
         Ok(Zeroizing::new(text.as_bytes().to_vec()))
     });
-    Jwt {
-        secret,
-        rules: ClaimRules {
-            issuer: settings.get("JWT_ISSUER").map(str::to_owned),
-            audience: settings.get("JWT_AUDIENCE").map(str::to_owned),
-            tenant_claim: settings.get("JWT_TENANT_CLAIM").unwrap_or("tenant").to_owned(),
-        },
+    let public_key = settings.parse("JWT_PUBLIC_KEY_FILE", "/etc/rally/jwt.pem", |path| {
+        let pem = fs::read(path).map_err(|error| format!("cannot be read: {path}: {error}"))?;
+        let key = PublicKey::from_pem(&pem).map_err(|problem| format!("{problem}: {path}"))?;
+        Ok::<_, String>((PathBuf::from(path), key))
+    });
+    let any = |text: &str| Ok::<_, &str>(text.to_owned());
+    let issuers = settings.list("JWT_ISSUER", "", any);
+    let urls = settings.list("JWT_JWKS_URL", "", any);
+    let discovers =
+        urls.is_empty() && ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE"].into_iter().all(|name| settings.get(name).is_none());
+    let rules = ClaimRules {
+        issuers,
+        audiences: settings.list("JWT_AUDIENCE", "", any),
+        tenant_claim: settings.get("JWT_TENANT_CLAIM").unwrap_or("tenant").to_owned(),
+    };
+    let issuers = if discovers { discovered(settings, &rules) } else { published(settings, &rules, &urls) };
+    Jwt { secret, public_key, issuers, rules }
+}
+
+/// Issuers that tell themselves where their keys are.
+fn discovered(settings: &mut Reader, rules: &ClaimRules) -> Vec<JwksLocation> {
+    let locations: Result<_, _> = rules.issuers.iter().map(|issuer| JwksLocation::of(issuer)).collect();
+    locations.unwrap_or_else(|problem| {
+        let problem = format!("{problem}, since without JWT_SECRET and the like it is where keys are looked for");
+        settings.refuse("JWT_ISSUER", problem, "https://login.rallycrm.io");
+        vec![]
+    })
+}
+
+/// Issuers whose keys are where we are told.
+fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<JwksLocation> {
+    const EXAMPLE: &str = "https://login.rallycrm.io/jwks";
+    let issuers = &rules.issuers;
+    if !urls.is_empty() && !issuers.is_empty() && urls.len() != issuers.len() {
+        let problem = "must hold as many addresses as JWT_ISSUER holds issuers, in the same order";
+        settings.refuse("JWT_JWKS_URL", problem, EXAMPLE);
+        return vec![];
     }
+    let issuers = issuers.iter().cloned().map(Some).chain(std::iter::repeat(None));
+    let locations: Result<_, _> = urls.iter().zip(issuers).map(|(url, issuer)| JwksLocation::at(url, issuer)).collect();
+    locations.unwrap_or_else(|problem| {
+        settings.refuse("JWT_JWKS_URL", problem, EXAMPLE);
+        vec![]
+    })
 }
 
 fn keys(settings: &mut Reader) -> Keys {
@@ -559,6 +617,37 @@ mod tests {
         .unwrap_err();
         insta::assert_snapshot!(error);
         assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn issuers_publish_their_keys_here_or_there() {
+        let trusted = |pairs: &[(&str, &str)]| {
+            config(pairs).map(|config| config.jwt.issuers.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let (secret, a, b) =
+            (("JWT_SECRET", "0123456789abcdef0123456789abcdef"), "https://a.example", "https://b.example/");
+        let both = format!("{a}, {b}");
+        assert_eq!(trusted(&[("JWT_ISSUER", &both)]).unwrap(), [a, b], "discovered");
+        assert!(trusted(&[secret, ("JWT_ISSUER", "anything")]).unwrap().is_empty(), "asked of our own tokens");
+        let keys = "https://a.example/keys?for=us,https://b.example/keys";
+        assert_eq!(trusted(&[("JWT_JWKS_URL", keys)]).unwrap(), ["https://a.example/keys", "https://b.example/keys"]);
+        assert_eq!(trusted(&[secret, ("JWT_JWKS_URL", keys), ("JWT_ISSUER", &both)]).unwrap(), [a, b]);
+        for (pairs, wrong) in [
+            (vec![("JWT_ISSUER", "login")], "JWT_ISSUER must be an https://"),
+            (vec![("JWT_ISSUER", "http://login.example")], "JWT_ISSUER must be an https://"),
+            (vec![("JWT_ISSUER", "https://a.example?x")], "JWT_ISSUER must have no query"),
+            (vec![("JWT_ISSUER", "https://u:p@a.example")], "JWT_ISSUER must hold no user name"),
+            (vec![("JWT_JWKS_URL", "http://10.0.0.1/keys")], "JWT_JWKS_URL must be an https://"),
+            (vec![("JWT_JWKS_URL", keys), ("JWT_ISSUER", a)], "JWT_JWKS_URL must hold as many"),
+            (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: /nowhere"),
+            (vec![("JWT_PUBLIC_KEY_FILE", "Cargo.toml")], "JWT_PUBLIC_KEY_FILE holds no public key"),
+        ] {
+            let error = trusted(&pairs).unwrap_err();
+            assert!(error.contains(wrong), "{error}");
+        }
+        for loopback in ["http://localhost:3000", "http://127.0.0.1:3000/realm", "http://[::1]:3000"] {
+            assert_eq!(trusted(&[("JWT_ISSUER", loopback)]).unwrap(), [loopback]);
+        }
     }
 
     #[test]

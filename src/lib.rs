@@ -35,6 +35,12 @@
 //! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
 //! ticket's → revoked? expired, by the clock? → its use noted → the key as principal.
 //!
+//! # A request with a JWT
+//! What is remembered of the token, while whoever vouches for its key still does ([`auth::bearer`]) →
+//! else its signature under a configured key, or the one of its issuer's that it names
+//! ([`auth::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud`, tenant →
+//! `exp` and `nbf`, by the clock → the user as principal.
+//!
 //! # A revoke
 //! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the
 //! commit tells the cache here to forget the key, and counts its epoch up → 204. Peers: the feed

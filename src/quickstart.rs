@@ -68,7 +68,7 @@ impl PrivateDatabase {
             None => default_data_dir()?,
         };
         let server = private_postgres::start(&data_dir, &[]).await?;
-        if config.jwt.secret.is_none() {
+        if config.jwt.trusts_nobody() {
             let path = data_dir.join("jwt-secret");
             let secret = kept_secret(&path, random_base64::<48>).map_err(|error| Error::Secret(path.clone(), error))?;
             if secret.len() < 32 {
@@ -100,35 +100,40 @@ impl PrivateDatabase {
         };
         let mut operator = Operator::connect(&self.url).await?;
         operator.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
-        let secret = config.jwt.secret.as_deref().map(Vec::as_slice).unwrap_or_default();
+        let url = format!("http://{DEMO_TENANT}.{}:{}", config.tenancy.base_domain, address.port());
+        let Some(secret) = config.jwt.secret.as_deref() else {
+            return Ok(commands(&url, None));
+        };
         let signer = TokenSigner::hs256(secret, config.jwt.rules.clone());
         let now = clock.now();
         let scopes = ScopeSet::from_iter([Scope::Admin]);
         let token = signer.sign(&slug, DEMO_ADMIN, scopes, now, now + TimeDelta::days(DEMO_TOKEN_DAYS))?;
-        let url = format!("http://{DEMO_TENANT}.{}:{}", config.tenancy.base_domain, address.port());
-        Ok(commands(&url, &token))
+        Ok(commands(&url, Some(&token)))
     }
 }
 
-/// The demo's commands. Each works on its own when pasted into a shell.
-fn commands(url: &str, token: &str) -> String {
-    let mut text = String::new();
+/// The demo's commands. Each works on its own when pasted into a shell; where tokens are signed
+/// elsewhere, once there is one in `$TOKEN`.
+fn commands(url: &str, token: Option<&str>) -> String {
+    let mut text = format!("\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\n");
+    let bearer = if let Some(token) = token {
+        let _ = writeln!(text, "An admin's JWT, good for {DEMO_TOKEN_DAYS} days:\n{token}");
+        format!("'Authorization: Bearer {token}'")
+    } else {
+        let _ = writeln!(text, "Tokens are signed elsewhere. Put an admin's into a variable:\nTOKEN=eyJ...");
+        "\"Authorization: Bearer $TOKEN\"".to_owned()
+    };
     let _ = write!(
         text,
         r#"
-Rally API keys is running for the demo tenant "{DEMO_TENANT}":  {url}
-
-An admin's JWT, good for {DEMO_TOKEN_DAYS} days:
-{token}
-
 Create an API key:
-curl -sS -X POST {url}/api/v1/api-keys -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{"name": "Zapier Sync", "scopes": "read,write"}}'
+curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application/json' -d '{{"name": "Zapier Sync", "scopes": "read,write"}}'
 
 List the API keys:
-curl -sS {url}/api/v1/api-keys -H 'Authorization: Bearer {token}'
+curl -sS {url}/api/v1/api-keys -H {bearer}
 
 Create another one and let it look at itself:
-curl -sS {url}/api/v1/api-keys/self -H "X-Api-Key: $(curl -sS -X POST {url}/api/v1/api-keys -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' -d '{{"name": "ETL Pipeline"}}' | sed 's/.*"key":"\([^"]*\)".*/\1/')"
+curl -sS {url}/api/v1/api-keys/self -H "X-Api-Key: $(curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application/json' -d '{{"name": "ETL Pipeline"}}' | sed 's/.*"key":"\([^"]*\)".*/\1/')"
 
 Stop with Ctrl-C. Everything is kept for the next start.
 "#

@@ -6,8 +6,9 @@ use chrono::{TimeDelta, Utc};
 use rally_api_keys::{
     auth::{
         SecretHasher,
-        bearer::{ClaimRules, TokenSigner},
+        bearer::TokenSigner,
         hashing::Argon2Cost,
+        jwk::ClaimRules,
         pepper::{Pepper, Peppers},
     },
     domain::{ApiKeyId, Scope, ScopeSet, Secret, Slug, Tenant, Timestamp},
@@ -164,7 +165,7 @@ fn lifetime() -> Outcome<(String, String)> {
 
 /// A user's token for that tenant, good for hours.
 pub fn token(tenant: &Tenant, scope: Scope) -> Outcome<String> {
-    let rules = ClaimRules { issuer: None, audience: None, tenant_claim: "tenant".into() };
+    let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
     let now = Utc::now();
     let end = now.checked_add_signed(TimeDelta::hours(6)).ok_or("no next hours")?;
     let scopes: ScopeSet = std::iter::once(scope).collect();

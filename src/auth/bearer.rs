@@ -1,14 +1,17 @@
 //! JWTs (RFC 7519), with RFC 8725's advice: the algorithm comes from the configured key and
-//! never from the token, `crit` is refused, and `jwk`, `jku`, `x5c` and `x5u` are not looked at.
+//! never from the token, `crit` is refused, and `jwk`, `jku`, `x5c` and `x5u` are not looked at. Of
+//! the keys of an issuer, a token's `kid` chooses one; a configured key takes whatever `kid`.
 
 use std::sync::Arc;
 
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, dangerous::insecure_decode_claims, decode_header, encode};
 use serde_json::{Map, Value, json};
 
 use super::{
     Error,
     cache::{Cache, CacheKey, CacheKeys},
+    jwk::{Candidates, ClaimRules, PublicKey, VerificationKey},
+    jwks::IssuerKeys,
 };
 use crate::domain::{Clock, Principal, Scope, ScopeSet, Slug, Tenant, Timestamp, random_bytes};
 
@@ -17,29 +20,29 @@ const LEEWAY_SECONDS: f64 = 60.0;
 /// The longest name that the audit trail keeps: the longest address that RFC 5321 allows.
 const MAX_NAME_CHARS: usize = 320;
 
-/// What a token must hold besides its signature.
-#[derive(Clone, Debug)]
-pub struct ClaimRules {
-    /// `iss` must be this.
-    pub issuer: Option<String>,
-    /// `aud` must name this.
-    pub audience: Option<String>,
-    /// The claim that names the tenant, by slug or id.
-    pub tenant_claim: String,
-}
-
 /// As many tokens are remembered at most.
 const MAX_REMEMBERED: usize = 20_000;
 
 /// Checks tokens, and remembers those that held: a browser sends the same one for an hour. What
-/// depends on the clock is held against it at each use.
+/// depends on the clock is held against it at each use, and so is what the issuer says of its keys.
 pub struct TokenVerifier {
-    key: DecodingKey,
-    validation: Validation,
+    fixed: Vec<VerificationKey>,
+    issuers: Vec<Arc<IssuerKeys>>,
     tenant_claim: String,
     clock: Clock,
     remembered: Cache<CacheKey, Arc<Claims>>,
     cache_keys: CacheKeys,
+}
+
+/// Whose keys tokens may be signed by.
+#[derive(Default)]
+pub struct TrustedKeys<'a> {
+    /// The secret of HS256.
+    pub secret: Option<&'a [u8]>,
+    /// A public key that stays the same.
+    pub public_key: Option<&'a PublicKey>,
+    /// Issuers that publish theirs.
+    pub issuers: Vec<Arc<IssuerKeys>>,
 }
 
 /// What is used of a token's claims.
@@ -48,69 +51,102 @@ struct Claims {
     nbf: Option<f64>,
     name: Option<String>,
     scopes: ScopeSet,
+    /// Whose key it was signed by, where keys may change.
+    voucher: Option<Voucher>,
+}
+
+/// By which of an issuer's generations of keys a token was checked.
+struct Voucher {
+    keys: Arc<IssuerKeys>,
+    generation: u64,
+}
+
+impl Voucher {
+    fn holds(&self) -> bool {
+        self.keys.vouch_for(self.generation)
+    }
 }
 
 impl TokenVerifier {
-    /// Trusts tokens that are signed by HS256 with this secret.
+    /// Trusts tokens that are signed by these keys, and hold what is asked of them.
     #[must_use]
-    pub fn hs256(secret: &[u8], rules: ClaimRules, clock: Clock) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
-        // Times are checked here, by our own clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        // The library checks `iss` and `aud` only where a token has them, unless required.
-        let mut required = vec!["exp"];
-        if let Some(issuer) = &rules.issuer {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        if let Some(audience) = &rules.audience {
-            validation.set_audience(&[audience]);
-            required.push("aud");
-        }
-        validation.validate_aud = rules.audience.is_some();
-        validation.set_required_spec_claims(&required);
+    pub fn new(keys: TrustedKeys<'_>, rules: &ClaimRules, clock: Clock) -> Self {
+        let secret = keys.secret.map(|secret| VerificationKey::hs256(secret, rules));
+        let public = keys.public_key.map(|key| VerificationKey::public(key, rules));
         Self {
-            key: DecodingKey::from_secret(secret),
-            validation,
-            tenant_claim: rules.tenant_claim,
+            fixed: secret.into_iter().chain(public).collect(),
+            issuers: keys.issuers,
+            tenant_claim: rules.tenant_claim.clone(),
             clock,
             remembered: Cache::new(MAX_REMEMBERED),
             cache_keys: CacheKeys::new(*random_bytes()),
         }
     }
 
+    /// Whether what the issuers publish is known as well as it should be.
+    #[must_use]
+    pub fn issuers_answer(&self) -> bool {
+        self.issuers.iter().all(|issuer| issuer.are_up_to_date())
+    }
+
     /// The user whom a token names, if it holds for that tenant.
-    pub fn verify(&self, token: &str, tenant: &Tenant) -> Result<Principal, Error> {
+    pub async fn verify(&self, token: &str, tenant: &Tenant) -> Result<Principal, Error> {
         let group = tenant.id.0.as_bytes();
         // With the slug, since a token may name the tenant by it.
         let key = self.cache_keys.key(group, &[tenant.slug.as_str().as_bytes(), b"\0", token.as_bytes()]);
-        let claims = if let Some(claims) = self.remembered.get(group, key) {
+        let remembered = self.remembered.get(group, key);
+        let vouched_for = |claims: &Arc<Claims>| claims.voucher.as_ref().is_none_or(Voucher::holds);
+        let claims = if let Some(claims) = remembered.filter(vouched_for) {
             self.check_times(&claims)?;
             claims
         } else {
             let ticket = self.remembered.ticket(group, key);
-            let claims = Arc::new(self.examine(token, tenant)?);
+            let claims = Arc::new(self.examine(token, tenant).await?);
             self.remembered.put(ticket, key, key, claims.clone());
             claims
         };
         Ok(Principal::User { name: claims.name.clone(), scopes: claims.scopes })
     }
 
-    fn examine(&self, token: &str, tenant: &Tenant) -> Result<Claims, Error> {
+    async fn examine(&self, token: &str, tenant: &Tenant) -> Result<Claims, Error> {
         let header = decode_header(token).map_err(|_| Error::InvalidToken("it is not a JWT"))?;
         if header.crit.is_some() {
             return Err(Error::InvalidToken("its `crit` header asks for what is not supported"));
         }
-        let claims =
-            decode::<Map<String, Value>>(token, &self.key, &self.validation).map_err(|error| explain(&error))?.claims;
+        let (claims, voucher) = self.check_signature(token, &header).await?;
         let exp = time(&claims, "exp")?.ok_or(Error::InvalidToken("it has no `exp`"))?;
-        let used = Claims { exp, nbf: time(&claims, "nbf")?, name: name(&claims)?, scopes: scopes(&claims) };
+        let used = Claims { exp, nbf: time(&claims, "nbf")?, name: name(&claims)?, scopes: scopes(&claims), voucher };
         self.check_times(&used)?;
         if !self.names_tenant(&claims, tenant) {
             return Err(Error::WrongTenant);
         }
         Ok(used)
+    }
+
+    /// The claims of a token that one of the trusted keys has signed.
+    async fn check_signature(
+        &self,
+        token: &str,
+        header: &Header,
+    ) -> Result<(Map<String, Value>, Option<Voucher>), Error> {
+        let mut refusal = Refusal::default();
+        if let Some(claims) = refusal.first_accepting(self.fixed.iter(), token, header.alg) {
+            return Ok((claims, None));
+        }
+        // Nobody has vouched for what it says of its issuer; it only tells where to look.
+        let said: Map<String, Value> =
+            insecure_decode_claims(token).map_err(|_| Error::InvalidToken("it is not a valid JWT"))?;
+        let said = said.get("iss").and_then(Value::as_str);
+        for issuer in &self.issuers {
+            if issuer.location().issuer().is_some_and(|issuer| said != Some(issuer)) {
+                refusal.note(Error::InvalidToken(if said.is_some() { WRONG_ISSUER } else { "it has no `iss`" }));
+                continue;
+            }
+            if let Some((claims, generation)) = refusal.accepted_by(issuer, token, header).await {
+                return Ok((claims, Some(Voucher { keys: issuer.clone(), generation })));
+            }
+        }
+        Err(refusal.into())
     }
 
     fn check_times(&self, claims: &Claims) -> Result<(), Error> {
@@ -141,12 +177,102 @@ fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Error> 
     }
 }
 
+/// Why a token is refused, when several keys were tried: what comes nearest to letting it in.
+#[derive(Default)]
+struct Refusal(Option<Error>);
+
+impl Refusal {
+    fn note(&mut self, error: Error) {
+        let weight = |error: &Error| match error {
+            Error::InvalidToken(WRONG_ALGORITHM) => 0,
+            Error::InvalidToken(WRONG_ISSUER) => 1,
+            Error::InvalidToken(WRONG_SIGNATURE) => 2,
+            Error::IssuerUnavailable => 4,
+            _ => 3,
+        };
+        if self.0.as_ref().is_none_or(|noted| weight(&error) > weight(noted)) {
+            self.0 = Some(error);
+        }
+    }
+
+    fn first_accepting<'a>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'a VerificationKey>,
+        token: &str,
+        algorithm: Algorithm,
+    ) -> Option<Map<String, Value>> {
+        for key in keys {
+            if !key.takes(algorithm) {
+                self.note(Error::InvalidToken(WRONG_ALGORITHM));
+                continue;
+            }
+            match key.check(token) {
+                Ok(claims) => return Some(claims),
+                Err(error) => self.note(explain(&error)),
+            }
+        }
+        None
+    }
+
+    /// The claims, and the generation of the issuer's keys that they were checked by. Where the token
+    /// names a key that is not known, the issuer is asked; twice at most, since the first answer may
+    /// be to a question from before the key was there.
+    async fn accepted_by(
+        &mut self,
+        issuer: &IssuerKeys,
+        token: &str,
+        header: &Header,
+    ) -> Option<(Map<String, Value>, u64)> {
+        if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
+            self.note(Error::InvalidToken(WRONG_ALGORITHM));
+            return None;
+        }
+        let mut asked = 0;
+        loop {
+            let known = issuer.known();
+            if known.fresh {
+                match known.keys.candidates(header) {
+                    Candidates::Keys(keys) => {
+                        let claims = self.first_accepting(keys, token, header.alg)?;
+                        return Some((claims, known.generation));
+                    }
+                    Candidates::Ambiguous => {
+                        self.note(Error::InvalidToken("it names no key (`kid`), and its issuer has several"));
+                        return None;
+                    }
+                    Candidates::Unknown => {}
+                }
+            }
+            if asked == 2 || asked > 0 && known.failed || !issuer.ask_again().await {
+                let known = issuer.known();
+                self.note(if known.fresh && !known.failed {
+                    Error::InvalidToken("its issuer has no such key (`kid`)")
+                } else {
+                    Error::IssuerUnavailable
+                });
+                return None;
+            }
+            asked += 1;
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.0.unwrap_or(Self::InvalidToken(WRONG_ALGORITHM))
+    }
+}
+
+const WRONG_ALGORITHM: &str = "its algorithm is not the configured key's";
+const WRONG_ISSUER: &str = "its issuer (`iss`) is not trusted";
+const WRONG_SIGNATURE: &str = "its signature does not match";
+
 fn explain(error: &jsonwebtoken::errors::Error) -> Error {
     use jsonwebtoken::errors::ErrorKind as Kind;
     Error::InvalidToken(match error.kind() {
-        Kind::InvalidSignature => "its signature does not match",
-        Kind::InvalidAlgorithm | Kind::InvalidAlgorithmName => "its algorithm is not the configured key's",
-        Kind::InvalidIssuer => "its issuer (`iss`) is not trusted",
+        Kind::InvalidSignature => WRONG_SIGNATURE,
+        Kind::InvalidAlgorithm | Kind::InvalidAlgorithmName => WRONG_ALGORITHM,
+        Kind::InvalidIssuer => WRONG_ISSUER,
         Kind::InvalidAudience => "it is not meant for this service (`aud`)",
         Kind::MissingRequiredClaim(claim) => match claim.as_str() {
             "iss" => "it has no `iss`",
@@ -216,10 +342,10 @@ impl TokenSigner {
             "exp": expires_at.timestamp(),
         });
         claims[&self.rules.tenant_claim] = json!(tenant.as_str());
-        if let Some(issuer) = &self.rules.issuer {
+        if let Some(issuer) = self.rules.issuers.first() {
             claims["iss"] = json!(issuer);
         }
-        if let Some(audience) = &self.rules.audience {
+        if let Some(audience) = self.rules.audiences.first() {
             claims["aud"] = json!(audience);
         }
         encode(&Header::new(Algorithm::HS256), &claims, &self.key)

@@ -29,16 +29,36 @@ impl Moment {
         let time = nix::time::clock_gettime(CLOCK).map_or(Duration::MAX, Duration::from);
         Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
+
+    /// How long it is after an earlier one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
 }
 
 /// The lease of one instance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lease {
+    /// In nanoseconds.
+    length: u64,
     /// When it ends, in the nanoseconds of [`Moment`]; 0 = there is none.
     until: AtomicU64,
 }
 
+impl Default for Lease {
+    fn default() -> Self {
+        Self::of(LEASE)
+    }
+}
+
 impl Lease {
+    /// One that lasts so long after each renewal.
+    #[must_use]
+    pub fn of(length: Duration) -> Self {
+        Self { length: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX), until: AtomicU64::new(0) }
+    }
+
     /// Whether cached verdicts may be used now.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -49,10 +69,9 @@ impl Lease {
         now.0 < self.until.load(Ordering::Acquire)
     }
 
-    /// A heartbeat that was sent then has come back.
+    /// What was asked for then (a heartbeat that was sent) has come back.
     pub fn renew(&self, sent: Moment) {
-        let lease = u64::try_from(LEASE.as_nanos()).unwrap_or(0);
-        self.until.fetch_max(sent.0.saturating_add(lease), Ordering::Release);
+        self.until.fetch_max(sent.0.saturating_add(self.length), Ordering::Release);
     }
 
     /// The feed is down, or might be.

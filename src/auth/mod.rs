@@ -14,6 +14,8 @@ pub mod fair_pool;
 pub mod feed;
 pub mod hashing;
 pub mod host;
+pub mod jwk;
+pub mod jwks;
 pub mod known;
 pub mod lease;
 pub mod metrics;
@@ -77,6 +79,9 @@ pub enum Error {
     /// The token does not hold.
     #[error("invalid token: {0}")]
     InvalidToken(&'static str),
+    /// Whether the token holds cannot be known: the issuer's keys cannot be had.
+    #[error("the issuer's keys are not known")]
+    IssuerUnavailable,
     /// The token's time is over.
     #[error("expired token")]
     TokenExpired,
@@ -194,7 +199,7 @@ impl Authenticator {
         tenant: &Tenant,
     ) -> Result<(Principal, Option<(Arc<KnownSecret>, Timestamp)>), Error> {
         match Credential::from_headers(&parts.headers)? {
-            Credential::Token(token) => Ok((self.tokens.verify(token, tenant)?, None)),
+            Credential::Token(token) => Ok((self.tokens.verify(token, tenant).await?, None)),
             Credential::Secret(Some(secret)) => {
                 let client = Client {
                     address: Some(self.tenancy.client_address(&parts.headers, peer.0)),

@@ -4,8 +4,8 @@ use std::io::{Write as _, stdout};
 
 use super::Error;
 use crate::{
-    auth::verifier::KeyFallback,
-    config::Config,
+    auth::{jwks::IssuerKeys, verifier::KeyFallback},
+    config::{Config, Jwt},
     quickstart::PrivateDatabase,
     store::{Finding, inspect},
 };
@@ -17,7 +17,8 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
         Some(_) => None,
         None => Some(PrivateDatabase::open(&mut config).await?),
     };
-    let mut findings = vec![jwt(&config), pepper(&config)];
+    let mut findings = jwt(&config).await;
+    findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
         let direct = config.database.direct_url.as_ref().unwrap_or(url);
         findings.extend(inspect(url, direct).await);
@@ -42,12 +43,33 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     }
 }
 
-fn jwt(config: &Config) -> Finding {
-    let outcome = match config.jwt.secret {
-        Some(_) => Ok("HS256, by JWT_SECRET".into()),
-        None => Err("nobody could log in: set JWT_SECRET (`openssl rand -base64 48`)".into()),
-    };
-    Finding { what: "users' tokens", outcome }
+async fn jwt(config: &Config) -> Vec<Finding> {
+    let Jwt { secret, public_key, issuers, rules } = &config.jwt;
+    let tokens = |outcome| Finding { what: "users' tokens", outcome };
+    let mut findings = Vec::new();
+    if config.jwt.trusts_nobody() {
+        findings.push(tokens(Err("nobody could log in: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET \
+                                  (`openssl rand -base64 48`)"
+            .into())));
+    }
+    if secret.is_some() {
+        findings.push(tokens(Ok("HS256, by JWT_SECRET".into())));
+    }
+    if let Some((path, key)) = public_key {
+        findings.push(tokens(Ok(format!("{}, by {}", key.algorithms(), path.display()))));
+    }
+    for location in issuers {
+        let keys = async { IssuerKeys::new(location.clone(), rules)?.count().await };
+        findings.push(tokens(match keys.await {
+            Ok(0) => Err(format!("{location} publishes no key that can be used: RSA of 2048 bits or more, P-256, P-384 or Ed25519")),
+            Ok(1) => Ok(format!("{location} publishes one key")),
+            Ok(n) => Ok(format!("{location} publishes {n} keys")),
+            Err(error) => Err(format!(
+                "{error}; is JWT_ISSUER (or JWT_JWKS_URL) right, and may this machine reach it? A private CA is named by SSL_CERT_FILE"
+            )),
+        }));
+    }
+    findings
 }
 
 fn pepper(config: &Config) -> Finding {

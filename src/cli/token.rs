@@ -34,7 +34,7 @@ pub(super) struct TokenArgs {
 /// Prints a token that the service accepts.
 pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Error> {
     let slug = tenant::parse(&args.tenant)?;
-    if config.jwt.secret.is_none() && config.database.url.is_none() {
+    if config.jwt.trusts_nobody() && config.database.url.is_none() {
         // The private PostgreSQL's secret is kept beside it.
         OwnDatabase::open(&mut config).await?.close().await?;
     }

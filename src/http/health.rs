@@ -23,16 +23,23 @@ pub fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
-/// Requests can be served: the database answers. `degraded`: so does everything else, but the
-/// change feed is down, and every check of a key costs a query.
+/// Requests can be served: the database answers. `degraded` says what does not: the change feed (each
+/// check of a key costs a query meanwhile), or an issuer of users' tokens (new keys of its are not
+/// known).
 pub async fn readyz(State(state): State<AppState>) -> Response {
-    let store = state.authenticator.store.clone();
+    let authenticator = &state.authenticator;
+    let store = authenticator.store.clone();
     // In a task of its own: a query is not to be dropped half-way.
     let ping = tokio::spawn(async move { store.ping().await });
     match timeout(PATIENCE, ping).await {
         Ok(Ok(Ok(()))) => {
-            let status = if state.lease.holds() { "ready" } else { "degraded" };
-            Json(json!({"status": status})).into_response()
+            let parts = [("change_feed", state.lease.holds()), ("token_issuer", authenticator.tokens.issuers_answer())];
+            let degraded: Vec<&str> = parts.iter().filter(|(_, good)| !good).map(|(part, _)| *part).collect();
+            if degraded.is_empty() {
+                Json(json!({"status": "ready"})).into_response()
+            } else {
+                Json(json!({"status": "degraded", "degraded": degraded})).into_response()
+            }
         }
         Ok(Ok(Err(error))) => Problem::from(error).into_response(),
         Ok(Err(_)) | Err(_) => Problem::database_unavailable().into_response(),

@@ -379,6 +379,11 @@ impl From<auth::Error> for Problem {
                 "The token is not valid",
                 format!("The Bearer token is refused: {why}."),
             ),
+            Error::IssuerUnavailable => Self::unavailable(
+                "issuer_unavailable",
+                "The token cannot be checked",
+                "The keys of the issuer of users' tokens cannot be had at present; try again in a moment. API keys work.",
+            ),
             Error::TokenExpired => {
                 Self::unauthorized("token_expired", "The token is expired", "Get a new token and try again.")
             }

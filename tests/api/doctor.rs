@@ -1,8 +1,11 @@
 //! `rally-api-keys doctor` and `config check`.
 
+use jsonwebtoken::Algorithm;
+
 use crate::{
     binary::Home,
     harness::{JWT_SECRET, PEPPER, TestDatabase},
+    issuer::{Issuer, SigningKey},
 };
 
 #[tokio::test]
@@ -29,7 +32,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str())]).await.stdout;
     let printed = String::from_utf8(printed).unwrap();
     for line in [
-        "FAIL  users' tokens: nobody could log in: set JWT_SECRET",
+        "FAIL  users' tokens: nobody could log in: set JWT_ISSUER",
         "FAIL  pepper: every check costs an argon2",
         "FAIL  migrations: the database lacks migration 5",
         "FAIL  row-level security: is not enabled and forced on api_key_usage",
@@ -39,6 +42,22 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let printed = home.run(&["doctor"], &settings("postgres://nobody@127.0.0.1:1/x")).await.stdout;
     let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains("FAIL  connection: cannot connect to postgres://nobody@127.0.0.1:1/x"), "{printed}");
+}
+
+#[tokio::test]
+async fn issuers_are_asked_for_their_keys() {
+    let (database, home) = (TestDatabase::create().await, Home::new("doctor-issuer"));
+    let url = database.url_text(None).await;
+    let key = SigningKey::generate("key", Algorithm::ES256);
+    let (good, down) = (Issuer::start(&[&key]).await, Issuer::start(&[]).await);
+    down.behaviour().down = true;
+    let issuers = format!("{},{}", good.name(), down.name());
+    let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str()), ("JWT_ISSUER", &issuers)]).await.stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(printed.contains(&format!("ok    users' tokens: {} publishes one key\n", good.name())), "{printed}");
+    let failed =
+        format!("FAIL  users' tokens: {}/.well-known/openid-configuration answered with status 503", down.name());
+    assert!(printed.contains(&failed), "{printed}");
 }
 
 #[tokio::test]

@@ -1,0 +1,166 @@
+//! An issuer of tokens that does as a test tells it: publishes keys, changes them, fails, dawdles.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    },
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// A pair of keys, the private half of which stays here.
+pub struct SigningKey {
+    pub id: String,
+    pub algorithm: Algorithm,
+    private: EncodingKey,
+    /// As `-----BEGIN PUBLIC KEY-----`.
+    pub public_pem: String,
+}
+
+fn pem(kind: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", BASE64_STANDARD.encode(der))
+}
+
+impl SigningKey {
+    pub fn generate(id: &str, algorithm: Algorithm) -> Self {
+        let random = SystemRandom::new();
+        let (private, public): (EncodingKey, Vec<u8>) = match algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => {
+                let curve = match algorithm {
+                    Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+                    _ => &ECDSA_P384_SHA384_FIXED_SIGNING,
+                };
+                let pkcs8 = EcdsaKeyPair::generate_pkcs8(curve, &random).unwrap();
+                let pair = EcdsaKeyPair::from_pkcs8(curve, pkcs8.as_ref()).unwrap();
+                let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+                let private = EncodingKey::from_ec_pem(pem("PRIVATE KEY", pkcs8.as_ref()).as_bytes()).unwrap();
+                (private, public.as_ref().to_vec())
+            }
+            Algorithm::EdDSA => {
+                // Of the first version (RFC 5208): the library reads no other.
+                let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&random).unwrap();
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
+                let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+                let private = EncodingKey::from_ed_pem(pem("PRIVATE KEY", pkcs8.as_ref()).as_bytes()).unwrap();
+                (private, public.as_ref().to_vec())
+            }
+            _ => {
+                let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+                let pkcs8: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+                let private = EncodingKey::from_rsa_pem(pem("PRIVATE KEY", pkcs8.as_ref()).as_bytes()).unwrap();
+                (private, public.as_ref().to_vec())
+            }
+        };
+        Self { id: id.to_owned(), algorithm, private, public_pem: pem("PUBLIC KEY", &public) }
+    }
+
+    /// What is published of it.
+    pub fn jwk(&self) -> Value {
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.private, self.algorithm).unwrap()).unwrap();
+        jwk["kid"] = json!(self.id);
+        jwk["use"] = json!("sig");
+        jwk
+    }
+
+    /// A token by that key.
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_as(&Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }, claims)
+    }
+
+    pub fn sign_as(&self, header: &Header, claims: &Value) -> String {
+        encode(header, claims, &self.private).unwrap()
+    }
+}
+
+#[derive(Default)]
+pub struct Behaviour {
+    pub keys: Vec<Value>,
+    /// Answers 503.
+    pub down: bool,
+    /// Before each answer.
+    pub delay: Duration,
+    /// Instead of its own configuration.
+    pub configuration: Option<Value>,
+    /// Instead of its keys.
+    pub answer: Option<Vec<u8>>,
+    /// How often its keys were asked for.
+    pub asked: usize,
+}
+
+#[derive(Clone)]
+pub struct Issuer {
+    pub address: SocketAddr,
+    behaviour: Arc<Mutex<Behaviour>>,
+}
+
+impl Issuer {
+    pub async fn start(keys: &[&SigningKey]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let keys = keys.iter().map(|key| key.jwk()).collect();
+        let behaviour = Arc::new(Mutex::new(Behaviour { keys, ..Behaviour::default() }));
+        let issuer = Self { address: listener.local_addr().unwrap(), behaviour };
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(configuration))
+            .route("/keys", get(keys_of))
+            .with_state(issuer.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        issuer
+    }
+
+    pub fn name(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn keys_url(&self) -> String {
+        format!("{}/keys", self.name())
+    }
+
+    pub fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        self.behaviour.lock().unwrap()
+    }
+
+    pub fn publish(&self, keys: &[&SigningKey]) {
+        self.behaviour().keys = keys.iter().map(|key| key.jwk()).collect();
+    }
+
+    async fn answer(&self, asked: usize, body: impl FnOnce(&Behaviour) -> Vec<u8>) -> Response {
+        let delay = self.behaviour().delay;
+        tokio::time::sleep(delay).await;
+        let mut behaviour = self.behaviour();
+        behaviour.asked += asked;
+        if behaviour.down {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        ([(header::CONTENT_TYPE, "application/json")], body(&behaviour)).into_response()
+    }
+}
+
+async fn configuration(State(issuer): State<Issuer>) -> Response {
+    let own = json!({"issuer": issuer.name(), "jwks_uri": issuer.keys_url()});
+    issuer.answer(0, |told| told.configuration.as_ref().unwrap_or(&own).to_string().into_bytes()).await
+}
+
+async fn keys_of(State(issuer): State<Issuer>) -> Response {
+    let keys =
+        |told: &Behaviour| told.answer.clone().unwrap_or_else(|| json!({"keys": told.keys}).to_string().into_bytes());
+    issuer.answer(1, keys).await
+}
