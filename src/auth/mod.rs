@@ -286,6 +286,11 @@ impl<R: Requirement> Authorized<R> {
     pub async fn begin_change(&self, now: Timestamp) -> Result<TenantTransaction, Error> {
         let mut transaction = self.keys.begin().await?;
         if let Some(id) = self.principal.key_id() {
+            // Locks are taken in the order of ids: two keys that change each other do not wait for
+            // one another.
+            if let Some(target) = self.target.filter(|target| target.0 < id.0) {
+                transaction.key_for_update(target).await?;
+            }
             let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
             match caller.status(now) {
                 Status::Active => R::check(&self.principal.narrowed_to(&caller), self.target)?,

@@ -179,7 +179,7 @@ impl TenantTransaction {
         now: Timestamp,
         previous_until: Timestamp,
     ) -> Result<(), Error> {
-        self.end_previous_secret(key, now).await?;
+        self.end_previous_secret(key, now).await?; // locks the other one, too
         sqlx::query!(
             "UPDATE api_key_secrets
              SET retired_at = $3, expires_at = $4
@@ -205,6 +205,18 @@ impl TenantTransaction {
 
     /// Ends a key's previous secret now. Tells whether one worked until then.
     pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+        // In the order in which notes of use lock them.
+        sqlx::query!(
+            "SELECT FROM api_key_secrets
+             WHERE tenant_id = $1 AND key_id = $2 AND (expires_at IS NULL OR expires_at > $3)
+             ORDER BY lookup_digest
+             FOR NO KEY UPDATE",
+            self.tenant.0,
+            key.0,
+            now,
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?;
         let done = sqlx::query!(
             "UPDATE api_key_secrets
              SET expires_at = $3

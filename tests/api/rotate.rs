@@ -258,3 +258,30 @@ async fn no_request_fails_through_a_rotation() {
     wait_until(async || status(&other.admin("acme"), &old).await == 401).await;
     assert_eq!(status(&other.admin("acme"), &new).await, 200);
 }
+
+/// Two keys that change each other at once lock each other's rows, and so do a rotation and the notes
+/// of use of both its secrets; PostgreSQL would end one of two that wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_one_another() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (one, other) = (admin.create("one", "admin").await, admin.create("other", "admin").await);
+    let (by_one, by_other) = (admin.with_key(&one.secret), admin.with_key(&other.secret));
+    let rename = async |client: &Client, key: &CreatedKey, n: usize| {
+        client.patch(&key.path(), &json!({"name": format!("name {n}")})).await.expect(200);
+    };
+    for n in 0..100 {
+        tokio::join!(rename(&by_one, &other, n), rename(&by_other, &one, n), rename(&by_one, &one, n));
+    }
+    let mut busy = vec![one];
+    for n in 0..30 {
+        let new = rotate(&admin, &busy[busy.len() - 1], &json!({"overlapSeconds": 60})).await;
+        busy.push(new);
+        for key in &busy[n..] {
+            status(&admin, key).await;
+        }
+    }
+    let mut deadlocks = server.database.own_log().await;
+    deadlocks.retain(|line| line.contains("deadlock detected"));
+    assert!(deadlocks.is_empty(), "{deadlocks:#?}");
+}
