@@ -45,16 +45,25 @@ pub fn is_asked(path: &str) -> bool {
 /// The answer, whatever the method.
 pub async fn answer(authenticator: &Authenticator, asking: Asking<'_>) -> Response {
     match decide(authenticator, asking).await {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal),
+        Ok((caller, Ok(()))) => allowed(&caller.tenant, &caller.principal),
+        Ok((caller, Err(problem))) => {
+            let mut response = refused(problem);
+            notices::tell(&caller.principal, response.headers_mut());
+            response
+        }
         Err(problem) => refused(problem),
     }
 }
 
-async fn decide(authenticator: &Authenticator, asking: Asking<'_>) -> Result<Caller, Problem> {
+/// Who is asking, and whether that suffices.
+async fn decide(
+    authenticator: &Authenticator,
+    asking: Asking<'_>,
+) -> Result<(Caller, Result<(), Problem>), Problem> {
     let needed = needed_scope(asking.parts)?;
     let caller = authenticator.authenticate(asking).await?;
-    authenticator.allow(&caller, require(&caller.principal, needed))?;
-    Ok(caller)
+    let outcome = authenticator.allow(&caller, require(&caller.principal, needed));
+    Ok((caller, outcome.map_err(Problem::from)))
 }
 
 /// The strictest of what the methods need and the gateway asks for with `?scope=`. All methods

@@ -83,6 +83,9 @@ pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
             header::WWW_AUTHENTICATE,
             X_REQUEST_ID,
             HeaderName::from_static("x-total-count"),
+            notices::X_RALLY_KEY_EXPIRES,
+            notices::DEPRECATION,
+            notices::SUNSET,
         ])
         .max_age(Duration::from_mins(10))
 }

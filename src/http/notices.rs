@@ -7,9 +7,9 @@ use crate::domain::{Principal, format_timestamp};
 /// When the calling key ends, where it has an end.
 pub const X_RALLY_KEY_EXPIRES: HeaderName = HeaderName::from_static("x-rally-key-expires");
 /// RFC 9745
-const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+pub const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 /// RFC 8594
-const SUNSET: HeaderName = HeaderName::from_static("sunset");
+pub const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
 /// When the key ends, and what [`tell_rotation`] tells.
 pub fn tell(principal: &Principal, headers: &mut HeaderMap) {

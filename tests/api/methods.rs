@@ -276,7 +276,8 @@ async fn the_front_end_reads_answers_and_refusals() {
             assert_eq!(reply.header("access-control-allow-origin"), origin, "{status}");
             assert!(words(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
             let exposed = words(&reply.headers, "access-control-expose-headers");
-            for header in ["etag", "link", "location", "x-total-count", "x-request-id"] {
+            let names = ["etag", "link", "location", "x-total-count", "x-request-id"];
+            for header in names.into_iter().chain(["x-rally-key-expires", "deprecation", "sunset"]) {
                 assert!(exposed.contains(&header.to_owned()), "{exposed:?}");
             }
         }

@@ -71,8 +71,10 @@ async fn calls_with_the_old_secret_are_told() {
     let old = admin.create_with(&json!({"name": "n", "expiresAt": "2099-01-01T00:00:00Z"})).await;
     let now = server.clock.now().timestamp();
     let new = rotate(&admin, &old, &json!({"overlapSeconds": 60})).await;
-    for path in [PATH, "/forward-auth"] {
+    // Let in or not: a read key asks for what needs admin.
+    for (path, status) in [(PATH, 200), ("/forward-auth", 200), ("/forward-auth?scope=admin", 403)] {
         let reply = admin.with_key(&old.secret).get(path).await;
+        assert_eq!(reply.status, status);
         let since: i64 = reply.header("deprecation").strip_prefix('@').unwrap().parse().unwrap();
         assert!((now..=now + 5).contains(&since), "{reply:?}");
         let sunset = chrono::DateTime::parse_from_rfc2822(reply.header("sunset")).unwrap().timestamp();
