@@ -56,10 +56,7 @@ pub async fn answer(authenticator: &Authenticator, asking: Asking<'_>) -> Respon
 }
 
 /// Who is asking, and whether that suffices.
-async fn decide(
-    authenticator: &Authenticator,
-    asking: Asking<'_>,
-) -> Result<(Caller, Result<(), Problem>), Problem> {
+async fn decide(authenticator: &Authenticator, asking: Asking<'_>) -> Result<(Caller, Result<(), Problem>), Problem> {
     let needed = needed_scope(asking.parts)?;
     let caller = authenticator.authenticate(asking).await?;
     let outcome = authenticator.allow(&caller, require(&caller.principal, needed));
