@@ -9,7 +9,7 @@
 //! | [`quickstart`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
 //! | [`config`] | every setting, typed, with its default |
 //! | [`telemetry`] | logs |
-//! | [`http`] | routes, layers, the accept loop, and the one place where an error becomes a response |
+//! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
 //! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
 //! | [`usage`] | when keys were last used, without holding up a request |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |

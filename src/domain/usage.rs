@@ -18,10 +18,13 @@ pub enum UsageInterval {
 }
 
 impl UsageInterval {
+    /// Every interval.
+    pub const ALL: [Self; 2] = [Self::Hour, Self::Day];
+
     /// The interval of that exact name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Hour, Self::Day].into_iter().find(|interval| interval.as_str() == name)
+        Self::ALL.into_iter().find(|interval| interval.as_str() == name)
     }
 
     /// Its name, in JSON and in SQL.

@@ -12,6 +12,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, error::Category};
 
+use utoipa::IntoParams;
+
 use super::problem::{FieldError, Problem};
 use crate::domain::{ApiKeyId, Secret};
 
@@ -84,9 +86,10 @@ impl Fields {
         }
     }
 
-    /// A whole number within bounds.
+    /// A whole number within bounds; `60.0` is one, as JSON Schema has it.
     pub fn integer(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        let number = self.take(name)?.as_i64().filter(|number| bounds.contains(number));
+        let value = self.take(name)?;
+        let number = value.as_i64().or_else(|| whole(value.as_f64()?)).filter(|number| bounds.contains(number));
         if number.is_none() {
             self.refuse(name, format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
         }
@@ -229,9 +232,20 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     }
 }
 
+/// A number without a fraction, where a float tells it from its neighbours (below 2⁵³).
+#[allow(clippy::cast_possible_truncation, reason = "checked just before")]
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
+}
+
 /// The path's `{id}`.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyIdParam(pub ApiKeyId);
+#[derive(Clone, Copy, Debug, IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+pub struct KeyIdParam(
+    /// Unique key identifier
+    #[param(value_type = Uuid)]
+    pub ApiKeyId,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
     type Rejection = Problem;

@@ -42,7 +42,31 @@ pub fn is_asked(path: &str) -> bool {
     path.strip_prefix(ROUTE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The answer, whatever the method.
+/// Whether a request to the CRM may pass: what a gateway asks before each. By the method of the original
+/// request (this request's own, `X-Forwarded-Method` and `X-Original-Method`: of all that are there, the
+/// strictest counts), GET, HEAD and OPTIONS need the scope `read`, and any other `write`.
+#[utoipa::path(
+    method(get, post, put, patch, delete, head, options),
+    path = "/forward-auth",
+    tag = "Gateways",
+    params(
+        ("scope" = inline(Option<String>), Query, description = "What it needs besides: `read`, `write` or `admin`"),
+        ("X-Forwarded-Method" = Option<String>, Header, description = "The original request's method"),
+        ("X-Original-Method" = Option<String>, Header, description = "The original request's method"),
+    ),
+    responses((
+        status = 200,
+        description = "It may pass. All of these headers are there, empty where there is no value.",
+        headers(
+            ("X-Rally-Tenant" = String, description = "The tenant's slug"),
+            ("X-Rally-Tenant-Id" = String, description = "The tenant's id"),
+            ("X-Rally-Principal" = String, description = "`api-key:<id>` or `user:<name>`"),
+            ("X-Rally-Scopes" = String, description = "The caller's scopes, comma-separated"),
+            ("X-Rally-Key-Id" = String, description = "The key's id"),
+            ("X-Rally-Key-Expires" = String, description = "When the key ends"),
+        )
+    )),
+)]
 pub async fn answer(authenticator: &Authenticator, asking: Asking<'_>) -> Response {
     match decide(authenticator, asking).await {
         Ok((caller, Ok(()))) => allowed(&caller.tenant, &caller.principal),

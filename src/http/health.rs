@@ -19,6 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub const HEALTHZ: &str = "/healthz";
 
 /// The process runs. Says nothing about the database: a restart would not help it.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "isAlive",
+    tag = "Service",
+    responses((status = 200, description = "It runs", body = Object, example = json!({"status": "ok"})))
+)]
 pub fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
@@ -26,6 +33,21 @@ pub fn healthz() -> Response {
 /// Requests can be served: the database answers. `degraded` says what does not: the change feed (each
 /// check of a key costs a query meanwhile), or an issuer of users' tokens (new keys of its are not
 /// known).
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "isReady",
+    tag = "Service",
+    responses((
+        status = 200,
+        description = "Requests are served",
+        body = Object,
+        examples(
+            ("ready" = (value = json!({"status": "ready"}))),
+            ("degraded" = (value = json!({"status": "degraded", "degraded": ["change_feed", "token_issuer"]}))),
+        )
+    ))
+)]
 pub async fn readyz(State(state): State<AppState>) -> Response {
     let authenticator = &state.authenticator;
     let store = authenticator.store.clone();

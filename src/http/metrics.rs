@@ -12,7 +12,7 @@ use super::AppState;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is counted and measured.
+/// Everything that is counted and measured (OpenMetrics 1.0).
 pub async fn metrics(State(state): State<AppState>) -> Response {
     let mut text = String::new();
     match encode(&mut text, &state.metrics) {

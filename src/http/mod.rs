@@ -1,6 +1,7 @@
 //! Routes and layers.
 
 pub mod api_keys;
+mod docs;
 pub mod extract;
 mod forward_auth;
 pub mod front_door;
@@ -8,6 +9,7 @@ mod health;
 mod layers;
 mod metrics;
 mod notices;
+pub mod openapi;
 pub mod problem;
 pub mod server;
 
@@ -23,6 +25,8 @@ use axum::{
 use prometheus_client::registry::Registry;
 use tokio_util::task::TaskTracker;
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{front_door::FrontDoor, problem::Problem};
 use crate::{
@@ -63,20 +67,30 @@ impl FromRef<AppState> for SecretHasher {
     }
 }
 
+/// What is answered on any host, without a credential.
+fn service_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::readyz)).routes(routes!(docs::openapi_json)).routes(routes!(docs::page))
+}
+
+/// Every route that is described.
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(openapi::Description::openapi()).merge(api_keys::routes()).merge(service_routes())
+}
+
 /// Everything that answers requests. The ones that outlive their client run on in `tasks`.
 pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker) -> FrontDoor {
     let no_store = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cors = layers::cors(&state.authenticator.tenancy.base_domain, cors_origins);
     let authenticator = state.authenticator.clone();
-    let api = api_keys::routes()
+    let api = Router::from(api_keys::routes())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(tasks, layers::detach))
         .layer(no_store)
         .layer(cors)
         .layer(from_fn(layers::only_preflights));
-    let router = Router::new()
+    let router = Router::from(service_routes())
         .route(health::HEALTHZ, get(async || health::healthz()))
-        .route("/readyz", get(health::readyz))
+        .route("/docs/{file}", get(docs::file))
         .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .merge(api)

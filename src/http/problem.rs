@@ -11,6 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     auth::{self, fair_pool::Busy},
@@ -22,11 +24,13 @@ use crate::{
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// One bad field of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The property, query parameter or path parameter.
+    #[schema(value_type = String)]
     pub field: Cow<'static, str>,
     /// What is wrong with it, to be read after its name.
+    #[schema(value_type = String)]
     pub message: Cow<'static, str>,
 }
 
@@ -49,19 +53,30 @@ pub struct Problem {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// The members of a problem document, in their order.
-#[derive(Serialize)]
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProblemDocument<'a> {
+#[schema(as = Problem)]
+pub struct ProblemDocument<'a> {
+    /// Names the kind of problem; tells no more than `code`
     r#type: String,
+    /// What kind of problem it is, for people
     title: &'a str,
+    /// The response's status
     status: u16,
+    /// What is wrong and what to do about it, for people
     detail: &'a str,
+    /// Stable; what clients match on
     code: &'a str,
+    /// The request's id, as in `X-Request-Id`
     request_id: &'a str,
+    /// Every bad field of the request
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
+    /// The scope that would have been enough
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     required_scope: Option<&'a str>,
 }
 
@@ -265,9 +280,8 @@ impl Problem {
         )
     }
 
-    /// Writes the document into a response that carries a problem.
-    pub fn write_out(self, request_id: &str, response: &mut Response) {
-        let document = ProblemDocument {
+    fn with_request_id<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
+        ProblemDocument {
             // RFC 4151: a name that is ours and stays, without promising that it resolves.
             r#type: format!("tag:rallycrm.io,2026:problem:{}", self.code),
             title: self.title,
@@ -277,7 +291,80 @@ impl Problem {
             request_id,
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
-        };
+        }
+    }
+
+    /// One of each kind, for the API's description.
+    #[must_use]
+    pub fn examples() -> Vec<Self> {
+        use auth::Error;
+        let callers = [
+            Error::TenantNotFound,
+            Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host"),
+            Error::MissingHost,
+            Error::AmbiguousCredentials,
+            Error::MissingCredentials,
+            Error::InvalidKey,
+            Error::KeyExpired,
+            Error::KeyRevoked,
+            Error::InvalidToken("its signature does not match"),
+            Error::TokenExpired,
+            Error::WrongTenant,
+            Error::InsufficientScope(Scope::Admin),
+            Error::KeyRequired,
+            Error::IssuerUnavailable,
+            Error::Busy(Busy),
+        ];
+        let name = FieldError::new("name", "must have 1 to 100 characters after trimming");
+        let expires_at = FieldError::new("expiresAt", "must be in the future");
+        let others = [
+            Self::invalid_request(vec![name, expires_at]),
+            Self::invalid_json("ends too early, at line 1, column 20".into()),
+            Self::body_too_large(),
+            Self::unsupported_media_type("application/json"),
+            Self::body_timeout(),
+            Self::timeout(),
+            Self::key_not_found(),
+            Self::revoked_key(),
+            Self::expired_key(),
+            Self::precondition_failed(),
+            Self::database_unavailable(),
+            Self::internal(),
+        ];
+        callers.into_iter().map(Self::from).chain(others).collect()
+    }
+
+    /// Its name among the examples; a code that is told with two statuses has two.
+    #[must_use]
+    pub fn example_name(&self) -> &'static str {
+        match (self.status, self.code) {
+            (StatusCode::CONFLICT, "key_revoked") => "key_revoked_conflict",
+            (StatusCode::CONFLICT, "key_expired") => "key_expired_conflict",
+            (_, code) => code,
+        }
+    }
+
+    /// The document, as JSON.
+    #[must_use]
+    pub fn document(&self, request_id: &str) -> Value {
+        serde_json::to_value(self.with_request_id(request_id)).unwrap_or_default()
+    }
+
+    /// The response's status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What kind of problem it is.
+    #[must_use]
+    pub const fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Writes the document into a response that carries a problem.
+    pub fn write_out(self, request_id: &str, response: &mut Response) {
+        let document = self.with_request_id(request_id);
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -38,6 +38,7 @@ mod list;
 mod logs;
 mod methods;
 mod oidc;
+mod openapi;
 mod overload;
 mod proxy;
 mod quickstart;

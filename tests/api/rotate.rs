@@ -203,6 +203,8 @@ async fn bad_input_changes_nothing() {
     server.admin("globex").post(&path, &json!({})).await.refused(404, "key_not_found");
     server.user("acme", "write").post(&path, &json!({})).await.refused(403, "insufficient_scope");
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_secrets").await, 1);
+    // A whole number, however it is written.
+    admin.post(&path, &json!({"overlapSeconds": 60.0})).await.expect(200);
 
     admin.delete(&key.path()).await.expect(204);
     admin.post(&path, &json!({})).await.refused(409, "key_revoked");

@@ -7,7 +7,9 @@ use axum::{
     response::IntoResponse,
 };
 
-use super::{PATH, view::ApiKeyCreatedResponse};
+use utoipa::ToSchema;
+
+use super::{PATH, schema, view::ApiKeyCreatedResponse};
 use crate::{
     auth::{Admin, Authorized, SecretHasher},
     domain::{
@@ -34,9 +36,15 @@ pub(super) const READ_ONLY: &[&str] = &[
     "rotation",
 ];
 
-struct CreateApiKeyRequest {
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(super) struct CreateApiKeyRequest {
+    #[schema(schema_with = schema::name)]
     name: KeyName,
+    #[schema(schema_with = schema::default_scopes, required = false)]
     scopes: ScopeSet,
+    /// Expiration date, in the future (null = never expires)
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
     expires_at: Option<Timestamp>,
 }
 
@@ -63,6 +71,19 @@ pub(super) fn refuse_past(fields: &mut Fields, expires_at: Option<Timestamp>, no
 }
 
 /// Creates a key and shows its secret, this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-keys",
+    operation_id = "createApiKey",
+    tag = "API keys",
+    request_body(content = CreateApiKeyRequest),
+    responses((
+        status = 201,
+        description = "The key, with its secret: the only time that it is shown",
+        body = ApiKeyCreatedResponse,
+        headers(("Location" = String, description = "The key's own path")),
+    )),
+)]
 pub async fn create(
     caller: Authorized<Admin>,
     State(hasher): State<SecretHasher>,

@@ -1,9 +1,11 @@
 //! `GET /api/v1/api-keys/events` and `GET /api/v1/api-keys/{id}/events`: the audit trail.
 
-use axum::{Json, http::HeaderMap, response::IntoResponse};
-use form_urlencoded::Serializer;
-
-use super::{PATH, paging, view::ApiKeyEventResponse};
+use super::{
+    PATH,
+    paging::{self, PageParams},
+    schema,
+    view::ApiKeyEventResponse,
+};
 use crate::{
     auth::{Authorized, Read, ReadOrItself},
     domain::{ApiKeyId, Event, EventKind},
@@ -13,10 +15,34 @@ use crate::{
     },
     store::{EventFilter, Position, TenantStore},
 };
+use axum::{Json, http::HeaderMap, response::IntoResponse};
+use form_urlencoded::Serializer;
+use utoipa::IntoParams;
+
+/// Which events are listed.
+#[derive(IntoParams)]
+#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[allow(dead_code, reason = "says what is read parameter by parameter")]
+struct EventParams {
+    /// Events of this type
+    #[param(schema_with = schema::event_type, required = false)]
+    r#type: Option<String>,
+    /// Events of this key
+    #[param(value_type = Option<Uuid>, nullable = false)]
+    key_id: Option<ApiKeyId>,
+}
 
 type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
 
 /// The tenant's events, newest first; of one type or key with `type=` and `keyId=`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/events",
+    operation_id = "listEvents",
+    tag = "Usage and events",
+    params(EventParams, PageParams),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse])),
+)]
 pub async fn tenant_events(
     caller: Authorized<Read>,
     QueryParams(mut fields): QueryParams,
@@ -28,6 +54,14 @@ pub async fn tenant_events(
 }
 
 /// One key's events, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/{id}/events",
+    operation_id = "listApiKeyEvents",
+    tag = "Usage and events",
+    params(KeyIdParam, PageParams),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse])),
+)]
 pub async fn key_events(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,

@@ -11,6 +11,14 @@ use crate::{
 };
 
 /// One key of the tenant.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/{id}",
+    operation_id = "getApiKey",
+    tag = "API keys",
+    params(KeyIdParam),
+    responses((status = 200, description = "The key", body = ApiKeyResponse)),
+)]
 pub async fn get(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
@@ -20,6 +28,13 @@ pub async fn get(
 }
 
 /// The key that is calling.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/self",
+    operation_id = "getOwnApiKey",
+    tag = "The calling key",
+    responses((status = 200, description = "The key", body = ApiKeyResponse)),
+)]
 pub async fn get_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<impl IntoResponse, Problem> {
     read(&caller.keys, caller.key_id()?, &clock).await
 }

@@ -3,8 +3,14 @@
 use axum::{Json, extract::State, response::IntoResponse};
 use chrono::TimeDelta;
 use form_urlencoded::Serializer;
+use utoipa::IntoParams;
 
-use super::{PATH, paging, view::ApiKeyResponse};
+use super::{
+    PATH,
+    paging::{self, PageParams},
+    schema,
+    view::ApiKeyResponse,
+};
 use crate::{
     auth::{Authorized, Read},
     domain::{Clock, Status, Timestamp},
@@ -17,6 +23,22 @@ use crate::{
 
 const MAX_SEARCH_CHARS: usize = 100;
 const MAX_UNUSED_DAYS: i64 = 3650;
+
+/// Which keys are listed.
+#[derive(IntoParams)]
+#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[allow(dead_code, reason = "says what is read parameter by parameter")]
+struct ListParams {
+    /// Keys of these states, comma-separated (default: all)
+    #[param(schema_with = schema::statuses, required = false)]
+    status: Option<String>,
+    /// Keys with this in their name, whatever the case
+    #[param(schema_with = schema::search, required = false)]
+    search: Option<String>,
+    /// Keys that nobody has used for so many days (new ones count from their creation)
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false)]
+    unused_for_days: Option<i64>,
+}
 
 fn read_filter(fields: &mut Fields, now: Timestamp) -> KeyFilter {
     let statuses = fields.parse("status", parse_statuses).unwrap_or_else(|| Status::ALL.to_vec());
@@ -68,6 +90,14 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
 }
 
 /// Lists the tenant's keys, newest first, inactive ones too; page by page with `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys",
+    operation_id = "listApiKeys",
+    tag = "API keys",
+    params(ListParams, PageParams),
+    responses((status = 200, description = "The keys", body = [ApiKeyResponse])),
+)]
 pub async fn list(
     caller: Authorized<Read>,
     State(clock): State<Clock>,

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike as _};
 use form_urlencoded::Serializer;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
@@ -14,6 +15,19 @@ use crate::{
 
 const MAX_LIMIT: i64 = 1000;
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// Which page of a list.
+#[derive(IntoParams)]
+#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[allow(dead_code, reason = "says what is read parameter by parameter")]
+pub(super) struct PageParams {
+    /// At most so many (default: all)
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, nullable = false)]
+    limit: Option<i64>,
+    /// Where the page begins: the cursor of a `Link` header, unchanged, with a `limit` beside it
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false)]
+    cursor: Option<String>,
+}
 
 /// The page that a query asks for.
 pub(super) fn read(fields: &mut Fields) -> Page {

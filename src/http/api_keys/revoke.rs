@@ -9,6 +9,14 @@ use crate::{
 };
 
 /// Takes a key away, for good. Again on the same key: 204 again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api-keys/{id}",
+    operation_id = "revokeApiKey",
+    tag = "API keys",
+    params(KeyIdParam),
+    responses((status = 204, description = "It is revoked, now or before")),
+)]
 pub async fn revoke(
     caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
@@ -18,6 +26,13 @@ pub async fn revoke(
 }
 
 /// The key that is calling takes itself away.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api-keys/self",
+    operation_id = "revokeOwnApiKey",
+    tag = "The calling key",
+    responses((status = 204, description = "It is revoked")),
+)]
 pub async fn revoke_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<StatusCode, Problem> {
     end(&caller, caller.key_id()?, &clock).await
 }

@@ -1,10 +1,6 @@
 //! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`, and the
 //! same for `self`.
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
-use chrono::TimeDelta;
-use serde_json::json;
-
 use super::{create::READ_ONLY, view::ApiKeyCreatedResponse};
 use crate::{
     auth::{AdminOrItself, AnyKey, Authorized, Requirement, SecretHasher},
@@ -14,11 +10,38 @@ use crate::{
         problem::Problem,
     },
 };
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use chrono::TimeDelta;
+use serde_json::json;
+use utoipa::ToSchema;
 
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
 
+/// How a key is rotated.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code, reason = "says what is read member by member")]
+struct RotateApiKeyRequest {
+    /// How long the previous secret still works, in seconds; 0 ends it at once
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800, default = 86_400, nullable = false)]
+    overlap_seconds: i64,
+}
+
 /// Gives a key a new secret; the previous one works on for `overlapSeconds`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-keys/{id}/rotate",
+    operation_id = "rotateApiKey",
+    tag = "Rotation",
+    params(KeyIdParam),
+    request_body(content = RotateApiKeyRequest),
+    responses((
+        status = 200,
+        description = "The key, with its new secret: the only time that it is shown",
+        body = ApiKeyCreatedResponse,
+    )),
+)]
 pub async fn rotate(
     caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
@@ -30,6 +53,18 @@ pub async fn rotate(
 }
 
 /// The key that is calling gives itself a new secret.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-keys/self/rotate",
+    operation_id = "rotateOwnApiKey",
+    tag = "The calling key",
+    request_body(content = RotateApiKeyRequest),
+    responses((
+        status = 200,
+        description = "The key, with its new secret: the only time that it is shown",
+        body = ApiKeyCreatedResponse,
+    )),
+)]
 pub async fn rotate_self(
     caller: Authorized<AnyKey>,
     State(hasher): State<SecretHasher>,
@@ -87,6 +122,14 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
 }
 
 /// Ends a key's previous secret before its time. Again, or where there is none: 204 all the same.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api-keys/{id}/previous-secret",
+    operation_id = "endPreviousSecret",
+    tag = "Rotation",
+    params(KeyIdParam),
+    responses((status = 204, description = "No previous secret works any more")),
+)]
 pub async fn end_previous_secret(
     caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
@@ -96,6 +139,13 @@ pub async fn end_previous_secret(
 }
 
 /// The key that is calling ends its previous secret.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api-keys/self/previous-secret",
+    operation_id = "endOwnPreviousSecret",
+    tag = "The calling key",
+    responses((status = 204, description = "No previous secret works any more")),
+)]
 pub async fn end_own_previous_secret(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,

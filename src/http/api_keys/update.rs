@@ -10,6 +10,7 @@ use axum::{
 use super::{
     create::{READ_ONLY, refuse_later_end, refuse_past, refuse_wider_scopes},
     etag::{check_if_match, etag},
+    schema,
     view::ApiKeyResponse,
 };
 use crate::{
@@ -20,6 +21,21 @@ use crate::{
         problem::{FieldError, Problem},
     },
 };
+use utoipa::ToSchema;
+
+/// What is absent stays as it is.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(dead_code, reason = "says what `ApiKeyPatch` is read from")]
+struct UpdateApiKeyRequest {
+    #[schema(schema_with = schema::name, required = false)]
+    name: Option<KeyName>,
+    #[schema(schema_with = schema::scopes, required = false)]
+    scopes: Option<ScopeSet>,
+    /// Expiration date, in the future (null = never expires)
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
+    expires_at: Option<Timestamp>,
+}
 
 fn read(mut fields: Fields, now: Timestamp) -> Result<ApiKeyPatch, Problem> {
     let name = fields.parse("name", KeyName::parse);
@@ -31,6 +47,21 @@ fn read(mut fields: Fields, now: Timestamp) -> Result<ApiKeyPatch, Problem> {
 }
 
 /// Changes what a JSON merge patch (RFC 7396) names of a key's name, scopes and end.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/api-keys/{id}",
+    operation_id = "updateApiKey",
+    tag = "API keys",
+    params(
+        KeyIdParam,
+        ("If-Match" = Option<String>, Header, description = "Change the key only if its `ETag` is (one of) these"),
+    ),
+    request_body(content(
+        (UpdateApiKeyRequest = "application/json"),
+        (UpdateApiKeyRequest = "application/merge-patch+json"),
+    )),
+    responses((status = 200, description = "The key as it is now", body = ApiKeyResponse)),
+)]
 pub async fn update(
     caller: Authorized<Admin>,
     KeyIdParam(id): KeyIdParam,

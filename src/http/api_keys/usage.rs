@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 
-use super::view::ApiKeyUsageResponse;
+use super::{schema, view::ApiKeyUsageResponse};
 use crate::{
     auth::{AnyKey, Authorized, ReadOrItself},
     domain::{ApiKeyId, Clock, InvalidTimestamp, Timestamp, UsageInterval, UsageWindow, parse_timestamp},
@@ -12,8 +12,17 @@ use crate::{
     },
     store::TenantStore,
 };
+use utoipa::IntoParams;
 
 /// What a key was used for: by default in the last 30 days, by day.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/{id}/usage",
+    operation_id = "getApiKeyUsage",
+    tag = "Usage and events",
+    params(KeyIdParam, UsageParams),
+    responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+)]
 pub async fn usage(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
@@ -24,12 +33,36 @@ pub async fn usage(
 }
 
 /// What the key that is calling was used for.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/self/usage",
+    operation_id = "getOwnUsage",
+    tag = "The calling key",
+    params(UsageParams),
+    responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+)]
 pub async fn own_usage(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
     read(&caller.keys, caller.key_id()?, clock.now(), fields).await
+}
+
+/// Which hours or days.
+#[derive(IntoParams)]
+#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[allow(dead_code, reason = "says what is read parameter by parameter")]
+struct UsageParams {
+    /// From the hour or day with this moment on (default: 30 days ago)
+    #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
+    from: Option<Timestamp>,
+    /// Up to and with the hour or day with this moment (default: now); at most 10,000 buckets
+    #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
+    to: Option<Timestamp>,
+    /// `hour` or `day`, in UTC (default: `day`)
+    #[param(schema_with = schema::usage_interval, required = false)]
+    interval: Option<UsageInterval>,
 }
 
 fn read_window(fields: &mut Fields, now: Timestamp) -> Option<UsageWindow> {
