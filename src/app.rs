@@ -3,7 +3,12 @@
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -20,7 +25,7 @@ use crate::{
     },
     config::Config,
     domain::{Clock, random_bytes},
-    http::{self, AppState, front_door::FrontDoor, server},
+    http::{self, AppState, drain::Drain, front_door::FrontDoor, server},
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
     usage::{self, Writer},
 };
@@ -51,17 +56,28 @@ pub enum StartError {
     Listen(SocketAddr, #[source] io::Error),
 }
 
+/// How the service is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Others send it requests and have to find out first: by [`Drain`].
+    Drain,
+    /// Somebody waits for the end.
+    AtOnce,
+}
+
 /// The service: connected, listening, not yet answering.
 pub struct Service {
     listener: TcpListener,
     address: SocketAddr,
     front_door: FrontDoor,
+    drain: Drain,
     tasks: TaskTracker,
     follower: Follower,
     issuers: Vec<Arc<IssuerKeys>>,
     writer: Writer,
     store: Store,
     max_connections: usize,
+    drain_time: Duration,
     grace: Duration,
 }
 
@@ -127,8 +143,9 @@ impl Service {
         });
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
-        let tasks = TaskTracker::new();
-        let state = AppState { authenticator, hasher, clock, lease, metrics: Arc::new(metrics) };
+        let (tasks, drain) = (TaskTracker::new(), Drain::default());
+        let metrics = Arc::new(metrics);
+        let state = AppState { authenticator, hasher, clock, lease, metrics, drain: drain.clone() };
         let front_door = http::open(state, config.http.cors_origins.clone(), tasks.clone());
 
         let wanted = config.http.listen_addr;
@@ -143,12 +160,14 @@ impl Service {
             listener,
             address,
             front_door,
+            drain,
             tasks,
             follower,
             issuers,
             writer,
             store,
             max_connections: config.http.max_connections,
+            drain_time: config.http.shutdown_drain,
             grace: config.http.shutdown_grace,
         })
     }
@@ -159,10 +178,10 @@ impl Service {
         self.address
     }
 
-    /// Answers until `shutdown` is done. Then, within the grace: no new connections, requests
-    /// in flight end, the ones whose clients have left too, and the database's connections are
-    /// closed.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// Answers until `shutdown` is done. Then, within the grace: the drain, if it is to be; no new
+    /// connections, requests in flight end, the ones whose clients have left too, usage is
+    /// written, and the database's connections are closed.
+    pub async fn run(self, shutdown: impl Future<Output = Stop>) {
         let mut followers = JoinSet::new();
         followers.spawn(self.follower.follow());
         for issuer in self.issuers {
@@ -172,8 +191,20 @@ impl Service {
         let writer = tokio::spawn(self.writer.run(async {
             let _ = stopped.await;
         }));
-        let graceful = server::serve(self.listener, self.front_door, self.max_connections, shutdown).await;
-        info!(grace = ?self.grace, "stopping");
+        let drain = self.drain.clone();
+        let mut end = Instant::now();
+        let last_request = async {
+            let how = shutdown.await;
+            end = Instant::now() + self.grace;
+            if how == Stop::Drain && !self.drain_time.is_zero() {
+                info!(drain = ?self.drain_time, "draining");
+                drain.begin();
+                sleep_until(end.min(Instant::now() + self.drain_time)).await;
+            }
+        };
+        let graceful =
+            server::serve(self.listener, self.front_door, self.max_connections, &self.drain, last_request).await;
+        info!(grace = ?end.saturating_duration_since(Instant::now()), "stopping");
         let stop = async {
             graceful.shutdown().await;
             self.tasks.close();
@@ -184,7 +215,7 @@ impl Service {
             followers.shutdown().await;
             self.store.close().await;
         };
-        if timeout(self.grace, stop).await.is_ok() {
+        if timeout_at(end, stop).await.is_ok() {
             info!("stopped");
         } else {
             warn!("stopped before every request had ended");

@@ -38,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "CORS_ALLOWED_ORIGINS",
     "HTTP_MAX_CONNECTIONS",
     "SHUTDOWN_GRACE_SECONDS",
+    "SHUTDOWN_DRAIN_SECONDS",
     "DATABASE_URL",
     "DATABASE_MIGRATION_URL",
     "DATABASE_DIRECT_URL",
@@ -91,8 +92,11 @@ pub struct Http {
     pub listen_addr: SocketAddr,
     /// At most as many connections at once.
     pub max_connections: usize,
-    /// How long requests in flight may take to end once the service is told to stop.
+    /// How long the service may take to end once it is told to: the drain, and then the requests in
+    /// flight.
     pub shutdown_grace: Duration,
+    /// How long it goes on serving before that, while `/readyz` says that it is about to end.
+    pub shutdown_drain: Duration,
     /// Web origins that may call, besides the tenants' own.
     pub cors_origins: Vec<HeaderValue>,
 }
@@ -317,6 +321,7 @@ impl Config {
             ("CORS_ALLOWED_ORIGINS", joined(http.cors_origins.iter().map(origin).collect())),
             ("HTTP_MAX_CONNECTIONS", http.max_connections.to_string()),
             ("SHUTDOWN_GRACE_SECONDS", http.shutdown_grace.as_secs().to_string()),
+            ("SHUTDOWN_DRAIN_SECONDS", http.shutdown_drain.as_secs().to_string()),
             ("DATABASE_URL", url(&database.url)),
             ("DATABASE_MIGRATION_URL", url(&database.migration_url)),
             ("DATABASE_DIRECT_URL", url(&database.direct_url)),
@@ -368,12 +373,18 @@ fn refuse_misspelt(settings: &mut Reader) {
 }
 
 fn http(settings: &mut Reader) -> Http {
+    let grace = settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20");
+    let drain = settings.number("SHUTDOWN_DRAIN_SECONDS", grace / 4, (0, 3600), "5");
+    if drain > grace {
+        settings.refuse("SHUTDOWN_DRAIN_SECONDS", "must not be more than SHUTDOWN_GRACE_SECONDS", "5");
+    }
     Http {
         listen_addr: settings
             .parse("LISTEN_ADDR", "127.0.0.1:8080", |text| text.parse().map_err(|_| "must be an IP address and a port"))
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
         max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
-        shutdown_grace: Duration::from_secs(settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20")),
+        shutdown_grace: Duration::from_secs(grace),
+        shutdown_drain: Duration::from_secs(drain),
         cors_origins: settings.list("CORS_ALLOWED_ORIGINS", "https://app.example.com,http://localhost:5173", origin),
     }
 }
@@ -657,6 +668,15 @@ mod tests {
         assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());
         let twice = config(&[("KEY_PEPPER", &pepper), ("KEY_PEPPERS_RETIRED", &pepper)]);
         assert!(twice.unwrap_err().contains("repeat"));
+    }
+
+    #[test]
+    fn the_drain_is_a_part_of_the_grace() {
+        let drain = |pairs: &[(&str, &str)]| config(pairs).map(|config| config.http.shutdown_drain.as_secs());
+        assert_eq!(drain(&[]), Ok(5));
+        assert_eq!(drain(&[("SHUTDOWN_GRACE_SECONDS", "1")]), Ok(0));
+        assert_eq!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "20")]), Ok(20));
+        assert!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "21")]).unwrap_err().contains("SHUTDOWN_GRACE_SECONDS"));
     }
 
     #[test]

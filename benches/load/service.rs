@@ -56,6 +56,7 @@ impl Server {
             ("JWT_SECRET", JWT_SECRET),
             ("KEY_PEPPER", PEPPER),
             ("SHUTDOWN_GRACE_SECONDS", "10"),
+            ("SHUTDOWN_DRAIN_SECONDS", "0"),
             ("RUST_LOG", log.as_str()),
         ];
         let settings: Vec<_> = ours.iter().chain(settings).copied().collect();

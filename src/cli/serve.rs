@@ -6,9 +6,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::Error;
-use crate::{app::Service, config::Config, domain::Clock, quickstart::PrivateDatabase};
+use crate::{
+    app::{Service, Stop},
+    config::Config,
+    domain::Clock,
+    quickstart::PrivateDatabase,
+};
 
-/// Answers requests until SIGTERM or SIGINT; a second one ends the process at once.
+/// Answers requests until SIGTERM or SIGINT (whoever presses Ctrl-C waits for no drain); a second one
+/// ends the process at once.
 pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     // Before anything starts, so that an early signal stops in order too.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -46,11 +52,12 @@ async fn answer(
 }
 
 /// Done at the first signal; the second then ends the process.
-async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => info!("told to stop (SIGTERM)"),
-        _ = interrupt.recv() => info!("told to stop (SIGINT)"),
-    }
+async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+    let how = tokio::select! {
+        _ = terminate.recv() => Stop::Drain,
+        _ = interrupt.recv() => Stop::AtOnce,
+    };
+    info!(?how, "told to stop");
     tokio::spawn(async {
         let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {
@@ -63,4 +70,5 @@ async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) {
         info!("told to stop again; ending at once");
         std::process::exit(1);
     });
+    how
 }

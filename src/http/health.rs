@@ -30,9 +30,9 @@ pub fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
-/// Requests can be served: the database answers. `degraded` says what does not: the change feed (each
-/// check of a key costs a query meanwhile), or an issuer of users' tokens (new keys of its are not
-/// known).
+/// Requests can be served: the database answers, and the service is not about to stop. `degraded` says
+/// what does not work: the change feed (each check of a key costs a query meanwhile), or an issuer of
+/// users' tokens (new keys of its are not known).
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -49,6 +49,9 @@ pub fn healthz() -> Response {
     ))
 )]
 pub async fn readyz(State(state): State<AppState>) -> Response {
+    if state.drain.has_begun() {
+        return Problem::stopping().into_response();
+    }
     let authenticator = &state.authenticator;
     let store = authenticator.store.clone();
     // In a task of its own: a query is not to be dropped half-way.

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 mod docs;
+pub mod drain;
 pub mod extract;
 mod forward_auth;
 pub mod front_door;
@@ -28,7 +29,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{front_door::FrontDoor, problem::Problem};
+use self::{drain::Drain, front_door::FrontDoor, problem::Problem};
 use crate::{
     auth::{Authenticator, SecretHasher, lease::Lease},
     domain::Clock,
@@ -47,6 +48,8 @@ pub struct AppState {
     pub lease: Arc<Lease>,
     /// What is counted and measured.
     pub metrics: Arc<Registry>,
+    /// Tells whether the end is near.
+    pub drain: Drain,
 }
 
 impl FromRef<AppState> for Arc<Authenticator> {

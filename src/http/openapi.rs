@@ -199,7 +199,7 @@ fn codes(path: &str, method: &str, operation: &Value) -> Vec<&'static str> {
         codes.extend_from_slice(CALLER);
         codes.push("invalid_request");
     } else if path == "/readyz" {
-        codes.push("database_unavailable");
+        codes.extend(["database_unavailable", "stopping"]);
     }
     codes
 }

@@ -269,6 +269,16 @@ impl Problem {
         Self::unavailable("database_unavailable", "The database is unavailable", "Try again in a moment.")
     }
 
+    /// 503: the probe is told that the service is about to stop; requests are not.
+    #[must_use]
+    pub fn stopping() -> Self {
+        Self::unavailable(
+            "stopping",
+            "The service is stopping",
+            "Send requests elsewhere; this instance still answers.",
+        )
+    }
+
     /// 500: a defect of ours.
     #[must_use]
     pub fn internal() -> Self {
@@ -324,6 +334,7 @@ impl Problem {
             Self::unsupported_media_type("application/json"),
             Self::body_timeout(),
             Self::timeout(),
+            Self::stopping(),
             Self::key_not_found(),
             Self::revoked_key(),
             Self::expired_key(),

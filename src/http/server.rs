@@ -23,6 +23,8 @@ use std::{
     time::Duration,
 };
 
+use axum::http::{HeaderValue, header};
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -30,12 +32,12 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tracing::{debug, warn};
 
-use super::front_door::FrontDoor;
+use super::{drain::Drain, front_door::FrontDoor};
 use crate::auth::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -51,10 +53,20 @@ pub async fn serve(
     listener: TcpListener,
     front_door: FrontDoor,
     max_connections: usize,
+    drain: &Drain,
     shutdown: impl Future<Output = ()>,
 ) -> GracefulShutdown {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(max_connections));
+    let admit = |stream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
+        let (front_door, drain, watcher) = (front_door.clone(), drain.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            if let Err(error) = serve_connection(stream, peer, front_door, drain, watcher).await {
+                debug!(%peer, error, "a connection ended early");
+            }
+            drop(place);
+        });
+    };
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
@@ -67,15 +79,7 @@ pub async fn serve(
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let (front_door, watcher) = (front_door.clone(), graceful.watcher());
-                tokio::spawn(async move {
-                    if let Err(error) = serve_connection(stream, peer, front_door, watcher).await {
-                        debug!(%peer, error, "a connection ended early");
-                    }
-                    drop(place);
-                });
-            }
+            Ok((stream, peer)) => admit(stream, peer, place.ok()),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 // Out of file descriptors, most likely: they come back as connections end.
@@ -83,6 +87,10 @@ pub async fn serve(
                 sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+    // Those that the kernel has let in already, whom nobody else could answer.
+    while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
+        admit(stream, peer, None);
     }
     graceful
 }
@@ -149,6 +157,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     front_door: FrontDoor,
+    drain: Drain,
     watcher: Watcher,
 ) -> Result<(), String> {
     let text = |error: &dyn std::error::Error| error.to_string();
@@ -161,8 +170,14 @@ async fn serve_connection(
 
     let noted = activity.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (front_door, activity) = (front_door.clone(), noted.clone());
-        async move { Ok::<_, Infallible>(activity.during(front_door.answer(request, Peer(peer.ip()))).await) }
+        let (front_door, drain, activity) = (front_door.clone(), drain.clone(), noted.clone());
+        async move {
+            let mut response = activity.during(front_door.answer(request, Peer(peer.ip()))).await;
+            if drain.has_begun() && !is_http2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let io = TokioIo::new(stream);
     if is_http2 {

@@ -111,7 +111,8 @@ impl Home {
         let file = |name: &str| self.dir.join(format!("{run}.{name}"));
         let (stdout, stderr) = (file("stdout"), file("stderr"));
         let child = self
-            .command(&[], &[("LISTEN_ADDR", "127.0.0.1:0")])
+            // No other instance takes over from it, and no test but that of the drain waits for one.
+            .command(&[], &[("LISTEN_ADDR", "127.0.0.1:0"), ("SHUTDOWN_DRAIN_SECONDS", "0")])
             .envs(settings.iter().copied())
             .stdout(File::create(&stdout).expect("a file"))
             .stderr(File::create(&stderr).expect("a file"))
@@ -238,7 +239,8 @@ impl Service {
         self.ended().await;
     }
 
-    async fn ended(mut self) -> (ExitStatus, String) {
+    /// Waits for the end. Tells how it ended, and all that it logged.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("an end in time").expect("a status");
         (status, self.log())
     }

@@ -14,7 +14,7 @@ use std::{
 
 use chrono::{TimeDelta, Utc};
 use rally_api_keys::{
-    app::Service,
+    app::{Service, Stop},
     domain::{Clock, Slug},
     store::{
         DatabaseUrl, Operator, create_database, migrate,
@@ -61,6 +61,7 @@ impl Site {
         let (address, (stop, stopped)) = (service.address(), oneshot::channel());
         tokio::spawn(service.run(async {
             let _ = stopped.await;
+            Stop::AtOnce
         }));
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().unwrap();
         let site = Self { dir, postgres: Some(postgres), address, http, stop: Some(stop), cleaner };

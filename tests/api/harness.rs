@@ -11,7 +11,7 @@ use std::{
 
 use chrono::Utc;
 use rally_api_keys::{
-    app::Service,
+    app::{Service, Stop},
     config::Config,
     domain::{Clock, Slug, TenantId},
     store::{
@@ -232,7 +232,7 @@ pub struct TestServer {
     pub database: TestDatabase,
     pub clock: Clock,
     http: reqwest::Client,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<oneshot::Sender<Stop>>,
     task: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -262,9 +262,7 @@ impl TestServer {
             Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
         let address = service.address();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(service.run(async {
-            let _ = stopped.await;
-        }));
+        let task = tokio::spawn(service.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client");
         Self { address, database, clock, http, stop: Some(stop), task: Some(task) }
     }
@@ -281,9 +279,16 @@ impl TestServer {
         wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
     }
 
-    /// Stops as SIGTERM would, and waits for it.
+    /// Stops as SIGINT would, and waits for it.
     pub async fn stop(&mut self) {
-        drop(self.stop.take());
+        self.stop_by(Stop::AtOnce).await;
+    }
+
+    /// Stops as that signal would, and waits for it.
+    pub async fn stop_by(&mut self, how: Stop) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(how);
+        }
         if let Some(task) = self.task.take() {
             task.await.expect("an orderly end");
         }

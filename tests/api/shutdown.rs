@@ -2,13 +2,15 @@
 
 use std::{io::ErrorKind, time::Duration};
 
+use rally_api_keys::app::Stop;
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    client::PATH,
-    harness::{TestDatabase, TestServer},
+    binary::Home,
+    client::{Credential, PATH},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer},
     raw::RawConnection,
 };
 
@@ -117,6 +119,92 @@ async fn requests_without_a_client_are_waited_for() {
     let whole = "SELECT count(*) FROM api_keys k JOIN api_key_secrets s ON s.key_id = k.id
                  JOIN api_key_events e ON e.key_id = k.id AND e.kind = 'created' WHERE k.name = 'Orphan'";
     assert_eq!(server.database.count(whole).await, 1);
+}
+
+/// Whoever sends requests on after SIGTERM, as load balancers do for a moment, has them answered, and
+/// is told to go elsewhere: by the probe, and by the end of each connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_comes_first() {
+    const DRAIN: Duration = Duration::from_secs(1);
+    let mut server = TestServer::with(&[("SHUTDOWN_DRAIN_SECONDS", "1")]).await;
+    let (address, admin) = (server.address, server.admin("acme"));
+    let key = admin.create("Drained", "read").await;
+    let check = format!("GET /forward-auth HTTP/1.1\r\nHost: acme.localhost\r\nX-Api-Key: {}\r\n\r\n", key.secret);
+    let probe = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut connection = RawConnection::open(address).await;
+        connection.send(&check).await;
+        let reply = connection.reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (200, None));
+        kept.push(connection);
+    }
+    let lock = hold_creates(&server.database).await;
+    let create = tokio::spawn(async move { admin.post(PATH, &json!({"name": "In flight"})).await });
+    held(&server.database, 1).await;
+
+    let told = Instant::now();
+    let asking = async {
+        // At once, on a connection that was there before.
+        kept[0].send(probe).await;
+        let reply = kept[0].reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (503, Some("close")));
+        assert_eq!(reply.json()["code"], "stopping");
+        assert_eq!(kept[0].end().await, "");
+        kept[1].send(&check).await;
+        let reply = kept[1].reply().await;
+        assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+        assert_eq!(kept[1].end().await, "");
+        // New connections are served too, until the end of the drain.
+        let mut served = 0;
+        while let Ok(mut connection) = RawConnection::try_open(address).await {
+            if !connection.try_send(&check).await {
+                break;
+            }
+            let Some(reply) = connection.reply_or_end().await else { break };
+            assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+            served = served.max(told.elapsed().as_millis());
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!((DRAIN.as_millis() - 200..2 * DRAIN.as_millis()).contains(&served), "served for {served} ms");
+        // What rested all the while is closed; what is in flight goes on.
+        assert_eq!(kept[2].end().await, "");
+        assert!(!create.is_finished());
+        lock.close().await.unwrap();
+        create.await.unwrap().expect(201);
+    };
+    let ((), ()) = tokio::join!(asking, server.stop_by(Stop::Drain));
+    assert!(told.elapsed() < 3 * DRAIN, "{:?}", told.elapsed());
+}
+
+/// The real program, by SIGTERM: it drains, and a second signal ends it at once.
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("second-signal");
+    let url = database.url_text(None).await;
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SECRET", JWT_SECRET),
+        ("KEY_PEPPER", PEPPER),
+        ("SHUTDOWN_DRAIN_SECONDS", "15"),
+    ];
+    let service = home.serve(&settings).await;
+    let probe = service.client("acme", Credential::None);
+    assert_eq!(probe.get("/readyz").await.status, 200);
+    service.signal("TERM").await;
+    until(async || probe.get("/readyz").await.status == 503, "the drain").await;
+    let begun = Instant::now();
+    let (status, log) = service.terminate().await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(status.code(), Some(1), "{log}");
+    // Whoever presses Ctrl-C waits for no drain.
+    let service = home.serve(&settings).await;
+    let begun = Instant::now();
+    service.signal("INT").await;
+    let (status, log) = service.ended().await;
+    assert!(status.success() && log.contains("stopped"), "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 /// A request that does not end does not keep the service from ending.
