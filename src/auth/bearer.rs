@@ -355,11 +355,87 @@ impl TokenSigner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
 
     fn granted(claims: Value) -> String {
         match claims {
             Value::Object(claims) => scopes(&claims).to_string(),
             _ => panic!("an object"),
+        }
+    }
+
+    const SECRET: &[u8] = b"a secret of tests, of more than 32 bytes";
+
+    /// Without what is remembered: in unit tests, the cache's locks work in its own ones only.
+    fn verify(token: &str) -> Result<Claims, Error> {
+        let rules = ClaimRules { issuer: None, audience: None, tenant_claim: "tenant".into() };
+        let tenant =
+            Tenant { id: crate::domain::TenantId(uuid::Uuid::from_u128(1)), slug: Slug::parse("acme").unwrap() };
+        TokenVerifier::hs256(SECRET, rules, Clock::default()).examine(token, &tenant)
+    }
+
+    fn base64(bytes: impl AsRef<[u8]>) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Values that claims and headers may have, good and bad.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (0_i64..3_000_000_000).prop_map(|offset| Value::from(Clock::default().now().timestamp() + offset)),
+            "[a-z ,@.]{0,12}".prop_map(Value::from),
+            prop::sample::select(vec!["acme", "globex", "admin", "read write", "HS256", "none"]).prop_map(Value::from),
+        ];
+        prop_oneof![4 => leaf.clone(), 1 => prop::collection::vec(leaf, 0..3).prop_map(Value::from)]
+    }
+
+    fn objects(names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        prop::collection::hash_map(prop::sample::select(names), values(), 0..6)
+            .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            .prop_map(Value::Object)
+    }
+
+    const CLAIMS: &[&str] =
+        &["exp", "nbf", "iat", "iss", "aud", "sub", "email", "tenant", "scope", "scopes", "role", "roles"];
+    const HEADERS: &[&str] = &["alg", "typ", "kid", "jwk", "jku", "x5u", "x5c", "crit", "zip", "b64", "cty"];
+
+    proptest! {
+        #[test]
+        fn what_has_the_form_of_a_token_never_panics(text in "([-A-Za-z0-9_=+/]{0,30}\\.?){0,5}") {
+            prop_assert!(verify(&text).is_err());
+        }
+
+        /// Without the secret, no header and no claim makes a token that holds.
+        #[test]
+        fn nobody_signs_without_the_secret(header in objects(HEADERS), claims in objects(CLAIMS), signature in any::<[u8; 32]>()) {
+            let signed = format!("{}.{}", base64(header.to_string()), base64(claims.to_string()));
+            for token in [format!("{signed}.{}", base64(signature)), format!("{signed}."), signed] {
+                prop_assert!(matches!(verify(&token), Err(Error::InvalidToken(_))));
+            }
+        }
+
+        /// With it, whatever the claims are: only who is named for this tenant, and has an end, gets in.
+        #[test]
+        fn claims_are_held_to_the_rules(claims in objects(CLAIMS)) {
+            let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+            let now = Clock::default().now().timestamp();
+            match verify(&token) {
+                Ok(held) => {
+                    prop_assert_eq!(&claims["tenant"], "acme");
+                    #[allow(clippy::cast_precision_loss, reason = "seconds of this century")]
+                    let now = now as f64;
+                    prop_assert!(claims["exp"].as_f64().unwrap() > now - LEEWAY_SECONDS - 5.0);
+                    prop_assert!(claims.get("nbf").is_none_or(|nbf| nbf.as_f64().unwrap() <= now + LEEWAY_SECONDS + 5.0));
+                    let named = claims.to_string();
+                    let granted: Vec<_> = held.scopes.iter().map(Scope::as_str).collect();
+                    prop_assert!(granted.iter().all(|scope| named.contains(scope)), "{:?} of {}", granted, named);
+                }
+                Err(error) => prop_assert!(!error.to_string().contains("a secret of tests")),
+            }
         }
     }
 

@@ -59,5 +59,42 @@ mod tests {
             }
             let _ = Credential::from_headers(&headers);
         }
+
+        /// One credential or none is taken; from two, none is chosen.
+        #[test]
+        fn two_are_never_one(authorizations in prop::collection::vec(texts(), 0..3), keys in prop::collection::vec(texts(), 0..3)) {
+            let mut headers = HeaderMap::new();
+            for (name, values) in [(header::AUTHORIZATION, &authorizations), (X_API_KEY, &keys)] {
+                for value in values {
+                    headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+                }
+            }
+            let found = Credential::from_headers(&headers);
+            match authorizations.len() + keys.len() {
+                0 => prop_assert!(matches!(found, Err(Error::MissingCredentials))),
+                1 => prop_assert!(!matches!(found, Err(Error::MissingCredentials | Error::AmbiguousCredentials))),
+                _ => prop_assert!(matches!(found, Err(Error::AmbiguousCredentials))),
+            }
+        }
+
+        /// What begins as a secret is never taken for a token, which could be logged or explained.
+        #[test]
+        fn a_secret_is_no_token(scheme in "[bB][eE][aA][rR][eE][rR]", rest in "[ -~]{0,40}") {
+            let value = format!("{scheme} rk_live_{rest}");
+            let headers = [(header::AUTHORIZATION, HeaderValue::from_str(&value).unwrap())].into_iter().collect();
+            let Ok(Credential::Secret(secret)) = Credential::from_headers(&headers) else {
+                return Err(TestCaseError::fail("not taken for a secret"));
+            };
+            let well_formed = Secret::parse(format!("rk_live_{}", rest.trim_end()).as_bytes());
+            prop_assert_eq!(secret.is_some(), well_formed.is_some());
+        }
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[ -~]{0,20}",
+            "(Bearer|bearer|Basic|Bearer ) ?[-A-Za-z0-9_]{0,9}(\\.[-A-Za-z0-9_]{0,9}){0,4}",
+            "(Bearer )?rk_live_[0-9a-f]{30,33}",
+        ]
     }
 }

@@ -218,5 +218,78 @@ mod tests {
             let _ = tenancy().slug(&Uri::from_static("/"), &headers, peer);
             let _ = tenancy().client_address(&headers, peer);
         }
+
+        #[test]
+        fn only_one_label_before_the_base_domain_is_a_slug(host in hosts()) {
+            if let Some(slug) = slug_of(&host) {
+                let host = host.trim().to_ascii_lowercase();
+                let (name, port) = host.split_once(':').unwrap_or((&host, ""));
+                prop_assert!(port.bytes().all(|b| b.is_ascii_digit()), "{}", host);
+                prop_assert_eq!(name.strip_suffix('.').unwrap_or(name), format!("{slug}.rallycrm.io"));
+                prop_assert!(!slug.contains('.'));
+            }
+        }
+
+        #[test]
+        fn every_slug_is_found(slug in slugs(), end in "\\.?(:[0-9]{0,5})?", upper in any::<bool>()) {
+            let host = format!("{slug}.rallycrm.io{end}");
+            prop_assert_eq!(slug_of(&if upper { host.to_uppercase() } else { host }), Some(slug));
+        }
+
+        /// Whoever is no trusted proxy cannot say who it is, nor whom it wants, by any header but `Host`.
+        #[test]
+        fn a_stranger_is_not_believed(host in hosts(), forged in hosts(), hop in hops()) {
+            let (stranger, uri) = ("192.0.2.1".parse().unwrap(), Uri::from_static("/"));
+            let (plain, forging) = (headers(&host, &[]), headers(&host, &forwarded(&forged, &hop)));
+            let slug = |headers| tenancy().slug(&uri, headers, stranger).map_err(|error| error.to_string());
+            prop_assert_eq!(slug(&plain), slug(&forging));
+            prop_assert_eq!(tenancy().client_address(&forging, stranger), stranger);
+        }
+
+        /// A gateway that passes its client's headers along never makes one tenant out of another.
+        #[test]
+        fn a_proxys_client_cannot_change_the_tenant(slug in slugs(), forged in hosts(), hop in hops()) {
+            let headers = headers(&format!("{slug}.rallycrm.io"), &forwarded(&forged, &hop));
+            match tenancy().slug(&Uri::from_static("/"), &headers, "10.1.1.1".parse().unwrap()) {
+                Ok(found) => prop_assert_eq!(found.map(|found| found.to_string()), Some(slug)),
+                Err(error) => prop_assert!(matches!(error, Error::AmbiguousTenant(_)), "{}", error),
+            }
+        }
+
+        /// What the client of the first trusted proxy says is not believed, however much of it there is.
+        #[test]
+        fn a_proxys_client_cannot_change_its_address(said in hops(), last in 1_u8..=255, proxies in 0_usize..4) {
+            let client = format!("198.51.100.{last}");
+            let chain = format!("{said},{client}{}", ", 10.2.2.2".repeat(proxies));
+            let headers = headers("gateway", &[(X_FORWARDED_FOR, &chain)]);
+            let found = tenancy().client_address(&headers, "10.1.1.1".parse().unwrap());
+            prop_assert_eq!(found.to_string(), client);
+        }
+    }
+
+    /// Near the base domain, where mistakes would matter.
+    fn hosts() -> impl Strategy<Value = String> {
+        "[ ]?([-a-zA-Z0-9_@\\[\\]:.,]{0,12})(\\.?(rallycrm\\.io|RallyCRM\\.IO|rallycrm|localhost))?(\\.{0,2})(:[0-9a-f]{0,6})?[ ]?"
+    }
+
+    fn slugs() -> impl Strategy<Value = String> {
+        "[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?"
+    }
+
+    fn hops() -> impl Strategy<Value = String> {
+        "(([0-9]{1,3}\\.){3}[0-9]{1,3}|[0-9a-f:]{0,12}|unknown|_hidden|\"|,| ){0,6}"
+    }
+
+    fn forwarded<'a>(host: &'a str, hop: &'a str) -> [(&'static str, &'a str); 4] {
+        [(X_FORWARDED_HOST, host), (X_FORWARDED_FOR, hop), ("forwarded", hop), ("x-real-ip", hop)]
+    }
+
+    fn headers(host: &str, others: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
+        for (name, value) in others {
+            headers.append(*name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
     }
 }

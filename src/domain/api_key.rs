@@ -264,5 +264,64 @@ mod tests {
                 prop_assert_eq!(KeyName::parse(name.as_str()), Ok(name));
             }
         }
+
+        /// What the table's constraints demand of a name holds for each that is accepted.
+        #[test]
+        fn the_table_takes_every_name(text in "[ \\t\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}a🔑]{0,6}.{0,101}") {
+            if let Ok(name) = KeyName::parse(&text) {
+                prop_assert!((1..=100).contains(&name.as_str().chars().count()));
+                prop_assert_eq!(name.as_str().trim_matches(' '), name.as_str());
+                let refused = |c: char| c <= '\u{1f}' || ('\u{7f}'..='\u{9f}').contains(&c);
+                prop_assert!(!name.as_str().contains(refused));
+            }
+        }
+
+        /// A patch changes what it names, tells each change once, and is done then.
+        #[test]
+        fn a_patch_is_done_at_once(
+            name in prop::option::of("[a-c]"),
+            scopes in prop::option::of(0_usize..3),
+            end in prop::option::of(prop::option::of(1_i64..3)),
+        ) {
+            let named = |name: &str| KeyName::parse(name).unwrap();
+            let scopes_of = |n: usize| ScopeSet::from_iter([super::super::Scope::ALL[n]]);
+            let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+            let mut key = ApiKey {
+                id: ApiKeyId::generate(),
+                name: named("a"),
+                scopes: scopes_of(0),
+                hint: KeyHint::from_last4("0000").unwrap(),
+                expires_at: Some(at(1)),
+                last_used_at: None,
+                previous: None,
+                created_at: DateTime::UNIX_EPOCH,
+                created_by: None,
+                revoked_at: None,
+                version: 1,
+            };
+            let before = key.clone();
+            let patch = ApiKeyPatch {
+                name: name.as_deref().map(named),
+                scopes: scopes.map(scopes_of),
+                expires_at: end.map(|end| end.map(at)),
+            };
+            let changes = key.apply(patch.clone());
+            prop_assert_eq!(&key.name, patch.name.as_ref().unwrap_or(&before.name));
+            prop_assert_eq!(key.scopes, patch.scopes.unwrap_or(before.scopes));
+            prop_assert_eq!(key.expires_at, patch.expires_at.unwrap_or(before.expires_at));
+            let fields: Vec<_> = changes.iter().map(|change| change.field).collect();
+            let differ = [
+                ("name", key.name != before.name),
+                ("scopes", key.scopes != before.scopes),
+                ("expiresAt", key.expires_at != before.expires_at),
+            ];
+            let expected: Vec<_> = differ.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
+            prop_assert_eq!(fields, expected);
+            prop_assert!(changes.iter().all(|change| change.from != change.to));
+            prop_assert!(key.apply(patch).is_empty());
+            let untouched =
+                ApiKey { name: before.name.clone(), scopes: before.scopes, expires_at: before.expires_at, ..key };
+            prop_assert_eq!(untouched, before);
+        }
     }
 }

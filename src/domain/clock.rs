@@ -100,5 +100,30 @@ mod tests {
                 prop_assert_eq!(parse_timestamp(&format_timestamp(time)), Ok(time));
             }
         }
+
+        /// Everything that can be stored can be written, and read again.
+        #[test]
+        fn every_time_round_trips(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
+            let time = DateTime::from_timestamp_micros(micros).unwrap();
+            let text = format_timestamp(time);
+            prop_assert!(text.ends_with('Z') && text.len() <= 27, "{}", text);
+            prop_assert_eq!(parse_timestamp(&text), Ok(time));
+        }
+
+        /// An offset says the same moment otherwise; the moment is what is kept.
+        #[test]
+        fn offsets_are_taken_off(seconds in 0_i64..250_000_000_000, minutes in -1439..=1439_i32) {
+            let time = DateTime::from_timestamp(seconds, 0).unwrap();
+            let there = chrono::FixedOffset::east_opt(minutes * 60).unwrap();
+            prop_assert_eq!(parse_timestamp(&time.with_timezone(&there).to_rfc3339()), Ok(time));
+        }
+
+        #[test]
+        fn what_is_nearly_a_time_never_panics(text in "[-+]?[0-9]{1,6}-[0-9]{1,3}-[0-9]{1,3}[Tt ][0-9]{1,3}:[0-9]{1,3}:[0-9]{1,3}(\\.[0-9]{0,12})?([Zz]|[-+][0-9]{1,3}:[0-9]{1,3})?") {
+            if let Ok(time) = parse_timestamp(&text) {
+                prop_assert!((0..=9999).contains(&time.year()));
+                prop_assert_eq!(parse_timestamp(&format_timestamp(time)), Ok(time));
+            }
+        }
     }
 }

@@ -166,5 +166,34 @@ mod tests {
                 prop_assert_eq!(ScopeSet::parse(&scopes.to_string()), Ok(scopes));
             }
         }
+
+        /// In any order, with any spaces, however often: the same set, in one form.
+        #[test]
+        fn any_list_of_names_is_their_set(items in prop::collection::vec((0_usize..3, " {0,2}", " {0,2}"), 1..8)) {
+            let list: Vec<_> = items.iter().map(|(n, left, right)| format!("{left}{}{right}", Scope::ALL[*n])).collect();
+            let scopes = set(&list.join(","));
+            for (n, scope) in Scope::ALL.into_iter().enumerate() {
+                prop_assert_eq!(scopes.iter().any(|it| it == scope), items.iter().any(|item| item.0 == n));
+            }
+            let form = scopes.to_string();
+            prop_assert!(["read", "write", "admin", "read,write", "read,admin", "write,admin", "read,write,admin"].contains(&&*form));
+        }
+
+        #[test]
+        fn one_bad_name_spoils_the_list(bad in "[a-zA-Z ,;\\t\u{0}]{0,8}", before in any::<bool>()) {
+            prop_assume!(ScopeSet::parse(&bad).is_err());
+            let list = if before { format!("{bad},read") } else { format!("read,{bad}") };
+            prop_assert_eq!(ScopeSet::parse(&list), Err(InvalidScopes::Unknown), "{:?}", list);
+        }
+
+        /// What a set lacks of another is exactly what it does not allow.
+        #[test]
+        fn lacking_and_allowing_agree(mine in 0_u8..8, wanted in 0_u8..8) {
+            let (mine, wanted) = (ScopeSet(mine), ScopeSet(wanted));
+            prop_assert_eq!(mine.first_lacking(wanted).is_none(), wanted.iter().all(|scope| mine.allows(scope)));
+            for pair in Scope::ALL.windows(2) {
+                prop_assert!(!mine.allows(pair[1]) || mine.allows(pair[0]), "the stronger implies the weaker");
+            }
+        }
     }
 }

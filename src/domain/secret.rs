@@ -196,5 +196,37 @@ mod tests {
             let text = format!("rk_live_{digits}");
             prop_assert_eq!(Secret::parse(text.as_bytes()).map(|s| s.reveal().to_owned()), Some(text));
         }
+
+        /// One byte that is another, missing or too many: no secret, or one that is found nowhere.
+        #[test]
+        fn nothing_near_a_secret_is_it(digits in "[0-9a-f]{32}", at in 0_usize..40, byte in any::<u8>(), edit in 0..3) {
+            let text = format!("rk_live_{digits}").into_bytes();
+            let mut other = text.clone();
+            match edit {
+                0 => other[at] = byte,
+                1 => drop(other.remove(at)),
+                _ => other.insert(at, byte),
+            }
+            let digest = |text: &[u8]| Secret::parse(text).map(|secret| secret.lookup_digest());
+            let parsed = digest(&other);
+            prop_assert_eq!(parsed.is_some(), edit == 0 && (other == text || (at >= 8 && DIGITS.contains(&byte))));
+            prop_assert_eq!(parsed == digest(&text), other == text);
+        }
+
+        #[test]
+        fn no_digit_is_shown_but_the_last_four(digits in "[0-9a-f]{32}") {
+            let secret = Secret::parse(format!("rk_live_{digits}").as_bytes()).unwrap();
+            prop_assert_eq!(format!("{secret:?}{:#?}", Some(&secret)).matches("[redacted]").count(), 2);
+            prop_assert_eq!(format!("{:?}", secret.lookup_digest()), "LookupDigest([redacted])");
+            prop_assert_eq!(secret.hint().to_string(), format!("rk_live_…{}", &digits[28..]));
+            let shown = format!("{secret:?} {:?} {:?}", secret.hint(), secret.lookup_digest());
+            prop_assert!(!shown.contains(&digits[23..28]), "{}", shown);
+        }
+
+        #[test]
+        fn a_hint_has_four_digits(text in ".{0,6}") {
+            let good = text.len() == 4 && text.bytes().all(|b| DIGITS.contains(&b));
+            prop_assert_eq!(KeyHint::from_last4(&text).is_some(), good);
+        }
     }
 }

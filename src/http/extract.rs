@@ -264,3 +264,77 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
             })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::response::IntoResponse as _;
+    use proptest::prelude::*;
+
+    const DIGITS: &str = "7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c";
+
+    fn body(bytes: impl Into<Body>) -> Result<Fields, Problem> {
+        let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(bytes.into()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(read(request, &["application/json"]))
+    }
+
+    /// A whole problem document, as it would be sent.
+    fn told(problem: Problem) -> String {
+        let mut response = problem.clone().into_response();
+        problem.write_out("id", &mut response);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bytes = runtime.block_on(response.into_body().collect()).unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = body(bytes).map(|fields| fields.finish(&[]));
+        }
+
+        /// Exactly the objects are taken, with every name that they have.
+        #[test]
+        fn every_member_is_seen(names in prop::collection::vec("[a-c]{1,2}", 0..6)) {
+            let members: Vec<_> = names.iter().map(|name| format!("{name:?}:1")).collect();
+            let refused = body(format!("{{{}}}", members.join(","))).unwrap().finish(&["a"]);
+            prop_assert_eq!(refused.is_ok(), names.is_empty());
+            if let Err(problem) = refused {
+                let told: Value = serde_json::from_str(&told(problem)).unwrap();
+                for name in &names {
+                    let errors = told["errors"].as_array().unwrap();
+                    let of_it: Vec<_> = errors.iter().filter(|error| error["field"] == **name).collect();
+                    let times = names.iter().filter(|other| *other == name).count();
+                    prop_assert_eq!(of_it.len(), times, "each time that it appears is told: {:?}", told);
+                }
+            }
+        }
+
+        /// Wherever a secret strays in a body, what is told of the body does not repeat it.
+        #[test]
+        fn no_problem_repeats_a_secret(before in "[ -~]{0,20}", after in "[ -~]{0,20}", shape in 0..5) {
+            let secret = format!("rk_live_{DIGITS}");
+            let text = match shape {
+                0 => format!("{before}{secret}{after}"),
+                1 => serde_json::json!({ format!("{before}{secret}{after}"): 1 }).to_string(),
+                2 => serde_json::json!({ "name": format!("{before}{secret}{after}") }).to_string(),
+                3 => format!("{{\"{secret}\":1,\"{secret}\":2}}"),
+                _ => format!("{{\"name\":\"{secret}\"{before}"),
+            };
+            let problem = match body(text) {
+                Err(problem) => problem,
+                Ok(mut fields) => {
+                    let _ = fields.parse("name", |_| Err::<(), _>("is bad"));
+                    match fields.finish(&[]) {
+                        Err(problem) => problem,
+                        Ok(()) => return Ok(()),
+                    }
+                }
+            };
+            let told = told(problem);
+            prop_assert!(!told.contains(&DIGITS[..8]) && !told.contains(&DIGITS[24..]), "{}", told);
+        }
+    }
+}

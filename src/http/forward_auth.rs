@@ -173,3 +173,73 @@ fn refused(problem: Problem) -> Response {
     response.headers_mut().insert(X_RALLY_ERROR, code);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+    use proptest::prelude::*;
+
+    fn parts(method: &str, target: &str, forwarded: &[(usize, String)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in forwarded {
+            request = request.header(METHOD_HEADERS[name % METHOD_HEADERS.len()], value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn methods() -> impl Strategy<Value = String> {
+        prop_oneof![
+            prop::sample::select(vec!["GET", "HEAD", "OPTIONS"]).prop_map(str::to_owned),
+            prop::sample::select(vec!["POST", "PUT", "DELETE", "PURGE", "get", "Get", "TRACE"]).prop_map(str::to_owned),
+            "[A-Za-z]{1,8}",
+        ]
+    }
+
+    /// What headers may say besides: lists, spaces, nothing.
+    fn forwarded() -> impl Strategy<Value = Vec<(usize, String)>> {
+        prop::collection::vec((0_usize..2, prop_oneof![methods(), "[ -~]{0,10}", "GET, POST|GET,GET"]), 0..4)
+    }
+
+    fn reads(method: &str) -> bool {
+        ["GET", "HEAD", "OPTIONS"].contains(&method)
+    }
+
+    proptest! {
+        /// `read` is enough only where every method that is named anywhere reads.
+        #[test]
+        fn the_strictest_method_counts(own in methods(), forwarded in forwarded(), behind in any::<bool>()) {
+            let target = if behind { "/forward-auth/a/b?scope=nonsense" } else { "/forward-auth" };
+            let needed = needed_scope(&parts(&own, target, &forwarded)).unwrap();
+            // A header's value arrives without the spaces around it.
+            let all_read = reads(&own) && forwarded.iter().all(|(_, method)| reads(method));
+            prop_assert_eq!(needed, if all_read { Scope::Read } else { Scope::Write });
+        }
+
+        /// Nothing that is added to a question makes it easier to answer.
+        #[test]
+        fn more_is_never_less(own in methods(), forwarded in forwarded(), more in methods(), query in "[a-z=&%+]{0,12}") {
+            let ask = |target: &str, forwarded: &[_]| needed_scope(&parts(&own, target, forwarded));
+            let needed = ask("/forward-auth", &forwarded).unwrap();
+            let with_more = [&forwarded[..], &[(0, more)]].concat();
+            prop_assert!(ask("/forward-auth", &with_more).unwrap() >= needed);
+            for scope in Scope::ALL {
+                let asked = ask(&format!("/forward-auth?{query}&scope={scope}"), &forwarded);
+                prop_assert!(asked.is_err() || asked.unwrap() == needed.max(scope));
+            }
+        }
+
+        #[test]
+        fn a_scope_that_is_none_is_refused(name in "[a-zA-Z%]{0,8}") {
+            prop_assume!(Scope::from_name(&name).is_none());
+            let target = format!("/forward-auth?scope={name}");
+            prop_assert!(needed_scope(&parts("GET", &target, &[])).is_err());
+        }
+
+        #[test]
+        fn only_whole_segments_are_the_route(rest in "[/a-z.%-]{0,8}") {
+            let asked = is_asked(&format!("/forward-auth{rest}"));
+            prop_assert_eq!(asked, rest.is_empty() || rest.starts_with('/'));
+        }
+    }
+}

@@ -197,4 +197,16 @@ mod tests {
             assert_eq!(id(not).len(), 36);
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a client sends, what is logged and told back is short, plain, and no secret.
+        #[test]
+        fn every_request_id_is_sane(given in proptest::collection::vec(0x20_u8..=0xff, 0..200), secret in proptest::prelude::any::<bool>()) {
+            let given = if secret { [b"rk_live_", &given[..]].concat() } else { given };
+            let value = HeaderValue::from_bytes(&given);
+            let id = request_id(&value.into_iter().map(|value| (X_REQUEST_ID, value)).collect()).0;
+            proptest::prop_assert!((1..=128).contains(&id.len()) && id.is_ascii() && !id.contains("rk_live_"));
+            proptest::prop_assert!(id.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\'), "{}", id);
+        }
+    }
 }

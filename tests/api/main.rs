@@ -25,6 +25,7 @@ mod doctor;
 mod events;
 mod forward_auth;
 mod frozen;
+mod fuzz;
 mod gateways;
 mod get;
 mod harness;

@@ -44,6 +44,11 @@ impl RawConnection {
         self.0.write_all(bytes.as_ref()).await.is_ok()
     }
 
+    /// Ends its own side; the other one may go on.
+    pub async fn say_no_more(&mut self) {
+        let _ = self.0.shutdown().await;
+    }
+
     /// The next response.
     pub async fn reply(&mut self) -> RawReply {
         let reply = timeout(PATIENCE, self.read_reply()).await.expect("an answer in time");

@@ -114,6 +114,25 @@ mod tests {
         fn no_cursor_of_random_bytes_panics(bytes in any::<[u8; 24]>()) {
             let _ = parse_cursor(&BASE64_URL_SAFE_NO_PAD.encode(bytes));
         }
+
+        /// There is one cursor for a place, and what was changed is another place or none.
+        #[test]
+        fn a_changed_cursor_is_another(bytes in any::<[u8; 24]>(), at in 0_usize..32, byte in "[-A-Za-z0-9_=+/ ]") {
+            let cursor = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+            let mut changed = cursor.clone();
+            changed.replace_range(at..=at, &byte);
+            for text in [&cursor, &changed] {
+                if let Ok(position) = parse_cursor(text) {
+                    prop_assert_eq!(&format_cursor(position), text);
+                }
+            }
+        }
+
+        #[test]
+        fn only_plain_numbers_within_bounds_are_limits(text in "[-+ 0-9.e]{0,6}") {
+            let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
+            prop_assert_eq!(parse_limit(&text).ok(), number.filter(|number| (1..=1000).contains(number)));
+        }
     }
 
     #[test]

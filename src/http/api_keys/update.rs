@@ -117,3 +117,75 @@ fn is_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
         (Some(end), Some(than)) => end > than,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{
+        body::Body,
+        extract::{FromRequest as _, Request},
+    };
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    const NAMES: &[&str] = &["name", "scopes", "expiresAt"];
+    const OTHERS: &[&str] = &["id", "isActive", "revokedAt", "Name", "name ", "expires_at", "scope", "tenantId", ""];
+
+    fn patch(body: &Value) -> Result<ApiKeyPatch, Problem> {
+        let content_type = (header::CONTENT_TYPE, "application/merge-patch+json");
+        let request = Request::builder().header(content_type.0, content_type.1).body(Body::from(body.to_string()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let MergePatchBody(fields) = runtime.block_on(MergePatchBody::from_request(request.unwrap(), &()))?;
+        read(fields, DateTime::UNIX_EPOCH)
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "[0-9]{4}-0[1-9]-1[0-9]T0[0-9]:00:00(Z|[-+]0[0-9]:00|)".prop_map(Value::from),
+            prop::sample::select(vec!["read", "write, admin", "a name", "2099-01-01T00:00:00Z"]).prop_map(Value::from),
+            Just(json!({})),
+            Just(json!(["read"])),
+        ]
+    }
+
+    proptest! {
+        /// A member that is not one of the three refuses the whole patch, whatever else is in it.
+        #[test]
+        fn an_unknown_member_changes_nothing(
+            known in prop::collection::hash_map(prop::sample::select(NAMES), values(), 0..3),
+            other in prop_oneof![prop::sample::select(OTHERS).prop_map(str::to_owned), any::<String>()],
+            value in values(),
+        ) {
+            prop_assume!(!NAMES.contains(&&*other));
+            let mut body: Map<_, _> = known.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            body.insert(other, value);
+            prop_assert!(patch(&Value::Object(body)).is_err());
+        }
+
+        /// Of what is accepted, each member is what was sent, and what was not sent is left alone.
+        #[test]
+        fn a_patch_is_what_was_sent(members in prop::collection::hash_map(prop::sample::select(NAMES), values(), 0..4)) {
+            let body = Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+            let Ok(patch) = patch(&body) else { return Ok(()) };
+            let sent = |name| members.get(name);
+            prop_assert_eq!(
+                patch.name.as_ref().map(KeyName::as_str),
+                sent("name").and_then(Value::as_str).map(str::trim)
+            );
+            prop_assert_eq!(patch.scopes.is_some(), sent("scopes").is_some());
+            match (patch.expires_at, sent("expiresAt")) {
+                (None, None) | (Some(None), Some(Value::Null)) => {}
+                (Some(Some(end)), Some(Value::String(text))) => {
+                    prop_assert_eq!(Ok(end), parse_timestamp(text));
+                    prop_assert!(end > DateTime::UNIX_EPOCH);
+                }
+                other => return Err(TestCaseError::fail(format!("{other:?}"))),
+            }
+        }
+    }
+}
