@@ -11,7 +11,10 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::Outcome;
+use crate::{
+    Outcome,
+    stand::{postgres::Database, server::Server},
+};
 
 /// Makes this program serve instead of measure; the kind follows.
 pub const ARGUMENT: &str = "serve-";
@@ -25,12 +28,16 @@ pub enum Baseline {
     Select,
 }
 
-pub fn argument(kind: Baseline) -> String {
+/// Starts this very program as one of them.
+pub async fn start(database: &Database, kind: Baseline) -> Outcome<Server> {
     let name = match kind {
         Baseline::Bare => "bare",
         Baseline::Select => "select",
     };
-    format!("{ARGUMENT}{name}")
+    let argument = format!("{ARGUMENT}{name}");
+    let url = database.url_text();
+    let program = std::env::current_exe()?;
+    Server::start(database.dir(), &argument, &program, Some(&argument), &[("DATABASE_URL", &url)]).await
 }
 
 /// Serves until it is killed.

@@ -8,8 +8,9 @@ use tokio::process::Command;
 
 use crate::{
     Outcome, Plan,
-    report::{Report, median},
+    report::Report,
     rows::{Row, Stand},
+    stand::table::median,
     wrk::on_path,
 };
 

@@ -23,23 +23,26 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it finds")]
 
 mod baseline;
-mod client;
 mod latency;
 mod memory;
-mod postgres;
 mod report;
 mod revocation;
 mod rows;
 mod seed;
-mod service;
+#[allow(dead_code, reason = "shared, and each program uses its part of it")]
+#[path = "../stand/mod.rs"]
+mod stand;
 mod wrk;
 
-use std::{env, error::Error, process::ExitCode, time::Instant};
+use std::{env, process::ExitCode, time::Instant};
 
-use self::{postgres::Database, report::Report, rows::Stand, seed::Seed, wrk::Wrk};
-
-/// What fails here ends the benchmark, with a message for whoever runs it.
-pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use self::{
+    report::Report,
+    rows::Stand,
+    seed::Seed,
+    stand::{Outcome, postgres::Database},
+    wrk::Wrk,
+};
 
 const LETTERS: &str = "abcdefghijklm";
 
@@ -110,7 +113,7 @@ fn finish(outcome: Outcome<()>) -> ExitCode {
 async fn run(args: &[String]) -> Outcome<()> {
     let plan = Plan::read(args)?;
     let program = wrk::find()?;
-    let database = Database::start().await?;
+    let database = Database::start("load").await?;
     let outcome = bench(&plan, program, &database).await;
     database.stop().await?;
     let report = outcome?;

@@ -6,12 +6,10 @@ use tokio::time::sleep;
 
 use crate::{
     Outcome,
-    client::send_each,
-    postgres::Database,
     report::{Line, Report},
     rows::checks,
     seed::Seed,
-    service::Server,
+    stand::{client::send_each, postgres::Database, server::Server},
 };
 
 /// A fresh instance, before its first request and with 200,000 remembered keys.

@@ -14,12 +14,16 @@ use rally_api_keys::domain::Scope;
 
 use crate::{
     Outcome,
-    client::{Connection, check, request, send_each},
-    postgres::Database,
     report::{Line, Report},
-    rows::{checks, exact},
-    seed::{Key, Seed, token},
-    service::Server,
+    rows::checks,
+    seed::Seed,
+    stand::{
+        client::{Connection, check, request, send_each},
+        exact,
+        keys::{Key, token},
+        postgres::Database,
+        server::Server,
+    },
     wrk::{Wrk, write_requests},
 };
 

@@ -7,12 +7,16 @@ use rally_api_keys::domain::{Scope, Secret, Tenant};
 
 use crate::{
     Outcome, Plan,
-    baseline::Baseline,
-    client::{check, request, send_each},
-    postgres::Database,
+    baseline::{self, Baseline},
     report::{Line, Report},
-    seed::{Key, Seed, token},
-    service::Server,
+    seed::Seed,
+    stand::{
+        client::{check, request, send_each},
+        exact,
+        keys::{Key, token},
+        postgres::Database,
+        server::Server,
+    },
     wrk::{Load, Wrk, write_requests},
 };
 
@@ -160,8 +164,8 @@ impl Stand {
                 Target::Cold => Server::instance(database, "cold", &[no_cache]).await?,
                 // An empty value counts as none.
                 Target::Argon2 => Server::instance(database, "argon2", &[no_cache, ("KEY_PEPPER", "")]).await?,
-                Target::Bare => Server::baseline(database, Baseline::Bare).await?,
-                Target::Select => Server::baseline(database, Baseline::Select).await?,
+                Target::Bare => baseline::start(database, Baseline::Bare).await?,
+                Target::Select => baseline::start(database, Baseline::Select).await?,
             };
             servers.push((target, server));
         }
@@ -221,11 +225,6 @@ fn rate(load: Load) -> f64 {
 fn wrong(load: Load, status: u16) -> u64 {
     let refused_wrongly = if status < 400 { load.refused } else { load.requests - load.refused };
     refused_wrongly + load.broken
-}
-
-#[allow(clippy::cast_precision_loss, reason = "some millions")]
-pub fn exact(count: u64) -> f64 {
-    count as f64
 }
 
 /// What gateways ask about these keys.

@@ -1,7 +1,7 @@
-//! Servers as child processes: instances of the service, and the baselines.
+//! Servers as child processes: instances of the service, and what they are compared with.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -14,12 +14,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
+use super::{
     Outcome,
-    baseline::{self, Baseline},
     client::Connection,
+    keys::{JWT_SECRET, PEPPER},
     postgres::Database,
-    seed::{JWT_SECRET, PEPPER},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +47,13 @@ impl Server {
     /// An instance of the service with its default settings but for these; with a working change
     /// feed. It logs a line per request, as by default, unless `BENCH_RUST_LOG` says otherwise.
     pub async fn instance(database: &Database, name: &str, settings: &[(&str, &str)]) -> Outcome<Self> {
+        let server = Self::launch(database, name, settings).await?;
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// The same as soon as it listens.
+    pub async fn launch(database: &Database, name: &str, settings: &[(&str, &str)]) -> Outcome<Self> {
         let log = std::env::var("BENCH_RUST_LOG").unwrap_or_default(); // empty counts as unset
         let url = database.url_text();
         let ours = [
@@ -61,20 +67,11 @@ impl Server {
         ];
         let settings: Vec<_> = ours.iter().chain(settings).copied().collect();
         let program = Path::new(env!("CARGO_BIN_EXE_rally-api-keys"));
-        let server = Self::start(database.dir(), name, program, None, &settings).await?;
-        server.wait_until_ready().await?;
-        Ok(server)
+        Self::start(database.dir(), name, program, None, &settings).await
     }
 
-    /// A server of this program's own.
-    pub async fn baseline(database: &Database, kind: Baseline) -> Outcome<Self> {
-        let argument = baseline::argument(kind);
-        let url = database.url_text();
-        let program = std::env::current_exe()?;
-        Self::start(database.dir(), &argument, &program, Some(&argument), &[("DATABASE_URL", &url)]).await
-    }
-
-    async fn start(
+    /// Any program that logs where it listens.
+    pub async fn start(
         dir: &Path,
         name: &str,
         program: &Path,
@@ -82,6 +79,8 @@ impl Server {
         settings: &[(&str, &str)],
     ) -> Outcome<Self> {
         let log = dir.join(format!("{name}.log"));
+        // It is looked into for the address, and may be that of an earlier run of the same name.
+        File::create(&log)?;
         // Appended to, so that it can be emptied under way.
         let stderr = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut keeper = Command::new("sh");
@@ -97,7 +96,8 @@ impl Server {
         Ok(Self { address, pid: pid.trim().to_owned(), log, alive, keeper })
     }
 
-    async fn wait_until_ready(&self) -> Outcome<()> {
+    /// Until it serves, and hears of changes.
+    pub async fn wait_until_ready(&self) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         let mut connection = Connection::open(self.address).await?;
         loop {
@@ -134,6 +134,18 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let kib: f64 = line.and_then(|line| line.split_whitespace().next()).ok_or("no such line")?.parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// Sends a signal, by its name without SIG. Its parent is still there, so the id is no other's.
+    pub async fn signal(&self, name: &str) -> Outcome<()> {
+        let status = Command::new("kill").args(["-s", name, &self.pid]).status().await?;
+        if status.success() { Ok(()) } else { Err(format!("kill -s {name} failed").into()) }
+    }
+
+    /// Ends it without a word, and waits.
+    pub async fn kill(self) -> Outcome<()> {
+        self.signal("KILL").await?;
+        self.stop().await
     }
 
     /// Stops it by SIGTERM and waits.

@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Outcome, seed::Key};
+use super::{Outcome, keys::Key};
 
 /// A request as it goes over the wire. `extra` is header lines, each with its line end.
 pub fn request(method: &str, path: &str, tenant: &Tenant, extra: &str, body: &str) -> String {
@@ -34,6 +34,8 @@ pub fn check(key: &Key) -> String {
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
+    /// It is the connection's last one.
+    pub closes: bool,
 }
 
 /// One connection, one request at a time.
@@ -48,7 +50,7 @@ impl Connection {
 
     pub async fn send(&mut self, request: &str) -> Outcome<Reply> {
         self.0.write_all(request.as_bytes()).await?;
-        let (mut status, mut length, mut line) = (None, 0, String::new());
+        let (mut status, mut length, mut closes, mut line) = (None, 0, false, String::new());
         loop {
             line.clear();
             if self.0.read_line(&mut line).await? == 0 {
@@ -59,15 +61,17 @@ impl Connection {
                 break;
             } else if status.is_none() {
                 status = header.split(' ').nth(1).and_then(|code| code.parse().ok());
-            } else if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
+            } else if let Some((name, value)) = header.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse()?;
+                } else if name.eq_ignore_ascii_case("connection") {
+                    closes = value.trim().eq_ignore_ascii_case("close");
+                }
             }
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
-        Ok(Reply { status: status.ok_or("an answer without a status")?, body })
+        Ok(Reply { status: status.ok_or("an answer without a status")?, body, closes })
     }
 }
 

@@ -1,0 +1,179 @@
+//! A PostgreSQL of the run's own: as durable as one is by default, behind a socket.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    time::Duration,
+};
+
+use rally_api_keys::store::{
+    self, DatabaseUrl,
+    private_postgres::{self, PrivatePostgres},
+};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use tokio::time::{Instant, sleep};
+
+use super::Outcome;
+
+const NAME: &str = "bench";
+/// Room for the pools of all instances that run at once; everything else is as it comes.
+const SETTINGS: &[(&str, &str)] = &[("max_connections", "300")];
+
+/// A migrated database, and the folder of everything that the run leaves behind.
+pub struct Database {
+    /// None while it is down.
+    server: Option<PrivatePostgres>,
+    settings: Vec<(&'static str, &'static str)>,
+    socket_dir: PathBuf,
+    port: u16,
+    user: String,
+    dir: PathBuf,
+    /// The cleaner acts when this closes: with the process, however that ends.
+    alive: ChildStdin,
+    cleaner: Child,
+}
+
+impl Database {
+    /// In a folder of that name.
+    pub async fn start(name: &str) -> Outcome<Self> {
+        let dir = std::env::temp_dir().join(format!("rally-api-keys-{name}-{}", std::process::id()));
+        Self::start_in(dir, &[]).await
+    }
+
+    /// In that folder, with these settings of the server besides.
+    pub async fn start_in(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
+        let mut cleaner = clean_up_afterwards(&dir)?;
+        let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
+        let settings = [SETTINGS, settings].concat();
+        let server = private_postgres::start(&dir, &settings).await?;
+        let (socket_dir, port, user) = (server.socket_dir().to_owned(), server.port(), server.user().to_owned());
+        let database = Self { server: Some(server), settings, socket_dir, port, user, dir, alive, cleaner };
+        store::create_database(&database.url_of("postgres"), NAME).await?;
+        store::migrate(&database.url()).await?;
+        Ok(database)
+    }
+
+    /// As its owner.
+    pub fn url(&self) -> DatabaseUrl {
+        self.url_of(NAME)
+    }
+
+    /// Another database of the server's.
+    pub fn url_of(&self, name: &str) -> DatabaseUrl {
+        DatabaseUrl::socket(&self.socket_dir, self.port, &self.user, name)
+    }
+
+    /// The same for `DATABASE_URL`.
+    pub fn url_text(&self) -> String {
+        self.url_text_of(NAME)
+    }
+
+    /// Another one for `DATABASE_URL`.
+    pub fn url_text_of(&self, name: &str) -> String {
+        let socket_dir = self.socket_dir.display().to_string().replace('/', "%2F");
+        format!("postgres://{}@{socket_dir}:{}/{name}", self.user, self.port)
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A connection past all policies.
+    pub async fn connect(&self) -> Outcome<PgConnection> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket_dir)
+            .port(self.port)
+            .username(&self.user)
+            .database(NAME)
+            .application_name("load");
+        Ok(PgConnection::connect_with(&options).await?)
+    }
+
+    pub async fn version(&self) -> Outcome<String> {
+        Ok(sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut self.connect().await?).await?)
+    }
+
+    /// Until no instance writes any more what a measurement left it to write, which would
+    /// disturb the next one. Writers wake each second.
+    pub async fn settle(&self) -> Outcome<()> {
+        const BUSY: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE application_name = 'rally-api-keys' AND (state <> 'idle' OR query_start > now() - interval '0.2 s')
+              AND query LIKE '%record_use%')";
+        let mut connection = self.connect().await?;
+        let mut quiet = 0;
+        for _ in 0..100 {
+            let busy: bool = sqlx::query_scalar(BUSY).fetch_one(&mut connection).await?;
+            quiet = if busy { 0 } else { quiet + 1 };
+            if quiet == 12 {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Shuts the server down, in an orderly way.
+    pub async fn stop_server(&mut self) -> Outcome<()> {
+        if let Some(server) = self.server.take() {
+            server.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the server without a word to anybody, as a crash would.
+    pub async fn crash_server(&mut self) -> Outcome<()> {
+        drop(self.server.take());
+        let pid = self.pid().ok_or("PostgreSQL does not run")?;
+        Command::new("kill").args(["-s", "QUIT", &pid]).status()?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.pid().is_some() {
+            if Instant::now() > deadline {
+                return Err("PostgreSQL does not end".into());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Its first process, while that runs.
+    pub fn pid(&self) -> Option<String> {
+        let text = fs::read_to_string(self.dir.join("postgres/postmaster.pid")).ok()?;
+        let pid = text.lines().next()?.trim().to_owned();
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty()).then_some(pid)
+    }
+
+    /// Starts it again, if it is down.
+    pub async fn start_server(&mut self) -> Outcome<()> {
+        drop(self.server.take());
+        self.server = Some(private_postgres::start(&self.dir, &self.settings).await?);
+        Ok(())
+    }
+
+    /// Stops the server and waits until the folder is gone.
+    pub async fn stop(mut self) -> Outcome<()> {
+        self.stop_server().await?;
+        let Self { alive, mut cleaner, .. } = self;
+        drop(alive);
+        cleaner.wait()?;
+        Ok(())
+    }
+}
+
+/// A process that waits for this one to end, then stops the server and removes its folder.
+fn clean_up_afterwards(dir: &Path) -> Outcome<Child> {
+    let script = r#"
+        trap '' INT TERM HUP
+        read -r _
+        if pid=$(head -n 1 "$0/postgres/postmaster.pid" 2>/dev/null); then
+            kill -INT "$pid" 2>/dev/null
+            for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.5; done
+        fi
+        # Where the folder is a file system of its own.
+        umount "$0" 2>/dev/null
+        rm -rf "$0"
+    "#;
+    let mut sh = Command::new("sh");
+    sh.arg("-c").arg(script).arg(dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(sh.spawn()?)
+}
