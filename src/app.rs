@@ -7,7 +7,7 @@ use tokio::{
     net::TcpListener,
     sync::oneshot,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -199,7 +199,7 @@ impl Service {
             if how == Stop::Drain && !self.drain_time.is_zero() {
                 info!(drain = ?self.drain_time, "draining");
                 drain.begin();
-                sleep_until(end.min(Instant::now() + self.drain_time)).await;
+                sleep(self.drain_time).await; // which is less than the grace
             }
         };
         let graceful =

@@ -375,8 +375,8 @@ fn refuse_misspelt(settings: &mut Reader) {
 fn http(settings: &mut Reader) -> Http {
     let grace = settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20");
     let drain = settings.number("SHUTDOWN_DRAIN_SECONDS", grace / 4, (0, 3600), "5");
-    if drain > grace {
-        settings.refuse("SHUTDOWN_DRAIN_SECONDS", "must not be more than SHUTDOWN_GRACE_SECONDS", "5");
+    if drain > 0 && drain >= grace {
+        settings.refuse("SHUTDOWN_DRAIN_SECONDS", "must be less than SHUTDOWN_GRACE_SECONDS", "5");
     }
     Http {
         listen_addr: settings
@@ -674,9 +674,11 @@ mod tests {
     fn the_drain_is_a_part_of_the_grace() {
         let drain = |pairs: &[(&str, &str)]| config(pairs).map(|config| config.http.shutdown_drain.as_secs());
         assert_eq!(drain(&[]), Ok(5));
-        assert_eq!(drain(&[("SHUTDOWN_GRACE_SECONDS", "1")]), Ok(0));
-        assert_eq!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "20")]), Ok(20));
-        assert!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "21")]).unwrap_err().contains("SHUTDOWN_GRACE_SECONDS"));
+        for grace in ["0", "1"] {
+            assert_eq!(drain(&[("SHUTDOWN_GRACE_SECONDS", grace)]), Ok(0));
+        }
+        assert_eq!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "19")]), Ok(19));
+        assert!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "20")]).unwrap_err().contains("SHUTDOWN_GRACE_SECONDS"));
     }
 
     #[test]

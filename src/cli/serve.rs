@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Error;
 use crate::{
@@ -19,6 +20,7 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     // Before anything starts, so that an early signal stops in order too.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    raise_file_limit(config.http.max_connections);
 
     let (url, private) = if let Some(url) = config.database.url.clone() {
         (url, None)
@@ -31,6 +33,25 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
         private.close().await?;
     }
     outcome
+}
+
+/// Files that are open besides clients' connections: the database's, logs, the private PostgreSQL's.
+const OTHER_FILES: usize = 1_000;
+
+/// Each connection is an open file. The usual limit of 1,024 is meant for programs that call select(2), and
+/// may be raised by any process; were it reached, the database could not be connected to either.
+fn raise_file_limit(max_connections: usize) {
+    let wanted = (max_connections + OTHER_FILES) as u64;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < wanted
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard); // seen below
+    }
+    if let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && limit < wanted
+    {
+        warn!(limit, wanted, "HTTP_MAX_CONNECTIONS needs more open files (ulimit -Hn): raise that, or lower this");
+    }
 }
 
 async fn answer(

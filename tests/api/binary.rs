@@ -69,7 +69,12 @@ impl Home {
 
     /// The binary with these settings and no others.
     fn command(&self, args: &[&str], settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(&self.program);
+        self.command_by(&self.program, args, settings)
+    }
+
+    /// The same for another program that starts it.
+    fn command_by(&self, program: &Path, args: &[&str], settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).env_clear().current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.dir);
         match self.user {
@@ -107,12 +112,22 @@ impl Home {
 
     /// Starts the service on any free port, and does not wait for it.
     pub fn launch(&self, settings: &[(&str, &str)]) -> Starting {
+        self.start(self.command(&[], &[]), settings)
+    }
+
+    /// The same under a limit, in the shell's words.
+    pub fn launch_under(&self, limit: &str, settings: &[(&str, &str)]) -> Starting {
+        let script = format!("ulimit {limit} && exec {}", self.program.display());
+        self.start(self.command_by(Path::new("sh"), &["-c", &script], &[]), settings)
+    }
+
+    fn start(&self, mut command: Command, settings: &[(&str, &str)]) -> Starting {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let file = |name: &str| self.dir.join(format!("{run}.{name}"));
         let (stdout, stderr) = (file("stdout"), file("stderr"));
-        let child = self
+        let child = command
             // No other instance takes over from it, and no test but that of the drain waits for one.
-            .command(&[], &[("LISTEN_ADDR", "127.0.0.1:0"), ("SHUTDOWN_DRAIN_SECONDS", "0")])
+            .envs([("LISTEN_ADDR", "127.0.0.1:0"), ("SHUTDOWN_DRAIN_SECONDS", "0")])
             .envs(settings.iter().copied())
             .stdout(File::create(&stdout).expect("a file"))
             .stderr(File::create(&stderr).expect("a file"))
@@ -126,6 +141,14 @@ impl Home {
         let url = database.url_text(None).await;
         let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
         self.serve(&settings).await
+    }
+
+    /// Starts the service where it can write nothing to its log.
+    pub fn serve_without_log(&self, address: SocketAddr, settings: &[(&str, &str)]) -> Child {
+        let address = address.to_string();
+        let settings = [&[("LISTEN_ADDR", address.as_str())], settings].concat();
+        let full = File::options().write(true).open("/dev/full").expect("Linux");
+        self.command(&[], &settings).stdout(Stdio::null()).stderr(full).spawn().expect("a process")
     }
 
     /// Starts the service on any free port.
@@ -216,6 +239,13 @@ impl Service {
     /// The user that it runs as.
     pub fn user(&self) -> u32 {
         fs::metadata(format!("/proc/{}", self.pid())).expect("a process").uid()
+    }
+
+    /// How many files it may have open.
+    pub fn file_limit(&self) -> u64 {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.pid())).expect("Linux");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("that limit");
+        line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
     }
 
     fn pid(&self) -> u32 {

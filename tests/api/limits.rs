@@ -6,8 +6,9 @@ use serde_json::json;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use crate::{
+    binary::Home,
     client::PATH,
-    harness::{TestServer, sign},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, sign},
     raw::{RawConnection, RawReply},
 };
 
@@ -335,4 +336,28 @@ async fn a_body_on_get_is_harmless() {
             }
         }
     }
+}
+
+/// As many connections as are allowed need as many files; the usual limit is 1,024 of them.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("files");
+    let url = database.url_text(None).await;
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SECRET", JWT_SECRET),
+        ("KEY_PEPPER", PEPPER),
+        ("HTTP_MAX_CONNECTIONS", "3000"),
+    ];
+    let service = home.launch_under("-Sn 256", &settings).listening().await;
+    assert_eq!(service.file_limit(), 4_000);
+    assert!(!service.log().contains("open files"), "{}", service.log());
+    service.kill().await;
+    // As far as it may.
+    let service = home.launch_under("-n 512", &settings).listening().await;
+    assert_eq!(service.file_limit(), 512);
+    assert!(service.log().contains("HTTP_MAX_CONNECTIONS needs more open files"), "{}", service.log());
+    service.kill().await;
 }

@@ -38,6 +38,8 @@ mod limits;
 mod list;
 mod logs;
 mod methods;
+#[cfg(target_os = "linux")]
+mod no_log;
 mod oidc;
 mod openapi;
 mod overload;

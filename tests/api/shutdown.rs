@@ -145,7 +145,13 @@ async fn a_drain_comes_first() {
 
     let told = Instant::now();
     let asking = async {
-        // At once, on a connection that was there before.
+        let begun = async || {
+            let mut connection = RawConnection::open(address).await;
+            connection.send(probe).await;
+            connection.reply().await.status == 503
+        };
+        until(begun, "the drain").await;
+        // On a connection that was there before, too.
         kept[0].send(probe).await;
         let reply = kept[0].reply().await;
         assert_eq!((reply.status, reply.header("connection")), (503, Some("close")));
@@ -166,7 +172,7 @@ async fn a_drain_comes_first() {
             served = served.max(told.elapsed().as_millis());
             sleep(Duration::from_millis(20)).await;
         }
-        assert!((DRAIN.as_millis() - 200..2 * DRAIN.as_millis()).contains(&served), "served for {served} ms");
+        assert!(served >= DRAIN.as_millis() - 300, "served for {served} ms");
         // What rested all the while is closed; what is in flight goes on.
         assert_eq!(kept[2].end().await, "");
         assert!(!create.is_finished());
@@ -174,7 +180,8 @@ async fn a_drain_comes_first() {
         create.await.unwrap().expect(201);
     };
     let ((), ()) = tokio::join!(asking, server.stop_by(Stop::Drain));
-    assert!(told.elapsed() < 3 * DRAIN, "{:?}", told.elapsed());
+    // With room for a busy machine: within the grace.
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
 }
 
 /// The real program, by SIGTERM: it drains, and a second signal ends it at once.

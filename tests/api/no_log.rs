@@ -1,0 +1,38 @@
+//! The log's disk is full: no request fails for a line that cannot be written.
+
+use std::{net::TcpListener, time::Duration};
+
+use chrono::{TimeDelta, Utc};
+use serde_json::json;
+
+use crate::{
+    binary::Home,
+    client::{Client, Credential, PATH, send},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, sign, wait_until},
+};
+
+#[tokio::test]
+async fn requests_do_not_fail_with_their_log_lines() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("no-log");
+    let url = database.url_text(None).await;
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let _service = home.serve_without_log(address, &settings);
+
+    let end = (Utc::now() + TimeDelta::hours(1)).timestamp();
+    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+    let client = Client::new(http, format!("http://{address}"), "acme.localhost", Credential::Bearer(token));
+    let probe = async || {
+        let request = client.request(reqwest::Method::GET, "/readyz");
+        request.send().await.is_ok_and(|answer| answer.status() == 200)
+    };
+    wait_until(probe).await;
+    let key = client.create("Unlogged", "read").await;
+    client.get(PATH).await.expect(200);
+    client.with_key(&key.secret).get("/forward-auth?scope=nonsense").await.refused(401, "invalid_request");
+    let reply = send(client.request(reqwest::Method::POST, PATH).body("{")).await;
+    reply.refused(415, "unsupported_media_type");
+    client.delete(&key.path()).await.expect(204);
+}
