@@ -12,6 +12,7 @@ use rally_api_keys::{
         bearer::{TokenSigner, TokenVerifier, TrustedKeys},
         jwk::ClaimRules,
         lease::{Lease, Moment},
+        metrics::Grounds,
         pepper::{Pepper, Peppers},
         verdicts::{KnownSecret, Verdicts},
     },
@@ -98,6 +99,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
                 secret_retired_at: None,
                 revoked_at: None,
                 hint: secret.hint(),
+                grounds: Grounds::Stamp,
             });
             let asked =
                 verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), || async move { Ok(known) });

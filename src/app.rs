@@ -2,7 +2,8 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use prometheus_client::registry::Registry;
+use futures_util::future::OptionFuture;
+use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::{
     net::TcpListener,
     sync::oneshot,
@@ -25,13 +26,15 @@ use crate::{
     },
     config::Config,
     domain::{Clock, random_bytes},
-    http::{self, AppState, drain::Drain, front_door::FrontDoor, server},
+    http::{self, AppState, drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, server},
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
     usage::{self, Writer},
 };
 
 /// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
 const WAITING_PER_CORE: usize = 64;
+/// At most as many connections of operators at once.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// How long a request to manage keys waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a check of a key does: gateways wait for it, and so does every request behind them.
@@ -52,8 +55,33 @@ pub enum StartError {
     #[error(transparent)]
     Database(#[from] ConnectError),
     /// The address is taken or not ours.
-    #[error("cannot listen on {0} (LISTEN_ADDR): {1}")]
-    Listen(SocketAddr, #[source] io::Error),
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Where it was set.
+        setting: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// An address that is listened on, and what is answered there.
+struct Door {
+    listener: TcpListener,
+    address: SocketAddr,
+    behind: FrontDoor,
+}
+
+impl Door {
+    async fn open(wanted: SocketAddr, setting: &'static str, behind: FrontDoor) -> Result<Self, StartError> {
+        let listen = async {
+            let listener = TcpListener::bind(wanted).await?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address, behind })
+        };
+        listen.await.map_err(|source| StartError::Listen { address: wanted, setting, source })
+    }
 }
 
 /// How the service is told to stop.
@@ -67,9 +95,8 @@ pub enum Stop {
 
 /// The service: connected, listening, not yet answering.
 pub struct Service {
-    listener: TcpListener,
-    address: SocketAddr,
-    front_door: FrontDoor,
+    public: Door,
+    admin: Option<Door>,
     drain: Drain,
     tasks: TaskTracker,
     follower: Follower,
@@ -125,8 +152,13 @@ impl Service {
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, WAITING_PER_CORE * cores.get());
         let mut metrics = Registry::default();
+        metrics.register("rally_build", "Which program this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let requests = Arc::<RequestMetrics>::default();
+        metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
-        metrics.register_collector(Box::new(Gauges { lease: lease.clone(), verdicts: verdicts.clone() }));
+        store.register(&mut metrics);
+        let gauges = Gauges { lease: lease.clone(), verdicts: verdicts.clone(), hasher: hasher.clone() };
+        metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
             tenancy: config.tenancy.clone(),
@@ -145,21 +177,23 @@ impl Service {
         IssuerMetrics::register(&issuers, &mut metrics);
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
         let metrics = Arc::new(metrics);
-        let state = AppState { authenticator, hasher, clock, lease, metrics, drain: drain.clone() };
-        let front_door = http::open(state, config.http.cors_origins.clone(), tasks.clone());
-
-        let wanted = config.http.listen_addr;
-        let listen = async {
-            let listener = TcpListener::bind(wanted).await?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
+        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, drain: drain.clone() };
+        let admin = match config.http.admin_listen_addr {
+            None => None,
+            Some(wanted) => {
+                let front_door = http::open_for_operators(state.clone());
+                Some(Door::open(wanted, "ADMIN_LISTEN_ADDR", front_door).await?)
+            }
         };
-        let (listener, address) = listen.await.map_err(|error| StartError::Listen(wanted, error))?;
-        info!(%address, base_domain = config.tenancy.base_domain, "listening");
+        let front_door = http::open(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
+        let public = Door::open(config.http.listen_addr, "LISTEN_ADDR", front_door).await?;
+        if let Some(admin) = &admin {
+            info!(address = %admin.address, "probes and metrics");
+        }
+        info!(address = %public.address, base_domain = config.tenancy.base_domain, "listening");
         Ok(Self {
-            listener,
-            address,
-            front_door,
+            public,
+            admin,
             drain,
             tasks,
             follower,
@@ -175,7 +209,13 @@ impl Service {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.public.address
+    }
+
+    /// Where operators find metrics and probes, if that is somewhere else.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|door| door.address)
     }
 
     /// Answers until `shutdown` is done. Then, within the grace: the drain, if it is to be; no new
@@ -202,8 +242,18 @@ impl Service {
                 sleep(self.drain_time).await; // which is less than the grace
             }
         };
-        let graceful =
-            server::serve(self.listener, self.front_door, self.max_connections, &self.drain, last_request).await;
+        let (stop_admin, stopped) = oneshot::channel::<()>();
+        let admin = self.admin.map(|Door { listener, behind, .. }| {
+            let drain = self.drain.clone();
+            tokio::spawn(async move {
+                let stopped = async {
+                    let _ = stopped.await;
+                };
+                server::serve(listener, behind, MAX_ADMIN_CONNECTIONS, &drain, stopped).await
+            })
+        });
+        let Door { listener, behind, .. } = self.public;
+        let graceful = server::serve(listener, behind, self.max_connections, &self.drain, last_request).await;
         info!(grace = ?end.saturating_duration_since(Instant::now()), "stopping");
         let stop = async {
             graceful.shutdown().await;
@@ -212,6 +262,11 @@ impl Service {
             // Nobody uses a key any more: what was noted is all there is to write.
             drop(stop_writer);
             let _ = writer.await;
+            // Until here it can be watched.
+            drop(stop_admin);
+            if let Some(Ok(graceful)) = OptionFuture::from(admin).await {
+                graceful.shutdown().await;
+            }
             followers.shutdown().await;
             self.store.close().await;
         };

@@ -33,6 +33,7 @@ use crate::{
 /// The names of all settings, in `.env.example`'s order.
 pub const NAMES: &[&str] = &[
     "LISTEN_ADDR",
+    "ADMIN_LISTEN_ADDR",
     "BASE_DOMAIN",
     "TRUSTED_PROXIES",
     "CORS_ALLOWED_ORIGINS",
@@ -90,6 +91,8 @@ pub struct Config {
 pub struct Http {
     /// Where it listens.
     pub listen_addr: SocketAddr,
+    /// Where metrics and probes are, if not (metrics) or not only (probes) there.
+    pub admin_listen_addr: Option<SocketAddr>,
     /// At most as many connections at once.
     pub max_connections: usize,
     /// How long the service may take to end once it is told to: the drain, and then the requests in
@@ -316,6 +319,7 @@ impl Config {
         let origin = |origin: &HeaderValue| String::from_utf8_lossy(origin.as_bytes()).into_owned();
         vec![
             ("LISTEN_ADDR", http.listen_addr.to_string()),
+            ("ADMIN_LISTEN_ADDR", http.admin_listen_addr.map(|address| address.to_string()).unwrap_or_default()),
             ("BASE_DOMAIN", tenancy.base_domain.clone()),
             ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.iter().map(IpNet::to_string).collect())),
             ("CORS_ALLOWED_ORIGINS", joined(http.cors_origins.iter().map(origin).collect())),
@@ -378,10 +382,12 @@ fn http(settings: &mut Reader) -> Http {
     if drain > 0 && drain >= grace {
         settings.refuse("SHUTDOWN_DRAIN_SECONDS", "must be less than SHUTDOWN_GRACE_SECONDS", "5");
     }
+    let address = |text: &str| text.parse().map_err(|_| "must be an IP address and a port");
     Http {
         listen_addr: settings
-            .parse("LISTEN_ADDR", "127.0.0.1:8080", |text| text.parse().map_err(|_| "must be an IP address and a port"))
+            .parse("LISTEN_ADDR", "127.0.0.1:8080", address)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        admin_listen_addr: settings.parse("ADMIN_LISTEN_ADDR", "127.0.0.1:9090", address),
         max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
         shutdown_grace: Duration::from_secs(grace),
         shutdown_drain: Duration::from_secs(drain),

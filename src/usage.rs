@@ -9,6 +9,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    fmt,
     hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     sync::{
@@ -20,7 +21,12 @@ use std::{
 
 use chrono::{DateTime, TimeDelta};
 use prometheus_client::{
-    metrics::{counter::Counter, gauge::Gauge},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::{
+        counter::Counter,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::Registry,
 };
 use tokio::{
@@ -325,6 +331,26 @@ impl Recorder {
         registry.register("rally_usage_waiting", "Figures that wait to be written", counters.waiting);
         let help = "Requests with a secret that was rotated away or whose key was revoked";
         registry.register("rally_dead_secret_uses", help, counters.reuses);
+        registry.register_collector(Box::new(Channel(self.notes.downgrade())));
+    }
+}
+
+/// How full the channel is. Does not keep it open.
+#[derive(Debug)]
+struct Channel(mpsc::WeakSender<Arc<Tally>>);
+
+impl Collector for Channel {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let Some(notes) = self.0.upgrade() else { return Ok(()) };
+        let queued = notes.max_capacity() - notes.capacity();
+        for (name, help, value) in [
+            ("rally_usage_notes_queued", "Secrets whose use waits to be collected", queued),
+            ("rally_usage_notes_queue_capacity", "As many at most; further uses are not noted", notes.max_capacity()),
+        ] {
+            let gauge = ConstGauge::new(u64::try_from(value).unwrap_or(u64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }
 

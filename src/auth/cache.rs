@@ -184,6 +184,11 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         Ticket { shard, epoch: self.read(shard).epoch }
     }
 
+    /// How many entries there are at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Whether nothing has changed since the ticket was taken.
     pub fn is_current(&self, ticket: Ticket) -> bool {
         self.read(ticket.shard).epoch == ticket.epoch

@@ -37,9 +37,23 @@ struct Shared {
 struct Queue {
     running: usize,
     waiting: usize,
+    refused: u64,
     by_tenant: HashMap<TenantId, VecDeque<oneshot::Sender<Turn>>>,
     /// The tenants that have waiting jobs, the next one first.
     turns: VecDeque<TenantId>,
+}
+
+/// How much a pool has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// As many jobs run at once at most.
+    pub workers: usize,
+    /// Jobs that run now.
+    pub running: usize,
+    /// Jobs that wait for their turn now.
+    pub waiting: usize,
+    /// Jobs that were refused since the start, since the queue was full.
+    pub refused: u64,
 }
 
 /// The right to run one job; given on to the next when dropped.
@@ -52,6 +66,13 @@ impl FairPool {
     #[must_use]
     pub fn new(workers: NonZeroUsize, max_waiting: usize) -> Self {
         Self { shared: Arc::new(Shared { workers: workers.get(), max_waiting, queue: Mutex::default() }) }
+    }
+
+    /// How much it has to do now.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let Queue { running, waiting, refused, .. } = *self.shared.queue();
+        Load { workers: self.shared.workers, running, waiting, refused }
     }
 
     /// Runs a job on a thread of the blocking pool when it is the tenant's turn.
@@ -98,6 +119,8 @@ impl Shared {
 impl Queue {
     fn enqueue(&mut self, tenant: TenantId, max_waiting: usize) -> Result<oneshot::Receiver<Turn>, Busy> {
         if self.waiting >= max_waiting {
+            // This one, or the one that makes room for it.
+            self.refused += 1;
             let own = self.by_tenant.get(&tenant).map_or(0, VecDeque::len);
             let (_, longest) = self
                 .by_tenant
@@ -224,12 +247,13 @@ mod tests {
         let modest =
             tokio::spawn(async move { for_task.run(tenant(2), move || for_log.lock().unwrap().push(2)).await });
         assert_eq!(greedy.pop().unwrap().await.unwrap(), Err(Busy), "makes room for the modest one");
+        assert_eq!(pool.load(), Load { workers: 1, running: 1, waiting: 3, refused: 2 });
         drop(worker);
         assert_eq!(modest.await.unwrap(), Ok(()));
         for task in greedy {
             assert_eq!(task.await.unwrap(), Ok(()));
         }
-        assert_eq!(pool.shared.queue().running, 0);
+        assert_eq!(pool.load(), Load { workers: 1, running: 0, waiting: 0, refused: 2 });
     }
 
     #[tokio::test]

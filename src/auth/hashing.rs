@@ -8,7 +8,7 @@ use argon2::{
 use zeroize::Zeroizing;
 
 use super::{
-    fair_pool::{Busy, FairPool},
+    fair_pool::{Busy, FairPool, Load},
     pepper::Peppers,
 };
 use crate::{
@@ -67,6 +67,12 @@ impl SecretHasher {
     #[must_use]
     pub fn new(cost: Argon2Cost, peppers: Peppers, workers: NonZeroUsize, max_waiting: usize) -> Self {
         Self { pool: FairPool::new(workers, max_waiting), params: cost.params().unwrap_or(Params::DEFAULT), peppers }
+    }
+
+    /// How much it has to do now.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.pool.load()
     }
 
     /// The peppers that it stamps with.

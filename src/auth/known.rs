@@ -10,6 +10,7 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
+use prometheus_client::metrics::counter::Counter;
 use tracing::Instrument as _;
 
 use super::{
@@ -38,6 +39,9 @@ pub struct Known<S, V> {
     cache: Cache<S, V>,
     lease: Arc<Lease>,
     flights: Mutex<HashMap<CacheKey, (Ticket, Flight<V>)>>,
+    /// Apart from the rest in memory: they change with each request, and the rest hardly ever.
+    hits: Counter,
+    misses: Counter,
 }
 
 impl<S, V> Known<S, V>
@@ -48,13 +52,16 @@ where
     /// Remembers at most so many answers, under that lease.
     #[must_use]
     pub fn new(capacity: usize, lease: Arc<Lease>) -> Self {
-        Self { cache: Cache::new(capacity), lease, flights: Mutex::default() }
+        let (hits, misses) = (Counter::default(), Counter::default());
+        Self { cache: Cache::new(capacity), lease, flights: Mutex::default(), hits, misses }
     }
 
     /// What is remembered, and may be trusted now.
     pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
         // Read first, then asked for the lease: what was read was true while it held.
-        self.cache.get(group, key).filter(|_| self.lease.holds())
+        let known = self.cache.get(group, key).filter(|_| self.lease.holds())?;
+        self.hits.inc();
+        Some(known)
     }
 
     /// What is remembered; else what `ask` finds out, in a task of its own that ends whatever
@@ -73,6 +80,7 @@ where
         if let Some(value) = self.get(group, key) {
             return Ok((value, Source::Cache));
         }
+        self.misses.inc();
         let ticket = self.cache.ticket(group, key);
         if !self.lease.holds() {
             let flight = tokio::spawn(ask().in_current_span());
@@ -145,6 +153,18 @@ where
     #[must_use]
     pub fn len(&self) -> usize {
         self.cache.len()
+    }
+
+    /// How many are remembered at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.cache.capacity()
+    }
+
+    /// How many questions were answered by what was remembered, and how many were not.
+    #[must_use]
+    pub fn hits_and_misses(&self) -> (u64, u64) {
+        (self.hits.get(), self.misses.get())
     }
 
     /// Whether none is.

@@ -44,6 +44,9 @@ pub struct Lease {
     length: u64,
     /// When it ends, in the nanoseconds of [`Moment`]; 0 = there is none.
     until: AtomicU64,
+    /// When the newest thing was sent that has come back, whether or not the lease was ended
+    /// since; 0 = nothing has.
+    newest_sent: AtomicU64,
 }
 
 impl Default for Lease {
@@ -56,7 +59,11 @@ impl Lease {
     /// One that lasts so long after each renewal.
     #[must_use]
     pub fn of(length: Duration) -> Self {
-        Self { length: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX), until: AtomicU64::new(0) }
+        Self {
+            length: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+            until: AtomicU64::new(0),
+            newest_sent: AtomicU64::new(0),
+        }
     }
 
     /// Whether cached verdicts may be used now.
@@ -71,7 +78,15 @@ impl Lease {
 
     /// What was asked for then (a heartbeat that was sent) has come back.
     pub fn renew(&self, sent: Moment) {
+        self.newest_sent.fetch_max(sent.0, Ordering::Relaxed);
         self.until.fetch_max(sent.0.saturating_add(self.length), Ordering::Release);
+    }
+
+    /// How long ago the newest thing was sent that has come back; none = nothing ever has.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        let sent = self.newest_sent.load(Ordering::Relaxed);
+        (sent > 0).then(|| Moment::now().since(Moment(sent)))
     }
 
     /// The feed is down, or might be.
@@ -87,7 +102,7 @@ mod tests {
     #[test]
     fn a_lease_ends_by_the_clock() {
         let lease = Lease::default();
-        assert!(!lease.holds(), "none before the first heartbeat");
+        assert!(!lease.holds() && lease.lag().is_none(), "none before the first heartbeat");
         let sent = Moment::now();
         lease.renew(sent);
         assert!(lease.holds_at(sent));
@@ -98,5 +113,6 @@ mod tests {
         assert!(lease.holds_at(Moment(sent.0 + nanos - 1)), "an older heartbeat takes nothing away");
         lease.end();
         assert!(!lease.holds_at(sent));
+        assert!(lease.lag().is_some_and(|lag| lag < LEASE), "known on: {:?}", lease.lag());
     }
 }

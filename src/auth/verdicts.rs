@@ -6,6 +6,7 @@ use super::{
     cache::{CacheKey, CacheKeys},
     known::Known,
     lease::Lease,
+    metrics::Grounds,
 };
 use crate::{
     domain::{ApiKeyId, KeyHint, Principal, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
@@ -33,6 +34,8 @@ pub struct KnownSecret {
     pub revoked_at: Option<Timestamp>,
     /// What may be shown of the secret.
     pub hint: KeyHint,
+    /// What it was believed on when it was checked.
+    pub grounds: Grounds,
 }
 
 impl KnownSecret {

@@ -7,7 +7,7 @@ use tracing::{error, warn};
 use super::{
     Error, RequestId, SecretHasher,
     known::Source,
-    metrics::VerifierMetrics,
+    metrics::{Grounds, VerifierMetrics},
     pepper::StampCheck,
     verdicts::{KnownSecret, Verdicts},
 };
@@ -73,7 +73,11 @@ impl KeyVerifier {
             async move { examiner.examine(&tenant, &secret).await }
         };
         let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), ask).await;
-        let source = looked_up.as_ref().map_or(Source::Database, |(_, source)| *source);
+        let grounds = match &looked_up {
+            Ok((_, Source::Cache)) => Grounds::Cache,
+            Ok((known, Source::Database)) => known.grounds,
+            Err(_) => Grounds::None,
+        };
         let outcome = looked_up.and_then(|(known, _)| {
             let at = self.judge(&known, client, request_id)?;
             Ok((known, at))
@@ -85,7 +89,7 @@ impl KeyVerifier {
             Err(Error::KeyRevoked) => "revoked",
             Err(_) => "error",
         };
-        self.metrics.count(result, source);
+        self.metrics.count(result, grounds);
         outcome
     }
 
@@ -132,7 +136,7 @@ impl Examiner {
     async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<Arc<KnownSecret>, Error> {
         let lookup_digest = secret.lookup_digest();
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
-        self.authenticate(tenant, secret, lookup_digest, &row).await?;
+        let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(Arc::new(KnownSecret {
             tally: Arc::new(Tally::new(tenant.id, row.key_id, lookup_digest)),
             scopes: row.scopes,
@@ -141,25 +145,26 @@ impl Examiner {
             secret_retired_at: row.secret_retired_at,
             revoked_at: row.revoked_at,
             hint: row.hint,
+            grounds,
         }))
     }
 
-    /// Whether the row really is the secret's: by the stamp, and by argon2 only where there is
-    /// none to go by. A stamp that mismatches rejects; it never falls through to argon2, whose
-    /// hash whoever forged the row may have computed.
+    /// On what grounds the row is believed to be the secret's, if it is: by the stamp, and by argon2
+    /// only where there is none to go by. A stamp that mismatches rejects; it never falls through to
+    /// argon2, whose hash whoever forged the row may have computed.
     async fn authenticate(
         &self,
         tenant: &Tenant,
         secret: &Secret,
         lookup_digest: LookupDigest,
         row: &SecretRow,
-    ) -> Result<(), Error> {
+    ) -> Result<Grounds, Error> {
         let stamp = row.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str()));
         match self.hasher.peppers().check(stamp, tenant.id, row.key_id, secret) {
-            StampCheck::Match { current: true } => Ok(()),
+            StampCheck::Match { current: true } => Ok(Grounds::Stamp),
             StampCheck::Match { current: false } => {
                 self.renew_stamp(tenant, secret, lookup_digest, row).await;
-                Ok(())
+                Ok(Grounds::Stamp)
             }
             StampCheck::Mismatch => {
                 self.metrics.stamp_mismatches.inc();
@@ -172,7 +177,7 @@ impl Examiner {
                     return Err(Error::InvalidKey);
                 }
                 self.renew_stamp(tenant, secret, lookup_digest, row).await;
-                Ok(())
+                Ok(Grounds::Argon2)
             }
         }
     }

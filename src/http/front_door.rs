@@ -4,13 +4,17 @@
 //! What is asked about every request to the CRM is answered right here, and not by way of the
 //! router, whose boxed layers cost more than the check itself.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -20,7 +24,11 @@ use tower::ServiceExt as _;
 use tracing::{Instrument as _, Span, debug, debug_span, field::Empty, info, info_span};
 use uuid::Uuid;
 
-use super::{forward_auth, health, problem::Problem};
+use super::{
+    forward_auth, health,
+    metrics::{KnownMethod, METRICS, RequestMetrics, UNMATCHED},
+    problem::Problem,
+};
 use crate::{
     auth::{Asking, Authenticator, Peer, RequestId, credential::X_API_KEY},
     domain::Secret,
@@ -30,21 +38,39 @@ use crate::{
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Probes, and the check of every request to the CRM, are for metrics: a line for each would cost
 /// more than the check.
-const QUIET: [&str; 3] = [health::HEALTHZ, "/readyz", "/metrics"];
+const QUIET: [&str; 3] = [health::HEALTHZ, health::READYZ, METRICS];
 
 /// Answers requests. Clones share everything.
 #[derive(Clone)]
 pub struct FrontDoor(Arc<Inner>);
 
 struct Inner {
-    authenticator: Arc<Authenticator>,
+    /// None: checks are not answered here.
+    authenticator: Option<Arc<Authenticator>>,
     router: Router,
+    requests: Arc<RequestMetrics>,
 }
 
+/// Where a request is answered.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Check(&'a Authenticator),
+    Probe,
+    Router(&'a Router),
+}
+
+/// Where the router leaves which route it took.
+#[derive(Clone, Default)]
+struct RouteSlot(Arc<OnceLock<MatchedPath>>);
+
 impl FrontDoor {
-    /// Before that router.
-    pub(super) fn new(authenticator: Arc<Authenticator>, router: Router) -> Self {
-        Self(Arc::new(Inner { authenticator, router }))
+    /// Before that router. Checks are answered by the authenticator, if there is one.
+    pub(super) fn new(
+        authenticator: Option<Arc<Authenticator>>,
+        router: Router,
+        requests: Arc<RequestMetrics>,
+    ) -> Self {
+        Self(Arc::new(Inner { authenticator, router, requests }))
     }
 
     /// The answer to a request of that peer's. Never fails, and never panics.
@@ -55,34 +81,58 @@ impl FrontDoor {
     {
         let id = request_id(request.headers());
         hide_credentials(request.headers_mut());
-        let path = request.uri().path();
-        let (is_check, is_probe) = (forward_auth::is_asked(path), path == health::HEALTHZ);
-        let quiet = is_check || QUIET.contains(&path);
-        let span = span(&id, request.method(), quiet);
-        let Inner { authenticator, router } = &*self.0;
-        let answering = async {
-            if is_check {
-                Span::current().record("route", forward_auth::ROUTE);
+        let Inner { requests, .. } = &*self.0;
+        let way = self.way(&request);
+        let quiet = !matches!(way, Way::Router(_)) || QUIET.contains(&request.uri().path());
+        let method = KnownMethod::from(request.method());
+        let span = span(&id, method, quiet);
+        match way {
+            Way::Check(authenticator) => {
+                span.record("route", forward_auth::ROUTE);
                 let (parts, _) = request.into_parts();
                 let asking = Asking { parts: &parts, peer, request_id: &id };
-                forward_auth::answer(authenticator, asking).await
-            } else if is_probe && matches!(*request.method(), Method::GET | Method::HEAD) {
-                Span::current().record("route", health::HEALTHZ);
-                health::healthz()
-            } else {
+                let answering = forward_auth::answer(authenticator, asking);
+                observe(&id, quiet, answering, |status, latency| requests.checks.count(method, status, latency))
+                    .instrument(span)
+                    .await
+            }
+            Way::Probe => {
+                span.record("route", health::HEALTHZ);
+                let answering = async { health::healthz() };
+                observe(&id, quiet, answering, |status, latency| requests.probes.count(method, status, latency))
+                    .instrument(span)
+                    .await
+            }
+            Way::Router(router) => {
+                let slot = RouteSlot::default();
                 let mut request: Request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
                 request.extensions_mut().insert(id.clone());
-                router.clone().oneshot(request).await.into_response()
+                request.extensions_mut().insert(slot.clone());
+                let answering = async { router.clone().oneshot(request).await.into_response() };
+                let count = |status, latency| {
+                    let route = slot.0.get().map_or(UNMATCHED, MatchedPath::as_str);
+                    requests.route(route).count(method, status, latency);
+                };
+                observe(&id, quiet, answering, count).instrument(span).await
             }
-        };
-        observe(&id, quiet, answering).instrument(span).await
+        }
+    }
+
+    fn way<B>(&self, request: &axum::http::Request<B>) -> Way<'_> {
+        let Inner { authenticator, router, .. } = &*self.0;
+        let path = request.uri().path();
+        match authenticator {
+            Some(authenticator) if forward_auth::is_asked(path) => Way::Check(authenticator),
+            _ if path == health::HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD) => Way::Probe,
+            _ => Way::Router(router),
+        }
     }
 }
 
 /// Neither the path nor a made-up method is logged: somebody will put a secret there.
-fn span(id: &RequestId, method: &Method, quiet: bool) -> Span {
-    let method = known_method(method);
+fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
+    let method = method.name();
     if quiet {
         debug_span!("request", request_id = %id.0, method, route = Empty, tenant = Empty, principal = Empty)
     } else {
@@ -90,8 +140,14 @@ fn span(id: &RequestId, method: &Method, quiet: bool) -> Span {
     }
 }
 
-/// Whatever becomes of the request, there is an answer with its id in it, and a line in the log.
-async fn observe(id: &RequestId, quiet: bool, answering: impl Future<Output = Response>) -> Response {
+/// Whatever becomes of the request, there is an answer with its id in it, and a line in the log, and
+/// it is counted.
+async fn observe(
+    id: &RequestId,
+    quiet: bool,
+    answering: impl Future<Output = Response>,
+    count: impl FnOnce(StatusCode, Duration),
+) -> Response {
     let started = Instant::now();
     // The panic itself was logged by the hook.
     let answer = AssertUnwindSafe(answering).catch_unwind().await;
@@ -104,7 +160,9 @@ async fn observe(id: &RequestId, quiet: bool, answering: impl Future<Output = Re
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    let latency_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let latency = started.elapsed();
+    count(response.status(), latency);
+    let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     if quiet {
         debug!(status, code, latency_us, "answered");
@@ -114,10 +172,13 @@ async fn observe(id: &RequestId, quiet: bool, answering: impl Future<Output = Re
     response
 }
 
-/// Tells the request's span which route it took.
+/// Tells the request's span, and who counts it, which route it took.
 pub async fn note_route(request: Request, next: Next) -> Response {
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         Span::current().record("route", route.as_str());
+        if let Some(RouteSlot(slot)) = request.extensions().get() {
+            let _ = slot.set(route.clone());
+        }
     }
     next.run(request).await
 }
@@ -128,22 +189,6 @@ fn hide_credentials(headers: &mut HeaderMap) {
         if secret.contains(name) {
             value.set_sensitive(true);
         }
-    }
-}
-
-/// The methods of RFC 9110 and 5789; any other token is a method too.
-fn known_method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "TRACE" => "TRACE",
-        "CONNECT" => "CONNECT",
-        _ => "other",
     }
 }
 
@@ -166,13 +211,14 @@ fn request_id(headers: &HeaderMap) -> RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::StatusCode;
     use http_body_util::BodyExt as _;
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_the_request_id() {
         let id = RequestId("abc-123".into());
-        let response = observe(&id, false, async { panic!("on purpose") }).await;
+        let mut counted = None;
+        let response = observe(&id, false, async { panic!("on purpose") }, |status, _| counted = Some(status)).await;
+        assert_eq!(counted, Some(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Where [`healthz`] is.
 pub const HEALTHZ: &str = "/healthz";
 
+/// Where [`readyz`] is.
+pub const READYZ: &str = "/readyz";
+
 /// The process runs. Says nothing about the database: a restart would not help it.
 #[utoipa::path(
     get,

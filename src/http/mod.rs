@@ -8,7 +8,7 @@ mod forward_auth;
 pub mod front_door;
 mod health;
 mod layers;
-mod metrics;
+pub mod metrics;
 mod notices;
 pub mod openapi;
 pub mod problem;
@@ -29,7 +29,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{drain::Drain, front_door::FrontDoor, problem::Problem};
+use self::{drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, problem::Problem};
 use crate::{
     auth::{Authenticator, SecretHasher, lease::Lease},
     domain::Clock,
@@ -48,6 +48,8 @@ pub struct AppState {
     pub lease: Arc<Lease>,
     /// What is counted and measured.
     pub metrics: Arc<Registry>,
+    /// What of it is counted of requests.
+    pub requests: Arc<RequestMetrics>,
     /// Tells whether the end is near.
     pub drain: Drain,
 }
@@ -70,9 +72,9 @@ impl FromRef<AppState> for SecretHasher {
     }
 }
 
-/// What is answered on any host, without a credential.
+/// What is described of the service itself: it answers on any host, without a credential.
 fn service_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::readyz)).routes(routes!(docs::openapi_json)).routes(routes!(docs::page))
+    OpenApiRouter::new().routes(routes!(docs::openapi_json)).routes(routes!(docs::page)).routes(routes!(health::readyz))
 }
 
 /// Every route that is described.
@@ -80,25 +82,45 @@ fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::Description::openapi()).merge(api_keys::routes()).merge(service_routes())
 }
 
-/// Everything that answers requests. The ones that outlive their client run on in `tasks`.
-pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker) -> FrontDoor {
+/// Everything that answers requests. The ones that outlive their client run on in `tasks`. Metrics
+/// are shown only where `shows_metrics` is.
+pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker, shows_metrics: bool) -> FrontDoor {
     let no_store = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cors = layers::cors(&state.authenticator.tenancy.base_domain, cors_origins);
-    let authenticator = state.authenticator.clone();
     let api = Router::from(api_keys::routes())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(from_fn_with_state(tasks, layers::detach))
         .layer(no_store)
         .layer(cors)
         .layer(from_fn(layers::only_preflights));
-    let router = Router::from(service_routes())
+    let mut service = Router::from(service_routes())
         .route(health::HEALTHZ, get(async || health::healthz()))
-        .route("/docs/{file}", get(docs::file))
-        .route("/metrics", get(metrics::metrics))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .merge(api)
-        .fallback(async || Problem::path_not_found())
-        .with_state(state)
-        .layer(from_fn(front_door::note_route));
-    FrontDoor::new(authenticator, router)
+        .route("/docs/{file}", get(docs::file));
+    if shows_metrics {
+        service = service.route(metrics::METRICS, get(metrics::metrics));
+    }
+    let service = service.method_not_allowed_fallback(async || Problem::method_not_allowed());
+    let authenticator = state.authenticator.clone();
+    behind_front_door(state, service.merge(api), Some(authenticator))
+}
+
+/// What is answered where only operators reach it: probes and metrics.
+pub fn open_for_operators(state: AppState) -> FrontDoor {
+    let routes = Router::new()
+        .route(health::HEALTHZ, get(async || health::healthz()))
+        .route(health::READYZ, get(health::readyz))
+        .route(metrics::METRICS, get(metrics::metrics))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed());
+    behind_front_door(state, routes, None)
+}
+
+fn behind_front_door(
+    state: AppState,
+    router: Router<AppState>,
+    authenticator: Option<Arc<Authenticator>>,
+) -> FrontDoor {
+    let requests = state.requests.clone();
+    let router =
+        router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(front_door::note_route));
+    FrontDoor::new(authenticator, router, requests)
 }

@@ -60,6 +60,7 @@ mod changes;
 mod connect;
 mod events;
 mod inspect;
+mod metrics;
 mod migrate;
 mod operator;
 #[cfg(unix)]

@@ -229,6 +229,8 @@ impl TestDatabase {
 /// A server in this process, on a database of its own.
 pub struct TestServer {
     pub address: SocketAddr,
+    /// Where metrics are, if that is somewhere else.
+    pub admin_address: Option<SocketAddr>,
     pub database: TestDatabase,
     pub clock: Clock,
     http: reqwest::Client,
@@ -260,11 +262,11 @@ impl TestServer {
     async fn start_on(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {
         let service =
             Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        let address = service.address();
+        let (address, admin_address) = (service.address(), service.admin_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(service.run(async { stopped.await.unwrap_or(Stop::AtOnce) }));
         let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build().expect("a client");
-        Self { address, database, clock, http, stop: Some(stop), task: Some(task) }
+        Self { address, admin_address, database, clock, http, stop: Some(stop), task: Some(task) }
     }
 
     /// Another instance on the same database, which sees the same clock.

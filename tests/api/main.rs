@@ -38,6 +38,7 @@ mod limits;
 mod list;
 mod logs;
 mod methods;
+mod metrics;
 #[cfg(target_os = "linux")]
 mod no_log;
 mod oidc;

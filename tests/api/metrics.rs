@@ -1,0 +1,238 @@
+//! `/metrics`: everything is there under its name, of a bounded size, and nothing tells of whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::{
+    client::{Client, Credential, PATH, send},
+    harness::{TestServer, wait_until},
+};
+
+/// Every family, and its type; besides these, where issuers are asked for keys, `rally_jwks_…`.
+const FAMILIES: [(&str, &str); 24] = [
+    ("rally_argon2_refused", "counter"),
+    ("rally_argon2_running", "gauge"),
+    ("rally_argon2_waiting", "gauge"),
+    ("rally_argon2_workers", "gauge"),
+    ("rally_build", "info"),
+    ("rally_cache_capacity", "gauge"),
+    ("rally_cache_entries", "gauge"),
+    ("rally_cache_lookups", "counter"),
+    ("rally_change_feed_lag_seconds", "gauge"),
+    ("rally_change_feed_up", "gauge"),
+    ("rally_database_connections", "gauge"),
+    ("rally_database_connections_max", "gauge"),
+    ("rally_dead_secret_uses", "counter"),
+    ("rally_http_request_duration_seconds", "histogram"),
+    ("rally_http_requests", "counter"),
+    ("rally_key_stamp_mismatches", "counter"),
+    ("rally_key_stamps_written", "counter"),
+    ("rally_key_verifications", "counter"),
+    ("rally_usage_flushes", "counter"),
+    ("rally_usage_flushes_failed", "counter"),
+    ("rally_usage_notes_dropped", "counter"),
+    ("rally_usage_notes_queue_capacity", "gauge"),
+    ("rally_usage_notes_queued", "gauge"),
+    ("rally_usage_waiting", "gauge"),
+];
+
+/// What `/metrics` says, read.
+struct Metrics {
+    text: String,
+    types: BTreeMap<String, String>,
+    samples: BTreeMap<String, f64>,
+}
+
+impl Metrics {
+    async fn of(client: &Client) -> Self {
+        let reply = client.get("/metrics").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        Self::read(reply.body)
+    }
+
+    fn read(text: String) -> Self {
+        let (mut types, mut samples) = (BTreeMap::new(), BTreeMap::new());
+        for line in text.lines() {
+            if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+                assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is there twice");
+            } else if !line.starts_with('#') {
+                let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+                let value = value.parse().unwrap_or_else(|_| panic!("{line}"));
+                assert!(samples.insert(series.to_owned(), value).is_none(), "{series} is there twice");
+            }
+        }
+        assert!(text.ends_with("# EOF\n"), "{text}");
+        Self { text, types, samples }
+    }
+
+    #[track_caller]
+    fn value(&self, series: &str) -> f64 {
+        *self.samples.get(series).unwrap_or_else(|| panic!("no {series} in {}", self.text))
+    }
+
+    fn series(&self) -> BTreeSet<&str> {
+        self.samples.keys().map(String::as_str).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_is_counted() {
+    let server = TestServer::start().await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier", "read").await;
+    let caller = admin.with_key(&key.secret);
+    for _ in 0..3 {
+        assert_eq!(caller.get("/forward-auth").await.status, 200);
+    }
+    assert_eq!(caller.post("/forward-auth", &json!({})).await.status, 403);
+    assert_eq!(admin.with_key("rk_live_00000000000000000000000000000000").get("/forward-auth").await.status, 401);
+    // Checked by argon2, since its stamp is gone.
+    let other = admin.create("Without a stamp", "read").await;
+    let sql = "UPDATE api_key_secrets SET stamp = NULL, pepper_id = NULL WHERE key_id";
+    server.database.execute(&format!("{sql} = '{}'", other.id)).await;
+    assert_eq!(admin.with_key(&other.secret).get(&other.path()).await.status, 200);
+    assert_eq!(admin.get("/nowhere").await.status, 404);
+    assert_eq!(admin.get("/healthz").await.status, 200);
+
+    let metrics = Metrics::of(&admin).await;
+    let families: BTreeMap<_, _> = metrics.types.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
+    assert_eq!(families, FAMILIES.into_iter().collect());
+
+    for (series, value) in [
+        (r#"rally_http_requests_total{method="GET",route="/forward-auth",status="200"}"#, 3.0),
+        (r#"rally_http_requests_total{method="GET",route="/forward-auth",status="401"}"#, 1.0),
+        (r#"rally_http_requests_total{method="POST",route="/forward-auth",status="403"}"#, 1.0),
+        (r#"rally_http_requests_total{method="POST",route="/api/v1/api-keys",status="201"}"#, 2.0),
+        (r#"rally_http_requests_total{method="GET",route="/api/v1/api-keys/{id}",status="200"}"#, 1.0),
+        (r#"rally_http_requests_total{method="GET",route="/healthz",status="200"}"#, 1.0),
+        (r#"rally_http_requests_total{method="GET",route="unmatched",status="404"}"#, 1.0),
+        (r#"rally_http_request_duration_seconds_count{method="GET",route="/forward-auth"}"#, 4.0),
+        (r#"rally_http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/forward-auth"}"#, 4.0),
+        (r#"rally_key_verifications_total{result="accepted",source="stamp"}"#, 1.0),
+        (r#"rally_key_verifications_total{result="accepted",source="cache"}"#, 3.0),
+        (r#"rally_key_verifications_total{result="accepted",source="argon2"}"#, 1.0),
+        (r#"rally_key_verifications_total{result="invalid",source="none"}"#, 1.0),
+        (r#"rally_cache_lookups_total{cache="secrets",result="hit"}"#, 3.0),
+        (r#"rally_cache_lookups_total{cache="secrets",result="miss"}"#, 3.0),
+        (r#"rally_cache_entries{cache="tenants"}"#, 1.0),
+        (r#"rally_cache_capacity{cache="secrets"}"#, 200_000.0),
+        ("rally_key_stamps_written_total", 1.0),
+        ("rally_argon2_running", 0.0),
+        ("rally_argon2_waiting", 0.0),
+        ("rally_argon2_refused_total", 0.0),
+        ("rally_change_feed_up", 1.0),
+        (r#"rally_database_connections_max{pool="management"}"#, 10.0),
+        (r#"rally_database_connections_max{pool="checks"}"#, 10.0),
+        (r#"rally_database_connections{pool="checks",state="in_use"}"#, 0.0),
+        (concat!(r#"rally_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""}"#), 1.0),
+    ] {
+        assert!((metrics.value(series) - value).abs() < f64::EPSILON, "{series} {}", metrics.value(series));
+    }
+    assert!((0.0..5.0).contains(&metrics.value("rally_change_feed_lag_seconds")));
+    assert!(metrics.value(r#"rally_database_connections{pool="checks",state="idle"}"#) >= 1.0);
+    let took = metrics.value(r#"rally_http_request_duration_seconds_sum{method="GET",route="/forward-auth"}"#);
+    assert!((1e-6..4.0).contains(&took), "{took}");
+    for private in ["acme", "Zapier", key.id.as_str(), other.id.as_str(), "rk_live", "admin@"] {
+        assert!(!metrics.text.contains(private), "{private}: {}", metrics.text);
+    }
+    wait_until(async || Metrics::of(&admin).await.value("rally_usage_flushes_total") >= 1.0).await;
+}
+
+/// Whatever clients make up: it adds no series.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_cannot_make_metrics_grow() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let visit = async |n: usize| {
+        let made_up = Method::from_bytes(format!("MADEUP{n}").as_bytes()).unwrap();
+        let id = format!("00000000-0000-4000-8000-{n:012}");
+        for (method, path) in [
+            (made_up.clone(), format!("/forward-auth/{n}")),
+            (made_up.clone(), format!("{PATH}/{id}")),
+            (made_up, format!("/{n}")),
+            (Method::GET, format!("/forward-auth/{n}?n={n}")),
+            (Method::GET, format!("/{n}/{id}")),
+            (Method::GET, format!("{PATH}/{id}?n={n}")),
+        ] {
+            send(admin.request(method, &path).header("x-request-id", n)).await;
+        }
+        send(admin.on(format!("tenant-{n}.localhost")).request(Method::GET, PATH)).await;
+    };
+    visit(0).await;
+    // The first look at them counts as well.
+    Metrics::of(&admin).await;
+    let before = Metrics::of(&admin).await;
+    for n in 1..=1000 {
+        visit(n).await;
+    }
+    let after = Metrics::of(&admin).await;
+    assert_eq!(after.series(), before.series());
+    let unmatched = r#"rally_http_requests_total{method="other",route="unmatched",status="404"}"#;
+    assert!((after.value(unmatched) - 1001.0).abs() < f64::EPSILON, "{}", after.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_have_an_address_of_their_own() {
+    let mut server = TestServer::with(&[("ADMIN_LISTEN_ADDR", "127.0.0.1:0")]).await;
+    let public = server.admin("acme");
+    let address = server.admin_address.unwrap();
+    let operator = Client::new(reqwest::Client::new(), format!("http://{address}"), "10.1.2.3", Credential::None);
+    public.get("/metrics").await.refused(404, "not_found");
+    assert_eq!(operator.with(public.credential().clone()).get("/healthz").await.status, 200);
+    for probe in ["/healthz", "/readyz"] {
+        assert_eq!(public.get(probe).await.status, 200);
+        assert_eq!(operator.get(probe).await.status, 200);
+    }
+    let metrics = Metrics::of(&operator).await;
+    let probes = r#"rally_http_requests_total{method="GET",route="/healthz",status="200"}"#;
+    assert!((metrics.value(probes) - 3.0).abs() < f64::EPSILON, "{}", metrics.text);
+    // Nothing else is there, whoever asks.
+    let operator = operator.with(public.credential().clone()).on("acme.localhost");
+    for path in [PATH, "/forward-auth", "/"] {
+        operator.get(path).await.refused(404, "not_found");
+    }
+    operator.post("/metrics", &json!({})).await.refused(405, "method_not_allowed");
+    server.stop().await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it is closed with the rest");
+}
+
+/// What operators are given names what is there, and says what each alert means.
+#[test]
+fn alerts_and_their_documentation_go_together() {
+    let alerts = include_str!("../../deploy/prometheus/alerts.yml");
+    let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
+    let operations = include_str!("../../docs/operations.md");
+    let of_issuers = [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter")];
+    let known: BTreeSet<String> = FAMILIES
+        .into_iter()
+        .chain(of_issuers)
+        .flat_map(|(name, kind)| {
+            let suffixes: &[&str] = match kind {
+                "counter" => &["_total"],
+                "histogram" => &["", "_bucket", "_count", "_sum"],
+                "info" => &["_info"],
+                _ => &[""],
+            };
+            suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
+        })
+        .collect();
+    let roles = ["rally_api", "rally_app", "rally_owner"];
+    for text in [alerts, dashboard, operations] {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for word in words.filter(|word| word.starts_with("rally_") && !roles.contains(word)) {
+            assert!(known.contains(word), "{word}");
+        }
+    }
+    let named: BTreeSet<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let explained: BTreeSet<&str> =
+        operations.lines().filter_map(|line| line.strip_prefix("### ")).filter(|it| it.starts_with("Rally")).collect();
+    assert!(named.len() > 10 && named == explained, "{named:?} {explained:?}");
+    for alert in named {
+        let link = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
+        assert!(alerts.contains(&link), "{link}");
+    }
+}
