@@ -26,8 +26,11 @@ use crate::{
     },
     config::Config,
     domain::{Clock, random_bytes},
-    http::{self, AppState, drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, server},
+    http::{
+        self, AppState, drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, server, traces::RequestTraces,
+    },
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
+    telemetry::traces::{TraceExport, TracesError},
     usage::{self, Writer},
 };
 
@@ -51,6 +54,9 @@ pub enum StartError {
     /// There is no way to ask issuers.
     #[error("cannot ask issuers for their keys: {0}")]
     Issuers(#[from] FetchError),
+    /// There is no way to send traces.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The database cannot be worked with.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -103,6 +109,7 @@ pub struct Service {
     issuers: Vec<Arc<IssuerKeys>>,
     writer: Writer,
     store: Store,
+    trace_export: Option<TraceExport>,
     max_connections: usize,
     drain_time: Duration,
     grace: Duration,
@@ -177,7 +184,10 @@ impl Service {
         IssuerMetrics::register(&issuers, &mut metrics);
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
         let metrics = Arc::new(metrics);
-        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, drain: drain.clone() };
+        let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
+        let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
+        let drain_too = drain.clone();
+        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain: drain_too };
         let admin = match config.http.admin_listen_addr {
             None => None,
             Some(wanted) => {
@@ -200,6 +210,7 @@ impl Service {
             issuers,
             writer,
             store,
+            trace_export,
             max_connections: config.http.max_connections,
             drain_time: config.http.shutdown_drain,
             grace: config.http.shutdown_grace,
@@ -266,6 +277,9 @@ impl Service {
             drop(stop_admin);
             if let Some(Ok(graceful)) = OptionFuture::from(admin).await {
                 graceful.shutdown().await;
+            }
+            if let Some(export) = self.trace_export {
+                export.stop().await;
             }
             followers.shutdown().await;
             self.store.close().await;

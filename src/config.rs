@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderValue, Uri};
+use axum::http::{HeaderName, HeaderValue, Uri};
 use chrono::TimeDelta;
 use ipnet::IpNet;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -62,6 +63,12 @@ pub const NAMES: &[&str] = &[
     "ARGON2_PARALLELISM",
     "RUST_LOG",
     "LOG_FORMAT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
 ];
 
 /// What is shown in a secret's place.
@@ -84,6 +91,8 @@ pub struct Config {
     pub usage_retention: TimeDelta,
     /// What is logged, and how.
     pub log: Log,
+    /// Where spans of requests are sent; none = nowhere.
+    pub traces: Option<Traces>,
 }
 
 /// The HTTP side.
@@ -173,6 +182,54 @@ pub struct Log {
     pub filter: String,
     /// One JSON object per line, for machines.
     pub json: bool,
+}
+
+/// Where spans of requests are sent, and which. The settings are OpenTelemetry's own.
+#[derive(Clone)]
+pub struct Traces {
+    /// The collector's address, without `/v1/traces`.
+    pub endpoint: String,
+    /// What it is sent with each batch, such as a credential of its own.
+    pub headers: Vec<(String, String)>,
+    /// What the service is called.
+    pub service_name: Option<String>,
+    /// What else is said of it.
+    pub resource: Vec<(String, String)>,
+    /// Which requests have one.
+    pub sampler: TraceSampler,
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Traces")
+            .field("endpoint", &self.endpoint)
+            .field("headers", &headers)
+            .field("service_name", &self.service_name)
+            .field("resource", &self.resource)
+            .field("sampler", &self.sampler)
+            .finish()
+    }
+}
+
+/// Which requests have a span that is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TraceSampler {
+    /// Where the caller is traced, those whose caller's is; only the others as below.
+    pub parent_based: bool,
+    /// Which share; none = all.
+    pub ratio: Option<f64>,
+}
+
+impl fmt::Display for TraceSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.parent_based { "parentbased_" } else { "" })?;
+        f.write_str(match self.ratio {
+            None => "always_on",
+            Some(0.0) => "always_off",
+            Some(_) => "traceidratio",
+        })
+    }
 }
 
 /// The settings that are wrong, all of them.
@@ -305,6 +362,7 @@ impl Config {
             keys: keys(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: log(&mut settings),
+            traces: traces(&mut settings),
         };
         if settings.bad.is_empty() { Ok(config) } else { Err(ConfigError(settings.bad)) }
     }
@@ -312,7 +370,8 @@ impl Config {
     /// The settings in effect, as text, in the order of [`NAMES`]. Secrets are hidden.
     #[must_use]
     pub fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log } = self;
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces } = self;
+        let of_traces = |tell: fn(&Traces) -> Option<String>| traces.as_ref().and_then(tell).unwrap_or_default();
         let joined = |items: Vec<String>| items.join(",");
         let url = |url: &Option<DatabaseUrl>| url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
         let pepper = |pepper: &Pepper| format!("{}:{HIDDEN}", pepper.id());
@@ -357,6 +416,15 @@ impl Config {
             ("ARGON2_PARALLELISM", keys.argon2.parallelism.to_string()),
             ("RUST_LOG", log.filter.clone()),
             ("LOG_FORMAT", if log.json { "json".into() } else { "text".into() }),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", of_traces(|traces| Some(traces.endpoint.clone()))),
+            ("OTEL_EXPORTER_OTLP_HEADERS", of_traces(|traces| (!traces.headers.is_empty()).then(|| HIDDEN.to_owned()))),
+            ("OTEL_SERVICE_NAME", of_traces(|traces| traces.service_name.clone())),
+            ("OTEL_RESOURCE_ATTRIBUTES", of_traces(|traces| Some(told_pairs(&traces.resource)))),
+            ("OTEL_TRACES_SAMPLER", of_traces(|traces| Some(traces.sampler.to_string()))),
+            (
+                "OTEL_TRACES_SAMPLER_ARG",
+                of_traces(|traces| traces.sampler.ratio.filter(|ratio| *ratio > 0.0).map(|ratio| ratio.to_string())),
+            ),
         ]
     }
 }
@@ -561,6 +629,66 @@ fn log(settings: &mut Reader) -> Log {
     Log { filter: filter.unwrap_or_else(|| "info".into()), json: json.unwrap_or_default() }
 }
 
+fn traces(settings: &mut Reader) -> Option<Traces> {
+    const ENDPOINT: &str = "http://127.0.0.1:4318";
+    let endpoint = settings.parse("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT, |text| {
+        let uri = text.parse::<Uri>().ok();
+        let plain = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none());
+        let authority = plain.as_ref().and_then(Uri::authority).filter(|authority| !authority.as_str().contains('@'));
+        authority.map(|_| text.to_owned()).ok_or("must be http(s)://host[:port][/path], without a user name")
+    });
+    let headers = settings.parse("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token", |text| {
+        pairs(text)
+            .filter(|pairs| {
+                let is_header = |(name, value): &(String, String)| {
+                    name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok()
+                };
+                pairs.iter().all(is_header)
+            })
+            .ok_or("must be name=value pairs, comma-separated, values percent-encoded")
+    });
+    let resource = settings.parse("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production", |text| {
+        pairs(text).ok_or("must be name=value pairs, comma-separated, values percent-encoded")
+    });
+    let ratio = settings.parse("OTEL_TRACES_SAMPLER_ARG", "0.1", |text| {
+        text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or("must be a number from 0 to 1")
+    });
+    let sampler = settings.parse("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", |text| {
+        let (parent_based, kind) = text.strip_prefix("parentbased_").map_or((false, text), |kind| (true, kind));
+        let ratio = match kind {
+            "always_on" => None,
+            "always_off" => Some(0.0),
+            "traceidratio" => ratio.filter(|ratio| *ratio < 1.0),
+            _ => return Err("must be always_on, always_off or traceidratio, or parentbased_ and one of them"),
+        };
+        Ok(TraceSampler { parent_based, ratio })
+    });
+    Some(Traces {
+        endpoint: endpoint?,
+        headers: headers.unwrap_or_default(),
+        service_name: settings.get("OTEL_SERVICE_NAME").map(str::to_owned),
+        resource: resource.unwrap_or_default(),
+        sampler: sampler.unwrap_or(TraceSampler { parent_based: true, ratio: None }),
+    })
+}
+
+/// `a=1,b=2`, the values percent-encoded, as OpenTelemetry's settings are.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?.into_owned();
+        let name = name.trim();
+        (!name.is_empty()).then(|| (name.to_owned(), value))
+    });
+    pairs.collect()
+}
+
+/// The same back.
+fn told_pairs(pairs: &[(String, String)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -582,6 +710,11 @@ mod tests {
             ("KEY_PEPPER", pepper),
             ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ("USAGE_RETENTION_DAYS", "30"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://traces.example/otlp"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%2Cb, x=y"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
         ]);
         let lines: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let text = lines.concat();
@@ -594,6 +727,9 @@ mod tests {
             "KEY_PEPPER=p1:[hidden]\n",
             "TRUSTED_PROXIES=10.0.0.0/8,::1/128\n",
             "USAGE_RETENTION_DAYS=30\n",
+            "OTEL_EXPORTER_OTLP_HEADERS=[hidden]\n",
+            "OTEL_TRACES_SAMPLER=parentbased_traceidratio\n",
+            "OTEL_TRACES_SAMPLER_ARG=0.25\n",
         ] {
             assert!(text.contains(shown), "{text}");
         }
@@ -664,6 +800,39 @@ mod tests {
         }
         for loopback in ["http://localhost:3000", "http://127.0.0.1:3000/realm", "http://[::1]:3000"] {
             assert_eq!(trusted(&[("JWT_ISSUER", loopback)]).unwrap(), [loopback]);
+        }
+    }
+
+    #[test]
+    fn opentelemetrys_settings_are_read_as_its_sdk_reads_them() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let traces =
+            |more: &[(&str, &str)]| config(&[&[endpoint][..], more].concat()).map(|config| config.traces.unwrap());
+        assert!(config(&[("OTEL_SERVICE_NAME", "keys")]).unwrap().traces.is_none());
+        let default = traces(&[]).unwrap();
+        assert_eq!(default.sampler, TraceSampler { parent_based: true, ratio: None });
+        let set = traces(&[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%3Db, x-scope=1"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "a.b=c%2Cd"),
+            ("OTEL_TRACES_SAMPLER", "traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+        ])
+        .unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(set.headers, [pair("authorization", "Bearer a=b"), pair("x-scope", "1")]);
+        assert_eq!(set.resource, [pair("a.b", "c,d")]);
+        assert_eq!(set.sampler, TraceSampler { parent_based: false, ratio: Some(0.5) });
+        assert!(!format!("{set:?}").contains("Bearer"));
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@host"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ] {
+            let error = config(&[(name, value)]).unwrap_err();
+            assert!(error.contains(name) && !error.contains("u:p"), "{error}");
         }
     }
 

@@ -8,7 +8,7 @@
 //! | [`app`] | the composition root: configuration → parts → router; starting and stopping |
 //! | [`quickstart`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
 //! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
 //! | [`usage`] | when keys were last used, without holding up a request |

@@ -14,20 +14,25 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
-use tracing::{Instrument as _, Span, debug, debug_span, field::Empty, info, info_span};
+use tracing::{
+    Instrument as _, Span, debug, debug_span,
+    field::{Empty, display},
+    info, info_span,
+};
 use uuid::Uuid;
 
 use super::{
     forward_auth, health,
-    metrics::{KnownMethod, METRICS, RequestMetrics, UNMATCHED},
+    metrics::{KnownMethod, METRICS, RequestMetrics, Route, UNMATCHED},
     problem::Problem,
+    traces::RequestTraces,
 };
 use crate::{
     auth::{Asking, Authenticator, Peer, RequestId, credential::X_API_KEY},
@@ -49,6 +54,7 @@ struct Inner {
     authenticator: Option<Arc<Authenticator>>,
     router: Router,
     requests: Arc<RequestMetrics>,
+    traces: Option<RequestTraces>,
 }
 
 /// Where a request is answered.
@@ -69,8 +75,9 @@ impl FrontDoor {
         authenticator: Option<Arc<Authenticator>>,
         router: Router,
         requests: Arc<RequestMetrics>,
+        traces: Option<RequestTraces>,
     ) -> Self {
-        Self(Arc::new(Inner { authenticator, router, requests }))
+        Self(Arc::new(Inner { authenticator, router, requests, traces }))
     }
 
     /// The answer to a request of that peer's. Never fails, and never panics.
@@ -81,27 +88,40 @@ impl FrontDoor {
     {
         let id = request_id(request.headers());
         hide_credentials(request.headers_mut());
-        let Inner { requests, .. } = &*self.0;
+        let Inner { requests, traces, .. } = &*self.0;
         let way = self.way(&request);
         let quiet = !matches!(way, Way::Router(_)) || QUIET.contains(&request.uri().path());
         let method = KnownMethod::from(request.method());
         let span = span(&id, method, quiet);
+        let traced = traces.as_ref().and_then(|traces| traces.begin(request.headers(), method, quiet));
+        if let Some(traced) = &traced {
+            span.record("trace_id", display(traced.context().trace_id()));
+            span.record("span_id", display(traced.context().span_id()));
+        }
+        let done = |counted: &Route, route: Option<&str>, response: &mut Response, latency| {
+            counted.count(method, response.status(), latency);
+            if let Some(traced) = traced {
+                traced.end(&id, route, response);
+            }
+        };
         match way {
             Way::Check(authenticator) => {
                 span.record("route", forward_auth::ROUTE);
                 let (parts, _) = request.into_parts();
                 let asking = Asking { parts: &parts, peer, request_id: &id };
                 let answering = forward_auth::answer(authenticator, asking);
-                observe(&id, quiet, answering, |status, latency| requests.checks.count(method, status, latency))
-                    .instrument(span)
-                    .await
+                let done = |response: &mut Response, latency| {
+                    done(&requests.checks, Some(forward_auth::ROUTE), response, latency);
+                };
+                observe(&id, quiet, answering, done).instrument(span).await
             }
             Way::Probe => {
                 span.record("route", health::HEALTHZ);
                 let answering = async { health::healthz() };
-                observe(&id, quiet, answering, |status, latency| requests.probes.count(method, status, latency))
-                    .instrument(span)
-                    .await
+                let done = |response: &mut Response, latency| {
+                    done(&requests.probes, Some(health::HEALTHZ), response, latency);
+                };
+                observe(&id, quiet, answering, done).instrument(span).await
             }
             Way::Router(router) => {
                 let slot = RouteSlot::default();
@@ -110,11 +130,11 @@ impl FrontDoor {
                 request.extensions_mut().insert(id.clone());
                 request.extensions_mut().insert(slot.clone());
                 let answering = async { router.clone().oneshot(request).await.into_response() };
-                let count = |status, latency| {
-                    let route = slot.0.get().map_or(UNMATCHED, MatchedPath::as_str);
-                    requests.route(route).count(method, status, latency);
+                let done = |response: &mut Response, latency| {
+                    let route = slot.0.get().map(MatchedPath::as_str);
+                    done(&requests.route(route.unwrap_or(UNMATCHED)), route, response, latency);
                 };
-                observe(&id, quiet, answering, count).instrument(span).await
+                observe(&id, quiet, answering, done).instrument(span).await
             }
         }
     }
@@ -133,20 +153,30 @@ impl FrontDoor {
 /// Neither the path nor a made-up method is logged: somebody will put a secret there.
 fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
     let method = method.name();
-    if quiet {
-        debug_span!("request", request_id = %id.0, method, route = Empty, tenant = Empty, principal = Empty)
-    } else {
-        info_span!("request", request_id = %id.0, method, route = Empty, tenant = Empty, principal = Empty)
+    macro_rules! request_span {
+        ($span:ident) => {
+            $span!(
+                "request",
+                request_id = %id.0,
+                trace_id = Empty,
+                span_id = Empty,
+                method,
+                route = Empty,
+                tenant = Empty,
+                principal = Empty
+            )
+        };
     }
+    if quiet { request_span!(debug_span) } else { request_span!(info_span) }
 }
 
 /// Whatever becomes of the request, there is an answer with its id in it, and a line in the log, and
-/// it is counted.
+/// `done` is told.
 async fn observe(
     id: &RequestId,
     quiet: bool,
     answering: impl Future<Output = Response>,
-    count: impl FnOnce(StatusCode, Duration),
+    done: impl FnOnce(&mut Response, Duration),
 ) -> Response {
     let started = Instant::now();
     // The panic itself was logged by the hook.
@@ -161,7 +191,7 @@ async fn observe(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let latency = started.elapsed();
-    count(response.status(), latency);
+    done(&mut response, latency);
     let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     if quiet {
@@ -211,13 +241,15 @@ fn request_id(headers: &HeaderMap) -> RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::StatusCode;
     use http_body_util::BodyExt as _;
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_the_request_id() {
         let id = RequestId("abc-123".into());
         let mut counted = None;
-        let response = observe(&id, false, async { panic!("on purpose") }, |status, _| counted = Some(status)).await;
+        let response =
+            observe(&id, false, async { panic!("on purpose") }, |response, _| counted = Some(response.status())).await;
         assert_eq!(counted, Some(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");

@@ -13,6 +13,7 @@ mod notices;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+pub mod traces;
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, problem::Problem};
+use self::{drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, problem::Problem, traces::RequestTraces};
 use crate::{
     auth::{Authenticator, SecretHasher, lease::Lease},
     domain::Clock,
@@ -50,6 +51,8 @@ pub struct AppState {
     pub metrics: Arc<Registry>,
     /// What of it is counted of requests.
     pub requests: Arc<RequestMetrics>,
+    /// Makes spans of requests, where they are wanted.
+    pub traces: Option<RequestTraces>,
     /// Tells whether the end is near.
     pub drain: Drain,
 }
@@ -119,8 +122,8 @@ fn behind_front_door(
     router: Router<AppState>,
     authenticator: Option<Arc<Authenticator>>,
 ) -> FrontDoor {
-    let requests = state.requests.clone();
+    let (requests, traces) = (state.requests.clone(), state.traces.clone());
     let router =
         router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(front_door::note_route));
-    FrontDoor::new(authenticator, router, requests)
+    FrontDoor::new(authenticator, router, requests, traces)
 }

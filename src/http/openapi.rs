@@ -132,7 +132,7 @@ fn complete_operation(
         if is_api {
             add_headers(response, &["Cache-Control", "X-Rally-Key-Expires", "Deprecation", "Sunset"]);
         }
-        add_headers(response, &["X-Request-Id"]);
+        add_headers(response, &["X-Request-Id", "traceresponse"]);
     }
     for (status, problems) in answers {
         let mut examples = Map::new();
@@ -155,7 +155,10 @@ fn complete_operation(
             "503" => add_headers(&mut response, &["Retry-After"]),
             _ => {}
         }
-        add_headers(&mut response, if is_check { &["X-Request-Id", "X-Rally-Error"] } else { &["X-Request-Id"] });
+        add_headers(&mut response, &["X-Request-Id", "traceresponse"]);
+        if is_check {
+            add_headers(&mut response, &["X-Rally-Error"]);
+        }
         if is_api {
             add_headers(&mut response, &["Cache-Control"]);
         }
@@ -219,6 +222,10 @@ fn complete_components(components: &mut Value, examples: &BTreeMap<String, Value
         "Link": header("With `limit`: the next page, as `rel=\"next\"` (RFC 8288)", json!({"type": "string"})),
         "Retry-After": header("After how many seconds to try again", json!({"type": "integer"})),
         "Sunset": header("Until when the secret that the caller used works (RFC 8594)", json!({"type": "string"})),
+        "traceresponse": header(
+            "The request's span, where the service sends traces (a draft of W3C's, in the form of `traceparent`)",
+            json!({"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}),
+        ),
         "WWW-Authenticate": required("How to authenticate (RFC 6750)"),
         "X-Total-Count": header("With `limit`: how many there are on all pages", json!({"type": "integer"})),
         "X-Rally-Error": required("The problem's `code`"),

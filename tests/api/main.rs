@@ -56,5 +56,6 @@ mod scopes;
 mod shutdown;
 mod stamps;
 mod tenants;
+mod traces;
 mod update;
 mod usage;

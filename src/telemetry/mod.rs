@@ -1,6 +1,8 @@
 //! Logs, to standard error. Nothing secret passes: credentials are marked sensitive before
 //! anything sees them, secrets redact their own `Debug`, and a test reads every level.
 
+pub mod traces;
+
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::{EnvFilter, fmt};
