@@ -1,6 +1,6 @@
 //! Opening the database: who are we there, is it migrated, and do the policies bind us?
 
-use std::{fmt, path::Path, str::FromStr as _, time::Duration};
+use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
@@ -81,6 +81,17 @@ pub enum ConnectError {
     /// It does not answer, or does not let us in.
     #[error("cannot connect to {url}: {source}")]
     Unreachable {
+        /// Which database, without its password.
+        url: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// There is no TLS with it, or not as `sslmode` asks for.
+    #[error(
+        "no TLS with {url}: {source}; `sslmode` in its URL says what is asked for, and `sslrootcert` names a file \
+         with an authority besides the public ones"
+    )]
+    Tls {
         /// Which database, without its password.
         url: String,
         /// Why.
@@ -266,6 +277,7 @@ async fn connect_patiently(url: &DatabaseUrl) -> Result<PgConnection, ConnectErr
     loop {
         match url.connect().await {
             Ok(connection) => return Ok(connection),
+            Err(source) if is_of_tls(&source) => return Err(ConnectError::Tls { url: url.to_string(), source }),
             Err(error) if is_transient(&error) && Instant::now() < deadline => {
                 if !told {
                     warn!(database = %url, %error, "PostgreSQL does not answer yet; waiting up to {START_PATIENCE:?}");
@@ -277,6 +289,16 @@ async fn connect_patiently(url: &DatabaseUrl) -> Result<PgConnection, ConnectErr
                 return Err(ConnectError::Unreachable { url: url.to_string(), source });
             }
         }
+    }
+}
+
+/// Whether it is about certificates and the like, which no waiting mends.
+fn is_of_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // So rustls's own are passed on.
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 

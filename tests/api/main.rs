@@ -56,6 +56,8 @@ mod scopes;
 mod shutdown;
 mod stamps;
 mod tenants;
+#[cfg(target_os = "linux")]
+mod tls;
 mod traces;
 mod update;
 mod usage;
