@@ -36,6 +36,8 @@ use crate::{
 
 /// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
 const WAITING_PER_CORE: usize = 64;
+/// How much of the grace is kept for what is still to be written; a quarter of it, where that is less.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 /// At most as many connections of operators at once.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// How long a request to manage keys waits for a connection to the database.
@@ -266,11 +268,16 @@ impl Service {
         let Door { listener, behind, .. } = self.public;
         let graceful = server::serve(listener, behind, self.max_connections, &self.drain, last_request).await;
         info!(grace = ?end.saturating_duration_since(Instant::now()), "stopping");
-        let stop = async {
+        let last_answers = async {
             graceful.shutdown().await;
             self.tasks.close();
             self.tasks.wait().await;
-            // Nobody uses a key any more: what was noted is all there is to write.
+        };
+        // A client that does not take its answer is not to cost what everybody's keys were used for.
+        let left = end.saturating_duration_since(Instant::now());
+        let answered = timeout_at(end - LAST_WRITES.min(left / 4), last_answers).await.is_ok();
+        let stop = async {
+            // What was noted is all there is to write.
             drop(stop_writer);
             let _ = writer.await;
             // Until here it can be watched.
@@ -284,10 +291,11 @@ impl Service {
             followers.shutdown().await;
             self.store.close().await;
         };
-        if timeout_at(end, stop).await.is_ok() {
-            info!("stopped");
-        } else {
-            warn!("stopped before every request had ended");
+        let stopped = timeout_at(end, stop).await.is_ok();
+        match (answered, stopped) {
+            (true, true) => info!("stopped"),
+            (false, true) => warn!("stopped before every request had ended"),
+            (_, false) => warn!("stopped before everything was written and closed"),
         }
     }
 }

@@ -142,6 +142,12 @@ impl Tally {
         self.key
     }
 
+    /// Which secret it is.
+    #[must_use]
+    pub const fn lookup_digest(&self) -> LookupDigest {
+        self.lookup_digest
+    }
+
     fn hour(&self, at: Timestamp) -> &HourTally {
         let hour = hour_number(at);
         if self.hour.load(Ordering::Relaxed) < hour {
@@ -217,6 +223,8 @@ pub struct Writer {
     collected: Vec<Arc<Tally>>,
     uses: HashMap<(TenantId, LookupDigest), LastUse>,
     counts: HashMap<(TenantId, ApiKeyId, u32), Counted>,
+    /// What could not be told.
+    untold: Option<SecretReuse>,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
     unanswered: Option<UsageBatch>,
     id: Uuid,
@@ -247,6 +255,7 @@ pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, 
         collected: Vec::new(),
         uses: HashMap::new(),
         counts: HashMap::new(),
+        untold: None,
         unanswered: None,
         id: Uuid::new_v4(),
         number: 0,
@@ -360,20 +369,20 @@ impl Writer {
         let mut stop = std::pin::pin!(stop);
         let mut next_flush = std::pin::pin!(sleep(FLUSH));
         let mut next_removal = Instant::now() + FLUSH;
-        let mut reuses = Vec::new();
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 count = self.notes.recv_many(&mut self.collected, CHANNEL) => if count == 0 {
                     break;
                 },
-                count = self.reuses.recv_many(&mut reuses, REUSE_CHANNEL), if !self.reuses.is_closed() => {
-                    if count > 0 {
-                        self.tell_reuses(&mut reuses).await;
-                    }
+                // While some cannot be told, the rest waits in its channel.
+                reuse = self.reuses.recv(), if self.untold.is_none() && !self.reuses.is_closed() => {
+                    self.untold = reuse;
+                    self.tell_reuse().await;
                 }
                 () = &mut next_flush => {
                     let begun = Instant::now();
+                    self.tell_reuse().await;
                     self.flush().await;
                     let pause = (3 * begun.elapsed()).clamp(FLUSH, FLUSH_AT_LEAST);
                     next_flush.as_mut().reset(Instant::now() + pause);
@@ -387,19 +396,24 @@ impl Writer {
         while let Ok(tally) = self.notes.try_recv() {
             self.collected.push(tally);
         }
-        while let Ok(reuse) = self.reuses.try_recv() {
-            reuses.push(reuse);
-        }
-        self.tell_reuses(&mut reuses).await;
         self.flush().await;
+        while self.untold.is_none() {
+            let Ok(reuse) = self.reuses.try_recv() else { break };
+            self.untold = Some(reuse);
+            self.tell_reuse().await;
+        }
     }
 
-    async fn tell_reuses(&self, reuses: &mut Vec<SecretReuse>) {
-        for reuse in reuses.drain(..) {
-            match self.store.record_reuse(&reuse).await {
-                Ok(()) => {}
-                Err(error) => warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used"),
+    /// Writes down that a dead secret was used; again at the next flush, if the database is away.
+    async fn tell_reuse(&mut self) {
+        let Some(reuse) = self.untold.take() else { return };
+        match self.store.record_reuse(&reuse).await {
+            Ok(()) => {}
+            Err(error @ (store::Error::Unavailable(_) | store::Error::TooSlow)) => {
+                warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used; trying again");
+                self.untold = Some(reuse);
             }
+            Err(error) => error!(%error, key_id = %reuse.key, "lost that a dead secret was used"),
         }
     }
 

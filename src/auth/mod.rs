@@ -281,11 +281,11 @@ pub struct Authorized<R> {
 
 impl<R: Requirement> Authorized<R> {
     /// A transaction for a change. A calling key is looked at again, under a lock: it may have
-    /// been revoked or narrowed since the request began, and what it then still made would
-    /// outlive the revocation.
-    pub async fn begin_change(&self, now: Timestamp) -> Result<TenantTransaction, Error> {
+    /// been revoked or narrowed since the request began, or its secret rotated away, and what it
+    /// then still made would outlive that. From here on, `principal` is what the key is now.
+    pub async fn begin_change(&mut self, now: Timestamp) -> Result<TenantTransaction, Error> {
         let mut transaction = self.keys.begin().await?;
-        if let Some(id) = self.principal.key_id() {
+        if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids: two keys that change each other do not wait for
             // one another.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {
@@ -293,10 +293,15 @@ impl<R: Requirement> Authorized<R> {
             }
             let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
             match caller.status(now) {
-                Status::Active => R::check(&self.principal.narrowed_to(&caller), self.target)?,
+                Status::Active => {}
                 Status::Expired => return Err(Error::KeyExpired),
                 Status::Revoked => return Err(Error::KeyRevoked),
             }
+            if !transaction.secret_works(id, secret, now).await? {
+                return Err(Error::InvalidKey);
+            }
+            self.principal = self.principal.narrowed_to(&caller);
+            R::check(&self.principal, self.target)?;
         }
         Ok(transaction)
     }

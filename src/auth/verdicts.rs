@@ -43,12 +43,20 @@ impl KnownSecret {
     #[must_use]
     pub fn principal(&self) -> Principal {
         Principal::ApiKey {
+            secret: self.tally.lookup_digest(),
             id: self.tally.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
             hint: self.hint,
             rotated_away: self.rotated_away(),
         }
+    }
+
+    /// Whether the secret had ended then, before its key did.
+    #[must_use]
+    pub fn secret_ended_at(&self, now: Timestamp) -> bool {
+        let before_key = |end: Timestamp| self.key_expires_at.is_none_or(|key_end| end < key_end);
+        self.secret_expires_at.is_some_and(|end| now >= end && before_key(end))
     }
 
     /// Where it is the previous one: since when, and until when it works.

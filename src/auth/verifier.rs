@@ -104,7 +104,7 @@ impl KeyVerifier {
         let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, &request_id.0);
         match Status::at(now, known.key_expires_at, known.revoked_at) {
             // Rotated away, and its time is over: it is no secret of the key any more.
-            Status::Active | Status::Expired if known.secret_expires_at.is_some_and(|end| now >= end) => {
+            Status::Active | Status::Expired if known.secret_ended_at(now) => {
                 reused();
                 Err(Error::InvalidKey)
             }

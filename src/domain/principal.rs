@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ApiKey, ApiKeyId, KeyHint, Scope, ScopeSet, Timestamp};
+use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, Scope, ScopeSet, Timestamp};
 
 /// What a caller is told that still uses a key's previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum Principal {
         /// When the key ends; none = never.
         expires_at: Option<Timestamp>,
         /// Which of the key's secrets it was.
+        secret: LookupDigest,
+        /// What may be shown of that.
         hint: KeyHint,
         /// Where it was the previous one: since when, and until when it works.
         rotated_away: Option<RotatedAway>,
@@ -70,6 +72,15 @@ impl Principal {
         match self {
             Self::User { .. } => None,
             Self::ApiKey { id, .. } => Some(*id),
+        }
+    }
+
+    /// Which of the calling key's secrets it was.
+    #[must_use]
+    pub const fn secret(&self) -> Option<LookupDigest> {
+        match self {
+            Self::User { .. } => None,
+            Self::ApiKey { secret, .. } => Some(*secret),
         }
     }
 

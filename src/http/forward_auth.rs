@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::Bytes,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 
@@ -30,6 +30,7 @@ const X_RALLY_PRINCIPAL: HeaderName = HeaderName::from_static("x-rally-principal
 const X_RALLY_SCOPES: HeaderName = HeaderName::from_static("x-rally-scopes");
 const X_RALLY_KEY_ID: HeaderName = HeaderName::from_static("x-rally-key-id");
 const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Where gateways put the method of the request that they ask about.
 const METHOD_HEADERS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
@@ -133,6 +134,7 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     ] {
         headers.insert(name, values.header(place));
     }
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     notices::tell_rotation(principal, &mut headers);
     (StatusCode::OK, headers).into_response()
 }
@@ -171,7 +173,13 @@ fn refused(problem: Problem) -> Response {
     let code = HeaderValue::from_static(problem.code());
     let mut response = problem.into_response();
     response.headers_mut().insert(X_RALLY_ERROR, code);
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response
+}
+
+/// The answer where a defect of ours kept us from another.
+pub fn failed() -> Response {
+    refused(Problem::internal())
 }
 
 #[cfg(test)]

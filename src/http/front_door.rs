@@ -113,7 +113,7 @@ impl FrontDoor {
                 let done = |response: &mut Response, latency| {
                     done(&requests.checks, Some(forward_auth::ROUTE), response, latency);
                 };
-                observe(&id, quiet, answering, done).instrument(span).await
+                observe(&id, quiet, answering, forward_auth::failed, done).instrument(span).await
             }
             Way::Probe => {
                 span.record("route", health::HEALTHZ);
@@ -121,7 +121,7 @@ impl FrontDoor {
                 let done = |response: &mut Response, latency| {
                     done(&requests.probes, Some(health::HEALTHZ), response, latency);
                 };
-                observe(&id, quiet, answering, done).instrument(span).await
+                observe(&id, quiet, answering, failed, done).instrument(span).await
             }
             Way::Router(router) => {
                 let slot = RouteSlot::default();
@@ -134,7 +134,7 @@ impl FrontDoor {
                     let route = slot.0.get().map(MatchedPath::as_str);
                     done(&requests.route(route.unwrap_or(UNMATCHED)), route, response, latency);
                 };
-                observe(&id, quiet, answering, done).instrument(span).await
+                observe(&id, quiet, answering, failed, done).instrument(span).await
             }
         }
     }
@@ -176,12 +176,13 @@ async fn observe(
     id: &RequestId,
     quiet: bool,
     answering: impl Future<Output = Response>,
+    failed: fn() -> Response,
     done: impl FnOnce(&mut Response, Duration),
 ) -> Response {
     let started = Instant::now();
     // The panic itself was logged by the hook.
     let answer = AssertUnwindSafe(answering).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_panic| Problem::internal().into_response());
+    let mut response = answer.unwrap_or_else(|_panic| failed());
     let problem = response.extensions_mut().remove::<Problem>();
     let code = problem.as_ref().map(Problem::code);
     if let Some(problem) = problem {
@@ -200,6 +201,11 @@ async fn observe(
         info!(status, code, latency_us, "answered");
     }
     response
+}
+
+/// The answer where a defect of ours kept us from another.
+fn failed() -> Response {
+    Problem::internal().into_response()
 }
 
 /// Tells the request's span, and who counts it, which route it took.
@@ -248,8 +254,10 @@ mod tests {
     async fn a_panic_is_a_500_with_the_request_id() {
         let id = RequestId("abc-123".into());
         let mut counted = None;
-        let response =
-            observe(&id, false, async { panic!("on purpose") }, |response, _| counted = Some(response.status())).await;
+        let response = observe(&id, false, async { panic!("on purpose") }, failed, |response, _| {
+            counted = Some(response.status());
+        })
+        .await;
         assert_eq!(counted, Some(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");

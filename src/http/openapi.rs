@@ -51,6 +51,9 @@ pub fn document() -> &'static str {
 /// What `requestId` is in examples.
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 
+/// What is told to whoever uses a secret that was rotated away.
+const OF_OLD_SECRETS: &[&str] = &["Deprecation", "Sunset"];
+
 /// The problems of whoever is asked who is calling.
 const CALLER: &[&str] = &[
     "ambiguous_tenant",
@@ -130,7 +133,11 @@ fn complete_operation(
             add_headers(response, &["ETag"]);
         }
         if is_api {
-            add_headers(response, &["Cache-Control", "X-Rally-Key-Expires", "Deprecation", "Sunset"]);
+            add_headers(response, &["X-Rally-Key-Expires"]);
+        }
+        if is_api || is_check {
+            add_headers(response, &["Cache-Control"]);
+            add_headers(response, OF_OLD_SECRETS);
         }
         add_headers(response, &["X-Request-Id", "traceresponse"]);
     }
@@ -153,13 +160,18 @@ fn complete_operation(
         match status.as_str() {
             "401" => add_headers(&mut response, &["WWW-Authenticate"]),
             "503" => add_headers(&mut response, &["Retry-After"]),
+            // A key that is let in and then refused is told of its end all the same.
+            _ if is_api || is_check => {
+                add_headers(&mut response, &["X-Rally-Key-Expires"]);
+                add_headers(&mut response, OF_OLD_SECRETS);
+            }
             _ => {}
         }
         add_headers(&mut response, &["X-Request-Id", "traceresponse"]);
         if is_check {
             add_headers(&mut response, &["X-Rally-Error"]);
         }
-        if is_api {
+        if is_api || is_check {
             add_headers(&mut response, &["Cache-Control"]);
         }
         responses.insert(status, response);

@@ -35,7 +35,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
             expires_at: row.expires_at,
-            last_used_at: row.last_used_at.max(row.previous_last_used_at),
+            last_used_at: row.last_used_at,
             previous: match (row.previous_last4, row.previous_expires_at) {
                 (Some(last4), Some(expires_at)) => Some(PreviousSecret {
                     hint: KeyHint::from_last4(&last4).ok_or(bad("last4"))?,
@@ -256,7 +256,7 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4, s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
+                      s.last4 AS "last4!", s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
                       p.last_used_at AS "previous_last_used_at?"
                -- The page first, then a look-up for each of its keys (LATERAL with a LIMIT): so it
                -- is planned also where PostgreSQL's statistics are missing or old.
@@ -276,16 +276,16 @@ impl TenantTransaction {
                    LIMIT $7
                ) k
                CROSS JOIN LATERAL (
-                   SELECT last4, last_used_at
+                   SELECT max(last4) FILTER (WHERE retired_at IS NULL) AS last4, max(last_used_at) AS last_used_at
                    FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NULL
-                   LIMIT 1
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id
+                   HAVING bool_or(retired_at IS NULL)
                ) s
                LEFT JOIN LATERAL (
                    SELECT last4, expires_at, last_used_at
                    FROM api_key_secrets
                    WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
-                   ORDER BY created_at DESC
+                   ORDER BY expires_at DESC
                    LIMIT 1
                ) p ON true
                ORDER BY k.created_at DESC, k.id DESC"#,
@@ -333,16 +333,20 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4, s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
+                      s.last4 AS "last4!", s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
                       p.last_used_at AS "previous_last_used_at?"
                FROM api_keys k
-               JOIN api_key_secrets s
-                   ON s.tenant_id = k.tenant_id AND s.key_id = k.id AND s.retired_at IS NULL
+               CROSS JOIN LATERAL (
+                   SELECT max(last4) FILTER (WHERE retired_at IS NULL) AS last4, max(last_used_at) AS last_used_at
+                   FROM api_key_secrets
+                   WHERE tenant_id = k.tenant_id AND key_id = k.id
+                   HAVING bool_or(retired_at IS NULL)
+               ) s
                LEFT JOIN LATERAL (
                    SELECT last4, expires_at, last_used_at
                    FROM api_key_secrets
                    WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
-                   ORDER BY created_at DESC
+                   ORDER BY expires_at DESC
                    LIMIT 1
                ) p ON true
                WHERE k.tenant_id = $1 AND k.id = $2"#,
@@ -404,6 +408,22 @@ impl TenantTransaction {
         .await?;
         self.changed.push(id);
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether a locked key's secret still works, as far as it is the secret that decides.
+    pub async fn secret_works(&mut self, key: ApiKeyId, digest: LookupDigest, now: Timestamp) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT FROM api_key_secrets
+                   WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3
+                     AND (expires_at IS NULL OR expires_at > $4)) AS "works!""#,
+            self.tenant.0,
+            digest.as_bytes(),
+            key.0,
+            now,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?)
     }
 
     /// Whether the tenant has a key of that id, in whatever state.

@@ -29,14 +29,14 @@ async fn ask(client: &Client, method: &str, headers: &[(&str, &str)]) -> Reply {
 #[track_caller]
 fn allowed(reply: &Reply) -> [String; 6] {
     assert_eq!(reply.status.as_u16(), 200, "{reply:?}");
-    assert_eq!(reply.body, "");
+    assert_eq!((reply.body.as_str(), reply.header("cache-control")), ("", "no-store"));
     HEADERS.map(|name| reply.header(name).to_owned())
 }
 
 #[track_caller]
 fn refused(reply: &Reply, status: u16, code: &str) {
     reply.refused(status, code);
-    assert_eq!(reply.header("x-rally-error"), code);
+    assert_eq!((reply.header("x-rally-error"), reply.header("cache-control")), (code, "no-store"));
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ mod instances;
 mod issuer;
 mod jwt;
 mod last_used;
+mod late_bodies;
 mod limits;
 mod list;
 mod logs;

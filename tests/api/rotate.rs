@@ -289,3 +289,37 @@ async fn nobody_waits_for_one_another() {
     deadlocks.retain(|line| line.contains("deadlock detected"));
     assert!(deadlocks.is_empty(), "{deadlocks:#?}");
 }
+
+#[tokio::test]
+async fn the_last_use_outlives_rotations() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier Sync", "read").await;
+    assert_eq!(status(&admin, &key).await, 200);
+    let last_use = async || admin.get(&key.path()).await.expect(200)["lastUsedAt"].clone();
+    wait_until(async || last_use().await.is_string()).await;
+    let used = last_use().await;
+    for overlap in [60, 60, 0] {
+        rotate(&admin, &key, &json!({"overlapSeconds": overlap})).await;
+        assert_eq!(last_use().await, used);
+        assert_eq!(admin.get(PATH).await.expect(200)[0]["lastUsedAt"], used);
+    }
+}
+
+#[tokio::test]
+async fn an_old_secret_ends_with_the_key_for_good() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let end = |hours| rally_api_keys::domain::format_timestamp(server.clock.now() + TimeDelta::hours(hours));
+    let body = json!({"name": "n", "expiresAt": end(1)});
+    let created = admin.post(PATH, &body).await.expect(201);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let old = CreatedKey { id: text(&created["id"]), secret: text(&created["key"]) };
+    let new = rotate(&admin, &old, &json!({"overlapSeconds": 86_400})).await;
+    assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (200, 200));
+    // The end is put off while the overlap would still be under way.
+    admin.patch(&old.path(), &json!({"expiresAt": end(240)})).await.expect(200);
+    server.clock.turn(TimeDelta::hours(2));
+    let admin = server.admin("acme");
+    assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
+}

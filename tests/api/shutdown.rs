@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     binary::Home,
     client::{Credential, PATH},
-    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, sign},
     raw::RawConnection,
 };
 
@@ -119,6 +119,32 @@ async fn requests_without_a_client_are_waited_for() {
     let whole = "SELECT count(*) FROM api_keys k JOIN api_key_secrets s ON s.key_id = k.id
                  JOIN api_key_events e ON e.key_id = k.id AND e.kind = 'created' WHERE k.name = 'Orphan'";
     assert_eq!(server.database.count(whole).await, 1);
+}
+
+/// A client that says nothing, or does not take its answer, costs others no figure.
+#[tokio::test]
+async fn usage_is_written_whoever_lingers() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("lingering");
+    let url = database.url_text(None).await;
+    let settings = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SECRET", JWT_SECRET),
+        ("KEY_PEPPER", PEPPER),
+        ("SHUTDOWN_GRACE_SECONDS", "3"),
+    ];
+    let service = home.serve(&settings).await;
+    let end = chrono::Utc::now().timestamp() + 600;
+    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+    let admin = service.client("acme", Credential::Bearer(token));
+    let key = admin.create("Used", "read").await;
+    let _silent = RawConnection::open(service.address).await;
+    for _ in 0..7 {
+        assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
+    }
+    let (status, log) = service.terminate().await;
+    assert!(status.success() && log.contains("stopped before every request had ended"), "{log}");
+    assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
 }
 
 /// Whoever sends requests on after SIGTERM, as load balancers do for a moment, has them answered, and

@@ -85,7 +85,7 @@ pub(super) fn refuse_past(fields: &mut Fields, expires_at: Option<Timestamp>, no
     )),
 )]
 pub async fn create(
-    caller: Authorized<Admin>,
+    mut caller: Authorized<Admin>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     JsonBody(fields): JsonBody,
@@ -93,8 +93,7 @@ pub async fn create(
     // The one moment of this request: an end that passes while the secret is hashed is no defect.
     let now = clock.now();
     let request = CreateApiKeyRequest::read(fields, now)?;
-    refuse_wider_scopes(&caller.principal, request.scopes)?;
-    refuse_later_end(&caller.principal, request.expires_at)?;
+    refuse_more_than_own(&caller.principal, request.scopes, request.expires_at)?;
 
     let secret = Secret::generate();
     let id = ApiKeyId::generate();
@@ -115,6 +114,8 @@ pub async fn create(
         version: 1,
     };
     let mut transaction = caller.begin_change(clock.now()).await?;
+    // It may have less by now.
+    refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;
     transaction.record(&caller.event(EventKind::Created, id, now)).await?;
     transaction.commit().await?;
@@ -124,6 +125,11 @@ pub async fn create(
 }
 
 /// A caller never grants a scope that it lacks.
+fn refuse_more_than_own(principal: &Principal, scopes: ScopeSet, end: Option<Timestamp>) -> Result<(), Problem> {
+    refuse_wider_scopes(principal, scopes)?;
+    refuse_later_end(principal, end)
+}
+
 pub(super) fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Result<(), Problem> {
     match principal.scopes().first_lacking(wanted) {
         None => Ok(()),

@@ -18,11 +18,11 @@ use crate::{
     responses((status = 204, description = "It is revoked, now or before")),
 )]
 pub async fn revoke(
-    caller: Authorized<AdminOrItself>,
+    mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&caller, id, &clock).await
+    end(&mut caller, id, &clock).await
 }
 
 /// The key that is calling takes itself away.
@@ -33,11 +33,12 @@ pub async fn revoke(
     tag = "The calling key",
     responses((status = 204, description = "It is revoked")),
 )]
-pub async fn revoke_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<StatusCode, Problem> {
-    end(&caller, caller.key_id()?, &clock).await
+pub async fn revoke_self(mut caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<StatusCode, Problem> {
+    let id = caller.key_id()?;
+    end(&mut caller, id, &clock).await
 }
 
-async fn end<R: Requirement>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let now = clock.now();
     let mut transaction = caller.begin_change(now).await?;
     if transaction.revoke_key(id, now).await? {

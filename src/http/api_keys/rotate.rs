@@ -43,13 +43,13 @@ struct RotateApiKeyRequest {
     )),
 )]
 pub async fn rotate(
-    caller: Authorized<AdminOrItself>,
+    mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&caller, id, &hasher, &clock, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, fields).await
 }
 
 /// The key that is calling gives itself a new secret.
@@ -66,16 +66,17 @@ pub async fn rotate(
     )),
 )]
 pub async fn rotate_self(
-    caller: Authorized<AnyKey>,
+    mut caller: Authorized<AnyKey>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&caller, caller.key_id()?, &hasher, &clock, fields).await
+    let id = caller.key_id()?;
+    give_new_secret(&mut caller, id, &hasher, &clock, fields).await
 }
 
 async fn give_new_secret<R: Requirement>(
-    caller: &Authorized<R>,
+    caller: &mut Authorized<R>,
     id: ApiKeyId,
     hasher: &SecretHasher,
     clock: &Clock,
@@ -93,7 +94,9 @@ async fn give_new_secret<R: Requirement>(
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
-    let previous_until = now + TimeDelta::seconds(overlap);
+    // Not past the key's own end, which may be put off later.
+    let overlap_end = now + TimeDelta::seconds(overlap);
+    let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
     transaction.rotate_key(id, &sealed, now, previous_until).await?;
     let details = json!({
         "overlapSeconds": overlap,
@@ -131,11 +134,11 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     responses((status = 204, description = "No previous secret works any more")),
 )]
 pub async fn end_previous_secret(
-    caller: Authorized<AdminOrItself>,
+    mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&caller, id, &clock).await
+    end(&mut caller, id, &clock).await
 }
 
 /// The key that is calling ends its previous secret.
@@ -147,13 +150,14 @@ pub async fn end_previous_secret(
     responses((status = 204, description = "No previous secret works any more")),
 )]
 pub async fn end_own_previous_secret(
-    caller: Authorized<AnyKey>,
+    mut caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&caller, caller.key_id()?, &clock).await
+    let id = caller.key_id()?;
+    end(&mut caller, id, &clock).await
 }
 
-async fn end<R: Requirement>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let now = clock.now();
     let mut transaction = caller.begin_change(now).await?;
     let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;

@@ -63,7 +63,7 @@ fn read(mut fields: Fields, now: Timestamp) -> Result<ApiKeyPatch, Problem> {
     responses((status = 200, description = "The key as it is now", body = ApiKeyResponse)),
 )]
 pub async fn update(
-    caller: Authorized<Admin>,
+    mut caller: Authorized<Admin>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
     headers: HeaderMap,
