@@ -4,14 +4,14 @@
 //! # The map
 //! | room | owns |
 //! |---|---|
-//! | [`cli`] | the command line: `serve`, `migrate`, `tenant`, `token`, `health` |
+//! | [`cli`] | the command line: `serve`, `migrate`, `tenant`, `events`, `token`, `config check`, `doctor`, `health` |
 //! | [`app`] | the composition root: configuration → parts → router; starting and stopping |
 //! | [`quickstart`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
 //! | [`config`] | every setting, typed, with its default |
 //! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
 //! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
-//! | [`usage`] | when keys were last used, without holding up a request |
+//! | [`usage`] | what keys were used for, and by whom last, without holding up a request |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |
 //! | [`domain`] | what it is about, in types; pure |
 //!
@@ -28,7 +28,7 @@
 //! *before* the transaction; key, secret and event in one) → 201.
 //!
 //! # A request with an API key
-//! Form of the secret (malformed: 401, no I/O) → tenant → what is remembered of the secret, by a
+//! Host → tenant → form of the secret (malformed: 401, and no question to the database) → what is remembered of the secret, by a
 //! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::lease`]) → else
 //! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
 //! shared by those who ask at once ([`auth::known`]) → its stamp in constant time (argon2 only
@@ -38,8 +38,8 @@
 //! # A request with a JWT
 //! What is remembered of the token, while whoever vouches for its key still does ([`auth::bearer`]) →
 //! else its signature under a configured key, or the one of its issuer's that it names
-//! ([`auth::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud`, tenant →
-//! `exp` and `nbf`, by the clock → the user as principal.
+//! ([`auth::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud` → `exp` and
+//! `nbf`, by the clock → tenant → the user as principal.
 //!
 //! # A revoke
 //! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the

@@ -43,9 +43,11 @@ pub fn is_asked(path: &str) -> bool {
     path.strip_prefix(ROUTE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a request to the CRM may pass: what a gateway asks before each. By the method of the original
-/// request (this request's own, `X-Forwarded-Method` and `X-Original-Method`: of all that are there, the
-/// strictest counts), GET, HEAD and OPTIONS need the scope `read`, and any other `write`.
+/// Whether a request to the CRM may pass: what a gateway asks before each.
+///
+/// By the method of the original request (this request's own, `X-Forwarded-Method` and
+/// `X-Original-Method`: of all that are there, the strictest counts), GET, HEAD and OPTIONS need the scope
+/// `read`, and any other `write`.
 #[utoipa::path(
     method(get, post, put, patch, delete, head, options),
     path = "/forward-auth",

@@ -33,9 +33,10 @@ pub fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
-/// Requests can be served: the database answers, and the service is not about to stop. `degraded` says
-/// what does not work: the change feed (each check of a key costs a query meanwhile), or an issuer of
-/// users' tokens (new keys of its are not known).
+/// Requests can be served: the database answers, and the service is not about to stop.
+///
+/// `degraded` says what does not work: the change feed (each check of a key costs a query meanwhile), or an
+/// issuer of users' tokens (new keys of its are not known).
 #[utoipa::path(
     get,
     path = "/readyz",
