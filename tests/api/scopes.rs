@@ -66,7 +66,7 @@ impl Call {
         }
     }
 
-    /// The scope that the contract's table asks for; none where any valid key will do.
+    /// The scope that is asked for; none where any valid key will do.
     fn needs(self) -> Option<&'static str> {
         match self {
             Self::List | Self::Get => Some("read"),
