@@ -1,7 +1,7 @@
 //! What goes wrong in production, done to the real service on purpose, with a figure for each:
 //!
 //! ```sh
-//! cargo bench --bench faults            # everything, some five minutes
+//! cargo bench --bench faults            # everything, some four minutes
 //! cargo bench --bench faults -- a e     # these
 //! ```
 //!
