@@ -23,7 +23,7 @@ COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
 FROM debian:bookworm-slim
-# ca-certificates: TLS to a PostgreSQL with a public certificate.
+# ca-certificates: TLS to issuers of users' tokens, and to a collector of traces.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin rally
