@@ -31,7 +31,8 @@ use prometheus_client::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    task::yield_now,
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -49,6 +50,11 @@ const REUSE_CHANNEL: usize = 1_024;
 const MAX_WAITING: usize = 500_000;
 /// Secrets per statement.
 const BATCH: usize = 5_000;
+/// Tallies that are read before others get their turn.
+const AT_ONCE: usize = 500;
+/// How long the channel is then left alone: to wake who collects for each note would cost more than the
+/// note.
+const COLLECT: Duration = Duration::from_millis(20);
 /// How often what was noted is written, where that takes no time to speak of.
 const FLUSH: Duration = Duration::from_secs(1);
 /// How often at least: `lastUsedAt` is never more than 5 s behind.
@@ -368,13 +374,20 @@ impl Writer {
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         let mut next_flush = std::pin::pin!(sleep(FLUSH));
+        let mut next_collection = Instant::now();
         let mut next_removal = Instant::now() + FLUSH;
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                count = self.notes.recv_many(&mut self.collected, CHANNEL) => if count == 0 {
-                    break;
-                },
+                count = async {
+                    sleep_until(next_collection).await;
+                    self.notes.recv_many(&mut self.collected, CHANNEL).await
+                } => {
+                    if count == 0 {
+                        break;
+                    }
+                    next_collection = Instant::now() + COLLECT;
+                }
                 // While some cannot be told, the rest waits in its channel.
                 reuse = self.reuses.recv(), if self.untold.is_none() && !self.reuses.is_closed() => {
                     self.untold = reuse;
@@ -427,9 +440,13 @@ impl Writer {
     }
 
     /// Takes the figures out of the tallies.
-    fn take_figures(&mut self) {
+    async fn take_figures(&mut self) {
         let mut dropped = 0;
-        for tally in self.collected.drain(..) {
+        for (number, tally) in std::mem::take(&mut self.collected).into_iter().enumerate() {
+            // After a rush there are many, and a revocation waits for nobody's figures.
+            if number % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
             // In this order: a use that comes in between is noted again.
             tally.noted.store(false, Ordering::Release);
             if let Some(last) = tally.take_last() {
@@ -492,7 +509,7 @@ impl Writer {
     /// Writes what waits. What cannot be written waits on; the channel meanwhile takes notes up
     /// to its bound.
     async fn flush(&mut self) {
-        self.take_figures();
+        self.take_figures().await;
         loop {
             let mut batch = match self.unanswered.take() {
                 Some(batch) => batch,
@@ -521,7 +538,6 @@ impl Writer {
         // After a rush, its memory goes back.
         self.uses.shrink_to(BATCH);
         self.counts.shrink_to(BATCH);
-        self.collected.shrink_to(BATCH);
     }
 }
 

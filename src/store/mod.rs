@@ -229,10 +229,11 @@ impl TenantStore {
     async fn begin_as(&self, begin: &str) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
         // answer for longer, and a lock is never kept for who has left. The plans: filters are
-        // optional and tenants of very different sizes, so that no plan suits all values.
+        // optional and tenants of very different sizes, so that no plan suits all values; to
+        // compile them (JIT) takes longer than they run.
         let begin = format!(
             "{begin}; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
-             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan",
+             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
             self.tenant
         );
         let pool = &self.store.pool;
