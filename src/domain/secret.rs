@@ -92,6 +92,9 @@ impl fmt::Debug for Secret {
 pub struct LookupDigest([u8; 16]);
 
 impl LookupDigest {
+    /// No secret's: nobody will ever find one that has it.
+    pub const NONE: Self = Self([0; 16]);
+
     /// The digest as it is stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,5 +1,6 @@
 //! API keys and their secrets, in and out of the tenant-scoped transaction.
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Page, Store, TenantTransaction};
@@ -87,17 +88,41 @@ pub struct SecretRow {
     pub hint: KeyHint,
 }
 
+/// A row as `find_api_key_secret` returns it.
+pub(super) struct FoundSecret {
+    key_id: Uuid,
+    scopes: String,
+    key_expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    phc: String,
+    stamp: Option<Vec<u8>>,
+    pepper_id: Option<String>,
+    secret_expires_at: Option<Timestamp>,
+    secret_retired_at: Option<Timestamp>,
+    last4: String,
+}
+
+pub(super) async fn find_secret_on(
+    connection: &mut PgConnection,
+    tenant: TenantId,
+    digest: LookupDigest,
+) -> Result<Option<FoundSecret>, sqlx::Error> {
+    sqlx::query_as!(
+        FoundSecret,
+        r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
+                          phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
+                   FROM find_api_key_secret($1, $2)"#,
+        tenant.0,
+        digest.as_bytes(),
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 impl Store {
     /// The row of a presented secret, whatever its state. One round trip.
     pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
-        let row = checking!(self.checks, |connection| sqlx::query!(
-            r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
-                          phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
-                   FROM find_api_key_secret($1, $2)"#,
-            tenant.0,
-            digest.as_bytes(),
-        )
-        .fetch_optional(connection))?;
+        let row = checking!(self.checks, |connection| find_secret_on(connection, tenant, digest))?;
         row.map(|row| {
             let bad = |column| Error::BadRow { table: "api_key_secrets", column };
             Ok(SecretRow {

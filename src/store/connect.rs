@@ -2,14 +2,17 @@
 
 use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
+use futures_util::future::join_all;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
+use uuid::Uuid;
 
-use super::{ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate};
+use super::{ChangeObserver, Durability, Error, PoolSettings, Store, api_keys, is_transient, migrate};
+use crate::domain::{LookupDigest, TenantId};
 
 /// How long a start waits for a database that does not answer yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -227,6 +230,9 @@ impl Store {
         let checks = options
             .max_connections(settings.max_check_connections)
             .acquire_timeout(settings.check_acquire_timeout)
+            // Once open, they are kept: a check must not have to wait for the start of a session.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connect_lazy_with(url.options());
         let mut connection = pool.acquire().await?;
         let role = Role::of(&mut connection).await?;
@@ -235,7 +241,30 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        Ok(Self { pool, checks, observer })
+        let store = Self { pool, checks, observer };
+        store.warm_up().await;
+        Ok(store)
+    }
+
+    /// Opens all connections for checks, and has each prepare and plan the look-up, so that the first
+    /// keys that are looked up do not wait for that, be it while everything else is busy.
+    async fn warm_up(&self) {
+        let wanted = self.checks.options().get_max_connections();
+        // Held until all are there: one that was given back would be lent again.
+        let held = join_all((0..wanted).map(|_| self.checks.acquire())).await;
+        let (mut open, mut why) = (0, None);
+        for held in held {
+            let warmed = async {
+                api_keys::find_secret_on(&mut *held?, TenantId(Uuid::nil()), LookupDigest::NONE).await.map(drop)
+            };
+            match warmed.await {
+                Ok(()) => open += 1,
+                Err(error) => why = Some(error),
+            }
+        }
+        if let Some(error) = why {
+            warn!(open, wanted, %error, "could not open all connections for checks of keys (DATABASE_CHECK_CONNECTIONS)");
+        }
     }
 
     /// The same for the length of a command that reads: a connection, and no migration.
