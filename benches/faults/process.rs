@@ -201,7 +201,7 @@ pub async fn started_together(scene: &mut Scene, report: &mut Report) -> Outcome
         let answer = send(&mut connection, &create, 201).await.ok_or("a create failed")?;
         let secret = Secret::parse(answer["key"].as_str().unwrap_or_default().as_bytes()).ok_or("no secret")?;
         let id = rally_api_keys::domain::ApiKeyId::parse(answer["id"].as_str().unwrap_or_default()).ok_or("no id")?;
-        let key = Key { tenant: tenant.clone(), id, secret };
+        let key = Key { tenant, id, secret };
         // Each is asked about the key of another.
         let other = servers[(n + 1) % servers.len()].address;
         serve += usize::from(send_each(other, &crate::load::checks(&[key]), 200).await.is_ok());

@@ -82,7 +82,7 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         .keys
         .iter()
         .take(10)
-        .map(|key| Ok((key.tenant.clone(), token(&key.tenant, Scope::Read)?)))
+        .map(|key| Ok((key.tenant, token(&key.tenant, Scope::Read)?)))
         .collect::<Outcome<_>>()?;
     let row = |letter, name, what, target, status, requests| Row {
         letter,

@@ -39,7 +39,7 @@ pub async fn tenant(operator: &mut Operator, slug: &str) -> Outcome<Tenant> {
 
 pub fn generate(tenants: &[Tenant], count: usize) -> Vec<Key> {
     let tenants = tenants.iter().cycle().take(count);
-    tenants.map(|it| Key { tenant: it.clone(), id: ApiKeyId::generate(), secret: Secret::generate() }).collect()
+    tenants.map(|it| Key { tenant: *it, id: ApiKeyId::generate(), secret: Secret::generate() }).collect()
 }
 
 /// Keys with stamps, as those are that were made under the pepper.

@@ -94,15 +94,15 @@ impl Database {
         Ok(sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut self.connect().await?).await?)
     }
 
-    /// Until no instance writes any more what a measurement left it to write, which would
-    /// disturb the next one. Writers wake each second.
+    /// Until no instance writes any more what a measurement left it to write, and nothing is being
+    /// vacuumed for it, which would disturb the next one. Writers wake each second.
     pub async fn settle(&self) -> Outcome<()> {
         const BUSY: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
             WHERE application_name = 'rally-api-keys' AND (state <> 'idle' OR query_start > now() - interval '0.2 s')
-              AND query LIKE '%record_use%')";
+              AND query LIKE '%record_use%' OR backend_type = 'autovacuum worker')";
         let mut connection = self.connect().await?;
         let mut quiet = 0;
-        for _ in 0..100 {
+        for _ in 0..300 {
             let busy: bool = sqlx::query_scalar(BUSY).fetch_one(&mut connection).await?;
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet == 12 {

@@ -22,6 +22,8 @@ const MAX_NAME_CHARS: usize = 320;
 
 /// As many tokens are remembered at most.
 const MAX_REMEMBERED: usize = 20_000;
+/// None that are longer: some 80 MB in all at the very most.
+const MAX_REMEMBERED_BYTES: usize = 4 * 1024;
 
 /// Checks tokens, and remembers those that held: a browser sends the same one for an hour. What
 /// depends on the clock is held against it at each use, and so is what the issuer says of its keys.
@@ -47,12 +49,20 @@ pub struct TrustedKeys<'a> {
 
 /// What is used of a token's claims.
 struct Claims {
+    /// Header and payload: the token without its signature, so nothing that lets anybody in.
+    signed: Box<str>,
     exp: f64,
     nbf: Option<f64>,
     name: Option<String>,
     scopes: ScopeSet,
     /// Whose key it was signed by, where keys may change.
     voucher: Option<Voucher>,
+}
+
+impl Claims {
+    fn principal(&self) -> Principal {
+        Principal::User { name: self.name.clone(), scopes: self.scopes }
+    }
 }
 
 /// By which of an issuer's generations of keys a token was checked.
@@ -89,23 +99,35 @@ impl TokenVerifier {
         self.issuers.iter().all(|issuer| issuer.are_up_to_date())
     }
 
+    /// The user whom a token names, where it is remembered to hold for that tenant.
+    pub fn recall(&self, token: &str, tenant: &Tenant) -> Option<Result<Principal, Error>> {
+        let (signed, signature) = parts(token).ok()?;
+        let claims = self.remembered.get(tenant.id.0.as_bytes(), self.cache_key(signature, tenant))?;
+        if *claims.signed != *signed || !claims.voucher.as_ref().is_none_or(Voucher::holds) {
+            return None;
+        }
+        Some(self.check_times(&claims).map(|()| claims.principal()))
+    }
+
     /// The user whom a token names, if it holds for that tenant.
     pub async fn verify(&self, token: &str, tenant: &Tenant) -> Result<Principal, Error> {
-        let group = tenant.id.0.as_bytes();
-        // With the slug, since a token may name the tenant by it.
-        let key = self.cache_keys.key(group, &[tenant.slug.as_str().as_bytes(), b"\0", token.as_bytes()]);
-        let remembered = self.remembered.get(group, key);
-        let vouched_for = |claims: &Arc<Claims>| claims.voucher.as_ref().is_none_or(Voucher::holds);
-        let claims = if let Some(claims) = remembered.filter(vouched_for) {
-            self.check_times(&claims)?;
-            claims
-        } else {
-            let ticket = self.remembered.ticket(group, key);
-            let claims = Arc::new(self.examine(token, tenant).await?);
+        if let Some(recalled) = self.recall(token, tenant) {
+            return recalled;
+        }
+        let (_, signature) = parts(token)?;
+        let (group, key) = (tenant.id.0.as_bytes(), self.cache_key(signature, tenant));
+        let ticket = self.remembered.ticket(group, key);
+        let claims = Arc::new(self.examine(token, tenant).await?);
+        if claims.signed.len() <= MAX_REMEMBERED_BYTES {
             self.remembered.put(ticket, key, key, claims.clone());
-            claims
-        };
-        Ok(Principal::User { name: claims.name.clone(), scopes: claims.scopes })
+        }
+        Ok(claims.principal())
+    }
+
+    /// By the signature alone: to digest a whole token costs more than all else. With the slug, since a
+    /// token may name the tenant by it.
+    fn cache_key(&self, signature: &str, tenant: &Tenant) -> CacheKey {
+        self.cache_keys.key(tenant.id.0.as_bytes(), &[tenant.slug.as_str().as_bytes(), b"\0", signature.as_bytes()])
     }
 
     async fn examine(&self, token: &str, tenant: &Tenant) -> Result<Claims, Error> {
@@ -115,7 +137,14 @@ impl TokenVerifier {
         }
         let (claims, voucher) = self.check_signature(token, &header).await?;
         let exp = time(&claims, "exp")?.ok_or(Error::InvalidToken("it has no `exp`"))?;
-        let used = Claims { exp, nbf: time(&claims, "nbf")?, name: name(&claims)?, scopes: scopes(&claims), voucher };
+        let used = Claims {
+            signed: parts(token)?.0.into(),
+            exp,
+            nbf: time(&claims, "nbf")?,
+            name: name(&claims)?,
+            scopes: scopes(&claims),
+            voucher,
+        };
         self.check_times(&used)?;
         if !self.names_tenant(&claims, tenant) {
             return Err(Error::WrongTenant);
@@ -167,6 +196,11 @@ impl TokenVerifier {
             .and_then(Value::as_str)
             .is_some_and(|claim| claim == tenant.slug.as_str() || claim.eq_ignore_ascii_case(&tenant.id.to_string()))
     }
+}
+
+/// What is signed of a token, and the signature.
+fn parts(token: &str) -> Result<(&str, &str), Error> {
+    token.rsplit_once('.').ok_or(Error::InvalidToken("it is not a JWT"))
 }
 
 /// A time, as NumericDate (RFC 7519, 2), which may have a fraction.

@@ -50,21 +50,22 @@ impl CacheKey {
 
 /// Makes cache keys, under a key drawn at start.
 pub struct CacheKeys {
-    seed: [u8; 32],
+    /// Has taken the seed in, as one block.
+    seeded: Sha256,
 }
 
 impl CacheKeys {
     /// Under a seed that never leaves the process.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { seed }
+        Self { seeded: Sha256::new_with_prefix(seed).chain_update([0; 32]) }
     }
 
     /// The key of what was presented in that group. The parts must be told apart by their form:
     /// they are put behind one another.
     #[must_use]
     pub fn key(&self, group: &[u8; 16], presented: &[&[u8]]) -> CacheKey {
-        let mut hash = Sha256::new_with_prefix(self.seed).chain_update(group);
+        let mut hash = self.seeded.clone().chain_update(group);
         for part in presented {
             hash.update(part);
         }

@@ -1,16 +1,16 @@
 //! Host → tenant's slug, and which peers' forwarded headers are believed.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
-use axum::http::{HeaderMap, Uri, header, header::AsHeaderName, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, Uri, header, header::AsHeaderName, uri::Authority};
 use ipnet::IpNet;
 
 use super::Error;
 use crate::domain::Slug;
 
 /// The header in which a gateway passes on the host that its client asked for.
-const X_FORWARDED_HOST: &str = "x-forwarded-host";
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// How requests name their tenant.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Tenancy {
 }
 
 /// The host that the request itself names, normalised.
-fn own_host(uri: &Uri, headers: &HeaderMap) -> Result<String, Error> {
+fn own_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Result<Cow<'a, str>, Error> {
     let header =
         single(headers, header::HOST).map_err(|()| Error::AmbiguousTenant("there is more than one Host header"))?;
     // An absolute-form target (HTTP/1.1) or `:authority` (HTTP/2) wins over `Host`.
@@ -97,12 +97,13 @@ fn own_host(uri: &Uri, headers: &HeaderMap) -> Result<String, Error> {
 }
 
 /// `X-Forwarded-Host`, normalised. A chain of proxies may repeat the same host.
-fn forwarded_host(headers: &HeaderMap) -> Result<Option<String>, Error> {
+fn forwarded_host(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Error> {
     let mut hosts = headers
         .get_all(X_FORWARDED_HOST)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .map(|host| normalise(&String::from_utf8_lossy(host)));
+        // What is not text can be no host of ours; it may differ from one.
+        .map(|host| normalise(std::str::from_utf8(host).unwrap_or("\u{fffd}")));
     let Some(first) = hosts.next() else {
         return Ok(None);
     };
@@ -114,13 +115,14 @@ fn forwarded_host(headers: &HeaderMap) -> Result<Option<String>, Error> {
 }
 
 /// Lower-case, without surrounding space, port and trailing dot.
-fn normalise(host: &str) -> String {
+fn normalise(host: &str) -> Cow<'_, str> {
     let host = host.trim();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// A header's one value; `Err` when there are several or when it is not text.
@@ -261,7 +263,7 @@ mod tests {
         fn a_proxys_client_cannot_change_its_address(said in hops(), last in 1_u8..=255, proxies in 0_usize..4) {
             let client = format!("198.51.100.{last}");
             let chain = format!("{said},{client}{}", ", 10.2.2.2".repeat(proxies));
-            let headers = headers("gateway", &[(X_FORWARDED_FOR, &chain)]);
+            let headers = headers("gateway", &[("x-forwarded-for", &chain)]);
             let found = tenancy().client_address(&headers, "10.1.1.1".parse().unwrap());
             prop_assert_eq!(found.to_string(), client);
         }
@@ -281,7 +283,7 @@ mod tests {
     }
 
     fn forwarded<'a>(host: &'a str, hop: &'a str) -> [(&'static str, &'a str); 4] {
-        [(X_FORWARDED_HOST, host), (X_FORWARDED_FOR, hop), ("forwarded", hop), ("x-real-ip", hop)]
+        [("x-forwarded-host", host), ("x-forwarded-for", hop), ("forwarded", hop), ("x-real-ip", hop)]
     }
 
     fn headers(host: &str, others: &[(&'static str, &str)]) -> HeaderMap {

@@ -19,7 +19,11 @@ use super::{
     lease::Lease,
 };
 
-type Flight<V> = Shared<BoxFuture<'static, Result<V, Error>>>;
+/// What the database is asked. In a box, since it is handed on often, and has kilobytes of room for what
+/// it waits for.
+pub type Question<V> = BoxFuture<'static, Result<V, Error>>;
+
+type Flight<V> = Shared<Question<V>>;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,28 +60,30 @@ where
         Self { cache: Cache::new(capacity), lease, flights: Mutex::default(), hits, misses }
     }
 
-    /// What is remembered, and may be trusted now.
-    pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
+    /// What is remembered, and may be trusted now. Whoever answers a question by it says so
+    /// ([`Known::count_hit`]).
+    pub fn peek(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
         // Read first, then asked for the lease: what was read was true while it held.
-        let known = self.cache.get(group, key).filter(|_| self.lease.holds())?;
+        self.cache.get(group, key).filter(|_| self.lease.holds())
+    }
+
+    /// A question was answered by what is remembered.
+    pub fn count_hit(&self) {
         self.hits.inc();
-        Some(known)
     }
 
     /// What is remembered; else what `ask` finds out, in a task of its own that ends whatever
     /// becomes of the caller. `subject` tells what the answer is about. Errors are not
     /// remembered, a "no" included.
-    pub async fn get_or_ask<F>(
+    pub async fn get_or_ask(
         self: &Arc<Self>,
         group: &[u8; 16],
         key: CacheKey,
         subject: fn(&V) -> S,
-        ask: impl FnOnce() -> F,
-    ) -> Result<(V, Source), Error>
-    where
-        F: Future<Output = Result<V, Error>> + Send + 'static,
-    {
-        if let Some(value) = self.get(group, key) {
+        ask: impl FnOnce() -> Question<V>,
+    ) -> Result<(V, Source), Error> {
+        if let Some(value) = self.peek(group, key) {
+            self.count_hit();
             return Ok((value, Source::Cache));
         }
         self.misses.inc();
@@ -89,16 +95,13 @@ where
         self.join_or_start(key, ticket, subject, ask).await.map(|value| (value, Source::Database))
     }
 
-    async fn join_or_start<F>(
+    async fn join_or_start(
         self: &Arc<Self>,
         key: CacheKey,
         ticket: Ticket,
         subject: fn(&V) -> S,
-        ask: impl FnOnce() -> F,
-    ) -> Result<V, Error>
-    where
-        F: Future<Output = Result<V, Error>> + Send + 'static,
-    {
+        ask: impl FnOnce() -> Question<V>,
+    ) -> Result<V, Error> {
         let flight = {
             let mut flights = self.flights();
             match flights.get(&key) {
@@ -115,10 +118,7 @@ where
         flight.await
     }
 
-    fn start<F>(self: &Arc<Self>, key: CacheKey, ticket: Ticket, subject: fn(&V) -> S, asking: F) -> Flight<V>
-    where
-        F: Future<Output = Result<V, Error>> + Send + 'static,
-    {
+    fn start(self: &Arc<Self>, key: CacheKey, ticket: Ticket, subject: fn(&V) -> S, asking: Question<V>) -> Flight<V> {
         let known = self.clone();
         let task = tokio::spawn(
             async move {

@@ -31,8 +31,11 @@ use std::{
 
 use axum::{
     extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
 };
+
+use futures_util::FutureExt as _;
+use tracing::level_filters::LevelFilter;
 
 pub use self::hashing::SecretHasher;
 use self::{
@@ -44,7 +47,7 @@ use self::{
     verifier::KeyVerifier,
 };
 use crate::{
-    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Status, Tenant, Timestamp},
+    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Slug, Status, Tenant, Timestamp},
     store::{self, Store, TenantStore, TenantTransaction},
     usage::Client,
 };
@@ -130,8 +133,10 @@ pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 /// A request, as far as it tells who is asking.
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
-    /// Its target and headers.
-    pub parts: &'a Parts,
+    /// Its target.
+    pub uri: &'a Uri,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
     /// Who sent it to us.
     pub peer: Peer,
     /// Its id.
@@ -146,6 +151,12 @@ pub struct Caller {
     pub principal: Principal,
     /// Where a key's use was noted, and under which moment.
     used: Option<(Arc<KnownSecret>, Timestamp)>,
+}
+
+impl Caller {
+    fn with_key(tenant: Tenant, (known, at): (Arc<KnownSecret>, Timestamp)) -> Self {
+        Self { tenant, principal: known.principal(), used: Some((known, at)) }
+    }
 }
 
 /// Everything that it takes to authenticate a request.
@@ -163,13 +174,51 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Whose credential it is that a request brings.
+    /// Whose credential it is that a request brings, where what is remembered tells: at once. `None`:
+    /// that has to be found out.
+    pub fn recall(&self, asking: Asking<'_>) -> Option<Result<Caller, Error>> {
+        let slug = match self.slug(asking) {
+            Ok(slug) => slug,
+            Err(error) => return Some(Err(error)),
+        };
+        let (group, key) = self.verdicts.tenant_key(&slug);
+        let tenant = self.verdicts.tenants.peek(&group, key)?;
+        let mut recalled = match Credential::from_headers(asking.headers) {
+            Ok(Credential::Token(token)) => {
+                self.tokens.recall(token, &tenant)?.map(|principal| Caller { tenant, principal, used: None })
+            }
+            Ok(Credential::Secret(Some(secret))) => {
+                let recalled = self.keys.recall(&tenant, &secret, self.client(asking), asking.request_id)?;
+                recalled.map(|used| Caller::with_key(tenant, used))
+            }
+            Ok(Credential::Secret(None)) => Err(Error::InvalidKey),
+            Err(error) => Err(error),
+        };
+        self.verdicts.tenants.count_hit();
+        // To look for a span that is not there would be a part of what the rest costs.
+        if LevelFilter::current() >= LevelFilter::DEBUG {
+            note_tenant(&tenant);
+            recalled = recalled.inspect(note_principal);
+        }
+        Some(recalled)
+    }
+
+    /// Whose credential it is that a request brings, whatever it takes to find out.
     pub async fn authenticate(&self, asking: Asking<'_>) -> Result<Caller, Error> {
-        let tenant = self.tenant(asking).await?;
-        tracing::Span::current().record("tenant", tenant.slug.as_str());
-        let (principal, used) = self.principal(asking, &tenant).await?;
-        tracing::Span::current().record("principal", tracing::field::display(&principal));
-        Ok(Caller { tenant, principal, used })
+        let tenant = self.tenant(self.slug(asking)?).await?;
+        note_tenant(&tenant);
+        let caller = match Credential::from_headers(asking.headers)? {
+            Credential::Token(token) => {
+                Caller { tenant, principal: self.tokens.verify(token, &tenant).await?, used: None }
+            }
+            Credential::Secret(Some(secret)) => {
+                let verified = self.keys.verify(&tenant, secret, self.client(asking), asking.request_id);
+                Caller::with_key(tenant, verified.await?)
+            }
+            Credential::Secret(None) => return Err(Error::InvalidKey),
+        };
+        note_principal(&caller);
+        Ok(caller)
     }
 
     /// Passes on whether the caller may do what it asks for; that its scopes do not suffice is noted
@@ -181,36 +230,32 @@ impl Authenticator {
         outcome
     }
 
-    async fn tenant(&self, Asking { parts, peer, .. }: Asking<'_>) -> Result<Tenant, Error> {
-        let slug = self.tenancy.slug(&parts.uri, &parts.headers, peer.0)?.ok_or(Error::TenantNotFound)?;
+    fn slug(&self, Asking { uri, headers, peer, .. }: Asking<'_>) -> Result<Slug, Error> {
+        self.tenancy.slug(uri, headers, peer.0)?.ok_or(Error::TenantNotFound)
+    }
+
+    async fn tenant(&self, slug: Slug) -> Result<Tenant, Error> {
         let (group, key) = self.verdicts.tenant_key(&slug);
-        if let Some(tenant) = self.verdicts.tenants.get(&group, key) {
-            return Ok(tenant);
-        }
         let store = self.store.clone();
-        let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) };
+        let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
         let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, |tenant| tenant.id, ask).await?;
         Ok(tenant)
     }
 
-    async fn principal(
-        &self,
-        Asking { parts, peer, request_id }: Asking<'_>,
-        tenant: &Tenant,
-    ) -> Result<(Principal, Option<(Arc<KnownSecret>, Timestamp)>), Error> {
-        match Credential::from_headers(&parts.headers)? {
-            Credential::Token(token) => Ok((self.tokens.verify(token, tenant).await?, None)),
-            Credential::Secret(Some(secret)) => {
-                let client = Client {
-                    address: Some(self.tenancy.client_address(&parts.headers, peer.0)),
-                    user_agent: parts.headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
-                };
-                let (known, at) = self.keys.verify(tenant, secret, client, request_id).await?;
-                Ok((known.principal(), Some((known, at))))
-            }
-            Credential::Secret(None) => Err(Error::InvalidKey),
+    fn client<'a>(&self, Asking { headers, peer, .. }: Asking<'a>) -> Client<'a> {
+        Client {
+            address: Some(self.tenancy.client_address(headers, peer.0)),
+            user_agent: headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
         }
     }
+}
+
+fn note_tenant(tenant: &Tenant) {
+    tracing::Span::current().record("tenant", tenant.slug.as_str());
+}
+
+fn note_principal(caller: &Caller) {
+    tracing::Span::current().record("principal", tracing::field::display(&caller.principal));
 }
 
 /// What an endpoint demands of its caller.
@@ -334,7 +379,7 @@ where
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
         let peer = *parts.extensions.get::<Peer>().ok_or(Error::Misrouted("the peer's address"))?;
-        let asking = Asking { parts, peer, request_id: &request_id };
+        let asking = Asking { uri: &parts.uri, headers: &parts.headers, peer, request_id: &request_id };
         let caller = authenticator.authenticate(asking).await?;
         if let Some(CallerSlot(slot)) = parts.extensions.get() {
             let _ = slot.set(caller.principal.clone());

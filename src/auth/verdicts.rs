@@ -95,7 +95,8 @@ impl Verdicts {
     #[must_use]
     pub fn secret_key(&self, tenant: TenantId, secret: &Secret) -> ([u8; 16], CacheKey) {
         let group = *tenant.0.as_bytes();
-        (group, self.keys.key(&group, &[secret.as_bytes()]))
+        // Without what all secrets begin with, it is one block less to be hashed.
+        (group, self.keys.key(&group, &[&secret.as_bytes()[Secret::PREFIX.len()..]]))
     }
 
     /// Where a tenant is remembered.

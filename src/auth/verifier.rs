@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tracing::{error, warn};
 
 use super::{
@@ -58,8 +59,22 @@ impl KeyVerifier {
         &self.metrics
     }
 
-    /// What is known of the secret, if it works now, and which moment that is. Whether a key is
-    /// expired or revoked is told only to who holds its whole secret.
+    /// What is remembered of the secret, if it works now, and which moment that is. `None`: nothing is.
+    #[must_use]
+    pub fn recall(
+        &self,
+        tenant: &Tenant,
+        secret: &Secret,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) -> Option<Result<(Arc<KnownSecret>, Timestamp), Error>> {
+        let (group, key) = self.verdicts.secret_key(tenant.id, secret);
+        let known = self.verdicts.secrets.peek(&group, key)?;
+        self.verdicts.secrets.count_hit();
+        Some(self.conclude(Ok((known, Source::Cache)), client, request_id))
+    }
+
+    /// The same of what the database knows, where nothing is remembered.
     pub async fn verify(
         &self,
         tenant: &Tenant,
@@ -69,10 +84,20 @@ impl KeyVerifier {
     ) -> Result<(Arc<KnownSecret>, Timestamp), Error> {
         let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
         let ask = || {
-            let (examiner, tenant) = (self.examiner.clone(), tenant.clone());
-            async move { examiner.examine(&tenant, &secret).await }
+            let (examiner, tenant) = (self.examiner.clone(), *tenant);
+            async move { examiner.examine(&tenant, &secret).await }.boxed()
         };
         let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), ask).await;
+        self.conclude(looked_up, client, request_id)
+    }
+
+    /// Whether a key is expired or revoked is told only to who holds its whole secret.
+    fn conclude(
+        &self,
+        looked_up: Result<(Arc<KnownSecret>, Source), Error>,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) -> Result<(Arc<KnownSecret>, Timestamp), Error> {
         let grounds = match &looked_up {
             Ok((_, Source::Cache)) => Grounds::Cache,
             Ok((known, Source::Database)) => known.grounds,
@@ -163,7 +188,7 @@ impl Examiner {
         match self.hasher.peppers().check(stamp, tenant.id, row.key_id, secret) {
             StampCheck::Match { current: true } => Ok(Grounds::Stamp),
             StampCheck::Match { current: false } => {
-                self.renew_stamp(tenant, secret, lookup_digest, row).await;
+                self.renew_stamp(tenant, secret, lookup_digest, row).boxed().await;
                 Ok(Grounds::Stamp)
             }
             StampCheck::Mismatch => {
@@ -176,7 +201,7 @@ impl Examiner {
                 if !self.hasher.verify_argon2(tenant.id, secret, &row.phc).await? {
                     return Err(Error::InvalidKey);
                 }
-                self.renew_stamp(tenant, secret, lookup_digest, row).await;
+                self.renew_stamp(tenant, secret, lookup_digest, row).boxed().await;
                 Ok(Grounds::Argon2)
             }
         }

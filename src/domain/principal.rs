@@ -41,6 +41,15 @@ pub enum Principal {
 }
 
 impl Principal {
+    /// What its name begins with.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::User { .. } => "user:",
+            Self::ApiKey { .. } => "api-key:",
+        }
+    }
+
     /// What the credential grants.
     #[must_use]
     pub const fn scopes(&self) -> ScopeSet {
@@ -107,7 +116,7 @@ impl Principal {
     pub fn audit_name(&self) -> Option<String> {
         match self {
             Self::User { name, .. } => name.clone(),
-            Self::ApiKey { id, .. } => Some(format!("api-key:{id}")),
+            Self::ApiKey { .. } => Some(self.to_string()),
         }
     }
 }
@@ -115,9 +124,10 @@ impl Principal {
 /// `user:<name>` or `api-key:<id>`.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
         match self {
-            Self::User { name, .. } => write!(f, "user:{}", name.as_deref().unwrap_or_default()),
-            Self::ApiKey { id, .. } => write!(f, "api-key:{id}"),
+            Self::User { name, .. } => f.write_str(name.as_deref().unwrap_or_default()),
+            Self::ApiKey { id, .. } => id.fmt(f),
         }
     }
 }

@@ -93,6 +93,15 @@ impl ScopeSet {
         other.iter().rev().find(|scope| !self.allows(*scope))
     }
 
+    /// The list that [`ScopeSet::parse`] reads: comma-separated, weakest first.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        // By bits, as the order of the variants gives them.
+        const LISTS: [&str; 8] =
+            ["", "read", "write", "read,write", "admin", "read,admin", "write,admin", "read,write,admin"];
+        LISTS[(self.0 & 0b111) as usize]
+    }
+
     /// The named scopes, weakest first.
     #[must_use]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Scope> {
@@ -108,13 +117,7 @@ impl FromIterator<Scope> for ScopeSet {
 
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, scope) in self.iter().enumerate() {
-            if i > 0 {
-                f.write_str(",")?;
-            }
-            f.write_str(scope.as_str())?;
-        }
-        Ok(())
+        f.write_str(self.as_str())
     }
 }
 
@@ -138,6 +141,14 @@ mod tests {
         assert_eq!(set("write , read,write").to_string(), "read,write");
         assert_eq!(set("admin").to_string(), "admin");
         assert_eq!(set(" read ").to_string(), "read");
+    }
+
+    #[test]
+    fn every_set_is_read_from_its_text() {
+        for bits in 1..8 {
+            assert_eq!(ScopeSet::parse(ScopeSet(bits).as_str()), Ok(ScopeSet(bits)));
+        }
+        assert_eq!(ScopeSet::default().as_str(), "");
     }
 
     #[test]

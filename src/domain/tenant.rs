@@ -16,8 +16,14 @@ impl fmt::Display for TenantId {
 
 /// A tenant's name in its host: one DNS label (RFC 1035 with RFC 1123's leading digits),
 /// lower-case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Slug(String);
+///
+/// Kept in place, without an allocation: each check of a key reads one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slug {
+    /// Zeros behind the text.
+    text: [u8; Slug::MAX_LEN],
+    len: u8,
+}
 
 /// The text is no DNS label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,36 +31,50 @@ pub struct Slug(String);
 pub struct InvalidSlug;
 
 impl Slug {
+    /// RFC 1035, 2.3.4
+    const MAX_LEN: usize = 63;
+
     /// Takes the text for a slug when it is one.
     pub fn parse(text: &str) -> Result<Self, InvalidSlug> {
-        let valid = (1..=63).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        let valid = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !text.starts_with('-')
             && !text.ends_with('-')
             // A token names its tenant by slug or by id; one tenant's id must not be another's slug.
-            && !is_uuid_without_hyphens(&text.replace('-', ""));
-        valid.then(|| Self(text.to_owned())).ok_or(InvalidSlug)
+            && !is_uuid_with_any_hyphens(text);
+        let len = u8::try_from(text.len()).map_err(|_| InvalidSlug)?;
+        let mut kept = [0; Self::MAX_LEN];
+        let place = kept.get_mut(..text.len()).filter(|place| valid && !place.is_empty()).ok_or(InvalidSlug)?;
+        place.copy_from_slice(text.as_bytes());
+        Ok(Self { text: kept, len })
     }
 
     /// The slug as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // ASCII by construction.
+        std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
     }
 }
 
-fn is_uuid_without_hyphens(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit())
+fn is_uuid_with_any_hyphens(text: &str) -> bool {
+    let mut digits = text.bytes().filter(|b| *b != b'-');
+    text.len() >= 32 && digits.clone().count() == 32 && digits.all(|b| b.is_ascii_hexdigit())
 }
 
 impl fmt::Display for Slug {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slug({})", self.as_str())
     }
 }
 
 /// A tenant that is served: it exists and is not suspended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// Its key in the database.
     pub id: TenantId,

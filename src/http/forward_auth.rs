@@ -4,23 +4,22 @@
 //! (HTTP) let a request pass on 2xx. Refusals are 401 or 403 and nothing else, since nginx turns
 //! any other status into a 500; the `code` is in `X-Rally-Error`. 503 only when it cannot know.
 
-use std::{
-    fmt::{Display, Write as _},
-    ops::Range,
-};
+use std::{ops::Range, sync::LazyLock};
 
 use axum::{
-    body::Bytes,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
     response::{IntoResponse as _, Response},
 };
+use uuid::Uuid;
 
 use super::{
+    front_door::X_REQUEST_ID,
     notices,
     problem::{FieldError, Problem},
 };
 use crate::{
-    auth::{Asking, Authenticator, Caller, require},
+    auth::{self, Asking, Authenticator, Caller, require},
     domain::{Principal, Scope, Tenant, format_timestamp},
 };
 
@@ -33,7 +32,8 @@ const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Where gateways put the method of the request that they ask about.
-const METHOD_HEADERS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+const METHOD_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
 
 /// What is logged of where it was asked.
 pub const ROUTE: &str = "/forward-auth";
@@ -70,39 +70,49 @@ pub fn is_asked(path: &str) -> bool {
         )
     )),
 )]
-pub async fn answer(authenticator: &Authenticator, asking: Asking<'_>) -> Response {
-    match decide(authenticator, asking).await {
-        Ok((caller, Ok(()))) => allowed(&caller.tenant, &caller.principal),
-        Ok((caller, Err(problem))) => {
-            let mut response = refused(problem);
-            notices::tell(&caller.principal, response.headers_mut());
-            response
-        }
+pub async fn answer(authenticator: &Authenticator, method: &Method, asking: Asking<'_>) -> Response {
+    match needed_scope(method, asking.uri, asking.headers) {
+        Ok(needed) => decide(authenticator, needed, authenticator.authenticate(asking).await),
         Err(problem) => refused(problem),
     }
 }
 
-/// Who is asking, and whether that suffices.
-async fn decide(authenticator: &Authenticator, asking: Asking<'_>) -> Result<(Caller, Result<(), Problem>), Problem> {
-    let needed = needed_scope(asking.parts)?;
-    let caller = authenticator.authenticate(asking).await?;
-    let outcome = authenticator.allow(&caller, require(&caller.principal, needed));
-    Ok((caller, outcome.map_err(Problem::from)))
+/// The same at once, where what is remembered is enough.
+pub fn answer_at_once(authenticator: &Authenticator, method: &Method, asking: Asking<'_>) -> Option<Response> {
+    match needed_scope(method, asking.uri, asking.headers) {
+        Ok(needed) => Some(decide(authenticator, needed, authenticator.recall(asking)?)),
+        Err(problem) => Some(refused(problem)),
+    }
+}
+
+/// Whether who is asking may do that.
+fn decide(authenticator: &Authenticator, needed: Scope, caller: Result<Caller, auth::Error>) -> Response {
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(error) => return refused(error.into()),
+    };
+    match authenticator.allow(&caller, require(&caller.principal, needed)) {
+        Ok(()) => allowed(&caller.tenant, &caller.principal),
+        Err(error) => {
+            let mut response = refused(error.into());
+            notices::tell(&caller.principal, response.headers_mut());
+            response
+        }
+    }
 }
 
 /// The strictest of what the methods need and the gateway asks for with `?scope=`. All methods
 /// that are named count, since a client can send such a header through a gateway that does not
 /// overwrite it.
-fn needed_scope(parts: &Parts) -> Result<Scope, Problem> {
-    let own = std::iter::once(parts.method.as_str().as_bytes());
-    let forwarded = METHOD_HEADERS.iter().flat_map(|name| parts.headers.get_all(*name)).map(HeaderValue::as_bytes);
+fn needed_scope(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Scope, Problem> {
+    let own = std::iter::once(method.as_str().as_bytes());
+    let forwarded = METHOD_HEADERS.into_iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let by_method = own.chain(forwarded).map(scope_of_method).max().unwrap_or(Scope::Write);
     // With a path behind it, the query is the client's and not the gateway's.
-    if parts.uri.path() != ROUTE {
+    let Some(query) = uri.query().filter(|_| uri.path() == ROUTE) else {
         return Ok(by_method);
-    }
-    let query = parts.uri.query().unwrap_or_default().as_bytes();
-    let asked = form_urlencoded::parse(query).filter(|(name, _)| name == "scope");
+    };
+    let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "scope");
     asked.into_iter().try_fold(by_method, |needed, (_, name)| match Scope::from_name(&name) {
         Some(scope) => Ok(needed.max(scope)),
         None => Err(Problem::invalid_request(vec![FieldError::new("scope", "must be read, write or admin")])),
@@ -117,43 +127,75 @@ fn scope_of_method(method: &[u8]) -> Scope {
 /// 200 with all the headers, always: some gateways let a client's own copy of one through when
 /// the answer omits it.
 fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
-    let mut values = Values::default();
+    let mut values = Values::with_room();
     let tenant_slug = values.add(tenant.slug.as_str());
-    let tenant_id = values.add(tenant.id);
-    let principal_name = values.add(principal);
-    let scopes = values.add(principal.scopes());
-    let key_id = values.add_some(principal.key_id());
-    let key_expires = values.add_some(principal.key_expires_at().map(format_timestamp));
+    let tenant_id = values.add_uuid(tenant.id.0);
+    let kind = values.add(principal.kind());
+    let (name, key_id) = match principal {
+        Principal::ApiKey { id, .. } => {
+            let id = values.add_uuid(id.0);
+            (id.clone(), id)
+        }
+        Principal::User { name, .. } => (values.add(name.as_deref().unwrap_or_default()), 0..0),
+    };
+    let key_expires = principal.key_expires_at().map_or(0..0, |end| values.add(&format_timestamp(end)));
     let values = values.finish();
-    let mut headers = HeaderMap::with_capacity(12);
-    for (name, place) in [
-        (X_RALLY_TENANT, tenant_slug),
-        (X_RALLY_TENANT_ID, tenant_id),
-        (X_RALLY_PRINCIPAL, principal_name),
-        (X_RALLY_SCOPES, scopes),
-        (X_RALLY_KEY_ID, key_id),
-        (notices::X_RALLY_KEY_EXPIRES, key_expires),
-    ] {
-        headers.insert(name, values.header(place));
+    let mut headers = ALLOWED.clone();
+    let scopes = HeaderValue::from_static(principal.scopes().as_str());
+    // In the order in which they are there.
+    let told = [
+        values.header(tenant_slug),
+        values.header(tenant_id),
+        values.header(kind.start..name.end),
+        scopes,
+        values.header(key_id),
+        values.header(key_expires),
+    ];
+    for (place, value) in headers.values_mut().zip(told) {
+        *place = value;
     }
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
     notices::tell_rotation(principal, &mut headers);
-    (StatusCode::OK, headers).into_response()
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    response
 }
 
+/// The headers of each answer that lets a request pass, to be filled in: to copy them is cheaper than
+/// to have each find its place again. A map's values come in the order in which they were put there.
+static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in [
+        X_RALLY_TENANT,
+        X_RALLY_TENANT_ID,
+        X_RALLY_PRINCIPAL,
+        X_RALLY_SCOPES,
+        X_RALLY_KEY_ID,
+        notices::X_RALLY_KEY_EXPIRES,
+    ] {
+        headers.insert(name, HeaderValue::from_static(""));
+    }
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(X_REQUEST_ID, HeaderValue::from_static(""));
+    headers
+});
+
 /// Headers' values behind one another in one piece of memory.
-#[derive(Default)]
 struct Values(String);
 
 impl Values {
-    fn add(&mut self, value: impl Display) -> Range<usize> {
+    /// Room for what a key's check tells; a user's name may need more.
+    fn with_room() -> Self {
+        Self(String::with_capacity(192))
+    }
+
+    fn add(&mut self, value: &str) -> Range<usize> {
         let start = self.0.len();
-        let _ = write!(self.0, "{value}"); // writing to a String does not fail
+        self.0.push_str(value);
         start..self.0.len()
     }
 
-    fn add_some(&mut self, value: Option<impl Display>) -> Range<usize> {
-        value.map_or(0..0, |value| self.add(value))
+    fn add_uuid(&mut self, value: Uuid) -> Range<usize> {
+        self.add(value.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
     fn finish(self) -> SharedValues {
@@ -166,6 +208,9 @@ struct SharedValues(Bytes);
 impl SharedValues {
     /// A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
     fn header(&self, place: Range<usize>) -> HeaderValue {
+        if place.is_empty() {
+            return HeaderValue::from_static("");
+        }
         HeaderValue::from_maybe_shared(self.0.slice(place)).unwrap_or(HeaderValue::from_static(""))
     }
 }
@@ -187,15 +232,17 @@ pub fn failed() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{ScopeSet, Slug, TenantId};
     use axum::http::Request;
     use proptest::prelude::*;
 
-    fn parts(method: &str, target: &str, forwarded: &[(usize, String)]) -> Parts {
+    fn needed(method: &str, target: &str, forwarded: &[(usize, String)]) -> Result<Scope, Problem> {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in forwarded {
-            request = request.header(METHOD_HEADERS[name % METHOD_HEADERS.len()], value);
+            request = request.header(METHOD_HEADERS[name % METHOD_HEADERS.len()].clone(), value);
         }
-        request.body(()).unwrap().into_parts().0
+        let request = request.body(()).unwrap();
+        needed_scope(request.method(), request.uri(), request.headers())
     }
 
     fn methods() -> impl Strategy<Value = String> {
@@ -215,12 +262,30 @@ mod tests {
         ["GET", "HEAD", "OPTIONS"].contains(&method)
     }
 
+    #[test]
+    fn each_header_has_its_own_value() {
+        let tenant = Tenant { id: TenantId(Uuid::from_u128(7)), slug: Slug::parse("acme").unwrap() };
+        let principal = Principal::User { name: Some("zoë@acme.com".to_owned()), scopes: ScopeSet::READ };
+        let response = allowed(&tenant, &principal);
+        for (name, value) in [
+            ("x-rally-tenant", "acme"),
+            ("x-rally-tenant-id", "00000000-0000-0000-0000-000000000007"),
+            ("x-rally-principal", "user:zoë@acme.com"),
+            ("x-rally-scopes", "read"),
+            ("x-rally-key-id", ""),
+            ("x-rally-key-expires", ""),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(response.headers()[name].as_bytes(), value.as_bytes(), "{name}");
+        }
+    }
+
     proptest! {
         /// `read` is enough only where every method that is named anywhere reads.
         #[test]
         fn the_strictest_method_counts(own in methods(), forwarded in forwarded(), behind in any::<bool>()) {
             let target = if behind { "/forward-auth/a/b?scope=nonsense" } else { "/forward-auth" };
-            let needed = needed_scope(&parts(&own, target, &forwarded)).unwrap();
+            let needed = needed(&own, target, &forwarded).unwrap();
             // A header's value arrives without the spaces around it.
             let all_read = reads(&own) && forwarded.iter().all(|(_, method)| reads(method));
             prop_assert_eq!(needed, if all_read { Scope::Read } else { Scope::Write });
@@ -229,7 +294,7 @@ mod tests {
         /// Nothing that is added to a question makes it easier to answer.
         #[test]
         fn more_is_never_less(own in methods(), forwarded in forwarded(), more in methods(), query in "[a-z=&%+]{0,12}") {
-            let ask = |target: &str, forwarded: &[_]| needed_scope(&parts(&own, target, forwarded));
+            let ask = |target: &str, forwarded: &[_]| needed(&own, target, forwarded);
             let needed = ask("/forward-auth", &forwarded).unwrap();
             let with_more = [&forwarded[..], &[(0, more)]].concat();
             prop_assert!(ask("/forward-auth", &with_more).unwrap() >= needed);
@@ -243,7 +308,7 @@ mod tests {
         fn a_scope_that_is_none_is_refused(name in "[a-zA-Z%]{0,8}") {
             prop_assume!(Scope::from_name(&name).is_none());
             let target = format!("/forward-auth?scope={name}");
-            prop_assert!(needed_scope(&parts("GET", &target, &[])).is_err());
+            prop_assert!(needed("GET", &target, &[]).is_err());
         }
 
         #[test]

@@ -2,23 +2,27 @@
 //! from every `Debug`, a panic becomes a 500, problems are written out, and one line is logged.
 //!
 //! What is asked about every request to the CRM is answered right here, and not by way of the
-//! router, whose boxed layers cost more than the check itself.
+//! router, whose boxed layers cost more than the check itself; and at once where nothing has to be
+//! waited for, since a future that could wait costs as much again.
 
 use std::{
-    panic::AssertUnwindSafe,
+    future::{Ready, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either},
+};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 use tracing::{
@@ -32,7 +36,7 @@ use super::{
     forward_auth, health,
     metrics::{KnownMethod, METRICS, RequestMetrics, Route, UNMATCHED},
     problem::Problem,
-    traces::RequestTraces,
+    traces::{RequestSpan, RequestTraces},
 };
 use crate::{
     auth::{Asking, Authenticator, Peer, RequestId, credential::X_API_KEY},
@@ -57,13 +61,8 @@ struct Inner {
     traces: Option<RequestTraces>,
 }
 
-/// Where a request is answered.
-#[derive(Clone, Copy)]
-enum Way<'a> {
-    Check(&'a Authenticator),
-    Probe,
-    Router(&'a Router),
-}
+/// What becomes of a request: its answer, where that needed no waiting, or the way to it.
+pub type Answering = Either<Ready<Response>, BoxFuture<'static, Response>>;
 
 /// Where the router leaves which route it took.
 #[derive(Clone, Default)]
@@ -81,72 +80,80 @@ impl FrontDoor {
     }
 
     /// The answer to a request of that peer's. Never fails, and never panics.
-    pub async fn answer<B>(&self, mut request: axum::http::Request<B>, peer: Peer) -> Response
+    pub fn answer<B>(&self, mut request: axum::http::Request<B>, peer: Peer) -> Answering
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let id = request_id(request.headers());
+        let Inner { authenticator, requests, .. } = &*self.0;
+        let path = request.uri().path();
+        let checks = authenticator.as_ref().filter(|_| forward_auth::is_asked(path));
+        let is_probe = path == health::HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD);
+        let begun = match checks {
+            Some(_) => self.begin(request.method(), request.headers(), true, Some(forward_auth::ROUTE)),
+            None if is_probe => self.begin(request.method(), request.headers(), true, Some(health::HEALTHZ)),
+            None => self.begin(request.method(), request.headers(), QUIET.contains(&path), None),
+        };
+        if let Some(authenticator) = checks {
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            let asking = Asking { uri, headers, peer, request_id: &begun.id };
+            let at_once = || forward_auth::answer_at_once(authenticator, method, asking);
+            let answer = catch_unwind(AssertUnwindSafe(|| begun.span.in_scope(at_once)));
+            if let Some(response) = answer.unwrap_or_else(|_panic| Some(forward_auth::failed())) {
+                return Either::Left(ready(begun.end(&requests.checks, Some(forward_auth::ROUTE), response)));
+            }
+        } else if is_probe {
+            return Either::Left(ready(begun.end(&requests.probes, Some(health::HEALTHZ), health::healthz())));
+        }
         hide_credentials(request.headers_mut());
-        let Inner { requests, traces, .. } = &*self.0;
-        let way = self.way(&request);
-        let quiet = !matches!(way, Way::Router(_)) || QUIET.contains(&request.uri().path());
-        let method = KnownMethod::from(request.method());
+        let front_door = self.clone();
+        Either::Right(match checks {
+            Some(authenticator) => {
+                let (authenticator, (parts, _)) = (authenticator.clone(), request.into_parts());
+                async move { front_door.find_out(&authenticator, &parts, peer, begun).await }.boxed()
+            }
+            None => async move { front_door.route(request, peer, begun).await }.boxed(),
+        })
+    }
+
+    /// The answer to a check of what is not remembered.
+    async fn find_out(&self, authenticator: &Authenticator, parts: &Parts, peer: Peer, begun: Begun) -> Response {
+        let asking = Asking { uri: &parts.uri, headers: &parts.headers, peer, request_id: &begun.id };
+        let answering = forward_auth::answer(authenticator, &parts.method, asking);
+        let response = begun.watch(answering, forward_auth::failed).await;
+        begun.end(&self.0.requests.checks, Some(forward_auth::ROUTE), response)
+    }
+
+    /// The router's answer.
+    async fn route<B>(&self, request: axum::http::Request<B>, peer: Peer, begun: Begun) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let Inner { router, requests, .. } = &*self.0;
+        let slot = RouteSlot::default();
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(begun.id.clone());
+        request.extensions_mut().insert(slot.clone());
+        let answering = async { router.clone().oneshot(request).await.into_response() };
+        let response = begun.watch(answering, failed).await;
+        let route = slot.0.get().map(MatchedPath::as_str);
+        begun.end(&requests.route(route.unwrap_or(UNMATCHED)), route, response)
+    }
+
+    fn begin(&self, method: &Method, headers: &HeaderMap, quiet: bool, route: Option<&'static str>) -> Begun {
+        let (id, method) = (request_id(headers), KnownMethod::from(method));
         let span = span(&id, method, quiet);
-        let traced = traces.as_ref().and_then(|traces| traces.begin(request.headers(), method, quiet));
+        if let Some(route) = route {
+            span.record("route", route);
+        }
+        let traced = self.0.traces.as_ref().and_then(|traces| traces.begin(headers, method, quiet));
         if let Some(traced) = &traced {
             span.record("trace_id", display(traced.context().trace_id()));
             span.record("span_id", display(traced.context().span_id()));
         }
-        let done = |counted: &Route, route: Option<&str>, response: &mut Response, latency| {
-            counted.count(method, response.status(), latency);
-            if let Some(traced) = traced {
-                traced.end(&id, route, response);
-            }
-        };
-        match way {
-            Way::Check(authenticator) => {
-                span.record("route", forward_auth::ROUTE);
-                let (parts, _) = request.into_parts();
-                let asking = Asking { parts: &parts, peer, request_id: &id };
-                let answering = forward_auth::answer(authenticator, asking);
-                let done = |response: &mut Response, latency| {
-                    done(&requests.checks, Some(forward_auth::ROUTE), response, latency);
-                };
-                observe(&id, quiet, answering, forward_auth::failed, done).instrument(span).await
-            }
-            Way::Probe => {
-                span.record("route", health::HEALTHZ);
-                let answering = async { health::healthz() };
-                let done = |response: &mut Response, latency| {
-                    done(&requests.probes, Some(health::HEALTHZ), response, latency);
-                };
-                observe(&id, quiet, answering, failed, done).instrument(span).await
-            }
-            Way::Router(router) => {
-                let slot = RouteSlot::default();
-                let mut request: Request = request.map(Body::new);
-                request.extensions_mut().insert(peer);
-                request.extensions_mut().insert(id.clone());
-                request.extensions_mut().insert(slot.clone());
-                let answering = async { router.clone().oneshot(request).await.into_response() };
-                let done = |response: &mut Response, latency| {
-                    let route = slot.0.get().map(MatchedPath::as_str);
-                    done(&requests.route(route.unwrap_or(UNMATCHED)), route, response, latency);
-                };
-                observe(&id, quiet, answering, failed, done).instrument(span).await
-            }
-        }
-    }
-
-    fn way<B>(&self, request: &axum::http::Request<B>) -> Way<'_> {
-        let Inner { authenticator, router, .. } = &*self.0;
-        let path = request.uri().path();
-        match authenticator {
-            Some(authenticator) if forward_auth::is_asked(path) => Way::Check(authenticator),
-            _ if path == health::HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD) => Way::Probe,
-            _ => Way::Router(router),
-        }
+        Begun { id, method, quiet, span, traced, at: Instant::now() }
     }
 }
 
@@ -170,37 +177,52 @@ fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
     if quiet { request_span!(debug_span) } else { request_span!(info_span) }
 }
 
-/// Whatever becomes of the request, there is an answer with its id in it, and a line in the log, and
-/// `done` is told.
-async fn observe(
-    id: &RequestId,
+/// A request that has come and is not answered yet.
+struct Begun {
+    id: RequestId,
+    method: KnownMethod,
     quiet: bool,
-    answering: impl Future<Output = Response>,
-    failed: fn() -> Response,
-    done: impl FnOnce(&mut Response, Duration),
-) -> Response {
-    let started = Instant::now();
-    // The panic itself was logged by the hook.
-    let answer = AssertUnwindSafe(answering).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_panic| failed());
-    let problem = response.extensions_mut().remove::<Problem>();
-    let code = problem.as_ref().map(Problem::code);
-    if let Some(problem) = problem {
-        problem.write_out(&id.0, &mut response);
+    span: Span,
+    traced: Option<Box<RequestSpan>>,
+    at: Instant,
+}
+
+impl Begun {
+    /// Waits for the answer; `failed` gives one where a defect of ours kept us from it.
+    async fn watch(&self, answering: impl Future<Output = Response>, failed: fn() -> Response) -> Response {
+        // The panic itself was logged by the hook.
+        let answer = AssertUnwindSafe(answering).catch_unwind().instrument(self.span.clone()).await;
+        answer.unwrap_or_else(|_panic| failed())
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(X_REQUEST_ID, value);
+
+    /// Whatever became of the request, its id is in the answer, and it is counted, told in the log and
+    /// in its caller's trace.
+    fn end(self, counted: &Route, route: Option<&str>, mut response: Response) -> Response {
+        let Self { id, method, quiet, span, traced, at } = self;
+        let problem = response.extensions_mut().remove::<Problem>();
+        let code = problem.as_ref().map(Problem::code);
+        if let Some(problem) = problem {
+            problem.write_out(&id.0, &mut response);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id.0) {
+            response.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        let latency = at.elapsed();
+        counted.count(method, response.status(), latency);
+        if let Some(traced) = traced {
+            traced.end(&id, route, &mut response);
+        }
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let status = response.status().as_u16();
+        span.in_scope(|| {
+            if quiet {
+                debug!(status, code, latency_us, "answered");
+            } else {
+                info!(status, code, latency_us, "answered");
+            }
+        });
+        response
     }
-    let latency = started.elapsed();
-    done(&mut response, latency);
-    let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
-    if quiet {
-        debug!(status, code, latency_us, "answered");
-    } else {
-        info!(status, code, latency_us, "answered");
-    }
-    response
 }
 
 /// The answer where a defect of ours kept us from another.
@@ -252,13 +274,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_the_request_id() {
-        let id = RequestId("abc-123".into());
-        let mut counted = None;
-        let response = observe(&id, false, async { panic!("on purpose") }, failed, |response, _| {
-            counted = Some(response.status());
-        })
-        .await;
-        assert_eq!(counted, Some(StatusCode::INTERNAL_SERVER_ERROR));
+        let (id, method) = (RequestId("abc-123".into()), KnownMethod::from(&Method::GET));
+        let begun = Begun { id, method, quiet: false, span: Span::none(), traced: None, at: Instant::now() };
+        let counted = Route::default();
+        let response = begun.watch(async { panic!("on purpose") }, failed).await;
+        let response = begun.end(&counted, None, response);
+        assert_eq!(counted.answers(), [("GET", 500, 1)]);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
         let body = response.into_body().collect().await.unwrap().to_bytes();

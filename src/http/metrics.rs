@@ -129,6 +129,13 @@ impl Route {
     fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         METHODS.into_iter().zip(&self.0).filter_map(|(method, tally)| Some((method, tally.get()?)))
     }
+
+    /// What was answered, and how often.
+    #[cfg(test)]
+    pub fn answers(&self) -> Vec<(&'static str, u16, u64)> {
+        let of = |(method, tally): (_, &Tally)| tally.answers().map(|(s, n)| (method, s, n)).collect::<Vec<_>>();
+        self.tallies().flat_map(of).collect()
+    }
 }
 
 /// What is counted of requests, by route, method and status.

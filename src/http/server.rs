@@ -13,6 +13,7 @@
 
 use std::{
     convert::Infallible,
+    future::ready,
     io,
     net::SocketAddr,
     pin::pin,
@@ -23,8 +24,11 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderValue, header};
-use futures_util::FutureExt as _;
+use axum::{
+    http::{HeaderValue, header},
+    response::Response,
+};
+use futures_util::{FutureExt as _, future::Either};
 use hyper::{body::Incoming, server::conn, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -120,14 +124,18 @@ impl Activity {
         struct End<'a>(&'a Activity);
         impl Drop for End<'_> {
             fn drop(&mut self) {
-                let millis = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.0.answered.store(millis.max(1), Ordering::Release);
+                self.0.note_answer();
                 self.0.in_flight.fetch_sub(1, Ordering::Release);
             }
         }
         self.in_flight.fetch_add(1, Ordering::Release);
         let _end = End(self);
         answering.await
+    }
+
+    fn note_answer(&self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.answered.store(millis.max(1), Ordering::Release);
     }
 
     /// When it has dawdled for too long, if nothing happens from now on.
@@ -169,16 +177,23 @@ async fn serve_connection(
         .map_err(|error| text(&error))?;
 
     let noted = activity.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (front_door, drain, activity) = (front_door.clone(), drain.clone(), noted.clone());
-        async move {
-            let mut response = activity.during(front_door.answer(request, Peer(peer.ip()))).await;
-            if drain.has_begun() && !is_http2 {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
+    let finish = move |mut response: Response, drain: &Drain| {
+        if drain.has_begun() && !is_http2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-    });
+        Ok::<_, Infallible>(response)
+    };
+    let service =
+        service_fn(move |request: hyper::Request<Incoming>| match front_door.answer(request, Peer(peer.ip())) {
+            Either::Left(at_once) => {
+                noted.note_answer();
+                Either::Left(ready(finish(at_once.into_inner(), &drain)))
+            }
+            Either::Right(later) => {
+                let (drain, activity) = (drain.clone(), noted.clone());
+                Either::Right(async move { finish(activity.during(later).await, &drain) })
+            }
+        });
     let io = TokioIo::new(stream);
     if is_http2 {
         let connection = conn::http2::Builder::new(TokioExecutor::new())
@@ -188,6 +203,7 @@ async fn serve_connection(
             .keep_alive_interval(IDLE)
             .serve_connection(io, service);
         tokio::select! {
+            biased;
             outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
             () = activity.dawdles() => Err("dawdled".into()),
         }
@@ -197,6 +213,7 @@ async fn serve_connection(
             .max_header_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
         tokio::select! {
+            biased;
             outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
             () = activity.dawdles() => Err("dawdled".into()),
         }

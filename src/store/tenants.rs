@@ -11,6 +11,6 @@ impl Store {
             slug.as_str()
         )
         .fetch_optional(connection))?;
-        Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: slug.clone() }))
+        Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: *slug }))
     }
 }
