@@ -33,7 +33,8 @@
 //! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
 //! shared by those who ask at once ([`auth::known`]) → its stamp in constant time (argon2 only
 //! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
-//! ticket's → revoked? expired, by the clock? → its use noted → the key as principal.
+//! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
+//! remembered, a gateway's question is answered at once, without a future ([`http::front_door`]).
 //!
 //! # A request with a JWT
 //! What is remembered of the token, while whoever vouches for its key still does ([`auth::bearer`]) →

@@ -69,6 +69,17 @@ const GOALS: &[Goal] = &[
     Goal::AtMost("k stale", 0.0),
 ];
 
+/// sched(7): with autogroups, a process that does nothing but wake up now and then was seen to wait for a
+/// second, where all cores were busy in another session. Each of PostgreSQL's processes has a session.
+fn autogroup_note() -> Option<String> {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;
+    (setting.trim() == "1").then(|| {
+        "kernel.sched_autogroup_enabled is 1: under full load, Linux keeps some of PostgreSQL's processes waiting \
+         for up to a second, and row k shows it. Without: sysctl kernel.sched_autogroup_enabled=0"
+            .into()
+    })
+}
+
 /// Everything that was found out.
 pub struct Report {
     postgres: String,
@@ -85,7 +96,8 @@ impl Report {
         let log = std::env::var("BENCH_RUST_LOG").unwrap_or_else(|_| "info".into());
         let (rounds, seconds) = (plan.rounds, plan.seconds);
         let how = format!("{rounds} interleaved rounds of {seconds} s each; 64 connections; RUST_LOG={log}");
-        Self { postgres, how, lines: Vec::new(), latency: Vec::new(), notes: Vec::new() }
+        let notes = autogroup_note().into_iter().collect();
+        Self { postgres, how, lines: Vec::new(), latency: Vec::new(), notes }
     }
 
     /// Whether an answer was not the expected one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    cache::{CacheKey, CacheKeys},
+    cache::{CacheKey, CacheKeys, SlugKeys},
     known::Known,
     lease::Lease,
     metrics::Grounds,
@@ -75,10 +75,8 @@ pub struct Verdicts {
     /// Tenants that are served, by slug.
     pub tenants: Arc<Known<TenantId, Tenant>>,
     keys: CacheKeys,
+    slugs: SlugKeys,
 }
-
-/// Tenants are looked for before one is known, so they have a group each, by slug.
-const NO_TENANT: [u8; 16] = [0; 16];
 
 impl Verdicts {
     /// Remembers at most so many secrets, under that lease.
@@ -88,6 +86,7 @@ impl Verdicts {
             secrets: Arc::new(Known::new(max_secrets, lease.clone())),
             tenants: Arc::new(Known::new(MAX_TENANTS, lease.clone())),
             keys: CacheKeys::new(seed),
+            slugs: SlugKeys::default(),
         }
     }
 
@@ -99,10 +98,11 @@ impl Verdicts {
         (group, self.keys.key(&group, &[&secret.as_bytes()[Secret::PREFIX.len()..]]))
     }
 
-    /// Where a tenant is remembered.
+    /// Where a tenant is remembered. Tenants are looked for before one is known, so they have a group
+    /// each, by slug.
     #[must_use]
     pub fn tenant_key(&self, slug: &Slug) -> ([u8; 16], CacheKey) {
-        let key = self.keys.key(&NO_TENANT, &[slug.as_str().as_bytes()]);
+        let key = self.slugs.key(slug);
         (key.to_bytes(), key)
     }
 
