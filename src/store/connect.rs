@@ -7,11 +7,11 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{ChangeObserver, Durability, Error, PoolSettings, Store, api_keys, is_transient, migrate};
+use super::{CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, api_keys, is_transient, migrate};
 use crate::domain::{LookupDigest, TenantId};
 
 /// How long a start waits for a database that does not answer yet.
@@ -230,9 +230,6 @@ impl Store {
         let checks = options
             .max_connections(settings.max_check_connections)
             .acquire_timeout(settings.check_acquire_timeout)
-            // Once open, they are kept: a check must not have to wait for the start of a session.
-            .idle_timeout(None)
-            .max_lifetime(None)
             .connect_lazy_with(url.options());
         let mut connection = pool.acquire().await?;
         let role = Role::of(&mut connection).await?;
@@ -252,12 +249,19 @@ impl Store {
         let wanted = self.checks.options().get_max_connections();
         // Held until all are there: one that was given back would be lent again.
         let held = join_all((0..wanted).map(|_| self.checks.acquire())).await;
+        let warming = held.into_iter().map(|held| async move {
+            let mut held = held?;
+            let look_up = api_keys::find_secret_on(&mut held, TenantId(Uuid::nil()), LookupDigest::NONE);
+            // It holds up no start: the table may be locked, or the network silent.
+            if let Ok(answer) = timeout(CHECK_TIMEOUT, look_up).await {
+                return answer.map(drop).map_err(Error::from);
+            }
+            held.close_on_drop();
+            Err(Error::TooSlow)
+        });
         let (mut open, mut why) = (0, None);
-        for held in held {
-            let warmed = async {
-                api_keys::find_secret_on(&mut *held?, TenantId(Uuid::nil()), LookupDigest::NONE).await.map(drop)
-            };
-            match warmed.await {
+        for warmed in join_all(warming).await {
+            match warmed {
                 Ok(()) => open += 1,
                 Err(error) => why = Some(error),
             }
