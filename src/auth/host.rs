@@ -102,7 +102,7 @@ fn forwarded_host(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Error> {
         .get_all(X_FORWARDED_HOST)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        // What is not text can be no host of ours; it may differ from one.
+        // What is not text is no host of ours, and need not be told apart from other such.
         .map(|host| normalise(std::str::from_utf8(host).unwrap_or("\u{fffd}")));
     let Some(first) = hosts.next() else {
         return Ok(None);

@@ -1,5 +1,6 @@
 //! The way that every request takes first: it gets its id and its span, its credentials are hidden
-//! from every `Debug`, a panic becomes a 500, problems are written out, and one line is logged.
+//! from every `Debug` before it is handed on, a panic becomes a 500, problems are written out, and one
+//! line is logged.
 //!
 //! What is asked about every request to the CRM is answered right here, and not by way of the
 //! router, whose boxed layers cost more than the check itself; and at once where nothing has to be
@@ -98,6 +99,7 @@ impl FrontDoor {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
             let asking = Asking { uri, headers, peer, request_id: &begun.id };
             let at_once = || forward_auth::answer_at_once(authenticator, method, asking);
+            // As in `watch`.
             let answer = catch_unwind(AssertUnwindSafe(|| begun.span.in_scope(at_once)));
             if let Some(response) = answer.unwrap_or_else(|_panic| Some(forward_auth::failed())) {
                 return Either::Left(ready(begun.end(&requests.checks, Some(forward_auth::ROUTE), response)));

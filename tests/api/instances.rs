@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rally_api_keys::auth::lease::LEASE;
 use serde_json::json;
+use sqlx::Executor as _;
 
 use crate::{
     harness::{TestDatabase, TestServer, wait_until},
@@ -46,6 +47,19 @@ async fn revoked_on_one_refused_on_the_other() {
     }
     // The promise is 100 ms; here, with room for a machine that is busy with other tests.
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+/// What is prepared for checks at the start is no condition of it.
+#[tokio::test]
+async fn an_instance_starts_while_the_secrets_are_locked() {
+    let one = TestServer::start().await;
+    let key = one.admin("acme").create("n", "read").await;
+    let mut locking = one.database.connect().await;
+    locking.execute("BEGIN; LOCK TABLE api_key_secrets IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let starting = tokio::time::timeout(Duration::from_secs(20), one.sibling(&[]));
+    let other = starting.await.expect("a start that does not wait for the lock");
+    locking.execute("ROLLBACK").await.unwrap();
+    time_until(&other, &key.secret, 200).await;
 }
 
 #[tokio::test]
