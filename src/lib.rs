@@ -31,7 +31,8 @@
 //! Host → tenant → form of the secret (malformed: 401, and no question to the database) → what is remembered of the secret, by a
 //! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::lease`]) → else
 //! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
-//! shared by those who ask at once ([`auth::known`]) → its stamp in constant time (argon2 only
+//! shared by those who ask for it at once ([`auth::known`]), and with other secrets that come meanwhile
+//! (`store::secret_look_ups`) → its stamp in constant time (argon2 only
 //! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
 //! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
 //! remembered, a gateway's question is answered at once, without a future ([`http::front_door`]).

@@ -117,6 +117,12 @@ impl From<store::Error> for Error {
     }
 }
 
+impl From<Arc<store::Error>> for Error {
+    fn from(error: Arc<store::Error>) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// Where a request comes from, as the accept loop tells it.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);

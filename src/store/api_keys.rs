@@ -1,12 +1,9 @@
 //! API keys and their secrets, in and out of the tenant-scoped transaction.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Error, Page, Store, TenantTransaction};
-use crate::domain::{
-    ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, PreviousSecret, ScopeSet, Status, TenantId, Timestamp,
-};
+use super::{Error, Page, TenantTransaction};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, PreviousSecret, ScopeSet, Status, Timestamp};
 
 /// A key as its row tells it, with what its secrets tell.
 struct ApiKeyRow {
@@ -64,81 +61,6 @@ pub struct NewSecret {
     pub stamp: Option<([u8; 32], String)>,
     /// What may be shown.
     pub hint: KeyHint,
-}
-
-/// What a check of a presented secret finds.
-pub struct SecretRow {
-    /// The secret's key.
-    pub key_id: ApiKeyId,
-    /// What the key allows.
-    pub scopes: ScopeSet,
-    /// When the key ends.
-    pub key_expires_at: Option<Timestamp>,
-    /// When this secret ends, where it is before the key.
-    pub secret_expires_at: Option<Timestamp>,
-    /// When a newer secret took its place.
-    pub secret_retired_at: Option<Timestamp>,
-    /// When the key was taken away.
-    pub revoked_at: Option<Timestamp>,
-    /// Argon2id in PHC form.
-    pub phc: String,
-    /// The HMAC under the pepper, with the pepper's id.
-    pub stamp: Option<(Vec<u8>, String)>,
-    /// What may be shown of the secret.
-    pub hint: KeyHint,
-}
-
-/// A row as `find_api_key_secret` returns it.
-pub(super) struct FoundSecret {
-    key_id: Uuid,
-    scopes: String,
-    key_expires_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-    phc: String,
-    stamp: Option<Vec<u8>>,
-    pepper_id: Option<String>,
-    secret_expires_at: Option<Timestamp>,
-    secret_retired_at: Option<Timestamp>,
-    last4: String,
-}
-
-pub(super) async fn find_secret_on(
-    connection: &mut PgConnection,
-    tenant: TenantId,
-    digest: LookupDigest,
-) -> Result<Option<FoundSecret>, sqlx::Error> {
-    sqlx::query_as!(
-        FoundSecret,
-        r#"SELECT key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
-                          phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
-                   FROM find_api_key_secret($1, $2)"#,
-        tenant.0,
-        digest.as_bytes(),
-    )
-    .fetch_optional(connection)
-    .await
-}
-
-impl Store {
-    /// The row of a presented secret, whatever its state. One round trip.
-    pub async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> Result<Option<SecretRow>, Error> {
-        let row = checking!(self.checks, |connection| find_secret_on(connection, tenant, digest))?;
-        row.map(|row| {
-            let bad = |column| Error::BadRow { table: "api_key_secrets", column };
-            Ok(SecretRow {
-                key_id: ApiKeyId(row.key_id),
-                scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
-                key_expires_at: row.key_expires_at,
-                secret_expires_at: row.secret_expires_at,
-                secret_retired_at: row.secret_retired_at,
-                revoked_at: row.revoked_at,
-                phc: row.phc,
-                stamp: row.stamp.zip(row.pepper_id),
-                hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
-            })
-        })
-        .transpose()
-    }
 }
 
 /// Which keys a list shows.

@@ -1,6 +1,6 @@
 //! Opening the database: who are we there, is it migrated, and do the policies bind us?
 
-use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
+use std::{fmt, io, path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sqlx::{
@@ -9,10 +9,11 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use super::{CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, api_keys, is_transient, migrate};
-use crate::domain::{LookupDigest, TenantId};
+use super::{
+    CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate,
+    secret_look_ups::{self, SecretLookUps},
+};
 
 /// How long a start waits for a database that does not answer yet.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -238,7 +239,7 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        let store = Self { pool, checks, observer };
+        let store = Self { pool, look_ups: SecretLookUps::new(checks.clone()), checks, observer };
         store.warm_up().await;
         Ok(store)
     }
@@ -251,10 +252,10 @@ impl Store {
         let held = join_all((0..wanted).map(|_| self.checks.acquire())).await;
         let warming = held.into_iter().map(|held| async move {
             let mut held = held?;
-            let look_up = api_keys::find_secret_on(&mut held, TenantId(Uuid::nil()), LookupDigest::NONE);
+            let look_up = secret_look_ups::prepare(&mut held);
             // It holds up no start: the table may be locked, or the network silent.
             if let Ok(answer) = timeout(CHECK_TIMEOUT, look_up).await {
-                return answer.map(drop).map_err(Error::from);
+                return answer.map_err(Error::from);
             }
             held.close_on_drop();
             Err(Error::TooSlow)
@@ -284,7 +285,12 @@ impl Store {
         if let Some(why) = role.unbound() {
             return Err(ConnectError::Unbound { role: role.name, why });
         }
-        Ok(Self { checks: pool.clone(), pool, observer: std::sync::Arc::new(|_, _| {}) })
+        Ok(Self {
+            checks: pool.clone(),
+            look_ups: SecretLookUps::new(pool.clone()),
+            pool,
+            observer: Arc::new(|_, _| {}),
+        })
     }
 }
 

@@ -65,6 +65,7 @@ mod migrate;
 mod operator;
 #[cfg(unix)]
 pub mod private_postgres;
+mod secret_look_ups;
 mod tenants;
 mod usage;
 
@@ -73,15 +74,17 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
+use self::secret_look_ups::SecretLookUps;
 use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
-pub use api_keys::{KeyFilter, NewSecret, SecretRow};
+pub use api_keys::{KeyFilter, NewSecret};
 pub use changes::{Beat, Change, ChangeFeed, Heart};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
 pub use events::{ChainHead, EventFilter, Link, SecretReuse};
 pub use inspect::{Durability, Finding, inspect};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
+pub use secret_look_ups::SecretRow;
 pub use usage::{Count, SecretUse, UsageBatch, Use};
 
 /// How long a check waits for the database's answer, once it has a connection.
@@ -186,6 +189,7 @@ pub struct Store {
     pool: PgPool,
     /// For checking them, so that neither starves the other.
     checks: PgPool,
+    look_ups: SecretLookUps,
     observer: ChangeObserver,
 }
 

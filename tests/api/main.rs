@@ -38,6 +38,7 @@ mod late_bodies;
 mod limits;
 mod list;
 mod logs;
+mod look_ups;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]

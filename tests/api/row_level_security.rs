@@ -344,13 +344,20 @@ async fn a_transactions_tenant_ends_with_it() {
         .await
         .unwrap()
         .remove(0);
-    let find = sqlx::query("SELECT key_id FROM find_api_key_secret($1, $2)");
-    let found = find.bind(database.acme.0).bind(&digest).fetch_all(&mut connection).await.unwrap();
-    assert_eq!(found.len(), 1);
+    let find = || sqlx::query("SELECT place FROM find_api_key_secrets($1, $2)");
+    let [ours, theirs] = [database.acme.0, database.globex.0];
+    // Another tenant's look-up does not find it, in the same statement neither.
+    let found = find()
+        .bind([theirs, ours, ours, theirs])
+        .bind([&digest, &vec![0; 16], &digest, &digest])
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [3]);
     assert_eq!(count(&mut connection, "api_keys").await, 0);
-    // Another tenant's look-up does not find it.
+    // What instances of the version before ask by.
     let find = sqlx::query("SELECT key_id FROM find_api_key_secret($1, $2)");
-    let found = find.bind(database.globex.0).bind(&digest).fetch_all(&mut connection).await.unwrap();
+    let found = find.bind(theirs).bind(&digest).fetch_all(&mut connection).await.unwrap();
     assert!(found.is_empty());
 }
 
