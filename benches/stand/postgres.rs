@@ -99,7 +99,7 @@ impl Database {
     pub async fn settle(&self) -> Outcome<()> {
         const BUSY: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
             WHERE application_name = 'rally-api-keys' AND (state <> 'idle' OR query_start > now() - interval '0.2 s')
-              AND query LIKE '%record_use%' OR backend_type = 'autovacuum worker')";
+              AND query ~ 'note_usage|sum_up_usage' OR backend_type = 'autovacuum worker')";
         let mut connection = self.connect().await?;
         let mut quiet = 0;
         for _ in 0..300 {

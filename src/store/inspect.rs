@@ -11,8 +11,15 @@ use super::{Beat, Change, ChangeFeed, ConnectError, DatabaseUrl, Error, Heart, c
 /// How long a heartbeat may take to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The tables that hold tenants' rows.
-const GUARDED: [&str; 6] =
-    ["tenants", "api_keys", "api_key_secrets", "api_key_events", "api_key_event_heads", "api_key_usage"];
+const GUARDED: [&str; 7] = [
+    "tenants",
+    "api_keys",
+    "api_key_secrets",
+    "api_key_events",
+    "api_key_event_heads",
+    "api_key_usage",
+    "api_key_usage_notes",
+];
 
 /// What a server promises about what it has acknowledged.
 #[derive(Clone, Debug, sqlx::FromRow)]

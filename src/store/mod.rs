@@ -72,6 +72,7 @@ mod usage;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use tracing::error;
 use uuid::Uuid;
 
 use self::secret_look_ups::SecretLookUps;
@@ -85,7 +86,7 @@ pub use inspect::{Durability, Finding, inspect};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 pub use secret_look_ups::SecretRow;
-pub use usage::{Count, SecretUse, UsageBatch, Use};
+pub use usage::{LastUse, SecretUse, UsageNote};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -223,6 +224,24 @@ impl TenantStore {
     /// Opens a transaction that sees this tenant and no other: one round trip.
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
         self.begin_as("BEGIN").await
+    }
+
+    /// The same for reading keys: what they were used for is summed up before.
+    pub async fn begin_reading(&self) -> Result<TenantTransaction, Error> {
+        self.sum_up_usage().await?;
+        self.begin().await
+    }
+
+    /// Sums up what the tenant's keys were used for, for who goes on to read it. Figures that cannot be
+    /// summed up keep nobody from reading the rest.
+    pub async fn sum_up_usage(&self) -> Result<(), Error> {
+        match self.store.sum_up_usage(&[self.tenant]).await {
+            Err(error @ Error::Internal(_)) => {
+                error!(%error, tenant_id = %self.tenant, "cannot sum up what API keys were used for");
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     /// The same for reading alone, and everything as it is at one moment.

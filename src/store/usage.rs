@@ -1,4 +1,5 @@
-//! What keys were used for: written in batches, read by the hour or day.
+//! What keys were used for: noted in batches, summed up now and then and before it is read, and read by
+//! the hour or day.
 
 use std::net::IpAddr;
 
@@ -8,28 +9,15 @@ use uuid::Uuid;
 use super::{Error, Store, TenantTransaction};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
 
-/// When and from where a secret was last used.
+/// What a secret was used for in an hour, in addition to what is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
+pub struct UsageNote {
     /// Whose secret.
     pub tenant: TenantId,
     /// Which one.
     pub lookup_digest: LookupDigest,
-    /// When.
-    pub at: Timestamp,
-    /// From which address; none: the one that is known already.
-    pub address: Option<IpAddr>,
-    /// By which program, as that says of itself; none: the one that is known already.
-    pub user_agent: Option<Box<str>>,
-}
-
-/// How often a key was used in an hour, in addition to what is known already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Whose key.
-    pub tenant: TenantId,
-    /// Which one.
-    pub key: ApiKeyId,
+    /// Its last use; none: it was only refused.
+    pub last_use: Option<LastUse>,
     /// The hour's beginning.
     pub hour: Timestamp,
     /// All requests.
@@ -40,13 +28,15 @@ pub struct Count {
     pub denied_scope: i64,
 }
 
-/// What is written at once. Each secret at most once, and each key and hour.
-#[derive(Clone, Debug, Default)]
-pub struct UsageBatch {
-    /// Of secrets.
-    pub uses: Vec<Use>,
-    /// Of keys.
-    pub counts: Vec<Count>,
+/// When and from where a secret was last used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// When.
+    pub at: Timestamp,
+    /// From which address; none: the one that is known already.
+    pub address: Option<IpAddr>,
+    /// By which program, as that says of itself; none: the one that is known already.
+    pub user_agent: Option<Box<str>>,
 }
 
 /// One secret of a key, as far as its use goes.
@@ -96,36 +86,31 @@ impl TryFrom<SecretUseRow> for SecretUse {
 }
 
 impl Store {
-    /// Writes a batch, of any number of tenants: one statement. `number` counts the batches of
-    /// `writer` up, and each number is written once, however often it is sent.
-    pub async fn record_use(&self, writer: Uuid, number: i64, batch: &mut UsageBatch) -> Result<(), Error> {
-        let UsageBatch { uses, counts } = batch;
-        uses.sort_by(|a, b| (a.tenant.0, a.lookup_digest.as_bytes()).cmp(&(b.tenant.0, b.lookup_digest.as_bytes())));
-        counts.sort_by_key(|count| (count.tenant.0, count.key.0, count.hour));
-        let use_tenants: Vec<_> = uses.iter().map(|used| used.tenant.0).collect();
-        let digests: Vec<_> = uses.iter().map(|used| used.lookup_digest.as_bytes().to_vec()).collect();
-        let times: Vec<_> = uses.iter().map(|used| used.at).collect();
-        let addresses: Vec<_> = uses.iter().map(|used| used.address.map(IpNet::from)).collect();
-        let agents: Vec<_> = uses.iter().map(|used| used.user_agent.as_deref().map(str::to_owned)).collect();
-        let count_tenants: Vec<_> = counts.iter().map(|count| count.tenant.0).collect();
-        let keys: Vec<_> = counts.iter().map(|count| count.key.0).collect();
-        let hours: Vec<_> = counts.iter().map(|count| count.hour).collect();
-        let requests: Vec<_> = counts.iter().map(|count| count.requests).collect();
-        let denied_expired: Vec<_> = counts.iter().map(|count| count.denied_expired).collect();
-        let denied_scope: Vec<_> = counts.iter().map(|count| count.denied_scope).collect();
+    /// Notes what secrets of any number of tenants were used for: one statement. `number` counts the
+    /// batches of `writer` up, and each number is noted once, however often it is sent. The notes are
+    /// sorted by tenant.
+    pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
+        let last_uses = || notes.iter().map(|note| note.last_use.as_ref());
+        let tenants: Vec<_> = notes.iter().map(|note| note.tenant.0).collect();
+        let digests: Vec<_> = notes.iter().map(|note| note.lookup_digest.as_bytes()).collect();
+        let used_at: Vec<_> = last_uses().map(|used| used.map(|used| used.at)).collect();
+        let addresses: Vec<_> = last_uses().map(|used| used?.address.map(IpNet::from)).collect();
+        let agents: Vec<_> = last_uses().map(|used| used?.user_agent.as_deref()).collect();
+        let hours: Vec<_> = notes.iter().map(|note| note.hour).collect();
+        let requests: Vec<_> = notes.iter().map(|note| note.requests).collect();
+        let denied_expired: Vec<_> = notes.iter().map(|note| note.denied_expired).collect();
+        let denied_scope: Vec<_> = notes.iter().map(|note| note.denied_scope).collect();
         retrying!(
             self.pool,
             sqlx::query_scalar!(
-                "SELECT record_use($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                 writer,
                 number,
-                &use_tenants,
-                &digests,
-                &times,
+                &tenants,
+                &digests as &[&[u8]],
+                &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
-                &agents as &[Option<String>],
-                &count_tenants,
-                &keys,
+                &agents as &[Option<&str>],
                 &hours,
                 &requests,
                 &denied_expired,
@@ -133,6 +118,13 @@ impl Store {
             )
             .fetch_one(&self.pool)
         )?;
+        Ok(())
+    }
+
+    /// Sums up what was noted of these tenants, so that whoever reads their figures finds it there.
+    pub async fn sum_up_usage(&self, tenants: &[TenantId]) -> Result<(), Error> {
+        let tenants: Vec<_> = tenants.iter().map(|tenant| tenant.0).collect();
+        retrying!(self.pool, sqlx::query_scalar!("SELECT sum_up_usage($1)", &tenants).execute(&self.pool))?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What tests speak HTTP through.
 
+use rally_api_keys::domain::Secret;
 use reqwest::{
     Method, StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -114,6 +115,12 @@ impl CreatedKey {
     /// `/api/v1/api-keys/{id}`
     pub fn path(&self) -> String {
         format!("{PATH}/{}", self.id)
+    }
+
+    /// How its secret's row is found, in hexadecimal digits.
+    pub fn digest(&self) -> String {
+        let digest = Secret::parse(self.secret.as_bytes()).expect("a secret").lookup_digest();
+        digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -5,7 +5,10 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -15,7 +18,7 @@ use rally_api_keys::{
     config::Config,
     domain::{Clock, Slug, TenantId},
     store::{
-        self, DatabaseUrl, Operator,
+        self, ConnectError, DatabaseUrl, Operator, PoolSettings, Store,
         private_postgres::{self, PrivatePostgres},
     },
 };
@@ -216,6 +219,11 @@ impl TestDatabase {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// Sums up what was noted of keys' use, for who looks into the tables past the service.
+    pub async fn sum_up_usage(&self) {
+        self.execute("SELECT sum_up_usage(ARRAY(SELECT id FROM tenants))").await;
+    }
+
     /// The rows of a query with one column of text, as the owner.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let mut connection = self.connect().await;
@@ -368,6 +376,17 @@ pub fn config(settings: &[(&str, &str)]) -> Config {
     ];
     let pairs = ours.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_values(pairs).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A store without a service around it.
+pub async fn open(url: &DatabaseUrl) -> Result<Store, ConnectError> {
+    let settings = PoolSettings {
+        max_connections: 2,
+        max_check_connections: 2,
+        acquire_timeout: Duration::from_secs(3),
+        check_acquire_timeout: Duration::from_secs(3),
+    };
+    Store::open(url, settings, Arc::new(|_, _| {})).await
 }
 
 /// A JWT by HS256 under the tests' secret.

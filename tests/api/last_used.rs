@@ -51,6 +51,7 @@ async fn stopping_writes_what_is_left() {
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     }
     server.stop().await;
+    server.database.sum_up_usage().await;
     let used = server.database.count("SELECT count(*) FROM api_key_secrets WHERE last_used_at IS NOT NULL").await;
     assert_eq!(used, 20);
 }
@@ -63,6 +64,7 @@ async fn time_never_goes_back() {
     server.database.execute("UPDATE api_key_secrets SET last_used_at = '2090-01-01T00:00:00Z'").await;
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     server.stop().await;
+    server.database.sum_up_usage().await;
     let kept = "SELECT count(*) FROM api_key_secrets WHERE last_used_at = '2090-01-01T00:00:00Z'";
     assert_eq!(server.database.count(kept).await, 1);
 }

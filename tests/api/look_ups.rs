@@ -4,21 +4,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rally_api_keys::domain::Secret;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::time::sleep;
 
-use crate::{
-    client::{CreatedKey, PATH},
-    harness::TestServer,
-};
+use crate::{client::PATH, harness::TestServer};
 
 const CHECK: &str = "/forward-auth";
-
-fn digest(key: &CreatedKey) -> String {
-    let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
-    digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Without a cache, hundreds at once, of two tenants, right ones among wrong ones and revoked ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +63,7 @@ async fn a_slow_one_holds_up_no_other() {
         slow.push(admin.create("slow", "read").await);
     }
     let quick = admin.create("quick", "read").await;
-    let digests: Vec<_> = slow.iter().map(|key| format!(r"'\x{}'::bytea", digest(key))).collect();
+    let digests: Vec<_> = slow.iter().map(|key| format!(r"'\x{}'::bytea", key.digest())).collect();
     let definition =
         server.database.texts("SELECT pg_get_functiondef('find_api_key_secrets'::regproc)").await.remove(0);
     let as_it_was = definition.replace("find_api_key_secrets", "as_it_was");

@@ -1,15 +1,13 @@
 //! Promise 6 below the service: what PostgreSQL itself refuses to the role that the service
 //! works under, what it refuses to everybody, and where the service refuses to start.
 
-use std::{sync::Arc, time::Duration};
-
-use rally_api_keys::store::{ConnectError, DatabaseUrl, PoolSettings, Store};
+use rally_api_keys::store::{ConnectError, DatabaseUrl, Store};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::{
     client::{CreatedKey, PATH},
-    harness::{TestDatabase, TestServer},
+    harness::{TestDatabase, TestServer, open},
 };
 
 const TENANT_TABLES: [&str; 3] = ["api_keys", "api_key_secrets", "api_key_events"];
@@ -97,16 +95,6 @@ impl Login {
     async fn drop(self) {
         self.database.execute(&format!("DROP OWNED BY {0}; DROP ROLE {0}", self.name)).await;
     }
-}
-
-async fn open(url: &DatabaseUrl) -> Result<Store, ConnectError> {
-    let settings = PoolSettings {
-        max_connections: 2,
-        max_check_connections: 2,
-        acquire_timeout: Duration::from_secs(3),
-        check_acquire_timeout: Duration::from_secs(3),
-    };
-    Store::open(url, settings, Arc::new(|_, _| {})).await
 }
 
 /// Also for tables that are yet to come: what has a tenant is bound by policies, owner included.

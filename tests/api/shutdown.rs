@@ -144,6 +144,7 @@ async fn usage_is_written_whoever_lingers() {
     }
     let (status, log) = service.terminate().await;
     assert!(status.success() && log.contains("stopped before every request had ended"), "{log}");
+    database.sum_up_usage().await;
     assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
 }
 

@@ -1,13 +1,21 @@
 //! What a key was used for, by the hour and day; and who has not been used at all.
 
+use std::{sync::Arc, time::Duration};
+
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+use futures_util::future::join_all;
+use rally_api_keys::{
+    domain::{ApiKeyId, Secret},
+    usage::{self, Tally},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     binary::Home,
     client::{Client, CreatedKey, Credential, PATH, send},
-    harness::{TestDatabase, TestServer, sign, wait_until},
+    harness::{TestDatabase, TestServer, open, sign, wait_until},
 };
 
 const CHECK: &str = "/forward-auth";
@@ -87,7 +95,11 @@ async fn buckets_are_hours_or_days() {
         // Real hours pass more slowly than they are written.
         sent += count;
         let written = "SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage";
-        wait_until(async || server.database.count(written).await == sent).await;
+        wait_until(async || {
+            server.database.sum_up_usage().await;
+            server.database.count(written).await == sent
+        })
+        .await;
     }
     let admin = server.admin("acme");
     let sibling = server.sibling(&[]).await;
@@ -221,6 +233,7 @@ async fn stopping_loses_no_figure() {
     }
     one.stop().await;
     other.stop().await;
+    one.database.sum_up_usage().await;
     for (key, sent) in keys.iter().zip(sent) {
         let sum = format!("SELECT sum(requests)::bigint FROM api_key_usage WHERE key_id = '{}'", key.id);
         assert_eq!(one.database.count(&sum).await, sent);
@@ -238,17 +251,18 @@ async fn a_kill_loses_five_seconds_at_most() {
     let admin = service.client("acme", Credential::Bearer(token));
     let key = admin.create("n", "read").await;
     let client: Client = admin.with_key(&key.secret);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let mut sent_at = Vec::new();
-    while begun.elapsed() < std::time::Duration::from_secs(7) {
+    while begun.elapsed() < Duration::from_secs(7) {
         assert_eq!(client.get(CHECK).await.status, 200);
         sent_at.push(begun.elapsed());
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let killed = begun.elapsed();
     service.kill().await;
+    database.sum_up_usage().await;
     let counted = database.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await;
-    let old = sent_at.iter().filter(|at| **at + std::time::Duration::from_secs(5) < killed).count();
+    let old = sent_at.iter().filter(|at| **at + Duration::from_secs(5) < killed).count();
     let (old, all) = (i64::try_from(old).unwrap(), i64::try_from(sent_at.len()).unwrap());
     assert!(old > 50 && (old..=all).contains(&counted), "{counted} counted; {old} old ones of {all}");
 }
@@ -280,20 +294,133 @@ async fn old_hours_are_removed() {
 async fn a_batch_counts_once() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("n", "read").await;
-    let tenant = server.database.acme;
+    let (tenant, digest) = (server.database.acme, key.digest());
     let batch = |number: i64| {
         format!(
             "SET ROLE rally_app;
-             SELECT record_use('00000000-0000-4000-8000-00000000000a', {number}, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
-                 ARRAY['{tenant}'::uuid], ARRAY['{}'::uuid], ARRAY[date_trunc('hour', now(), 'UTC')],
-                 ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])",
-            key.id
+             SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
+                 ARRAY['\\x{digest}'::bytea], ARRAY[NULL::timestamptz], ARRAY[NULL::inet], ARRAY[NULL::text],
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])"
         )
     };
     for number in [1, 1, 2, 1, 2, 3] {
         server.database.execute(&batch(number)).await;
     }
+    server.database.sum_up_usage().await;
     assert_eq!(server.database.count("SELECT requests FROM api_key_usage").await, 15);
+}
+
+/// Readers sum up what was noted, each time anew, while two instances go on noting: nothing is counted twice,
+/// and nothing is left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_noted_is_summed_up_once() {
+    let mut one = TestServer::start().await;
+    let mut other = one.sibling(&[]).await;
+    let admin = one.admin("acme");
+    let (mut keys, mut sent) = (Vec::new(), 0);
+    for n in 0..4 {
+        keys.push(admin.create(&format!("n{n}"), "read").await);
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let checks = keys
+            .iter()
+            .flat_map(|key| [&one, &other].map(|server| server.client("acme", Credential::ApiKey(key.secret.clone()))));
+        let checks = join_all(checks.map(|client| async move { client.get(CHECK).await.status })).await;
+        assert!(checks.iter().all(|status| *status == 200));
+        sent += i64::try_from(checks.len()).unwrap();
+        let theirs = other.client("acme", admin.credential().clone());
+        let (usage, list) = (usage(&keys[0]), format!("{PATH}?limit=2"));
+        let [usage, list] = tokio::join!(admin.get(&usage), theirs.get(&list)).into();
+        usage.expect(200);
+        list.expect(200);
+    }
+    one.stop().await;
+    other.stop().await;
+    one.database.sum_up_usage().await;
+    let sum = "SELECT sum(requests)::bigint FROM api_key_usage";
+    assert_eq!(one.database.count(sum).await, sent);
+    assert_eq!(one.database.count("SELECT count(*) FROM api_key_usage_notes").await, 0);
+}
+
+/// A tenant whose figures nobody reads: they are summed up all the same, by and by.
+#[tokio::test]
+async fn notes_that_nobody_asks_for_are_summed_up_by_and_by() {
+    let server = TestServer::start().await;
+    let (key, theirs) =
+        (server.admin("acme").create("n", "read").await, server.admin("globex").create("n", "read").await);
+    let store = open(&server.database.url().await).await.unwrap();
+    let (recorder, writer) = usage::recorder(store, server.clock.clone(), TimeDelta::days(1));
+    let writer = tokio::spawn(writer.summing_up_after([Duration::ZERO; 2]).run(std::future::pending()));
+    for (tenant, key) in [(server.database.acme, &key), (server.database.globex, &theirs)] {
+        let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
+        let tally = Arc::new(Tally::new(tenant, ApiKeyId::parse(&key.id).unwrap(), digest));
+        recorder.used(&tally, server.clock.now(), usage::Client::default());
+    }
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage WHERE requests = 1").await == 2)
+        .await;
+    let used = "SELECT count(*) FROM api_key_secrets WHERE last_used_at IS NOT NULL";
+    assert_eq!(server.database.count(used).await, 2);
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_usage_notes").await, 0);
+    writer.abort();
+}
+
+/// Below the service: whatever it is asked to sum up, a tenant's notes become that tenant's figures.
+#[tokio::test]
+async fn notes_stay_within_their_tenant() {
+    let server = TestServer::start().await;
+    let (ours, theirs) = (server.database.acme, server.database.globex);
+    let key = server.admin("acme").create("n", "read").await;
+    let note = |tenant, number| {
+        format!(
+            "SET ROLE rally_app;
+             SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
+                 ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])",
+            key.digest()
+        )
+    };
+    let figures = async || {
+        let figures = "SELECT (SELECT coalesce(sum(requests), 0) FROM api_key_usage)::bigint * 10
+                              + (SELECT count(*) FROM api_key_secrets WHERE last_used_at IS NOT NULL)";
+        server.database.count(figures).await
+    };
+    let sum_up = async |tenant| {
+        let sql = format!("SET ROLE rally_app; SELECT sum_up_usage(ARRAY['{tenant}'::uuid])");
+        server.database.execute(&sql).await;
+    };
+    // Of a secret that is another tenant's.
+    server.database.execute(&note(theirs, 1)).await;
+    sum_up(theirs).await;
+    assert_eq!(figures().await, 0);
+    server.database.execute(&note(ours, 2)).await;
+    sum_up(theirs).await;
+    assert_eq!(figures().await, 0, "ours was not asked for");
+    sum_up(ours).await;
+    assert_eq!(figures().await, 51);
+}
+
+/// An admin may have to revoke a key just when something is wrong with figures.
+#[tokio::test]
+async fn figures_that_cannot_be_summed_up_keep_nobody_from_reading() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let most = i64::MAX;
+    let notes = format!(
+        "INSERT INTO api_key_usage_notes
+             (tenant_id, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
+         SELECT '{}', ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY[NULL::inet], ARRAY[NULL::text],
+                ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{most}], ARRAY[0], ARRAY[0]
+         FROM generate_series(1, 2)",
+        server.database.acme,
+        key.digest()
+    );
+    server.database.execute(&notes).await;
+    admin.get(PATH).await.expect(200);
+    admin.get(&usage(&key)).await.expect(200);
+    admin.patch(&key.path(), &json!({"name": "renamed"})).await.expect(200);
+    admin.delete(&key.path()).await.expect(204);
 }
 
 // ---- unusedForDays

@@ -108,7 +108,7 @@ pub async fn list(
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
 
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.keys.begin_reading().await?;
     let mut keys = transaction.keys(&filter, paging::with_lookahead(page)).await?;
     let total = if page.limit.is_some() { transaction.count_keys(&filter).await? } else { 0 };
     transaction.commit().await?;

@@ -1,0 +1,291 @@
+//! Collects tallies and writes what they hold.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::mpsc,
+    task::yield_now,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{error, field::display, info, warn};
+use uuid::Uuid;
+
+use super::{
+    CHANNEL, Counters,
+    tally::{Tally, hour_number},
+};
+use crate::{
+    domain::{Clock, TenantId},
+    store::{self, SecretReuse, Store, UsageNote},
+};
+
+/// Notes that may wait to be written, while the database is away say.
+const MAX_WAITING: usize = 500_000;
+/// Notes per statement.
+const BATCH: usize = 5_000;
+/// Tallies that are read before others get their turn.
+const AT_ONCE: usize = 500;
+/// How long the channel is then left alone: to wake who collects for each note would cost more than the
+/// note.
+const COLLECT: Duration = Duration::from_millis(20);
+/// How often what was used is noted, where that takes no time to speak of.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How often at least: `lastUsedAt` is never more than 5 s behind.
+const FLUSH_AT_LEAST: Duration = Duration::from_secs(3);
+/// So much longer than a flush took is the pause after it: the more keys are in use, the more uses of
+/// each share a note.
+const PAUSE_FACTOR: u32 = 30;
+/// How long notes of a tenant wait at the least to be summed up, and at the most.
+const SUM_UP_AFTER: [Duration; 2] = [Duration::from_secs(40), Duration::from_secs(80)];
+/// As many notes of a tenant are summed up at once, as of so many tenants in one statement.
+const MANY_NOTES: usize = 300_000;
+const TENANTS_AT_ONCE: usize = 100;
+/// How often old hours are looked for.
+const REMOVAL: Duration = Duration::from_hours(1);
+
+/// Collects and writes what keys were used for.
+pub struct Writer {
+    notes: mpsc::Receiver<Arc<Tally>>,
+    reuses: mpsc::Receiver<SecretReuse>,
+    /// They count on until their figures are taken.
+    collected: Vec<Arc<Tally>>,
+    /// Taken, and not sent yet.
+    waiting: Vec<UsageNote>,
+    /// Sent, and not known to be written. It goes again as it is, under the same number.
+    unanswered: Option<Vec<UsageNote>>,
+    /// In which hour figures were last taken: a tally tells two hours apart.
+    taken_in: u32,
+    /// What this instance has noted of tenants, and nobody may have summed up yet.
+    to_sum_up: HashMap<TenantId, Noted>,
+    sum_up_after: [Duration; 2],
+    /// What could not be told.
+    untold: Option<SecretReuse>,
+    id: Uuid,
+    number: i64,
+    store: Store,
+    clock: Clock,
+    retention: TimeDelta,
+    counters: Counters,
+}
+
+struct Noted {
+    notes: usize,
+    due: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        notes: mpsc::Receiver<Arc<Tally>>,
+        reuses: mpsc::Receiver<SecretReuse>,
+        store: Store,
+        clock: Clock,
+        retention: TimeDelta,
+        counters: Counters,
+    ) -> Self {
+        Self {
+            notes,
+            reuses,
+            collected: Vec::new(),
+            waiting: Vec::new(),
+            unanswered: None,
+            taken_in: 0,
+            to_sum_up: HashMap::new(),
+            sum_up_after: SUM_UP_AFTER,
+            untold: None,
+            id: Uuid::new_v4(),
+            number: 0,
+            store,
+            clock,
+            retention,
+            counters,
+        }
+    }
+
+    /// The same with other bounds on how long notes wait to be summed up. For tests.
+    #[must_use]
+    pub fn summing_up_after(self, bounds: [Duration; 2]) -> Self {
+        Self { sum_up_after: bounds, ..self }
+    }
+
+    /// Works until `stop` is done, and then writes what is left.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut next_flush = std::pin::pin!(sleep(FLUSH));
+        let mut next_collection = Instant::now();
+        let mut next_removal = Instant::now() + FLUSH;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                count = async {
+                    sleep_until(next_collection).await;
+                    self.notes.recv_many(&mut self.collected, CHANNEL).await
+                } => {
+                    if count == 0 {
+                        break;
+                    }
+                    next_collection = Instant::now() + COLLECT;
+                }
+                // While some cannot be told, the rest waits in its channel.
+                reuse = self.reuses.recv(), if self.untold.is_none() && !self.reuses.is_closed() => {
+                    self.untold = reuse;
+                    self.tell_reuse().await;
+                }
+                () = &mut next_flush => {
+                    self.tell_reuse().await;
+                    let begun = Instant::now();
+                    self.flush().await;
+                    let pause = (PAUSE_FACTOR * begun.elapsed()).clamp(FLUSH, FLUSH_AT_LEAST);
+                    self.sum_up().await;
+                    next_flush.as_mut().reset(begun + pause);
+                    if Instant::now() >= next_removal {
+                        self.remove_old_hours().await;
+                        next_removal = Instant::now() + REMOVAL;
+                    }
+                }
+            }
+        }
+        while let Ok(tally) = self.notes.try_recv() {
+            self.collected.push(tally);
+        }
+        self.flush().await;
+        while self.untold.is_none() {
+            let Ok(reuse) = self.reuses.try_recv() else { break };
+            self.untold = Some(reuse);
+            self.tell_reuse().await;
+        }
+    }
+
+    /// Writes down that a dead secret was used; again at the next flush, if the database is away.
+    async fn tell_reuse(&mut self) {
+        let Some(reuse) = self.untold.take() else { return };
+        match self.store.record_reuse(&reuse).await {
+            Ok(()) => {}
+            Err(error @ (store::Error::Unavailable(_) | store::Error::TooSlow)) => {
+                warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used; trying again");
+                self.untold = Some(reuse);
+            }
+            Err(error) => error!(%error, key_id = %reuse.key, "lost that a dead secret was used"),
+        }
+    }
+
+    async fn remove_old_hours(&self) {
+        let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return };
+        match self.store.remove_usage_before(before).await {
+            Ok(None | Some(0)) => {}
+            Ok(Some(rows)) => info!(rows, %before, "removed old figures of usage"),
+            Err(error) => warn!(%error, "cannot remove old figures of usage; trying again in an hour"),
+        }
+    }
+
+    /// Takes the figures out of the tallies.
+    async fn take_figures(&mut self) {
+        self.taken_in = hour_number(self.clock.now());
+        let mut dropped = 0;
+        for (number, tally) in std::mem::take(&mut self.collected).into_iter().enumerate() {
+            // After a rush there are many, and a revocation waits for nobody's figures.
+            if number % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+            let waiting = &mut self.waiting;
+            tally.take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
+        }
+        self.counters.dropped.inc_by(dropped);
+        self.waiting.sort_unstable_by_key(|note| note.tenant.0);
+    }
+
+    /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
+    /// channel meanwhile takes notes up to its bound.
+    async fn flush(&mut self) {
+        if let Some(batch) = self.unanswered.take()
+            && !self.send(batch).await
+        {
+            if self.taken_in < hour_number(self.clock.now()) || self.collected.len() > MAX_WAITING {
+                self.take_figures().await;
+            }
+            return;
+        }
+        self.take_figures().await;
+        while !self.waiting.is_empty() {
+            self.number += 1;
+            let batch = self.waiting.split_off(self.waiting.len().saturating_sub(BATCH));
+            if !self.send(batch).await {
+                return;
+            }
+        }
+        self.counters.waiting.set(0);
+        // After a rush, its memory goes back.
+        self.waiting.shrink_to(BATCH);
+    }
+
+    /// Tells whether the batch needs to be sent no more.
+    async fn send(&mut self, batch: Vec<UsageNote>) -> bool {
+        match self.store.note_usage(self.id, self.number, &batch).await {
+            Ok(()) => {
+                self.counters.flushes.inc();
+                self.note_for_sums(&batch);
+                true
+            }
+            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
+                // It would be refused each time, and hold up all that comes after it.
+                error!(%error, figures = batch.len(), "lost figures of usage");
+                self.counters.dropped.inc_by(u64::try_from(batch.len()).unwrap_or(0));
+                true
+            }
+            Err(error) => {
+                let waiting = self.collected.len() + self.waiting.len() + batch.len();
+                self.counters.failed_flushes.inc();
+                self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+                warn!(%error, waiting, "cannot write what API keys were used for; trying again");
+                self.unanswered = Some(batch);
+                false
+            }
+        }
+    }
+
+    fn note_for_sums(&mut self, batch: &[UsageNote]) {
+        let ([least, most], now) = (self.sum_up_after, Instant::now());
+        for of_one in batch.chunk_by(|a, b| a.tenant == b.tenant) {
+            let tenant = of_one[0].tenant;
+            // Not all at once: each tenant has a moment of its own.
+            let share = u32::from(tenant.0.as_bytes()[15]);
+            let due = || now + least + most.saturating_sub(least) * share / 256;
+            self.to_sum_up.entry(tenant).or_insert_with(|| Noted { notes: 0, due: due() }).notes += of_one.len();
+        }
+    }
+
+    /// Sums up what was noted a while ago, or is much. Where that fails it is done by the next who notes or
+    /// reads something of the tenant.
+    async fn sum_up(&mut self) {
+        let now = Instant::now();
+        let mut due: Vec<(TenantId, usize)> = self
+            .to_sum_up
+            .extract_if(|_, noted| noted.due <= now || noted.notes >= MANY_NOTES)
+            .map(|(tenant, noted)| (tenant, noted.notes))
+            .collect();
+        while !due.is_empty() {
+            let mut notes = 0;
+            let count = due.iter().take(TENANTS_AT_ONCE).take_while(|(_, more)| {
+                let fits = notes == 0 || notes + more <= MANY_NOTES;
+                notes += more;
+                fits
+            });
+            let count = count.count();
+            let tenants: Vec<_> = due.drain(..count).map(|(tenant, _)| tenant).collect();
+            if let Err(store::Error::Internal(_)) = self.sum_up_of(&tenants).await {
+                // One of them is to blame, and the others are not to suffer for it.
+                for tenant in &tenants {
+                    let _ = self.sum_up_of(std::slice::from_ref(tenant)).await;
+                }
+            }
+        }
+    }
+
+    async fn sum_up_of(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
+        let outcome = self.store.sum_up_usage(tenants).await;
+        outcome.inspect_err(|error| {
+            let tenant_id = (tenants.len() == 1).then(|| display(tenants[0]));
+            warn!(%error, tenants = tenants.len(), tenant_id, "cannot sum up what API keys were used for; later");
+        })
+    }
+}
