@@ -1,0 +1,57 @@
+//! The database.
+
+use std::path::PathBuf;
+
+use super::reader::Reader;
+use crate::store::DatabaseUrl;
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Which one; none = a private PostgreSQL in `data_dir`.
+    pub url: Option<DatabaseUrl>,
+    /// The same one as its owner, for migrations and tenants.
+    pub migration_url: Option<DatabaseUrl>,
+    /// The same one past any pooler, for the change feed.
+    pub direct_url: Option<DatabaseUrl>,
+    /// At most as many connections for managing keys.
+    pub max_connections: u32,
+    /// At most as many for checking them.
+    pub check_connections: u32,
+    /// Where the private PostgreSQL and its secrets are; none = the platform's data folder.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Database {
+    pub(super) fn read(settings: &mut Reader) -> Self {
+        const EXAMPLE: &str = "postgres://rally_api:password@db.internal:5432/rally?sslmode=verify-full";
+        let url = settings.parse("DATABASE_URL", EXAMPLE, DatabaseUrl::parse);
+        let migration_url = settings.parse("DATABASE_MIGRATION_URL", EXAMPLE, DatabaseUrl::parse);
+        let direct_url = settings.parse("DATABASE_DIRECT_URL", EXAMPLE, DatabaseUrl::parse);
+        for (name, url) in [("DATABASE_MIGRATION_URL", &migration_url), ("DATABASE_DIRECT_URL", &direct_url)] {
+            if url.is_some() && settings.get("DATABASE_URL").is_none() {
+                settings.refuse(name, "needs DATABASE_URL beside it", "");
+            }
+        }
+        Self {
+            url,
+            migration_url,
+            direct_url,
+            max_connections: settings.number("DATABASE_MAX_CONNECTIONS", 10, (1, 1000), "10"),
+            check_connections: settings.number("DATABASE_CHECK_CONNECTIONS", 10, (1, 1000), "10"),
+            data_dir: settings.get("DATA_DIR").map(PathBuf::from),
+        }
+    }
+
+    pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
+        let url = |url: &Option<DatabaseUrl>| url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
+        vec![
+            ("DATABASE_URL", url(&self.url)),
+            ("DATABASE_MIGRATION_URL", url(&self.migration_url)),
+            ("DATABASE_DIRECT_URL", url(&self.direct_url)),
+            ("DATABASE_MAX_CONNECTIONS", self.max_connections.to_string()),
+            ("DATABASE_CHECK_CONNECTIONS", self.check_connections.to_string()),
+            ("DATA_DIR", self.data_dir.as_ref().map(|dir| dir.display().to_string()).unwrap_or_default()),
+        ]
+    }
+}

@@ -1,0 +1,100 @@
+//! How secrets are kept.
+
+use super::{HIDDEN, joined, reader::Reader};
+use crate::auth::{
+    hashing::Argon2Cost,
+    pepper::{Pepper, Peppers},
+    verifier::KeyFallback,
+};
+
+/// How secrets are kept.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// What stamps are made and checked under.
+    pub peppers: Peppers,
+    /// What happens to a secret without a usable stamp.
+    pub fallback: KeyFallback,
+    /// The cost of argon2id.
+    pub argon2: Argon2Cost,
+    /// At most as many checked secrets are remembered.
+    pub cache_entries: usize,
+}
+
+impl Keys {
+    pub(super) fn read(settings: &mut Reader) -> Self {
+        const EXAMPLE: &str = "2026-01:<the output of `openssl rand -base64 32`>";
+        let current = settings.parse("KEY_PEPPER", EXAMPLE, Pepper::parse);
+        let retired = settings.list("KEY_PEPPERS_RETIRED", EXAMPLE, Pepper::parse);
+        let mut ids: Vec<&str> = current.iter().chain(&retired).map(Pepper::id).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() < all {
+            settings.refuse("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
+        }
+        let fallback = settings
+            .parse("KEY_FALLBACK", "argon2", |text| match text {
+                "argon2" => Ok(KeyFallback::Argon2),
+                "deny" => Ok(KeyFallback::Deny),
+                _ => Err("must be argon2 or deny"),
+            })
+            .unwrap_or_default();
+        if fallback == KeyFallback::Deny && settings.get("KEY_PEPPER").is_none() {
+            settings.refuse(
+                "KEY_FALLBACK",
+                "can be deny only where KEY_PEPPER is set: nothing else would let a key in",
+                "",
+            );
+        }
+        Self {
+            peppers: Peppers { current, retired },
+            fallback,
+            argon2: argon2(settings),
+            cache_entries: settings.number("VERIFY_CACHE_ENTRIES", 200_000, (0, 10_000_000), "200000"),
+        }
+    }
+
+    pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
+        let pepper = |pepper: &Pepper| format!("{}:{HIDDEN}", pepper.id());
+        let fallback = match self.fallback {
+            KeyFallback::Argon2 => "argon2",
+            KeyFallback::Deny => "deny",
+        };
+        vec![
+            ("KEY_PEPPER", self.peppers.current.as_ref().map(pepper).unwrap_or_default()),
+            ("KEY_PEPPERS_RETIRED", joined(self.peppers.retired.iter().map(pepper))),
+            ("KEY_FALLBACK", fallback.into()),
+            ("VERIFY_CACHE_ENTRIES", self.cache_entries.to_string()),
+            ("ARGON2_MEMORY_KIB", self.argon2.memory_kib.to_string()),
+            ("ARGON2_ITERATIONS", self.argon2.iterations.to_string()),
+            ("ARGON2_PARALLELISM", self.argon2.parallelism.to_string()),
+        ]
+    }
+}
+
+fn argon2(settings: &mut Reader) -> Argon2Cost {
+    let (default, max) = (Argon2Cost::default(), Argon2Cost::MAX);
+    let cost = Argon2Cost {
+        memory_kib: settings.number("ARGON2_MEMORY_KIB", default.memory_kib, (8, max.memory_kib), "19456"),
+        iterations: settings.number("ARGON2_ITERATIONS", default.iterations, (1, max.iterations), "2"),
+        parallelism: settings.number("ARGON2_PARALLELISM", default.parallelism, (1, max.parallelism), "1"),
+    };
+    if !cost.is_valid() {
+        settings.refuse("ARGON2_MEMORY_KIB", "must be at least 8 times ARGON2_PARALLELISM", "19456");
+    }
+    cost
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::config;
+
+    #[test]
+    fn deny_needs_a_pepper() {
+        assert!(config(&[("KEY_FALLBACK", "deny")]).unwrap_err().contains("KEY_PEPPER"));
+        let pepper = format!("a:{}=", "A".repeat(43));
+        assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());
+        let twice = config(&[("KEY_PEPPER", &pepper), ("KEY_PEPPERS_RETIRED", &pepper)]);
+        assert!(twice.unwrap_err().contains("repeat"));
+    }
+}

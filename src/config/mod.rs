@@ -1,0 +1,258 @@
+//! Every setting, typed, with its default. Read from the environment and from `.env`; the
+//! environment wins. `.env.example` mirrors the list, and a test holds it to that.
+//!
+//! A bad setting stops the start, and so does a name that is nearly one of ours: `KEY_PEPER`
+//! silently ignored would mean keys without a pepper. A file for each section, which reads it and tells it.
+
+mod database;
+mod http;
+mod jwt;
+mod keys;
+mod reader;
+mod telemetry;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use self::reader::Reader;
+pub use self::{
+    database::Database,
+    http::Http,
+    jwt::Jwt,
+    keys::Keys,
+    reader::ConfigError,
+    telemetry::{Log, TraceSampler, Traces},
+};
+use crate::auth::host::Tenancy;
+
+/// The names of all settings, in `.env.example`'s order.
+pub const NAMES: &[&str] = &[
+    "LISTEN_ADDR",
+    "ADMIN_LISTEN_ADDR",
+    "BASE_DOMAIN",
+    "TRUSTED_PROXIES",
+    "CORS_ALLOWED_ORIGINS",
+    "HTTP_MAX_CONNECTIONS",
+    "SHUTDOWN_GRACE_SECONDS",
+    "SHUTDOWN_DRAIN_SECONDS",
+    "DATABASE_URL",
+    "DATABASE_MIGRATION_URL",
+    "DATABASE_DIRECT_URL",
+    "DATABASE_MAX_CONNECTIONS",
+    "DATABASE_CHECK_CONNECTIONS",
+    "DATA_DIR",
+    "JWT_SECRET",
+    "JWT_PUBLIC_KEY_FILE",
+    "JWT_JWKS_URL",
+    "JWT_ISSUER",
+    "JWT_AUDIENCE",
+    "JWT_TENANT_CLAIM",
+    "KEY_PEPPER",
+    "KEY_PEPPERS_RETIRED",
+    "KEY_FALLBACK",
+    "VERIFY_CACHE_ENTRIES",
+    "USAGE_RETENTION_DAYS",
+    "ARGON2_MEMORY_KIB",
+    "ARGON2_ITERATIONS",
+    "ARGON2_PARALLELISM",
+    "RUST_LOG",
+    "LOG_FORMAT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+];
+
+/// What is shown in a secret's place.
+const HIDDEN: &str = "[hidden]";
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The HTTP side.
+    pub http: Http,
+    /// The database.
+    pub database: Database,
+    /// How requests name their tenant.
+    pub tenancy: Tenancy,
+    /// Which tokens are trusted.
+    pub jwt: Jwt,
+    /// How secrets are kept.
+    pub keys: Keys,
+    /// How long the figures of keys' usage are kept.
+    pub usage_retention: TimeDelta,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where spans of requests are sent; none = nowhere.
+    pub traces: Option<Traces>,
+}
+
+impl Config {
+    /// Reads the process' environment, and `.env` of the working directory or one above it.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let mut values = BTreeMap::new();
+        match dotenvy::dotenv_iter() {
+            Ok(lines) => {
+                for line in lines {
+                    // The error would repeat the line, which may hold a secret.
+                    let (name, value) =
+                        line.map_err(|_| ConfigError::of(".env", "has a line that is not NAME=value"))?;
+                    values.insert(name, value);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(error) => return Err(ConfigError::of(".env", format!("cannot be read: {error}"))),
+        }
+        values.extend(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
+        );
+        Self::from_values(values)
+    }
+
+    /// Reads settings from pairs of name and value.
+    pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut settings = Reader::new(values);
+        let config = Self {
+            http: Http::read(&mut settings),
+            database: Database::read(&mut settings),
+            tenancy: http::tenancy(&mut settings),
+            jwt: Jwt::read(&mut settings),
+            keys: Keys::read(&mut settings),
+            usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
+            log: Log::read(&mut settings),
+            traces: Traces::read(&mut settings),
+        };
+        settings.finish(config)
+    }
+
+    /// The settings in effect, as text, in the order of [`NAMES`]. Secrets are hidden.
+    #[must_use]
+    pub fn effective(&self) -> Vec<(&'static str, String)> {
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces } = self;
+        let mut told = [
+            http.effective(),
+            http::effective_tenancy(tenancy),
+            database.effective(),
+            jwt.effective(),
+            keys.effective(),
+            vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
+            log.effective(),
+            Traces::effective(traces.as_ref()),
+        ]
+        .concat();
+        told.sort_by_key(|(name, _)| NAMES.iter().position(|known| known == name));
+        told
+    }
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn config(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        Config::from_values(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_is_in_effect_is_told_without_secrets() {
+        let told = |pairs: &[(&str, &str)]| config(pairs).unwrap().effective();
+        let names: Vec<&str> = told(&[]).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, NAMES);
+        let pepper = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let set = told(&[
+            ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally"),
+            ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
+            ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
+            ("KEY_PEPPER", pepper),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+            ("USAGE_RETENTION_DAYS", "30"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://traces.example/otlp"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20hunter2"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=a%2Cb, x=y"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ]);
+        let lines: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let text = lines.concat();
+        for hidden in ["hunter2", &pepper[3..]] {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        for shown in [
+            "DATABASE_URL=postgres://rally_api@db:5432/rally\n",
+            "JWT_SECRET=[hidden]\n",
+            "KEY_PEPPER=p1:[hidden]\n",
+            "TRUSTED_PROXIES=10.0.0.0/8,::1/128\n",
+            "USAGE_RETENTION_DAYS=30\n",
+            "OTEL_EXPORTER_OTLP_HEADERS=[hidden]\n",
+            "OTEL_TRACES_SAMPLER=parentbased_traceidratio\n",
+            "OTEL_TRACES_SAMPLER_ARG=0.25\n",
+        ] {
+            assert!(text.contains(shown), "{text}");
+        }
+        // What is not hidden can be set again, to the same effect.
+        let again: Vec<_> = set.iter().filter(|(_, value)| !value.contains(HIDDEN)).cloned().collect();
+        let pairs: Vec<(&str, &str)> = again.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for (name, value) in told(&pairs) {
+            assert!(again.contains(&(name, value.clone())) || value.is_empty(), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn nothing_needs_to_be_set() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.http.listen_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.tenancy.base_domain, "localhost");
+        assert!(config.database.url.is_none());
+    }
+
+    #[test]
+    fn every_bad_setting_is_named_at_once_and_no_secret_is_repeated() {
+        let error = config(&[
+            ("LISTEN_ADDR", "8080"),
+            ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+            ("DATABASE_MAX_CONNECTIONS", "0"),
+            ("BASE_DOMAIN", "https://rallycrm.io"),
+            ("TRUSTED_PROXIES", "10.0.0.0/33"),
+            ("CORS_ALLOWED_ORIGINS", "*"),
+            ("JWT_SECRET", "hunter2"),
+            ("KEY_PEPPER", "hunter2"),
+            ("KEY_FALLBACK", "maybe"),
+            ("ARGON2_MEMORY_KIB", "1000000"),
+            ("ARGON2_PARALLELISM", "many"),
+            ("RUST_LOG", "a=b=c"),
+            ("LOG_FORMAT", "xml"),
+            ("JWT_AUDIENC", "crm"),
+        ])
+        .unwrap_err();
+        insta::assert_snapshot!(error);
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn the_example_file_lists_every_setting_in_order() {
+        let example = include_str!("../../.env.example");
+        let names: Vec<&str> = example
+            .lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))
+            .collect();
+        assert_eq!(names, NAMES);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let config = config(&[("JWT_SECRET", secret), ("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
+        let debug = format!("{config:?}");
+        assert!(!debug.contains(secret) && !debug.contains("48, 49, 50") && !debug.contains("hunter2"), "{debug}");
+    }
+}

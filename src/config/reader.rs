@@ -1,0 +1,124 @@
+//! The settings as text, and what is wrong with them.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use super::NAMES;
+
+/// The settings that are wrong, all of them.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError(Vec<BadSetting>);
+
+impl ConfigError {
+    pub(super) fn of(name: &str, problem: impl Into<String>) -> Self {
+        Self(vec![BadSetting { name: name.into(), problem: problem.into(), example: "" }])
+    }
+}
+
+#[derive(Debug)]
+struct BadSetting {
+    name: String,
+    problem: String,
+    example: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bad settings:")?;
+        for BadSetting { name, problem, example } in &self.0 {
+            write!(f, "\n  {name} {problem}")?;
+            if !example.is_empty() {
+                write!(f, "\n      for example: {name}={example}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The settings as text, and what turned out to be wrong with them.
+pub(super) struct Reader {
+    values: BTreeMap<String, String>,
+    bad: Vec<BadSetting>,
+}
+
+impl Reader {
+    pub(super) fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new() };
+        settings.refuse_misspelt();
+        settings
+    }
+
+    /// What was read of them, unless something is wrong.
+    pub(super) fn finish<T>(self, read: T) -> Result<T, ConfigError> {
+        if self.bad.is_empty() { Ok(read) } else { Err(ConfigError(self.bad)) }
+    }
+
+    /// An empty value counts as unset, so that `docker compose` can pass settings through.
+    pub(super) fn get(&self, name: &'static str) -> Option<&str> {
+        debug_assert!(NAMES.contains(&name), "{name} is not listed");
+        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn refuse(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
+        self.bad.push(BadSetting { name: name.into(), problem: problem.into(), example });
+    }
+
+    /// A setting that `parse` accepts; its error message reads after the name. The value is not
+    /// repeated: it may be a secret.
+    pub(super) fn parse<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(self.get(name)?) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.refuse(name, problem.to_string(), example);
+                None
+            }
+        }
+    }
+
+    pub(super) fn number<T: FromStr + PartialOrd + fmt::Display>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        (min, max): (T, T),
+        example: &'static str,
+    ) -> T {
+        self.parse(name, example, |text| {
+            text.parse()
+                .ok()
+                .filter(|number| (&min..=&max).contains(&number))
+                .ok_or_else(|| format!("must be a number from {min} to {max}"))
+        })
+        .unwrap_or(default)
+    }
+
+    pub(super) fn list<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        self.parse(name, example, |text| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect::<Result<Vec<_>, E>>()
+        })
+        .unwrap_or_default()
+    }
+
+    fn refuse_misspelt(&mut self) {
+        let misspelt: Vec<_> = self
+            .values
+            .keys()
+            .filter(|name| !NAMES.contains(&name.as_str()))
+            .filter_map(|name| {
+                let near = |known: &&&str| known.len() >= 8 && strsim::damerau_levenshtein(name, known) <= 2;
+                Some((name.clone(), *NAMES.iter().find(near)?))
+            })
+            .collect();
+        for (name, known) in misspelt {
+            self.refuse(name, format!("is not a setting; did you mean {known}?"), "");
+        }
+    }
+}

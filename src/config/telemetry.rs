@@ -1,0 +1,203 @@
+//! What is told of the service, and where. Settings of traces are OpenTelemetry's own.
+
+use std::fmt;
+
+use axum::http::{HeaderName, HeaderValue, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::{HIDDEN, reader::Reader};
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// In `RUST_LOG`'s syntax.
+    pub filter: String,
+    /// One JSON object per line, for machines.
+    pub json: bool,
+}
+
+impl Log {
+    pub(super) fn read(settings: &mut Reader) -> Self {
+        let filter = settings.parse("RUST_LOG", "info,rally_api_keys=debug", |text| {
+            text.parse::<tracing_subscriber::EnvFilter>()
+                .map(|_| text.to_owned())
+                .map_err(|error| format!("is not a log filter: {error}"))
+        });
+        let json = settings.parse("LOG_FORMAT", "json", |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err("must be text or json"),
+        });
+        Self { filter: filter.unwrap_or_else(|| "info".into()), json: json.unwrap_or_default() }
+    }
+
+    pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
+        let format = if self.json { "json" } else { "text" };
+        vec![("RUST_LOG", self.filter.clone()), ("LOG_FORMAT", format.into())]
+    }
+}
+
+/// Where spans of requests are sent, and which. The settings are OpenTelemetry's own.
+#[derive(Clone)]
+pub struct Traces {
+    /// The collector's address, without `/v1/traces`.
+    pub endpoint: String,
+    /// What it is sent with each batch, such as a credential of its own.
+    pub headers: Vec<(String, String)>,
+    /// What the service is called.
+    pub service_name: Option<String>,
+    /// What else is said of it.
+    pub resource: Vec<(String, String)>,
+    /// Which requests have one.
+    pub sampler: TraceSampler,
+}
+
+impl Traces {
+    pub(super) fn read(settings: &mut Reader) -> Option<Self> {
+        const ENDPOINT: &str = "http://127.0.0.1:4318";
+        let endpoint = settings.parse("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT, |text| {
+            let uri = text.parse::<Uri>().ok();
+            let plain = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none());
+            let authority =
+                plain.as_ref().and_then(Uri::authority).filter(|authority| !authority.as_str().contains('@'));
+            authority.map(|_| text.to_owned()).ok_or("must be http(s)://host[:port][/path], without a user name")
+        });
+        let headers = settings.parse("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token", |text| {
+            pairs(text)
+                .filter(|pairs| {
+                    let is_header = |(name, value): &(String, String)| {
+                        name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok()
+                    };
+                    pairs.iter().all(is_header)
+                })
+                .ok_or("must be name=value pairs, comma-separated, values percent-encoded")
+        });
+        let resource = settings.parse("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production", |text| {
+            pairs(text).ok_or("must be name=value pairs, comma-separated, values percent-encoded")
+        });
+        let ratio = settings.parse("OTEL_TRACES_SAMPLER_ARG", "0.1", |text| {
+            text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or("must be a number from 0 to 1")
+        });
+        let sampler = settings.parse("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", |text| {
+            let (parent_based, kind) = text.strip_prefix("parentbased_").map_or((false, text), |kind| (true, kind));
+            let ratio = match kind {
+                "always_on" => None,
+                "always_off" => Some(0.0),
+                "traceidratio" => ratio.filter(|ratio| *ratio < 1.0),
+                _ => return Err("must be always_on, always_off or traceidratio, or parentbased_ and one of them"),
+            };
+            Ok(TraceSampler { parent_based, ratio })
+        });
+        Some(Self {
+            endpoint: endpoint?,
+            headers: headers.unwrap_or_default(),
+            service_name: settings.get("OTEL_SERVICE_NAME").map(str::to_owned),
+            resource: resource.unwrap_or_default(),
+            sampler: sampler.unwrap_or(TraceSampler { parent_based: true, ratio: None }),
+        })
+    }
+
+    pub(super) fn effective(traces: Option<&Self>) -> Vec<(&'static str, String)> {
+        let told = |tell: fn(&Self) -> Option<String>| traces.and_then(tell).unwrap_or_default();
+        vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", told(|traces| Some(traces.endpoint.clone()))),
+            ("OTEL_EXPORTER_OTLP_HEADERS", told(|traces| (!traces.headers.is_empty()).then(|| HIDDEN.to_owned()))),
+            ("OTEL_SERVICE_NAME", told(|traces| traces.service_name.clone())),
+            ("OTEL_RESOURCE_ATTRIBUTES", told(|traces| Some(told_pairs(&traces.resource)))),
+            ("OTEL_TRACES_SAMPLER", told(|traces| Some(traces.sampler.to_string()))),
+            (
+                "OTEL_TRACES_SAMPLER_ARG",
+                told(|traces| traces.sampler.ratio.filter(|ratio| *ratio > 0.0).map(|ratio| ratio.to_string())),
+            ),
+        ]
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Traces")
+            .field("endpoint", &self.endpoint)
+            .field("headers", &headers)
+            .field("service_name", &self.service_name)
+            .field("resource", &self.resource)
+            .field("sampler", &self.sampler)
+            .finish()
+    }
+}
+
+/// Which requests have a span that is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TraceSampler {
+    /// Where the caller is traced, those whose caller's is; only the others as below.
+    pub parent_based: bool,
+    /// Which share; none = all.
+    pub ratio: Option<f64>,
+}
+
+impl fmt::Display for TraceSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.parent_based { "parentbased_" } else { "" })?;
+        f.write_str(match self.ratio {
+            None => "always_on",
+            Some(0.0) => "always_off",
+            Some(_) => "traceidratio",
+        })
+    }
+}
+
+/// `a=1,b=2`, the values percent-encoded, as OpenTelemetry's settings are.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?.into_owned();
+        let name = name.trim();
+        (!name.is_empty()).then(|| (name.to_owned(), value))
+    });
+    pairs.collect()
+}
+
+/// The same back.
+fn told_pairs(pairs: &[(String, String)]) -> String {
+    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config;
+
+    #[test]
+    fn opentelemetrys_settings_are_read_as_its_sdk_reads_them() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+        let traces =
+            |more: &[(&str, &str)]| config(&[&[endpoint][..], more].concat()).map(|config| config.traces.unwrap());
+        assert!(config(&[("OTEL_SERVICE_NAME", "keys")]).unwrap().traces.is_none());
+        let default = traces(&[]).unwrap();
+        assert_eq!(default.sampler, TraceSampler { parent_based: true, ratio: None });
+        let set = traces(&[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a%3Db, x-scope=1"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "a.b=c%2Cd"),
+            ("OTEL_TRACES_SAMPLER", "traceidratio"),
+            ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+        ])
+        .unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(set.headers, [pair("authorization", "Bearer a=b"), pair("x-scope", "1")]);
+        assert_eq!(set.resource, [pair("a.b", "c,d")]);
+        assert_eq!(set.sampler, TraceSampler { parent_based: false, ratio: Some(0.5) });
+        assert!(!format!("{set:?}").contains("Bearer"));
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:p@host"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+            ("OTEL_TRACES_SAMPLER_ARG", "2"),
+        ] {
+            let error = config(&[(name, value)]).unwrap_err();
+            assert!(error.contains(name) && !error.contains("u:p"), "{error}");
+        }
+    }
+}
