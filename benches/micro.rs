@@ -92,7 +92,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
             let (group, key) = verdicts.secret_key(TENANT, &secret);
             let key_id = ApiKeyId::generate();
             let known = Arc::new(KnownSecret {
-                tally: Arc::new(Tally::new(TENANT, key_id, secret.lookup_digest())),
+                tally: Tally::new(TENANT, key_id, secret.lookup_digest()),
                 scopes: ScopeSet::READ,
                 key_expires_at: None,
                 secret_expires_at: None,

@@ -11,7 +11,7 @@
 //! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
 //! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
-//! | [`usage`] | what keys were used for, and by whom last, without holding up a request |
+//! | [`usage`] | what keys were used for, and by whom last: tallied, noted in batches, summed up later, without holding up a request |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |
 //! | [`domain`] | what it is about, in types; pure |
 //!

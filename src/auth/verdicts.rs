@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{ApiKeyId, KeyHint, Principal, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
-    usage::Tally,
+    usage::{Tallied, Tally},
 };
 
 /// As many tenants are remembered at most.
@@ -21,7 +21,7 @@ const MAX_TENANTS: usize = 100_000;
 #[derive(Debug)]
 pub struct KnownSecret {
     /// Where its use is noted; also tells its key.
-    pub tally: Arc<Tally>,
+    pub tally: Tally,
     /// What the key allows.
     pub scopes: ScopeSet,
     /// When the key ends.
@@ -36,6 +36,12 @@ pub struct KnownSecret {
     pub hint: KeyHint,
     /// What it was believed on when it was checked.
     pub grounds: Grounds,
+}
+
+impl Tallied for KnownSecret {
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
 }
 
 impl KnownSecret {

@@ -119,12 +119,12 @@ impl KeyVerifier {
     }
 
     /// Notes that a request was refused which a key had made, since its scopes do not suffice.
-    pub fn denied(&self, known: &KnownSecret, at: Timestamp) {
-        self.recorder.denied(&known.tally, at, Denied::Scope);
+    pub fn denied(&self, known: &Arc<KnownSecret>, at: Timestamp) {
+        self.recorder.denied(known, at, Denied::Scope);
     }
 
     /// Holds what is known of a secret against the clock, and notes its use.
-    fn judge(&self, known: &KnownSecret, client: Client<'_>, request_id: &RequestId) -> Result<Timestamp, Error> {
+    fn judge(&self, known: &Arc<KnownSecret>, client: Client<'_>, request_id: &RequestId) -> Result<Timestamp, Error> {
         let now = self.clock.now();
         let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, &request_id.0);
         match Status::at(now, known.key_expires_at, known.revoked_at) {
@@ -134,11 +134,11 @@ impl KeyVerifier {
                 Err(Error::InvalidKey)
             }
             Status::Active => {
-                self.recorder.used(&known.tally, now, client);
+                self.recorder.used(known, now, client);
                 Ok(now)
             }
             Status::Expired => {
-                self.recorder.denied(&known.tally, now, Denied::Expired);
+                self.recorder.denied(known, now, Denied::Expired);
                 Err(Error::KeyExpired)
             }
             Status::Revoked => {
@@ -163,7 +163,7 @@ impl Examiner {
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(Arc::new(KnownSecret {
-            tally: Arc::new(Tally::new(tenant.id, row.key_id, lookup_digest)),
+            tally: Tally::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,

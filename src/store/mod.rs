@@ -232,11 +232,11 @@ impl TenantStore {
         self.begin().await
     }
 
-    /// Sums up what the tenant's keys were used for, for who goes on to read it. Figures that cannot be
-    /// summed up keep nobody from reading the rest.
+    /// Sums up what the tenant's keys were used for, for who goes on to read it. A database that refuses
+    /// that (its disk is full, say) keeps nobody from reading the rest.
     pub async fn sum_up_usage(&self) -> Result<(), Error> {
         match self.store.sum_up_usage(&[self.tenant]).await {
-            Err(error @ Error::Internal(_)) => {
+            Err(error @ (Error::Internal(_) | Error::Unavailable(sqlx::Error::Database(_)))) => {
                 error!(%error, tenant_id = %self.tenant, "cannot sum up what API keys were used for");
                 Ok(())
             }

@@ -30,7 +30,10 @@ use prometheus_client::{
 };
 use tokio::sync::mpsc;
 
-pub use self::{tally::Tally, writer::Writer};
+pub use self::{
+    tally::{Tallied, Tally},
+    writer::Writer,
+};
 use crate::{
     domain::{Clock, KeyHint, Timestamp},
     store::{SecretReuse, Store},
@@ -70,7 +73,7 @@ impl Client<'_> {
 /// Takes notes. Clones share the channel.
 #[derive(Clone)]
 pub struct Recorder {
-    notes: mpsc::Sender<Arc<Tally>>,
+    notes: mpsc::Sender<Arc<dyn Tallied>>,
     reuses: mpsc::Sender<SecretReuse>,
     hasher: RandomState,
     counters: Counters,
@@ -98,15 +101,15 @@ pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, 
 
 impl Recorder {
     /// Notes a request with a secret whose key works; never waits.
-    pub fn used(&self, tally: &Arc<Tally>, at: Timestamp, client: Client<'_>) {
-        tally.used(at, client, self.digest(client));
-        self.note(tally);
+    pub fn used<T: Tallied>(&self, secret: &Arc<T>, at: Timestamp, client: Client<'_>) {
+        secret.tally().used(at, client, self.digest(client));
+        self.note(secret);
     }
 
     /// Notes that a request was refused.
-    pub fn denied(&self, tally: &Arc<Tally>, at: Timestamp, why: Denied) {
-        tally.denied(at, why);
-        self.note(tally);
+    pub fn denied<T: Tallied>(&self, secret: &Arc<T>, at: Timestamp, why: Denied) {
+        secret.tally().denied(at, why);
+        self.note(secret);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash")]
@@ -114,9 +117,9 @@ impl Recorder {
         (self.hasher.hash_one((client.address, client.user_agent())) as u32).max(1)
     }
 
-    fn note(&self, tally: &Arc<Tally>) {
-        if tally.is_to_be_noted() && self.notes.try_send(tally.clone()).is_err() {
-            tally.unnote();
+    fn note<T: Tallied>(&self, secret: &Arc<T>) {
+        if secret.tally().is_to_be_noted() && self.notes.try_send(secret.clone()).is_err() {
+            secret.tally().unnote();
             self.counters.dropped.inc();
         }
     }
@@ -160,7 +163,7 @@ impl Recorder {
 
 /// How full the channel is. Does not keep it open.
 #[derive(Debug)]
-struct Channel(mpsc::WeakSender<Arc<Tally>>);
+struct Channel(mpsc::WeakSender<Arc<dyn Tallied>>);
 
 impl Collector for Channel {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {

@@ -2,6 +2,7 @@
 //! touches a few numbers of it.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::{
         Mutex, PoisonError,
@@ -18,6 +19,18 @@ use crate::{
 };
 
 const SECONDS_PER_HOUR: i64 = 60 * 60;
+
+/// Has a tally within itself: whoever looks at what is known of a secret is near its tally already.
+pub trait Tallied: fmt::Debug + Send + Sync + 'static {
+    /// The tally.
+    fn tally(&self) -> &Tally;
+}
+
+impl Tallied for Tally {
+    fn tally(&self) -> &Tally {
+        self
+    }
+}
 
 /// What a secret was used for.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     CHANNEL, Counters,
-    tally::{Tally, hour_number},
+    tally::{Tallied, hour_number},
 };
 use crate::{
     domain::{Clock, TenantId},
@@ -46,10 +46,10 @@ const REMOVAL: Duration = Duration::from_hours(1);
 
 /// Collects and writes what keys were used for.
 pub struct Writer {
-    notes: mpsc::Receiver<Arc<Tally>>,
+    notes: mpsc::Receiver<Arc<dyn Tallied>>,
     reuses: mpsc::Receiver<SecretReuse>,
     /// They count on until their figures are taken.
-    collected: Vec<Arc<Tally>>,
+    collected: Vec<Arc<dyn Tallied>>,
     /// Taken, and not sent yet.
     waiting: Vec<UsageNote>,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
@@ -76,7 +76,7 @@ struct Noted {
 
 impl Writer {
     pub(super) fn new(
-        notes: mpsc::Receiver<Arc<Tally>>,
+        notes: mpsc::Receiver<Arc<dyn Tallied>>,
         reuses: mpsc::Receiver<SecretReuse>,
         store: Store,
         clock: Clock,
@@ -145,8 +145,8 @@ impl Writer {
                 }
             }
         }
-        while let Ok(tally) = self.notes.try_recv() {
-            self.collected.push(tally);
+        while let Ok(secret) = self.notes.try_recv() {
+            self.collected.push(secret);
         }
         self.flush().await;
         while self.untold.is_none() {
@@ -182,13 +182,13 @@ impl Writer {
     async fn take_figures(&mut self) {
         self.taken_in = hour_number(self.clock.now());
         let mut dropped = 0;
-        for (number, tally) in std::mem::take(&mut self.collected).into_iter().enumerate() {
+        for (number, secret) in std::mem::take(&mut self.collected).into_iter().enumerate() {
             // After a rush there are many, and a revocation waits for nobody's figures.
             if number % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
             let waiting = &mut self.waiting;
-            tally.take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
+            secret.tally().take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
         }
         self.counters.dropped.inc_by(dropped);
         self.waiting.sort_unstable_by_key(|note| note.tenant.0);
