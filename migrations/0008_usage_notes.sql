@@ -9,6 +9,7 @@
 CREATE TABLE api_key_usage_notes (
     tenant_id      uuid          NOT NULL REFERENCES tenants,
     id             bigint        GENERATED ALWAYS AS IDENTITY,
+    noted_at       timestamptz   NOT NULL DEFAULT now(),
     -- Element n of each array belongs to element n of the others: a secret, when it was last used (null:
     -- it was only refused), by whom (null: as before), and how often in which hour.
     digests        bytea[]       NOT NULL,
@@ -32,38 +33,44 @@ ALTER TABLE api_key_usage_notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECUR
 CREATE POLICY one_tenant ON api_key_usage_notes TO rally_app
     USING      (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid))
     WITH CHECK (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
+-- Whose notes were left behind, by an instance that was killed say, is looked for over all tenants, as old
+-- hours are.
+CREATE POLICY old_notes ON api_key_usage_notes FOR SELECT TO rally_app
+    USING (noted_at < nullif(current_setting('rally.usage_before', true), '')::timestamptz);
 GRANT SELECT, INSERT, DELETE ON api_key_usage_notes TO rally_app;
 
--- Notes a batch, of any number of tenants, in one statement. The arrays are sorted by tenant. Each tenant
--- is set in turn, so that row-level security holds here too. False: that batch was noted before.
+-- Notes a batch, of any number of tenants, in one statement. Each tenant is set in turn, so that row-level
+-- security holds here too. False: that batch was noted before.
 CREATE FUNCTION note_usage(
     writer uuid, batch bigint,
     tenants uuid[], all_digests bytea[], all_used_at timestamptz[], all_addresses inet[], all_agents text[],
     all_hours timestamptz[], all_requests bigint[], all_expired bigint[], all_scope bigint[]
 ) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+SET jit = off
+AS $$
 DECLARE
-    total integer := cardinality(tenants);
-    low   integer := 1;
-    high  integer;
+    part record;
 BEGIN
     INSERT INTO usage_writers AS w (id, last_batch, written_at) VALUES (writer, batch, now())
         ON CONFLICT (id) DO UPDATE SET last_batch = batch, written_at = now() WHERE w.last_batch < batch;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    WHILE low <= total LOOP
-        high := low;
-        WHILE high < total AND tenants[high + 1] = tenants[low] LOOP
-            high := high + 1;
-        END LOOP;
-        PERFORM set_config('rally.tenant_id', tenants[low]::text, true);
+    FOR part IN
+        SELECT tenant, array_agg(digest) AS digests, array_agg(used_at) AS used_at, array_agg(address) AS addresses,
+               array_agg(agent) AS agents, array_agg(hour) AS hours, array_agg(requests) AS requests,
+               array_agg(expired) AS expired, array_agg(scope) AS scope
+        FROM unnest(tenants, all_digests, all_used_at, all_addresses, all_agents, all_hours, all_requests, all_expired,
+                    all_scope)
+             x (tenant, digest, used_at, address, agent, hour, requests, expired, scope)
+        GROUP BY tenant
+    LOOP
+        PERFORM set_config('rally.tenant_id', part.tenant::text, true);
         INSERT INTO api_key_usage_notes
                 (tenant_id, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
-            VALUES (tenants[low], all_digests[low:high], all_used_at[low:high], all_addresses[low:high],
-                    all_agents[low:high], all_hours[low:high], all_requests[low:high], all_expired[low:high],
-                    all_scope[low:high]);
-        low := high + 1;
+            VALUES (part.tenant, part.digests, part.used_at, part.addresses, part.agents, part.hours, part.requests,
+                    part.expired, part.scope);
     END LOOP;
     RETURN true;
 END
@@ -73,11 +80,11 @@ $$;
 -- did it.
 CREATE FUNCTION sum_up_usage(tenants uuid[]) RETURNS void
 LANGUAGE plpgsql
--- A look-up for each secret, in order. Joined otherwise, the order would be any. Estimates of arrays are
--- guesses, by which PostgreSQL would compile (JIT) what takes less time than that. Memory: a minute of
--- some thousand busy keys is sorted in it.
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET work_mem = '32MB'
-SET lock_timeout = '3s'
+-- A look-up for each secret: estimates of arrays are guesses, and so would be what PostgreSQL chose by them,
+-- and whether it compiled (JIT) what takes less time than that. Memory: a minute of some thousand busy keys
+-- is sorted in it. Nobody waits for others for long.
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET work_mem = '32MB'
+SET lock_timeout = '1s'
 AS $$
 DECLARE
     tenant uuid;
@@ -122,5 +129,17 @@ BEGIN
                 denied_expired = u.denied_expired + excluded.denied_expired,
                 denied_scope   = u.denied_scope + excluded.denied_scope;
     END LOOP;
+END
+$$;
+
+-- The same of one tenant, for who goes on to read its figures in the same transaction. Where it cannot be done,
+-- that transaction goes on; the answer is why.
+CREATE FUNCTION try_to_sum_up_usage(tenant uuid) RETURNS text
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM sum_up_usage(ARRAY[tenant]);
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN SQLERRM;
 END
 $$;

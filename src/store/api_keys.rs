@@ -152,7 +152,13 @@ impl TenantTransaction {
 
     /// Ends a key's previous secret now. Tells whether one worked until then.
     pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-        // In the order in which notes of use lock them.
+        // Whoever sums up usage locks secrets too, in an order of its own.
+        sqlx::query!(
+            "SELECT FROM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || $1::uuid, 0))",
+            self.tenant.0,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
         sqlx::query!(
             "SELECT FROM api_key_secrets
              WHERE tenant_id = $1 AND key_id = $2 AND (expires_at IS NULL OR expires_at > $3)

@@ -10,24 +10,32 @@ use prometheus_client::{
 };
 use sqlx::PgPool;
 
-use super::Store;
+use super::{Store, secret_look_ups::SecretLookUps};
 
 impl Store {
     /// Names what is measured about its pools in the registry.
     pub fn register(&self, registry: &mut Registry) {
         let pools = [("management", self.pool.clone()), ("checks", self.checks.clone())];
-        registry.register_collector(Box::new(Pools(pools)));
+        registry.register_collector(Box::new(Pools { pools, look_ups: self.look_ups.clone() }));
     }
 }
 
-#[derive(Debug)]
-struct Pools([(&'static str, PgPool); 2]);
+struct Pools {
+    pools: [(&'static str, PgPool); 2],
+    look_ups: SecretLookUps,
+}
+
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pools")
+    }
+}
 
 impl Collector for Pools {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let help = "Connections to the database, by pool and by whether they are lent";
         let mut connections = encoder.encode_descriptor("rally_database_connections", help, None, MetricType::Gauge)?;
-        for (name, pool) in &self.0 {
+        for (name, pool) in &self.pools {
             let idle = u64::try_from(pool.num_idle()).unwrap_or(u64::MAX);
             // Read one after the other: a connection may have come back in between.
             let in_use = u64::from(pool.size()).saturating_sub(idle);
@@ -38,10 +46,13 @@ impl Collector for Pools {
         }
         let help = "Connections that a pool may have at most";
         let mut limits = encoder.encode_descriptor("rally_database_connections_max", help, None, MetricType::Gauge)?;
-        for (name, pool) in &self.0 {
+        for (name, pool) in &self.pools {
             let limit = ConstGauge::new(u64::from(pool.options().get_max_connections()));
             limit.encode(limits.encode_family(&[("pool", *name)])?)?;
         }
+        let (name, help) = ("rally_look_ups_waiting", "Presented secrets that wait to be looked up");
+        let waiting = ConstGauge::new(u64::try_from(self.look_ups.waiting()).unwrap_or(u64::MAX));
+        waiting.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         Ok(())
     }
 }

@@ -226,22 +226,15 @@ impl TenantStore {
         self.begin_as("BEGIN").await
     }
 
-    /// The same for reading keys: what they were used for is summed up before.
+    /// The same for reading keys: what they were used for is summed up first. A database that refuses that
+    /// (its disk is full, say) keeps nobody from reading the rest: whoever has a key to revoke is shown
+    /// older figures rather than none.
     pub async fn begin_reading(&self) -> Result<TenantTransaction, Error> {
-        self.sum_up_usage().await?;
-        self.begin().await
-    }
-
-    /// Sums up what the tenant's keys were used for, for who goes on to read it. A database that refuses
-    /// that (its disk is full, say) keeps nobody from reading the rest.
-    pub async fn sum_up_usage(&self) -> Result<(), Error> {
-        match self.store.sum_up_usage(&[self.tenant]).await {
-            Err(error @ (Error::Internal(_) | Error::Unavailable(sqlx::Error::Database(_)))) => {
-                error!(%error, tenant_id = %self.tenant, "cannot sum up what API keys were used for");
-                Ok(())
-            }
-            outcome => outcome,
+        let mut transaction = self.begin().await?;
+        if let Some(why) = transaction.try_to_sum_up_usage().await? {
+            error!(why, tenant_id = %self.tenant, "cannot sum up what API keys were used for: older figures are shown");
         }
+        Ok(transaction)
     }
 
     /// The same for reading alone, and everything as it is at one moment.

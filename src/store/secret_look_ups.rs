@@ -104,14 +104,44 @@ struct Inner {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Question>,
-    /// How many were taken out since the start.
+    /// How many were taken out since the start, to be asked or because nobody waited for them.
     taken: u64,
     askers: u32,
+}
+
+impl Queue {
+    /// Removes questions that nobody waits for any more from the front: all wait equally long, so that is
+    /// where they are.
+    fn forget_abandoned(&mut self) {
+        while self.waiting.front().is_some_and(|question| question.answer.is_closed()) {
+            self.waiting.pop_front();
+            self.taken += 1;
+        }
+    }
+
+    /// What is asked together.
+    fn take(&mut self) -> Vec<Question> {
+        let mut questions = Vec::new();
+        while questions.len() < TOGETHER
+            && let Some(question) = self.waiting.pop_front()
+        {
+            self.taken += 1;
+            if !question.answer.is_closed() {
+                questions.push(question);
+            }
+        }
+        questions
+    }
 }
 
 impl SecretLookUps {
     pub(super) fn new(pool: PgPool) -> Self {
         Self(Arc::new(Inner { pool, queue: Mutex::default() }))
+    }
+
+    /// How many wait to be asked.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.queue().waiting.len()
     }
 
     async fn find(&self, tenant: TenantId, digest: LookupDigest) -> Answer {
@@ -126,10 +156,12 @@ impl SecretLookUps {
         if let Ok(answer) = timeout(self.0.pool.options().get_acquire_timeout(), &mut answered).await {
             return answer.unwrap_or_else(|_| Err(lost()));
         }
-        if self.0.queue().taken < number {
-            return Err(Arc::new(Error::Unavailable(sqlx::Error::PoolTimedOut)));
+        if self.0.is_under_way(number) {
+            return answered.await.unwrap_or_else(|_| Err(lost()));
         }
-        answered.await.unwrap_or_else(|_| Err(lost()))
+        drop(answered);
+        self.0.queue().forget_abandoned();
+        Err(Arc::new(Error::Unavailable(sqlx::Error::PoolTimedOut)))
     }
 
     /// Starts one more asker, unless there are as many, or as there are connections.
@@ -158,6 +190,11 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a question is being asked, or was; its number is what `enqueue` told.
+    fn is_under_way(&self, number: u64) -> bool {
+        self.queue().taken >= number
+    }
+
     /// Tells how many will have been taken out when this one is.
     fn enqueue(&self, question: Question) -> u64 {
         let mut queue = self.queue();
@@ -176,29 +213,29 @@ impl Asker {
     async fn work(mut self) {
         while let Some(questions) = self.next() {
             match self.look_up(&questions).await {
-                Ok(rows) => answer(questions, rows),
-                Err(error) => {
-                    let error = Arc::new(error);
+                // A row that cannot even be read is a fault of its own secret's.
+                Err(Error::Internal(_)) if questions.len() > 1 => {
                     for question in questions {
-                        let _ = question.answer.send(Err(error.clone()));
+                        let outcome = self.look_up(std::slice::from_ref(&question)).await;
+                        answer(vec![question], outcome);
                     }
                 }
+                outcome => answer(questions, outcome),
             }
         }
     }
 
     /// What is asked together, by tenant. None: nobody waits, and this asker is counted no more.
     fn next(&mut self) -> Option<Vec<Question>> {
-        let mut questions: Vec<Question> = {
+        let mut questions = {
             let mut queue = self.inner.queue();
-            let count = queue.waiting.len().min(TOGETHER);
-            if count == 0 {
+            let questions = queue.take();
+            if questions.is_empty() {
                 queue.askers -= 1;
                 self.has_left = true;
                 return None;
             }
-            queue.taken += u64::try_from(count).unwrap_or(u64::MAX);
-            queue.waiting.drain(..count).collect()
+            questions
         };
         questions.sort_unstable_by_key(|question| question.tenant.0);
         Some(questions)
@@ -219,8 +256,14 @@ impl Drop for Asker {
     }
 }
 
-/// A row that cannot be read is an error of its own secret alone.
-fn answer(questions: Vec<Question>, rows: Vec<FoundSecret>) {
+fn answer(questions: Vec<Question>, outcome: Result<Vec<FoundSecret>, Error>) {
+    let rows = match outcome {
+        Ok(rows) => rows,
+        Err(error) => {
+            let error = Arc::new(error);
+            return questions.into_iter().for_each(|question| drop(question.answer.send(Err(error.clone()))));
+        }
+    };
     let mut rows = rows.into_iter().peekable();
     for (place, question) in (1..).zip(questions) {
         let row = rows.next_if(|row| row.place == place);

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Store, TenantTransaction};
@@ -87,8 +88,7 @@ impl TryFrom<SecretUseRow> for SecretUse {
 
 impl Store {
     /// Notes what secrets of any number of tenants were used for: one statement. `number` counts the
-    /// batches of `writer` up, and each number is noted once, however often it is sent. The notes are
-    /// sorted by tenant.
+    /// batches of `writer` up, and each number is noted once, however often it is sent.
     pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
         let last_uses = || notes.iter().map(|note| note.last_use.as_ref());
         let tenants: Vec<_> = notes.iter().map(|note| note.tenant.0).collect();
@@ -128,6 +128,18 @@ impl Store {
         Ok(())
     }
 
+    /// Tenants of which something was noted before that moment, and not summed up since.
+    pub async fn tenants_with_notes_before(&self, before: Timestamp) -> Result<Vec<TenantId>, Error> {
+        let mut transaction = self.pool.begin().await?;
+        set_usage_before(&mut transaction, before).await?;
+        let tenants =
+            sqlx::query_scalar!("SELECT DISTINCT tenant_id FROM api_key_usage_notes WHERE noted_at < $1", before)
+                .fetch_all(&mut *transaction)
+                .await?;
+        transaction.commit().await?;
+        Ok(tenants.into_iter().map(TenantId).collect())
+    }
+
     /// Removes the hours before that one, of all tenants, and what nobody needs of writers that
     /// are gone; a part at a time. Tells how many rows it removed, or `None` where another
     /// instance is at it.
@@ -144,9 +156,7 @@ impl Store {
             if !is_ours {
                 return Ok(None);
             }
-            sqlx::query_scalar!("SELECT set_config('rally.usage_before', $1, true)", before.to_rfc3339())
-                .fetch_one(&mut *transaction)
-                .await?;
+            set_usage_before(&mut transaction, before).await?;
             let part = sqlx::query!(
                 "DELETE FROM api_key_usage
                  WHERE ctid = ANY (ARRAY(SELECT ctid FROM api_key_usage WHERE hour < $1 LIMIT $2))",
@@ -168,7 +178,22 @@ impl Store {
     }
 }
 
+/// Says in a transaction what is old, so that what is older shows, whosever it is.
+async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar!("SELECT set_config('rally.usage_before', $1, true)", before.to_rfc3339())
+        .fetch_one(connection)
+        .await
+        .map(drop)
+}
+
 impl TenantTransaction {
+    /// Sums up what was noted of the tenant's keys; tells why, where that cannot be done.
+    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<Option<String>, Error> {
+        Ok(sqlx::query_scalar!("SELECT try_to_sum_up_usage($1)", self.tenant.0)
+            .fetch_one(&mut *self.transaction)
+            .await?)
+    }
+
     /// What a key was used for in each part of the window in which it was.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(

@@ -84,6 +84,7 @@ struct Counters {
     dropped: Counter,
     flushes: Counter,
     failed_flushes: Counter,
+    failed_sums: Counter,
     reuses: Counter,
     waiting: Gauge,
 }
@@ -154,6 +155,8 @@ impl Recorder {
         registry.register("rally_usage_flushes", "Batches of usage that were written", counters.flushes);
         let help = "Batches of usage that could not be written, and were tried again";
         registry.register("rally_usage_flushes_failed", help, counters.failed_flushes);
+        let help = "Times that noted usage could not be summed up; its next reader or the next minute tries again";
+        registry.register("rally_usage_sums_failed", help, counters.failed_sums);
         registry.register("rally_usage_waiting", "Figures that wait to be written", counters.waiting);
         let help = "Requests with a secret that was rotated away or whose key was revoked";
         registry.register("rally_dead_secret_uses", help, counters.reuses);

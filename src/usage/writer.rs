@@ -8,6 +8,7 @@ use tokio::{
     task::yield_now,
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, field::display, info, warn};
 use uuid::Uuid;
 
@@ -38,10 +39,14 @@ const FLUSH_AT_LEAST: Duration = Duration::from_secs(3);
 const PAUSE_FACTOR: u32 = 30;
 /// How long notes of a tenant wait at the least to be summed up, and at the most.
 const SUM_UP_AFTER: [Duration; 2] = [Duration::from_secs(40), Duration::from_secs(80)];
-/// As many notes of a tenant are summed up at once, as of so many tenants in one statement.
+/// As many notes of a tenant do not wait.
 const MANY_NOTES: usize = 300_000;
-const TENANTS_AT_ONCE: usize = 100;
-/// How often old hours are looked for.
+/// What is summed up in one statement: so many tenants, and of several together so many notes.
+const TENANTS_AT_ONCE: usize = 50;
+const NOTES_AT_ONCE: usize = 20_000;
+/// Notes as old as that were left behind by somebody else.
+const LEFT_BEHIND: TimeDelta = TimeDelta::minutes(10);
+/// How often those and old hours are looked for.
 const REMOVAL: Duration = Duration::from_hours(1);
 
 /// Collects and writes what keys were used for.
@@ -59,6 +64,8 @@ pub struct Writer {
     /// What this instance has noted of tenants, and nobody may have summed up yet.
     to_sum_up: HashMap<TenantId, Noted>,
     sum_up_after: [Duration; 2],
+    /// Sums things up, and tells what it could not.
+    summing: Option<AbortOnDropHandle<Vec<(TenantId, usize)>>>,
     /// What could not be told.
     untold: Option<SecretReuse>,
     id: Uuid,
@@ -92,6 +99,7 @@ impl Writer {
             taken_in: 0,
             to_sum_up: HashMap::new(),
             sum_up_after: SUM_UP_AFTER,
+            summing: None,
             untold: None,
             id: Uuid::new_v4(),
             number: 0,
@@ -139,6 +147,7 @@ impl Writer {
                     self.sum_up().await;
                     next_flush.as_mut().reset(begun + pause);
                     if Instant::now() >= next_removal {
+                        self.take_over_notes().await;
                         self.remove_old_hours().await;
                         next_removal = Instant::now() + REMOVAL;
                     }
@@ -166,6 +175,19 @@ impl Writer {
                 self.untold = Some(reuse);
             }
             Err(error) => error!(%error, key_id = %reuse.key, "lost that a dead secret was used"),
+        }
+    }
+
+    /// Notes of an instance that was killed, say, whose tenants nobody has used since.
+    async fn take_over_notes(&mut self) {
+        match self.store.tenants_with_notes_before(self.clock.now() - LEFT_BEHIND).await {
+            Ok(tenants) => {
+                let due = Instant::now();
+                self.to_sum_up.extend(tenants.into_iter().map(|tenant| (tenant, Noted { notes: 0, due })));
+            }
+            Err(error) => {
+                warn!(%error, "cannot look for notes of usage that were left behind; trying again in an hour");
+            }
         }
     }
 
@@ -254,38 +276,73 @@ impl Writer {
         }
     }
 
-    /// Sums up what was noted a while ago, or is much. Where that fails it is done by the next who notes or
-    /// reads something of the tenant.
+    /// Sums up what was noted a while ago, or is much; in a task of its own, as long as that may take, and
+    /// one at a time. What could not be summed up is due again.
     async fn sum_up(&mut self) {
+        if self.summing.as_ref().is_some_and(|summing| !summing.is_finished()) {
+            return;
+        }
         let now = Instant::now();
-        let mut due: Vec<(TenantId, usize)> = self
+        if let Some(summing) = self.summing.take() {
+            for (tenant, notes) in summing.await.unwrap_or_default() {
+                let again = Noted { notes: 0, due: now + self.sum_up_after[1] };
+                self.to_sum_up.entry(tenant).or_insert(again).notes += notes;
+            }
+        }
+        let due: Vec<(TenantId, usize)> = self
             .to_sum_up
             .extract_if(|_, noted| noted.due <= now || noted.notes >= MANY_NOTES)
             .map(|(tenant, noted)| (tenant, noted.notes))
             .collect();
+        if !due.is_empty() {
+            let summing = Sums { store: self.store.clone(), counters: self.counters.clone() }.sum_up(due);
+            self.summing = Some(AbortOnDropHandle::new(tokio::spawn(summing)));
+        }
+    }
+}
+
+/// Sums up what was noted.
+struct Sums {
+    store: Store,
+    counters: Counters,
+}
+
+impl Sums {
+    /// Tells of which tenants it could not. Several in one statement, as long as they have little: others
+    /// wait for its locks.
+    async fn sum_up(self, mut due: Vec<(TenantId, usize)>) -> Vec<(TenantId, usize)> {
+        let mut failed = Vec::new();
         while !due.is_empty() {
             let mut notes = 0;
             let count = due.iter().take(TENANTS_AT_ONCE).take_while(|(_, more)| {
-                let fits = notes == 0 || notes + more <= MANY_NOTES;
+                let fits = notes == 0 || notes + more <= NOTES_AT_ONCE;
                 notes += more;
                 fits
             });
             let count = count.count();
-            let tenants: Vec<_> = due.drain(..count).map(|(tenant, _)| tenant).collect();
-            if let Err(store::Error::Internal(_)) = self.sum_up_of(&tenants).await {
+            let part: Vec<_> = due.drain(..count).collect();
+            let tenants: Vec<_> = part.iter().map(|(tenant, _)| *tenant).collect();
+            match self.try_to(&tenants).await {
+                Ok(()) => {}
                 // One of them is to blame, and the others are not to suffer for it.
-                for tenant in &tenants {
-                    let _ = self.sum_up_of(std::slice::from_ref(tenant)).await;
+                Err(store::Error::Internal(_)) if part.len() > 1 => {
+                    for (tenant, notes) in part {
+                        if self.try_to(&[tenant]).await.is_err() {
+                            failed.push((tenant, notes));
+                        }
+                    }
                 }
+                Err(_) => failed.extend(part),
             }
         }
+        failed
     }
 
-    async fn sum_up_of(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
-        let outcome = self.store.sum_up_usage(tenants).await;
-        outcome.inspect_err(|error| {
+    async fn try_to(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
+        self.store.sum_up_usage(tenants).await.inspect_err(|error| {
+            self.counters.failed_sums.inc();
             let tenant_id = (tenants.len() == 1).then(|| display(tenants[0]));
-            warn!(%error, tenants = tenants.len(), tenant_id, "cannot sum up what API keys were used for; later");
+            warn!(%error, tenants = tenants.len(), tenant_id, "cannot sum up what API keys were used for; trying again");
         })
     }
 }

@@ -7,7 +7,10 @@ use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::time::sleep;
 
-use crate::{client::PATH, harness::TestServer};
+use crate::{
+    client::{Credential, PATH},
+    harness::TestServer,
+};
 
 const CHECK: &str = "/forward-auth";
 
@@ -93,4 +96,24 @@ async fn a_slow_one_holds_up_no_other() {
         assert_eq!(slow.await.unwrap(), 200, "a slow answer is an answer");
     }
     admin.get(PATH).await.expect(200);
+}
+
+/// More than can be asked while nothing is answered: whoever has given up leaves nothing behind that would be
+/// asked all the same, before those who still wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_waits_for_is_not_asked() {
+    let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0")]).await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let mut locking = server.database.connect().await;
+    locking.execute("BEGIN; LOCK TABLE api_key_secrets IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    // All connections ask for as many as they take at once, and there are more.
+    let clients: Vec<_> = (0..1_500).map(|n| admin.with_key(&format!("rk_live_{n:032x}"))).collect();
+    for reply in join_all(clients.iter().map(|client| client.get(CHECK))).await {
+        reply.refused(503, "database_unavailable");
+    }
+    let metrics = admin.with(Credential::None).get("/metrics").await.body;
+    assert!(metrics.contains("\nrally_look_ups_waiting 0\n"), "{metrics}");
+    locking.execute("ROLLBACK").await.unwrap();
+    assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every family, and its type; besides these, where issuers are asked for keys, `rally_jwks_…`.
-const FAMILIES: [(&str, &str); 24] = [
+const FAMILIES: [(&str, &str); 26] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -30,11 +30,13 @@ const FAMILIES: [(&str, &str); 24] = [
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
     ("rally_key_verifications", "counter"),
+    ("rally_look_ups_waiting", "gauge"),
     ("rally_usage_flushes", "counter"),
     ("rally_usage_flushes_failed", "counter"),
     ("rally_usage_notes_dropped", "counter"),
     ("rally_usage_notes_queue_capacity", "gauge"),
     ("rally_usage_notes_queued", "gauge"),
+    ("rally_usage_sums_failed", "counter"),
     ("rally_usage_waiting", "gauge"),
 ];
 

@@ -400,6 +400,29 @@ async fn notes_stay_within_their_tenant() {
     assert_eq!(figures().await, 51);
 }
 
+/// Of an instance that was killed, and of a tenant that nobody uses or looks at any more.
+#[tokio::test]
+async fn notes_that_were_left_behind_are_summed_up() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    for age in ["20 minutes", "1 second"] {
+        let left = format!(
+            "INSERT INTO api_key_usage_notes
+                 (tenant_id, noted_at, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
+             VALUES ('{}', now() - interval '{age}', ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY[NULL::inet],
+                     ARRAY[NULL::text], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[3], ARRAY[0], ARRAY[0])",
+            server.database.acme,
+            key.digest()
+        );
+        server.database.execute(&left).await;
+    }
+    // Another instance looks for them soon after its start.
+    let sibling = server.sibling(&[]).await;
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage WHERE requests = 6").await == 1)
+        .await;
+    drop(sibling);
+}
+
 /// An admin may have to revoke a key just when something is wrong with figures.
 #[tokio::test]
 async fn figures_that_cannot_be_summed_up_keep_nobody_from_reading() {

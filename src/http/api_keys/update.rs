@@ -71,7 +71,8 @@ pub async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let now = clock.now();
     let patch = read(fields, now)?;
-    caller.keys.sum_up_usage().await?; // the answer tells of the last use
+    // The answer tells of the last use.
+    caller.keys.begin_reading().await?.commit().await?;
     let mut transaction = caller.begin_change(now).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     if key.revoked_at.is_some() {
