@@ -1,7 +1,10 @@
 //! Secrets that are looked up together: each gets the answer that is its own, and none waits for
 //! another's for long.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -9,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::{
     client::{Credential, PATH},
-    harness::TestServer,
+    harness::{TestServer, wait_until},
 };
 
 const CHECK: &str = "/forward-auth";
@@ -116,4 +119,46 @@ async fn what_nobody_waits_for_is_not_asked() {
     assert!(metrics.contains("\nrally_look_ups_waiting 0\n"), "{metrics}");
     locking.execute("ROLLBACK").await.unwrap();
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+}
+
+/// PostgreSQL keeps the plan of a look-up: the one from when there were few keys must not read through all that
+/// have come since. (Nothing analyses the tests' tables by itself.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_keys_are_not_read_for_each_look_up() {
+    let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0")]).await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let checks = AtomicI64::new(0);
+    let check = async || {
+        assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+        checks.fetch_add(1, Ordering::Relaxed);
+    };
+    server.database.execute("ANALYZE").await;
+    for _ in 0..20 {
+        check().await;
+    }
+    let more = format!(
+        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'read', now() FROM generate_series(1, 20000) n;
+         INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
+         SELECT '{0}', decode(md5('digest ' || n), 'hex'), md5('key ' || n)::uuid, '$argon2id$v=19$', '0000', now()
+         FROM generate_series(1, 20000) n",
+        server.database.acme
+    );
+    server.database.execute(&more).await;
+    let rows_read = async || {
+        let rows = "SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables
+                    WHERE relname IN ('api_keys', 'api_key_secrets')";
+        server.database.count(rows).await
+    };
+    // What a session has read is told a second or so later.
+    sleep(Duration::from_millis(1_500)).await;
+    let (before, begun) = (rows_read().await, checks.load(Ordering::Relaxed));
+    wait_until(async || {
+        check().await;
+        rows_read().await - before >= 40
+    })
+    .await;
+    let (read, checked) = (rows_read().await - before, checks.load(Ordering::Relaxed) - begun);
+    assert!(read <= 10 * (checked + 20), "{read} rows for {checked} checks");
 }
