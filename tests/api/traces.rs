@@ -164,7 +164,8 @@ async fn a_dead_collector_holds_nobody_up() {
     // It accepts connections, in the kernel's queue, and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let mut server = TestServer::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("SHUTDOWN_GRACE_SECONDS", "12")];
+    let mut server = TestServer::with(&settings).await;
     let admin = server.admin("acme");
     let begun = Instant::now();
     // More than fit into the queue.
@@ -176,7 +177,8 @@ async fn a_dead_collector_holds_nobody_up() {
     assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     let stopping = Instant::now();
     server.stop().await;
-    assert!(stopping.elapsed() < Duration::from_millis(4_900), "{:?}", stopping.elapsed());
+    // Three seconds are the collector's.
+    assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
