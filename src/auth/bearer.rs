@@ -88,7 +88,7 @@ impl TokenVerifier {
             issuers: keys.issuers,
             tenant_claim: rules.tenant_claim.clone(),
             clock,
-            remembered: Cache::new(MAX_REMEMBERED),
+            remembered: Cache::new(MAX_REMEMBERED, |key, _| key),
             cache_keys: CacheKeys::new(*random_bytes()),
         }
     }
@@ -119,7 +119,7 @@ impl TokenVerifier {
         let ticket = self.remembered.ticket(group, key);
         let claims = Arc::new(self.examine(token, tenant).await?);
         if claims.signed.len() <= MAX_REMEMBERED_BYTES {
-            self.remembered.put(ticket, key, key, claims.clone());
+            self.remembered.put(ticket, key, claims.clone());
         }
         Ok(claims.principal())
     }

@@ -117,23 +117,27 @@ fn forwarded_host(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Error> {
 /// Lower-case, without surrounding space, port and trailing dot.
 fn normalise(host: &str) -> Cow<'_, str> {
     let host = host.trim();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
+    let before_port = host.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix(':');
+    let name = before_port.unwrap_or(host);
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 /// A header's one value; `Err` when there are several or when it is not text.
 pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&str>, ()> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        // What is not text cannot be a host, and names no tenant.
-        (Some(value), None) => Ok(Some(value.to_str().unwrap_or_default())),
-        (Some(_), Some(_)) => Err(()),
-    }
+    // Where no header comes twice, as hardly ever one does, this one does not.
+    let value = if headers.len() == headers.keys_len() {
+        headers.get(name)
+    } else {
+        let mut values = headers.get_all(name).iter();
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(());
+        }
+        first
+    };
+    // What is not text cannot be a host, and names no tenant.
+    Ok(value.map(|value| value.to_str().unwrap_or_default()))
 }
 
 #[cfg(test)]

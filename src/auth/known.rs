@@ -53,18 +53,21 @@ where
     S: Copy + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Remembers at most so many answers, under that lease.
+    /// Remembers at most so many answers, under that lease. `subject` tells what one is about.
     #[must_use]
-    pub fn new(capacity: usize, lease: Arc<Lease>) -> Self {
+    pub fn new(capacity: usize, subject: fn(CacheKey, &V) -> S, lease: Arc<Lease>) -> Self {
         let (hits, misses) = (Counter::default(), Counter::default());
-        Self { cache: Cache::new(capacity), lease, flights: Mutex::default(), hits, misses }
+        Self { cache: Cache::new(capacity, subject), lease, flights: Mutex::default(), hits, misses }
     }
 
-    /// What is remembered, and may be trusted now. Whoever answers a question by it says so
-    /// ([`Known::count_hit`]).
+    /// What is remembered. Whoever answers a question by it says so ([`Known::count_hit`]).
+    pub fn read(&self, group: &[u8; 16], key: CacheKey) -> Option<Unvouched<V>> {
+        self.cache.get(group, key).map(Unvouched)
+    }
+
+    /// What is remembered, and may be trusted now.
     pub fn peek(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
-        // Read first, then asked for the lease: what was read was true while it held.
-        self.cache.get(group, key).filter(|_| self.lease.holds())
+        self.read(group, key)?.vouched(&self.lease)
     }
 
     /// A question was answered by what is remembered.
@@ -73,13 +76,11 @@ where
     }
 
     /// What is remembered; else what `ask` finds out, in a task of its own that ends whatever
-    /// becomes of the caller. `subject` tells what the answer is about. Errors are not
-    /// remembered, a "no" included.
+    /// becomes of the caller. Errors are not remembered, a "no" included.
     pub async fn get_or_ask(
         self: &Arc<Self>,
         group: &[u8; 16],
         key: CacheKey,
-        subject: fn(&V) -> S,
         ask: impl FnOnce() -> Question<V>,
     ) -> Result<(V, Source), Error> {
         if let Some(value) = self.peek(group, key) {
@@ -92,14 +93,13 @@ where
             let flight = tokio::spawn(ask().in_current_span());
             return flight.await.unwrap_or(Err(Error::Panicked)).map(|value| (value, Source::Database));
         }
-        self.join_or_start(key, ticket, subject, ask).await.map(|value| (value, Source::Database))
+        self.join_or_start(key, ticket, ask).await.map(|value| (value, Source::Database))
     }
 
     async fn join_or_start(
         self: &Arc<Self>,
         key: CacheKey,
         ticket: Ticket,
-        subject: fn(&V) -> S,
         ask: impl FnOnce() -> Question<V>,
     ) -> Result<V, Error> {
         let flight = {
@@ -109,7 +109,7 @@ where
                 // be from before a revocation that was acknowledged before this request began.
                 Some((asked, flight)) if *asked == ticket => flight.clone(),
                 _ => {
-                    let flight = self.start(key, ticket, subject, ask());
+                    let flight = self.start(key, ticket, ask());
                     flights.insert(key, (ticket, flight.clone()));
                     flight
                 }
@@ -118,7 +118,7 @@ where
         flight.await
     }
 
-    fn start(self: &Arc<Self>, key: CacheKey, ticket: Ticket, subject: fn(&V) -> S, asking: Question<V>) -> Flight<V> {
+    fn start(self: &Arc<Self>, key: CacheKey, ticket: Ticket, asking: Question<V>) -> Flight<V> {
         let known = self.clone();
         let task = tokio::spawn(
             async move {
@@ -126,7 +126,7 @@ where
                 let _landing = Landing { known: &*known, key, ticket };
                 let answer = asking.await;
                 if let Ok(value) = &answer {
-                    known.cache.put(ticket, key, subject(value), value.clone());
+                    known.cache.put(ticket, key, value.clone());
                 }
                 answer
             }
@@ -171,6 +171,29 @@ where
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cache.is_empty()
+    }
+}
+
+/// What was read, and may only be trusted if the lease holds afterwards: then it was true while it was read.
+/// Of several things that were read, one question about the lease vouches for all, and it is a clock that is read
+/// for it.
+#[derive(Clone, Copy)]
+pub struct Unvouched<V>(V);
+
+impl<V> Unvouched<V> {
+    /// What may be trusted now.
+    pub fn vouched(self, lease: &Lease) -> Option<V> {
+        lease.holds().then_some(self.0)
+    }
+
+    /// To go on reading by it.
+    pub const fn untrusted(&self) -> &V {
+        &self.0
+    }
+
+    /// Both, the other one having been read after this one.
+    pub fn and<W>(self, other: Unvouched<W>) -> Unvouched<(V, W)> {
+        Unvouched((self.0, other.0))
     }
 }
 

@@ -36,6 +36,7 @@ use axum::{
 
 use futures_util::FutureExt as _;
 use tracing::level_filters::LevelFilter;
+use uuid::Uuid;
 
 pub use self::hashing::SecretHasher;
 use self::{
@@ -127,9 +128,36 @@ impl From<Arc<store::Error>> for Error {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The request's id.
+/// The request's id. Kept as its answer will tell it.
 #[derive(Clone, Debug)]
-pub struct RequestId(pub Arc<str>);
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// That text, where a header can tell it (RFC 9110, 5.5).
+    #[must_use]
+    pub fn new(text: String) -> Option<Self> {
+        HeaderValue::try_from(text).ok().filter(|value| value.to_str().is_ok()).map(Self)
+    }
+
+    /// A new one (UUID, RFC 9562).
+    #[must_use]
+    pub fn random() -> Self {
+        let id = Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
+        Self(HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static(""))) // hex digits and hyphens
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default() // it was text when it was made
+    }
+
+    /// The same for a header.
+    #[must_use]
+    pub fn into_header_value(self) -> HeaderValue {
+        self.0
+    }
+}
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which tells a key
 /// in its answer what it should know about itself.
@@ -188,17 +216,19 @@ impl Authenticator {
             Err(error) => return Some(Err(error)),
         };
         let (group, key) = self.verdicts.tenant_key(&slug);
-        let tenant = self.verdicts.tenants.peek(&group, key)?;
-        let mut recalled = match Credential::from_headers(asking.headers) {
+        let read = self.verdicts.tenants.read(&group, key)?;
+        let (tenant, mut recalled) = match Credential::from_headers(asking.headers) {
             Ok(Credential::Token(token)) => {
-                self.tokens.recall(token, &tenant)?.map(|principal| Caller { tenant, principal, used: None })
+                let tenant = self.verdicts.vouch(read)?;
+                let recalled = self.tokens.recall(token, &tenant)?;
+                (tenant, recalled.map(|principal| Caller { tenant, principal, used: None }))
             }
             Ok(Credential::Secret(Some(secret))) => {
-                let recalled = self.keys.recall(&tenant, &secret, self.client(asking), asking.request_id)?;
-                recalled.map(|used| Caller::with_key(tenant, used))
+                let (tenant, recalled) = self.keys.recall(read, &secret, self.client(asking), asking.request_id)?;
+                (tenant, recalled.map(|used| Caller::with_key(tenant, used)))
             }
-            Ok(Credential::Secret(None)) => Err(Error::InvalidKey),
-            Err(error) => Err(error),
+            Ok(Credential::Secret(None)) => (self.verdicts.vouch(read)?, Err(Error::InvalidKey)),
+            Err(error) => (self.verdicts.vouch(read)?, Err(error)),
         };
         self.verdicts.tenants.count_hit();
         // To look for a span that is not there would be a part of what the rest costs.
@@ -244,7 +274,7 @@ impl Authenticator {
         let (group, key) = self.verdicts.tenant_key(&slug);
         let store = self.store.clone();
         let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
-        let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, |tenant| tenant.id, ask).await?;
+        let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, ask).await?;
         Ok(tenant)
     }
 
@@ -362,7 +392,7 @@ impl<R> Authorized<R> {
     /// An entry for the audit trail: this caller, in this request, did that to that key.
     #[must_use]
     pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
-        NewEvent::new(kind, key, &self.principal, at).from_request(Some(self.address), &self.request_id.0)
+        NewEvent::new(kind, key, &self.principal, at).from_request(Some(self.address), self.request_id.as_str())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     cache::{CacheKey, CacheKeys, SlugKeys},
-    known::Known,
+    known::{Known, Unvouched},
     lease::Lease,
     metrics::Grounds,
 };
@@ -80,6 +80,7 @@ pub struct Verdicts {
     pub secrets: Arc<Known<ApiKeyId, Arc<KnownSecret>>>,
     /// Tenants that are served, by slug.
     pub tenants: Arc<Known<TenantId, Tenant>>,
+    lease: Arc<Lease>,
     keys: CacheKeys,
     slugs: SlugKeys,
 }
@@ -89,11 +90,17 @@ impl Verdicts {
     #[must_use]
     pub fn new(max_secrets: usize, lease: &Arc<Lease>, seed: [u8; 32]) -> Self {
         Self {
-            secrets: Arc::new(Known::new(max_secrets, lease.clone())),
-            tenants: Arc::new(Known::new(MAX_TENANTS, lease.clone())),
+            secrets: Arc::new(Known::new(max_secrets, |_, known: &Arc<KnownSecret>| known.tally.key(), lease.clone())),
+            tenants: Arc::new(Known::new(MAX_TENANTS, |_, tenant: &Tenant| tenant.id, lease.clone())),
+            lease: lease.clone(),
             keys: CacheKeys::new(seed),
             slugs: SlugKeys::default(),
         }
+    }
+
+    /// What of what was read may be trusted now.
+    pub fn vouch<V>(&self, read: Unvouched<V>) -> Option<V> {
+        read.vouched(&self.lease)
     }
 
     /// Where a secret is remembered.

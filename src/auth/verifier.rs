@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::{
     Error, RequestId, SecretHasher,
-    known::Source,
+    known::{Source, Unvouched},
     metrics::{Grounds, VerifierMetrics},
     pepper::StampCheck,
     verdicts::{KnownSecret, Verdicts},
@@ -27,6 +27,9 @@ pub enum KeyFallback {
     /// It is refused.
     Deny,
 }
+
+/// What is known of a secret that works, and at which moment it was found to.
+pub type Checked = Result<(Arc<KnownSecret>, Timestamp), Error>;
 
 /// Checks secrets.
 pub struct KeyVerifier {
@@ -59,35 +62,30 @@ impl KeyVerifier {
         &self.metrics
     }
 
-    /// What is remembered of the secret, if it works now, and which moment that is. `None`: nothing is.
+    /// The tenant, and what is remembered of the secret. `None`: nothing is that may be trusted.
     #[must_use]
     pub fn recall(
         &self,
-        tenant: &Tenant,
+        tenant: Unvouched<Tenant>,
         secret: &Secret,
         client: Client<'_>,
         request_id: &RequestId,
-    ) -> Option<Result<(Arc<KnownSecret>, Timestamp), Error>> {
-        let (group, key) = self.verdicts.secret_key(tenant.id, secret);
-        let known = self.verdicts.secrets.peek(&group, key)?;
+    ) -> Option<(Tenant, Checked)> {
+        let (group, key) = self.verdicts.secret_key(tenant.untrusted().id, secret);
+        let read = tenant.and(self.verdicts.secrets.read(&group, key)?);
+        let (tenant, known) = self.verdicts.vouch(read)?;
         self.verdicts.secrets.count_hit();
-        Some(self.conclude(Ok((known, Source::Cache)), client, request_id))
+        Some((tenant, self.conclude(Ok((known, Source::Cache)), client, request_id)))
     }
 
     /// The same of what the database knows, where nothing is remembered.
-    pub async fn verify(
-        &self,
-        tenant: &Tenant,
-        secret: Secret,
-        client: Client<'_>,
-        request_id: &RequestId,
-    ) -> Result<(Arc<KnownSecret>, Timestamp), Error> {
+    pub async fn verify(&self, tenant: &Tenant, secret: Secret, client: Client<'_>, request_id: &RequestId) -> Checked {
         let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
         let ask = || {
             let (examiner, tenant) = (self.examiner.clone(), *tenant);
             async move { examiner.examine(&tenant, &secret).await }.boxed()
         };
-        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, |known| known.tally.key(), ask).await;
+        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, ask).await;
         self.conclude(looked_up, client, request_id)
     }
 
@@ -97,7 +95,7 @@ impl KeyVerifier {
         looked_up: Result<(Arc<KnownSecret>, Source), Error>,
         client: Client<'_>,
         request_id: &RequestId,
-    ) -> Result<(Arc<KnownSecret>, Timestamp), Error> {
+    ) -> Checked {
         let grounds = match &looked_up {
             Ok((_, Source::Cache)) => Grounds::Cache,
             Ok((known, Source::Database)) => known.grounds,
@@ -126,7 +124,7 @@ impl KeyVerifier {
     /// Holds what is known of a secret against the clock, and notes its use.
     fn judge(&self, known: &Arc<KnownSecret>, client: Client<'_>, request_id: &RequestId) -> Result<Timestamp, Error> {
         let now = self.clock.now();
-        let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, &request_id.0);
+        let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, request_id.as_str());
         match Status::at(now, known.key_expires_at, known.revoked_at) {
             // Rotated away, and its time is over: it is no secret of the key any more.
             Status::Active | Status::Expired if known.secret_ended_at(now) => {

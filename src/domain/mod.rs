@@ -15,7 +15,7 @@ mod tenant;
 mod usage;
 
 pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, PreviousSecret, Status};
-pub use clock::{Clock, InvalidTimestamp, Timestamp, format_timestamp, parse_timestamp};
+pub use clock::{Clock, InvalidTimestamp, Timestamp, TimestampText, format_timestamp, parse_timestamp};
 pub use event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub use principal::{Principal, RotatedAway};
 pub use random::random_bytes;

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
     response::{IntoResponse as _, Response},
 };
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::{self, Asking, Authenticator, Caller, require},
-    domain::{Principal, Scope, Tenant, format_timestamp},
+    domain::{Principal, Scope, Tenant, TimestampText},
 };
 
 const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
@@ -127,7 +128,7 @@ fn scope_of_method(method: &[u8]) -> Scope {
 /// 200 with all the headers, always: some gateways let a client's own copy of one through when
 /// the answer omits it.
 fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
-    let mut values = Values::with_room();
+    let mut values = Values::default();
     let tenant_slug = values.add(tenant.slug.as_str());
     let tenant_id = values.add_uuid(tenant.id.0);
     let kind = values.add(principal.kind());
@@ -138,7 +139,7 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
         }
         Principal::User { name, .. } => (values.add(name.as_deref().unwrap_or_default()), 0..0),
     };
-    let key_expires = principal.key_expires_at().map_or(0..0, |end| values.add(&format_timestamp(end)));
+    let key_expires = principal.key_expires_at().map_or(0..0, |end| values.add(TimestampText::new(end).as_str()));
     let values = values.finish();
     let mut headers = ALLOWED.clone();
     let scopes = HeaderValue::from_static(principal.scopes().as_str());
@@ -180,18 +181,15 @@ static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
-/// Headers' values behind one another in one piece of memory.
-struct Values(String);
+/// Headers' values behind one another in one piece of memory, with room for what a key's check tells; a
+/// user's name may need more.
+#[derive(Default)]
+struct Values(SmallVec<[u8; 128]>);
 
 impl Values {
-    /// Room for what a key's check tells; a user's name may need more.
-    fn with_room() -> Self {
-        Self(String::with_capacity(192))
-    }
-
     fn add(&mut self, value: &str) -> Range<usize> {
         let start = self.0.len();
-        self.0.push_str(value);
+        self.0.extend_from_slice(value.as_bytes());
         start..self.0.len()
     }
 
@@ -200,7 +198,7 @@ impl Values {
     }
 
     fn finish(self) -> SharedValues {
-        SharedValues(Bytes::from(self.0))
+        SharedValues(Bytes::from_owner(self.0))
     }
 }
 

@@ -16,7 +16,7 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, Method, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -31,7 +31,6 @@ use tracing::{
     field::{Empty, display},
     info, info_span,
 };
-use uuid::Uuid;
 
 use super::{
     forward_auth, health,
@@ -166,7 +165,7 @@ fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
         ($span:ident) => {
             $span!(
                 "request",
-                request_id = %id.0,
+                request_id = id.as_str(),
                 trace_id = Empty,
                 span_id = Empty,
                 method,
@@ -204,16 +203,14 @@ impl Begun {
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
         if let Some(problem) = problem {
-            problem.write_out(&id.0, &mut response);
-        }
-        if let Ok(value) = HeaderValue::from_str(&id.0) {
-            response.headers_mut().insert(X_REQUEST_ID, value);
+            problem.write_out(id.as_str(), &mut response);
         }
         let latency = at.elapsed();
         counted.count(method, response.status(), latency);
         if let Some(traced) = traced {
             traced.end(&id, route, &mut response);
         }
+        response.headers_mut().insert(X_REQUEST_ID, id.into_header_value());
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
         span.in_scope(|| {
@@ -260,23 +257,18 @@ fn request_id(headers: &HeaderMap) -> RequestId {
             && !id.contains(Secret::PREFIX)
     };
     let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
-    RequestId(
-        given.map_or_else(
-            || Arc::from(&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer())),
-            Arc::from,
-        ),
-    )
+    given.map(str::to_owned).and_then(RequestId::new).unwrap_or_else(RequestId::random)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::StatusCode;
+    use axum::http::{HeaderValue, StatusCode};
     use http_body_util::BodyExt as _;
 
     #[tokio::test]
     async fn a_panic_is_a_500_with_the_request_id() {
-        let (id, method) = (RequestId("abc-123".into()), KnownMethod::from(&Method::GET));
+        let (id, method) = (RequestId::new("abc-123".to_owned()).unwrap(), KnownMethod::from(&Method::GET));
         let begun = Begun { id, method, quiet: false, span: Span::none(), traced: None, at: Instant::now() };
         let counted = Route::default();
         let response = begun.watch(async { panic!("on purpose") }, failed).await;
@@ -294,7 +286,7 @@ mod tests {
     fn request_ids_are_taken_where_they_are_sane() {
         let id = |given: &str| {
             let headers = [(X_REQUEST_ID, given.parse().unwrap())].into_iter().collect();
-            request_id(&headers).0.to_string()
+            request_id(&headers).as_str().to_owned()
         };
         let long = "a".repeat(128);
         for sane in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
@@ -313,7 +305,8 @@ mod tests {
         fn every_request_id_is_sane(given in proptest::collection::vec(0x20_u8..=0xff, 0..200), secret in proptest::prelude::any::<bool>()) {
             let given = if secret { [b"rk_live_", &given[..]].concat() } else { given };
             let value = HeaderValue::from_bytes(&given);
-            let id = request_id(&value.into_iter().map(|value| (X_REQUEST_ID, value)).collect()).0;
+            let id = request_id(&value.into_iter().map(|value| (X_REQUEST_ID, value)).collect());
+            let id = id.as_str();
             proptest::prop_assert!((1..=128).contains(&id.len()) && id.is_ascii() && !id.contains("rk_live_"));
             proptest::prop_assert!(id.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\'), "{}", id);
         }

@@ -84,7 +84,7 @@ impl RequestSpan {
             span.set_attribute(KeyValue::new("http.route", route.to_owned()));
         }
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-        let id = Value::Array(Array::String(vec![StringValue::from(id.0.to_string())]));
+        let id = Value::Array(Array::String(vec![StringValue::from(id.as_str().to_owned())]));
         span.set_attribute(KeyValue::new("http.response.header.x-request-id", id));
         // What a client did wrong is no error of the server's span.
         if status.is_server_error() {

@@ -2,6 +2,11 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark ends where its expectations do")]
 
+#[path = "../stand/mod.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the other benchmarks")]
+mod stand;
+mod whole;
+
 use std::{sync::Arc, thread, time::Duration};
 
 use chrono::TimeDelta;
@@ -23,6 +28,10 @@ use uuid::Uuid;
 
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const KEY: ApiKeyId = ApiKeyId(Uuid::from_u128(2));
+
+// As the service's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();
@@ -101,12 +110,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
                 hint: secret.hint(),
                 grounds: Grounds::Stamp,
             });
-            let asked = verdicts.secrets.get_or_ask(
-                &group,
-                key,
-                |known| known.tally.key(),
-                || async move { Ok(known) }.boxed(),
-            );
+            let asked = verdicts.secrets.get_or_ask(&group, key, || async move { Ok(known) }.boxed());
             runtime.block_on(asked).expect("an answer");
             (group, key)
         })

@@ -1,0 +1,218 @@
+//! A whole request, but for the kernel's part: hyper, the front door, and what it answers, on a
+//! connection that is memory.
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    io,
+    num::NonZeroUsize,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use divan::{Bencher, counter::ItemsCount};
+use futures_util::FutureExt as _;
+use hyper::{
+    body::Incoming,
+    rt::{Read, ReadBufCursor, Write},
+    server::conn::http1,
+    service::service_fn,
+};
+use prometheus_client::registry::Registry;
+use rally_api_keys::{
+    auth::{
+        Authenticator, Peer, SecretHasher,
+        bearer::{TokenVerifier, TrustedKeys},
+        hashing::Argon2Cost,
+        host::Tenancy,
+        jwk::ClaimRules,
+        lease::{Lease, Moment},
+        metrics::Grounds,
+        pepper::Peppers,
+        verdicts::{KnownSecret, Verdicts},
+        verifier::{KeyFallback, KeyVerifier},
+    },
+    domain::{Clock, ScopeSet},
+    http::{self, AppState, drain::Drain, front_door::FrontDoor},
+    store::{Operator, PoolSettings, Store},
+    usage::{self, Tally},
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::TaskTracker;
+
+use crate::stand::{
+    Outcome,
+    client::{check, request},
+    keys::{Key, copy_stamped, generate, tenant},
+    postgres::Database,
+};
+
+const KEYS: usize = 100_000;
+/// Requests on one connection, and in one turn of the measurement.
+const REQUESTS: usize = 1_000;
+
+/// The service's parts, with all keys remembered.
+struct Stand {
+    runtime: Runtime,
+    front_door: FrontDoor,
+    probe: String,
+    checks: Vec<String>,
+    _database: Database,
+}
+
+static STAND: LazyLock<Stand> = LazyLock::new(|| Stand::set_up().expect("a database and all that"));
+
+impl Stand {
+    fn set_up() -> Outcome<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let (database, keys, store) = runtime.block_on(async {
+            let database = Database::start("micro").await?;
+            let tenants = [tenant(&mut Operator::connect(&database.url()).await?, "tenant-0").await?];
+            let keys = generate(&tenants, KEYS);
+            copy_stamped(&mut database.connect().await?, &keys).await?;
+            let pools = PoolSettings {
+                max_connections: 10,
+                max_check_connections: 10,
+                acquire_timeout: Duration::from_secs(3),
+                check_acquire_timeout: Duration::from_secs(1),
+            };
+            let store = Store::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
+            Outcome::Ok((database, keys, store))
+        })?;
+        let (clock, lease) = (Clock::default(), Arc::new(Lease::default()));
+        lease.renew(Moment::now());
+        let kept = lease.clone();
+        // It is only good for seconds. The thread ends with the process.
+        thread::spawn(move || {
+            loop {
+                kept.renew(Moment::now());
+                thread::sleep(Duration::from_millis(500));
+            }
+        });
+        let verdicts = Arc::new(Verdicts::new(2 * KEYS, &lease, [7; 32]));
+        let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), TimeDelta::days(400));
+        runtime.spawn(writer.run(std::future::pending()));
+        let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
+        let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
+        let (verifier_store, verifier_clock) = (store.clone(), clock.clone());
+        let authenticator = Arc::new(Authenticator {
+            store,
+            tenancy: Tenancy { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
+            tokens: TokenVerifier::new(TrustedKeys::default(), &rules, clock.clone()),
+            keys: KeyVerifier::new(
+                verifier_store,
+                hasher.clone(),
+                KeyFallback::Deny,
+                verdicts.clone(),
+                recorder,
+                verifier_clock,
+            ),
+            verdicts: verdicts.clone(),
+        });
+        runtime.block_on(remember(&verdicts, &keys));
+        let (metrics, requests, traces, drain) =
+            (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
+        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
+        let front_door = http::open(state, Vec::new(), TaskTracker::new(), true);
+        let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
+        let checks = keys.iter().map(check).collect();
+        Ok(Self { runtime, front_door, probe, checks, _database: database })
+    }
+}
+
+async fn remember(verdicts: &Verdicts, keys: &[Key]) {
+    for key in keys {
+        let (group, cache_key) = verdicts.tenant_key(&key.tenant.slug);
+        let tenant = key.tenant;
+        let ask = || async move { Ok(tenant) }.boxed();
+        let asked = verdicts.tenants.get_or_ask(&group, cache_key, ask);
+        asked.await.expect("the tenant");
+        let (group, cache_key) = verdicts.secret_key(key.tenant.id, &key.secret);
+        let known = Arc::new(KnownSecret {
+            tally: Tally::new(key.tenant.id, key.id, key.secret.lookup_digest()),
+            scopes: ScopeSet::READ,
+            key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
+            secret_expires_at: None,
+            secret_retired_at: None,
+            revoked_at: None,
+            hint: key.secret.hint(),
+            grounds: Grounds::Stamp,
+        });
+        let ask = || async move { Ok(known) }.boxed();
+        let asked = verdicts.secrets.get_or_ask(&group, cache_key, ask);
+        asked.await.expect("the key");
+    }
+}
+
+/// A client that sends its next request when it has the last one's answer, at once.
+struct Client<F> {
+    next_request: F,
+    sent: usize,
+    answered: Rc<Cell<usize>>,
+}
+
+impl<F: FnMut() -> &'static str + Unpin> Read for Client<F> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if self.sent > self.answered.get() {
+            return Poll::Pending; // it is asked again without being told to
+        }
+        if self.sent < REQUESTS {
+            self.sent += 1;
+            buffer.put_slice((self.next_request)().as_bytes());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<F: Unpin> Write for Client<F> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        assert!(bytes.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(bytes));
+        self.answered.set(self.answered.get() + 1);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn answer(bencher: Bencher<'_, '_>, mut next_request: impl FnMut() -> &'static str + Unpin) {
+    let _inside = STAND.runtime.enter();
+    let peer = Peer([127, 0, 0, 1].into());
+    bencher.counter(ItemsCount::new(REQUESTS)).bench_local(|| {
+        let answered = Rc::default();
+        let client = Client { next_request: &mut next_request, sent: 0, answered: Rc::clone(&answered) };
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let answering = STAND.front_door.answer(request, peer);
+            async { Ok::<_, Infallible>(answering.await) }
+        });
+        let mut connection = pin!(http1::Builder::new().serve_connection(client, service));
+        let mut context = Context::from_waker(Waker::noop());
+        while connection.as_mut().poll(&mut context).is_pending() {}
+        assert_eq!(answered.get(), REQUESTS);
+    });
+}
+
+#[divan::bench]
+fn answer_probe(bencher: Bencher<'_, '_>) {
+    answer(bencher, || &STAND.probe);
+}
+
+#[divan::bench(args = [1, KEYS])]
+fn answer_check(bencher: Bencher<'_, '_>, keys: usize) {
+    let mut turn = 0_usize;
+    answer(bencher, || {
+        // In an order that no prefetching foresees.
+        turn = turn.wrapping_add(61_803);
+        &STAND.checks[turn % keys]
+    });
+}
