@@ -94,18 +94,26 @@ impl Database {
         Ok(sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut self.connect().await?).await?)
     }
 
-    /// Until no instance writes any more what a measurement left it to write, and nothing is being
-    /// vacuumed for it, which would disturb the next one. Writers wake each second.
+    /// Until no instance writes any more what a measurement left it to write, all of that is summed up, and
+    /// nothing is being vacuumed for it, which would disturb the next one. Writers wake each second, and sum up
+    /// a minute later.
     pub async fn settle(&self) -> Outcome<()> {
         const BUSY: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
             WHERE application_name = 'rally-api-keys' AND (state <> 'idle' OR query_start > now() - interval '0.2 s')
               AND query ~ 'note_usage|sum_up_usage' OR backend_type = 'autovacuum worker')";
+        const SUM_UP: &str = "SELECT sum_up_usage(tenants)
+            FROM (SELECT array_agg(DISTINCT tenant_id) AS tenants FROM api_key_usage_notes) noted
+            WHERE tenants IS NOT NULL";
         let mut connection = self.connect().await?;
-        let mut quiet = 0;
+        let (mut quiet, mut needed) = (0, 12);
         for _ in 0..300 {
             let busy: bool = sqlx::query_scalar(BUSY).fetch_one(&mut connection).await?;
-            quiet = if busy { 0 } else { quiet + 1 };
-            if quiet == 12 {
+            // Where an instance is at it just now, it cannot be done.
+            let left = sqlx::query(SUM_UP).execute(&mut connection).await.map_or(1, |done| done.rows_affected());
+            quiet = if busy || left > 0 { 0 } else { quiet + 1 };
+            // The more a writer has, the longer it pauses: for up to 3 s.
+            needed = if left > 0 { 34 } else { needed };
+            if quiet == needed {
                 break;
             }
             sleep(Duration::from_millis(100)).await;

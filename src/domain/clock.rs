@@ -67,7 +67,8 @@ pub struct TimestampText {
 }
 
 impl TimestampText {
-    const MAX_LEN: usize = "9999-12-31T23:59:59.999999Z".len();
+    /// Of the longest, in bytes.
+    pub const MAX_LEN: usize = "9999-12-31T23:59:59.999999Z".len();
 
     /// Of a time within the years that RFC 3339 can say, as all are that [`parse_timestamp`] takes.
     #[must_use]
@@ -99,10 +100,16 @@ impl TimestampText {
         Self { text, len }
     }
 
+    /// The text, in ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).unwrap_or_default() // digits, and what is between them
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default() // digits, and what is between them
     }
 }
 

@@ -41,14 +41,10 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// What its name begins with.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::User { .. } => "user:",
-            Self::ApiKey { .. } => "api-key:",
-        }
-    }
+    /// What a person's name as a caller begins with.
+    pub const USER: &'static str = "user:";
+    /// What a key's does.
+    pub const API_KEY: &'static str = "api-key:";
 
     /// What the credential grants.
     #[must_use]
@@ -124,10 +120,9 @@ impl Principal {
 /// `user:<name>` or `api-key:<id>`.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind())?;
         match self {
-            Self::User { name, .. } => f.write_str(name.as_deref().unwrap_or_default()),
-            Self::ApiKey { id, .. } => id.fmt(f),
+            Self::User { name, .. } => write!(f, "{}{}", Self::USER, name.as_deref().unwrap_or_default()),
+            Self::ApiKey { id, .. } => write!(f, "{}{id}", Self::API_KEY),
         }
     }
 }

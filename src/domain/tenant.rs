@@ -31,8 +31,8 @@ pub struct Slug {
 pub struct InvalidSlug;
 
 impl Slug {
-    /// RFC 1035, 2.3.4
-    const MAX_LEN: usize = 63;
+    /// In bytes (RFC 1035, 2.3.4).
+    pub const MAX_LEN: usize = 63;
 
     /// Takes the text for a slug when it is one.
     pub fn parse(text: &str) -> Result<Self, InvalidSlug> {

@@ -11,8 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use smallvec::SmallVec;
-use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::{
     front_door::X_REQUEST_ID,
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{self, Asking, Authenticator, Caller, require},
-    domain::{Principal, Scope, Tenant, TimestampText},
+    domain::{ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText},
 };
 
 const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
@@ -128,30 +127,14 @@ fn scope_of_method(method: &[u8]) -> Scope {
 /// 200 with all the headers, always: some gateways let a client's own copy of one through when
 /// the answer omits it.
 fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
-    let mut values = Values::default();
-    let tenant_slug = values.add(tenant.slug.as_str());
-    let tenant_id = values.add_uuid(tenant.id.0);
-    let kind = values.add(principal.kind());
-    let (name, key_id) = match principal {
-        Principal::ApiKey { id, .. } => {
-            let id = values.add_uuid(id.0);
-            (id.clone(), id)
-        }
-        Principal::User { name, .. } => (values.add(name.as_deref().unwrap_or_default()), 0..0),
+    let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
+        Principal::ApiKey { id, expires_at, .. } => told_of_key(tenant, *id, *expires_at),
+        Principal::User { name, .. } => told_of_user(tenant, name.as_deref().unwrap_or_default()),
     };
-    let key_expires = principal.key_expires_at().map_or(0..0, |end| values.add(TimestampText::new(end).as_str()));
-    let values = values.finish();
-    let mut headers = ALLOWED.clone();
     let scopes = HeaderValue::from_static(principal.scopes().as_str());
+    let mut headers = ALLOWED.clone();
     // In the order in which they are there.
-    let told = [
-        values.header(tenant_slug),
-        values.header(tenant_id),
-        values.header(kind.start..name.end),
-        scopes,
-        values.header(key_id),
-        values.header(key_expires),
-    ];
+    let told = [tenant_slug, tenant_id, name, scopes, key_id, key_expires];
     for (place, value) in headers.values_mut().zip(told) {
         *place = value;
     }
@@ -159,6 +142,45 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
+}
+
+/// The tenant, its id, who is calling, the key and its end. All of them lie in one piece of memory, each at a
+/// place of its own.
+fn told_of_key(tenant: &Tenant, key: ApiKeyId, expires_at: Option<Timestamp>) -> [HeaderValue; 5] {
+    const TENANT_ID: Range<usize> = 0..Hyphenated::LENGTH;
+    const NAME: Range<usize> = TENANT_ID.end..KEY_ID.end;
+    const KEY_ID: Range<usize> = TENANT_ID.end + KIND.len()..TENANT_ID.end + KIND.len() + Hyphenated::LENGTH;
+    const KEY_EXPIRES: usize = KEY_ID.end;
+    const SLUG: usize = KEY_EXPIRES + TimestampText::MAX_LEN;
+    const KIND: &[u8] = Principal::API_KEY.as_bytes();
+    let mut text = [0; SLUG + Slug::MAX_LEN];
+    let mut put = |start: usize, value: &[u8]| {
+        text[start..start + value.len()].copy_from_slice(value);
+        start..start + value.len()
+    };
+    put(NAME.start, KIND);
+    let key_expires = expires_at.map_or(0..0, |end| put(KEY_EXPIRES, TimestampText::new(end).as_bytes()));
+    let slug = put(SLUG, tenant.slug.as_bytes());
+    tenant.id.0.hyphenated().encode_lower(&mut text[TENANT_ID]);
+    key.0.hyphenated().encode_lower(&mut text[KEY_ID]);
+    let text = Bytes::from_owner(text);
+    [slug, TENANT_ID, NAME, KEY_ID, key_expires].map(|place| part(&text, place))
+}
+
+fn told_of_user(tenant: &Tenant, name: &str) -> [HeaderValue; 5] {
+    let (slug, id) = (tenant.slug.as_str(), tenant.id.0.hyphenated());
+    let text = Bytes::from(format!("{slug}{id}{}{name}", Principal::USER));
+    let name = slug.len() + Hyphenated::LENGTH;
+    let places = [0..slug.len(), slug.len()..name, name..text.len(), 0..0, 0..0];
+    places.map(|place| part(&text, place))
+}
+
+/// A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
+fn part(text: &Bytes, place: Range<usize>) -> HeaderValue {
+    if place.is_empty() {
+        return HeaderValue::from_static("");
+    }
+    HeaderValue::from_maybe_shared(text.slice(place)).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The headers of each answer that lets a request pass, to be filled in: to copy them is cheaper than
@@ -181,39 +203,6 @@ static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
-/// Headers' values behind one another in one piece of memory, with room for what a key's check tells; a
-/// user's name may need more.
-#[derive(Default)]
-struct Values(SmallVec<[u8; 128]>);
-
-impl Values {
-    fn add(&mut self, value: &str) -> Range<usize> {
-        let start = self.0.len();
-        self.0.extend_from_slice(value.as_bytes());
-        start..self.0.len()
-    }
-
-    fn add_uuid(&mut self, value: Uuid) -> Range<usize> {
-        self.add(value.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
-    }
-
-    fn finish(self) -> SharedValues {
-        SharedValues(Bytes::from_owner(self.0))
-    }
-}
-
-struct SharedValues(Bytes);
-
-impl SharedValues {
-    /// A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
-    fn header(&self, place: Range<usize>) -> HeaderValue {
-        if place.is_empty() {
-            return HeaderValue::from_static("");
-        }
-        HeaderValue::from_maybe_shared(self.0.slice(place)).unwrap_or(HeaderValue::from_static(""))
-    }
-}
-
 fn refused(problem: Problem) -> Response {
     let problem = problem.for_gateways();
     let code = HeaderValue::from_static(problem.code());
@@ -231,9 +220,10 @@ pub fn failed() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ApiKeyId, KeyHint, LookupDigest, RotatedAway, ScopeSet, Slug, TenantId, parse_timestamp};
+    use crate::domain::{KeyHint, LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
     use axum::http::Request;
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     fn needed(method: &str, target: &str, forwarded: &[(usize, String)]) -> Result<Scope, Problem> {
         let mut request = Request::builder().method(method).uri(target);
@@ -289,6 +279,21 @@ mod tests {
                 assert_eq!(values, [value.as_bytes()], "{name}");
             }
         }
+    }
+
+    #[test]
+    fn the_longest_values_have_room() {
+        let slug = "s".repeat(Slug::MAX_LEN);
+        let tenant = Tenant { id: TenantId(Uuid::max()), slug: Slug::parse(&slug).unwrap() };
+        let end = "9999-12-31T23:59:59.999999Z";
+        let told = told_of_key(&tenant, ApiKeyId(Uuid::max()), Some(parse_timestamp(end).unwrap()));
+        let id = Uuid::max().to_string();
+        assert_eq!(
+            told.map(|value| value.to_str().unwrap().to_owned()),
+            [slug, id.clone(), format!("api-key:{id}"), id, end.to_owned()]
+        );
+        let name = "n".repeat(1_000);
+        assert_eq!(told_of_user(&tenant, &name)[2].to_str().unwrap(), format!("user:{name}"));
     }
 
     proptest! {
