@@ -1,14 +1,15 @@
 //! The service under load, on a PostgreSQL and in processes of its own:
 //!
 //! ```sh
-//! cargo bench --bench load              # everything, some eight minutes
+//! cargo bench --bench load              # everything, some fifteen minutes
 //! cargo bench --bench load -- b d g     # these rows, and what they compare with
-//! BENCH_SECONDS=2 BENCH_ROUNDS=3        # of each measurement (5), of how many the median is taken (3)
+//! BENCH_SECONDS=2 BENCH_ROUNDS=3        # of each measurement (5), of how many the median is taken (5)
 //! BENCH_RUST_LOG=warn                   # instead of the service's own default: no line per request
 //! ```
 //!
 //! Throughput is measured by `wrk` (64 connections, each with one request under way), in rounds
-//! that go through all rows, so that what disturbs the machine for a while disturbs all of them.
+//! that go through all rows, so that what disturbs the machine for a while disturbs all of them. What one has
+//! left to be written and summed up is done before the next begins.
 //! A closed loop hides stalls: it waits them out and sends less. So latency is measured by `oha`
 //! at a fixed rate, half of what each row reached, where it is installed.
 //!
@@ -71,7 +72,7 @@ impl Plan {
             Err(_) => Ok(default),
             Ok(text) => text.parse().ok().filter(|n| *n > 0).ok_or(format!("{name} must be a number above 0")),
         };
-        let rounds = usize::try_from(number("BENCH_ROUNDS", 3)?)?;
+        let rounds = usize::try_from(number("BENCH_ROUNDS", 5)?)?;
         Ok(Self { rows, seconds: number("BENCH_SECONDS", 5)?, rounds })
     }
 
