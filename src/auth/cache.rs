@@ -8,7 +8,7 @@
 //!    kept only if the epoch of its shard is still the ticket's. `forget` counts the epoch up
 //!    under the same lock. So a look-up that began before a change can never put its answer
 //!    back after it; a model in `tests` shows that it could without the guard.
-//! 3. *The lease.* Nothing is read from it while [`super::lease`] does not hold.
+//! 3. *The lease.* Nothing that is read from it is believed unless [`super::lease`] has held since before it was read.
 //!
 //! An entry belongs to a group (a tenant's, by hash), and a group is spread over shards, so that
 //! one tenant's changes do not stop caching for all, and one tenant's hot keys do not all meet at
@@ -106,7 +106,7 @@ impl SlugKeys {
         let mut hash = self.0.build_hasher();
         hash.write(slug.as_bytes());
         let first = hash.finish();
-        // No slug has such a byte: this goes on to the hash of a text that is none.
+        // The hasher goes on: the other half is the hash of the slug and a byte that no slug has.
         hash.write_u8(0xff);
         CacheKey((u128::from(hash.finish()) << 64 | u128::from(first)).to_le_bytes())
     }
@@ -125,8 +125,8 @@ struct Link {
     key: CacheKey,
 }
 
-/// Entries lie in the table itself, and what they are about is asked of their values: a hit among hundreds of
-/// thousands is as slow as there are places in memory that it looks into.
+/// Entries lie in the table itself, and what they are about is asked of their values: among hundreds of thousands of
+/// entries, what a hit costs is to wait for memory, once for each place that it looks into.
 struct Shard<V> {
     epoch: u64,
     entries: HashTable<Entry<V>>,
@@ -206,13 +206,13 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         self.shards[shard].write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Groups are ids or digests of ours, so whoever could choose one has better things to do: multiplying
-    /// spreads what is random in them.
+    /// Groups are ids or digests of ours, so whoever could choose one has better things to do. All of a product's
+    /// low bits take part in its highest.
     fn group_start(group: &[u8; 16]) -> usize {
         let [one, other] = halves(*group);
         #[allow(clippy::cast_possible_truncation, reason = "only some bits are wanted")]
-        let spread = ((one ^ other).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-        (spread % GROUPS) * SPREAD
+        let group = ((one ^ other).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - GROUPS.ilog2())) as usize;
+        group * SPREAD
     }
 
     fn shard(group: &[u8; 16], key: CacheKey) -> usize {
@@ -223,7 +223,7 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         self.hasher.hash_one((self.subject)(key, value))
     }
 
-    /// What is known. To be asked under the lease only.
+    /// What is known. Only to be believed under a lease, where changes are made elsewhere too.
     pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
         let shard = self.read(Self::shard(group, key));
         let entry = shard.get(key)?;
@@ -255,7 +255,7 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
             return;
         }
         if self.length.load(Ordering::Relaxed) >= self.capacity {
-            self.make_room(key);
+            self.make_room(ticket.shard, key);
         }
         let hash = self.subject_hash(key, &value);
         let mut guard = self.write(ticket.shard);
@@ -277,11 +277,12 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         shard.link(hash, key);
     }
 
-    /// Removes an entry that was not used lately, of a shard that has many.
-    fn make_room(&self, key: CacheKey) {
-        let candidates = (1..=4).map(|n| key.random(n) % self.shards.len());
+    /// Removes an entry that was not used lately, of a shard that has many: some random ones are looked at, and the
+    /// one that is to take the key, since all entries may be in few shards.
+    fn make_room(&self, own: usize, key: CacheKey) {
+        let candidates = (1..=4).map(|n| key.random(n) % self.shards.len()).chain([own]);
         let fullest = candidates.max_by_key(|shard| self.read(*shard).entries.len()).unwrap_or_default();
-        // The few random picks may all have been empty, in a cache of few entries.
+        // All of them may be empty, in a cache of few entries.
         let victim =
             std::iter::once(fullest).chain(0..self.shards.len()).find(|shard| !self.read(*shard).entries.is_empty());
         let Some(victim) = victim else { return };
@@ -429,6 +430,104 @@ mod tests {
             },
             1,
         );
+    }
+
+    /// What hashes like everything else.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Alike(u128);
+
+    impl Hash for Alike {
+        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+    }
+
+    #[test]
+    fn subjects_that_hash_alike_are_told_apart() {
+        shuttle::check_random(
+            || {
+                let cache = Cache::new(100, |_, (_, subject): &About| Alike(*subject));
+                for n in 0..40 {
+                    cache.put(cache.ticket(&GROUP, key(n)), key(n), (n, n / 2));
+                }
+                cache.forget(&GROUP, Alike(3));
+                let kept: Vec<_> = (0..40).filter(|n| cache.get(&GROUP, key(*n)).is_some()).collect();
+                assert_eq!(kept, (0..40).filter(|n| n / 2 != 3).collect::<Vec<_>>());
+                assert_eq!(cache.len(), 38);
+            },
+            1,
+        );
+    }
+
+    /// Each entry is linked to what it is about, once, and counted.
+    fn check_links<S, V>(cache: &Cache<S, V>) {
+        let mut entries = 0;
+        for shard in &cache.shards {
+            let shard = shard.read().unwrap();
+            assert!(shard.by_subject.iter().all(|link| shard.get(link.key).is_some()), "of what is gone");
+            assert_eq!(shard.by_subject.len(), shard.entries.len());
+            entries += shard.entries.len();
+        }
+        assert_eq!(cache.length.load(Ordering::Relaxed), entries);
+    }
+
+    #[test]
+    fn whatever_is_done_links_are_those_of_its_entries() {
+        shuttle::check_random(
+            || {
+                let cache = Arc::new(cache(8));
+                let work = |from: u128| {
+                    let cache = cache.clone();
+                    move || {
+                        for n in from..from + 30 {
+                            put(&cache, n % 25, n, n % 7);
+                            match n % 11 {
+                                3 => cache.forget(&GROUP, n % 7),
+                                7 if n % 3 == 0 => cache.forget_group(&GROUP),
+                                _ => {}
+                            }
+                        }
+                    }
+                };
+                let threads = [thread::spawn(work(0)), thread::spawn(work(17))];
+                for thread in threads {
+                    thread.join().unwrap();
+                }
+                check_links(&cache);
+                assert!(cache.len() <= 9, "one more at most, for each other that puts");
+            },
+            30,
+        );
+    }
+
+    /// One tenant has more keys than there is room for: they lie in few shards, and none of those is drained.
+    #[test]
+    fn one_group_alone_shares_the_room_evenly() {
+        shuttle::check_random(
+            || {
+                let cache = filled(400, 3_000);
+                check_links(&cache);
+                let start = Cache::<u128, About>::group_start(&GROUP);
+                for shard in start..start + SPREAD {
+                    let entries = cache.read(shard).entries.len();
+                    assert!((20..90).contains(&entries), "{entries} of 50");
+                }
+            },
+            1,
+        );
+    }
+
+    /// Ids that were given by hand.
+    #[test]
+    fn groups_are_spread_by_any_part_of_them() {
+        for part in 0..16 {
+            let starts: std::collections::HashSet<_> = (0..=255)
+                .map(|n| {
+                    let mut group = GROUP;
+                    group[part] = n;
+                    Cache::<u128, About>::group_start(&group)
+                })
+                .collect();
+            assert!(starts.len() >= GROUPS / 2, "byte {part}: {}", starts.len());
+        }
     }
 
     /// A look-up and a revocation race; afterwards, does the cache still let the key in?

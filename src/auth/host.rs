@@ -123,7 +123,7 @@ fn normalise(host: &str) -> Cow<'_, str> {
     if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// A header's one value; `Err` when there are several or when it is not text.
+/// A header's one value, empty when it is not text; `Err` when there are several.
 pub(super) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&str>, ()> {
     // Where no header comes twice, as hardly ever one does, this one does not.
     let value = if headers.len() == headers.keys_len() {
@@ -223,6 +223,29 @@ mod tests {
             let peer = "10.1.1.1".parse().unwrap();
             let _ = tenancy().slug(&Uri::from_static("/"), &headers, peer);
             let _ = tenancy().client_address(&headers, peer);
+        }
+
+        #[test]
+        fn only_a_port_is_cut_off(host in "[ ]?[a-z.]{0,3}(:[0-9a-z٣.]{0,4}){0,3}[.]?[ ]?") {
+            let trimmed = host.trim();
+            let name = match trimmed.rsplit_once(':') {
+                Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+                _ => trimmed,
+            };
+            prop_assert_eq!(normalise(&host), name.strip_suffix('.').unwrap_or(name));
+        }
+
+        /// Whichever other header comes twice.
+        #[test]
+        fn one_value_is_single(values in prop::collection::vec("[a-z]{0,3}", 0..3), others in prop::collection::vec("[a-z]{0,3}", 0..3)) {
+            let mut headers = HeaderMap::new();
+            for (name, values) in [("x-one", &values), ("x-other", &others)] {
+                for value in values {
+                    headers.append(name, HeaderValue::from_str(value).unwrap());
+                }
+            }
+            let expected = if values.len() > 1 { Err(()) } else { Ok(values.first().map(String::as_str)) };
+            prop_assert_eq!(single(&headers, "x-one"), expected);
         }
 
         #[test]

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use super::{
     Error,
     cache::{Cache, CacheKey, Ticket},
-    lease::Lease,
+    lease::{Lease, Term},
 };
 
 /// What the database is asked. In a box, since it is handed on often, and has kilobytes of room for what
@@ -62,7 +62,8 @@ where
 
     /// What is remembered. Whoever answers a question by it says so ([`Known::count_hit`]).
     pub fn read(&self, group: &[u8; 16], key: CacheKey) -> Option<Unvouched<V>> {
-        self.cache.get(group, key).map(Unvouched)
+        let term = self.lease.term();
+        self.cache.get(group, key).map(|value| Unvouched { value, term })
     }
 
     /// What is remembered, and may be trusted now.
@@ -174,26 +175,28 @@ where
     }
 }
 
-/// What was read, and may only be trusted if the lease holds afterwards: then it was true while it was read.
-/// Of several things that were read, one question about the lease vouches for all, and it is a clock that is read
-/// for it.
+/// What was read, and may be trusted only if the lease has held from before that until it is asked for. Of several
+/// things that were read, one question vouches for all: it costs a look at the clock.
 #[derive(Clone, Copy)]
-pub struct Unvouched<V>(V);
+pub struct Unvouched<V> {
+    value: V,
+    term: Term,
+}
 
 impl<V> Unvouched<V> {
     /// What may be trusted now.
     pub fn vouched(self, lease: &Lease) -> Option<V> {
-        lease.holds().then_some(self.0)
+        lease.has_held_since(self.term).then_some(self.value)
     }
 
     /// To go on reading by it.
     pub const fn untrusted(&self) -> &V {
-        &self.0
+        &self.value
     }
 
     /// Both, the other one having been read after this one.
     pub fn and<W>(self, other: Unvouched<W>) -> Unvouched<(V, W)> {
-        Unvouched((self.0, other.0))
+        Unvouched { value: (self.value, other.value), term: self.term }
     }
 }
 

@@ -37,6 +37,10 @@ impl Moment {
     }
 }
 
+/// How long a lease was to last, as it was known at some time.
+#[derive(Clone, Copy, Debug)]
+pub struct Term(u64);
+
 /// The lease of one instance.
 #[derive(Debug)]
 pub struct Lease {
@@ -76,6 +80,23 @@ impl Lease {
         now.0 < self.until.load(Ordering::Acquire)
     }
 
+    /// To be taken before something is read that this lease is to vouch for.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        Term(self.until.load(Ordering::Acquire))
+    }
+
+    /// Whether the lease has held without a break since that was taken: it has neither ended nor lapsed, not even to
+    /// come back since.
+    #[must_use]
+    pub fn has_held_since(&self, term: Term) -> bool {
+        self.has_held_until(Moment::now(), term)
+    }
+
+    fn has_held_until(&self, now: Moment, Term(until): Term) -> bool {
+        now.0 < until && self.holds_at(now)
+    }
+
     /// What was asked for then (a heartbeat that was sent) has come back.
     pub fn renew(&self, sent: Moment) {
         self.newest_sent.fetch_max(sent.0, Ordering::Relaxed);
@@ -111,8 +132,16 @@ mod tests {
         assert!(!lease.holds_at(Moment(sent.0 + nanos)));
         lease.renew(Moment(sent.0 - 1));
         assert!(lease.holds_at(Moment(sent.0 + nanos - 1)), "an older heartbeat takes nothing away");
+        let (term, last) = (lease.term(), Moment(sent.0 + nanos - 1));
+        assert!(lease.has_held_until(last, term));
         lease.end();
-        assert!(!lease.holds_at(sent));
+        assert!(!lease.holds_at(sent) && !lease.has_held_until(sent, term));
+        let later = Moment(sent.0 + nanos);
+        lease.renew(later);
+        assert!(lease.holds_at(later) && lease.has_held_until(later, lease.term()));
+        assert!(!lease.has_held_until(later, term), "it had lapsed in between");
+        lease.end();
+        assert!(!lease.has_held_until(later, lease.term()));
         assert!(lease.lag().is_some_and(|lag| lag < LEASE), "known on: {:?}", lease.lag());
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use chrono::{DateTime, Datelike as _, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Timelike as _, Utc};
 
 /// A moment in UTC, in whole microseconds as PostgreSQL keeps it.
 pub type Timestamp = DateTime<Utc>;
@@ -23,7 +23,7 @@ impl Clock {
     /// Now, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        // Before 1970, or so far ahead that there is no such date: nobody would set a clock so.
+        // A clock that stands before 1970 counts as standing there, and one beyond all dates as at their end.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.saturating_add(self.offset_micros.load(Ordering::Relaxed));
@@ -52,10 +52,13 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, InvalidTimestamp> {
     (0..=9999).contains(&time.year()).then_some(time).ok_or(InvalidTimestamp)
 }
 
-/// RFC 3339 in UTC with `Z`; of the fraction (to whole microseconds) three digits, six, or none where it is zero.
+/// RFC 3339 in UTC with `Z`, and no fraction when it is zero; what RFC 3339 cannot say, as ISO 8601 does.
 #[must_use]
 pub fn format_timestamp(time: Timestamp) -> String {
-    TimestampText::new(time).as_str().to_owned()
+    match TimestampText::new(time) {
+        Some(text) => text.as_str().to_owned(),
+        None => time.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+    }
 }
 
 /// What [`format_timestamp`] says, kept in place: each check of a key tells a time, and chrono, which takes any
@@ -70,11 +73,17 @@ impl TimestampText {
     /// Of the longest, in bytes.
     pub const MAX_LEN: usize = "9999-12-31T23:59:59.999999Z".len();
 
-    /// Of a time within the years that RFC 3339 can say, as all are that [`parse_timestamp`] takes.
+    /// Of a time in whole microseconds, within the years that RFC 3339 can say, as all are that [`parse_timestamp`]
+    /// takes. `None`: it is another.
     #[must_use]
-    pub fn new(time: Timestamp) -> Self {
+    pub fn new(time: Timestamp) -> Option<Self> {
         let (date, time) = (time.naive_utc().date(), time.naive_utc().time());
-        let (year, micros) = (date.year().unsigned_abs(), time.nanosecond() / 1_000);
+        let (year, nanos) = (u32::try_from(date.year()).ok().filter(|year| *year <= 9999)?, time.nanosecond());
+        // Of a leap second, there are more than a second's.
+        if nanos >= 1_000_000_000 || nanos % 1_000 != 0 {
+            return None;
+        }
+        let micros = nanos / 1_000;
         let mut text = *b"0000-00-00T00:00:00Z       ";
         for (place, number) in [
             (0, year / 100),
@@ -97,7 +106,7 @@ impl TimestampText {
             len += if micros % 1_000 == 0 { ".000".len() } else { ".000000".len() };
             text[len - 1] = b'Z';
         }
-        Self { text, len }
+        Some(Self { text, len })
     }
 
     /// The text, in ASCII.
@@ -178,9 +187,15 @@ mod tests {
         }
 
         #[test]
-        fn every_time_is_written_as_chrono_would(seconds in -62_167_219_200_i64..253_402_300_800, micros in prop_oneof![Just(0), (0..1000_u32).prop_map(|millis| millis * 1000), 0..1_000_000_u32]) {
-            let time = DateTime::from_timestamp(seconds, micros * 1000).unwrap();
-            prop_assert_eq!(format_timestamp(time), time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+        fn every_time_is_written_as_chrono_would(
+            seconds in prop_oneof![-62_167_219_200_i64..253_402_300_800, -8_000_000_000_000_i64..8_000_000_000_000],
+            micros in prop_oneof![Just(0), (0..1000_u32).prop_map(|millis| millis * 1000), 0..1_000_000_u32],
+            nanos in prop_oneof![9 => Just(0), 1 => 0..1_000_000_000_u32],
+        ) {
+            // Together they may be more than a second, as those of a leap second are.
+            let nanos = micros * 1000 + nanos;
+            let time = DateTime::from_timestamp(seconds, nanos).or(DateTime::from_timestamp(seconds, nanos / 2)).unwrap();
+            prop_assert_eq!(format_timestamp(time), time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
         }
 
         /// An offset says the same moment otherwise; the moment is what is kept.

@@ -4,7 +4,10 @@
 //! (HTTP) let a request pass on 2xx. Refusals are 401 or 403 and nothing else, since nginx turns
 //! any other status into a 500; the `code` is in `X-Rally-Error`. 503 only when it cannot know.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{
+    ops::{Range, RangeBounds},
+    sync::LazyLock,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -20,7 +23,7 @@ use super::{
 };
 use crate::{
     auth::{self, Asking, Authenticator, Caller, require},
-    domain::{ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText},
+    domain::{ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText, format_timestamp},
 };
 
 const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
@@ -159,12 +162,17 @@ fn told_of_key(tenant: &Tenant, key: ApiKeyId, expires_at: Option<Timestamp>) ->
         start..start + value.len()
     };
     put(NAME.start, KIND);
-    let key_expires = expires_at.map_or(0..0, |end| put(KEY_EXPIRES, TimestampText::new(end).as_bytes()));
+    let end = expires_at.and_then(TimestampText::new);
+    let key_expires = end.map_or(0..0, |end| put(KEY_EXPIRES, end.as_bytes()));
     let slug = put(SLUG, tenant.slug.as_bytes());
     tenant.id.0.hyphenated().encode_lower(&mut text[TENANT_ID]);
     key.0.hyphenated().encode_lower(&mut text[KEY_ID]);
     let text = Bytes::from_owner(text);
-    [slug, TENANT_ID, NAME, KEY_ID, key_expires].map(|place| part(&text, place))
+    let mut told = [slug, TENANT_ID, NAME, KEY_ID, key_expires].map(|place| part(&text, place));
+    if let (Some(odd_end), None) = (expires_at, end) {
+        told[4] = part(&Bytes::from(format_timestamp(odd_end)), ..);
+    }
+    told
 }
 
 fn told_of_user(tenant: &Tenant, name: &str) -> [HeaderValue; 5] {
@@ -176,10 +184,7 @@ fn told_of_user(tenant: &Tenant, name: &str) -> [HeaderValue; 5] {
 }
 
 /// A user's name may have letters beyond ASCII; the bytes of its UTF-8 are kept.
-fn part(text: &Bytes, place: Range<usize>) -> HeaderValue {
-    if place.is_empty() {
-        return HeaderValue::from_static("");
-    }
+fn part(text: &Bytes, place: impl RangeBounds<usize>) -> HeaderValue {
     HeaderValue::from_maybe_shared(text.slice(place)).unwrap_or(HeaderValue::from_static(""))
 }
 

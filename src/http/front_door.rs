@@ -165,7 +165,7 @@ fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
         ($span:ident) => {
             $span!(
                 "request",
-                request_id = id.as_str(),
+                request_id = %id.as_str(),
                 trace_id = Empty,
                 span_id = Empty,
                 method,

@@ -13,6 +13,7 @@ mod notices;
 pub mod openapi;
 pub mod problem;
 pub mod server;
+mod socket;
 pub mod traces;
 
 use std::sync::Arc;

@@ -41,7 +41,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{drain::Drain, front_door::FrontDoor};
+use super::{drain::Drain, front_door::FrontDoor, socket::Socket};
 use crate::auth::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -194,7 +194,7 @@ async fn serve_connection(
                 Either::Right(async move { finish(activity.during(later).await, &drain) })
             }
         });
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Socket(stream));
     if is_http2 {
         let connection = conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -210,8 +210,6 @@ async fn serve_connection(
     } else {
         let connection = conn::http1::Builder::new()
             .header_read_timeout(None)
-            // Answers are small: to put header and body into one buffer costs less than a list of two.
-            .writev(false)
             .max_header_size(MAX_HEADER_BYTES)
             .serve_connection(io, service);
         tokio::select! {

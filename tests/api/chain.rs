@@ -83,6 +83,8 @@ async fn whoever_tampers_is_found() {
     let cases = [
         ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "entry 3 "),
         ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "entry 1 "),
+        // Of the years that RFC 3339 cannot say.
+        ("a time beyond all", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "entry 1 "),
         ("other details", "UPDATE api_key_events SET details = details || '{\"x\": 1}' WHERE seq = 4 AND {acme}", "entry 4 "),
         ("another address", "UPDATE api_key_events SET address = '203.0.113.1' WHERE seq = 2 AND {acme}", "entry 2 "),
         ("another hash", "UPDATE api_key_events SET hash = sha256('x') WHERE seq = 5 AND {acme}", "entry 5 "),
