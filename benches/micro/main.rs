@@ -1,4 +1,5 @@
-//! What single steps of a check cost: `cargo bench --bench micro`.
+//! What single steps of a check cost, and whole requests but for the kernel's part, for which it starts a PostgreSQL:
+//! `cargo bench --bench micro`.
 
 #![allow(clippy::expect_used, reason = "a benchmark ends where its expectations do")]
 
@@ -83,36 +84,14 @@ fn cache_key(bencher: Bencher<'_, '_>) {
 /// Without making the cache's key; among so many remembered keys, in turn.
 #[divan::bench(args = [1, 100_000])]
 fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
-    let lease = Arc::new(Lease::default());
-    lease.renew(Moment::now());
-    let kept = lease.clone();
-    // It is only good for seconds. The thread ends with the process.
-    thread::spawn(move || {
-        loop {
-            kept.renew(Moment::now());
-            thread::sleep(Duration::from_millis(500));
-        }
-    });
+    let lease = lasting_lease();
     let verdicts = Verdicts::new(count, &lease, [7; 32]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let keys: Vec<_> = (0..count)
         .map(|_| {
             let secret = Secret::generate();
-            let (group, key) = verdicts.secret_key(TENANT, &secret);
-            let key_id = ApiKeyId::generate();
-            let known = Arc::new(KnownSecret {
-                tally: Tally::new(TENANT, key_id, secret.lookup_digest()),
-                scopes: ScopeSet::READ,
-                key_expires_at: None,
-                secret_expires_at: None,
-                secret_retired_at: None,
-                revoked_at: None,
-                hint: secret.hint(),
-                grounds: Grounds::Stamp,
-            });
-            let asked = verdicts.secrets.get_or_ask(&group, key, || async move { Ok(known) }.boxed());
-            runtime.block_on(asked).expect("an answer");
-            (group, key)
+            runtime.block_on(remember(&verdicts, TENANT, ApiKeyId::generate(), &secret));
+            verdicts.secret_key(TENANT, &secret)
         })
         .collect();
     let mut turn = keys.iter().cycle();
@@ -120,6 +99,38 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
         let (group, key) = turn.next().expect("a key");
         verdicts.secrets.peek(black_box(group), *key).expect("a hit")
     });
+}
+
+/// One that holds until the process ends.
+fn lasting_lease() -> Arc<Lease> {
+    let lease = Arc::new(Lease::default());
+    lease.renew(Moment::now());
+    let kept = lease.clone();
+    // Each time it is only good for seconds.
+    thread::spawn(move || {
+        loop {
+            thread::sleep(Duration::from_millis(500));
+            kept.renew(Moment::now());
+        }
+    });
+    lease
+}
+
+/// As if the secret had been looked up. Its key has an end, as most should.
+async fn remember(verdicts: &Verdicts, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
+    let (group, cache_key) = verdicts.secret_key(tenant, secret);
+    let known = Arc::new(KnownSecret {
+        tally: Tally::new(tenant, key, secret.lookup_digest()),
+        scopes: ScopeSet::READ,
+        key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
+        secret_expires_at: None,
+        secret_retired_at: None,
+        revoked_at: None,
+        hint: secret.hint(),
+        grounds: Grounds::Stamp,
+    });
+    let ask = || async move { Ok(known) }.boxed();
+    verdicts.secrets.get_or_ask(&group, cache_key, ask).await.expect("what was just said");
 }
 
 #[divan::bench]

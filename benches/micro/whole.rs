@@ -10,7 +10,6 @@ use std::{
     rc::Rc,
     sync::{Arc, LazyLock},
     task::{Context, Poll, Waker},
-    thread,
     time::Duration,
 };
 
@@ -31,25 +30,26 @@ use rally_api_keys::{
         hashing::Argon2Cost,
         host::Tenancy,
         jwk::ClaimRules,
-        lease::{Lease, Moment},
-        metrics::Grounds,
         pepper::Peppers,
-        verdicts::{KnownSecret, Verdicts},
+        verdicts::Verdicts,
         verifier::{KeyFallback, KeyVerifier},
     },
-    domain::{Clock, ScopeSet},
+    domain::Clock,
     http::{self, AppState, drain::Drain, front_door::FrontDoor},
     store::{Operator, PoolSettings, Store},
-    usage::{self, Tally},
+    usage,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::TaskTracker;
 
-use crate::stand::{
-    Outcome,
-    client::{check, request},
-    keys::{Key, copy_stamped, generate, tenant},
-    postgres::Database,
+use crate::{
+    lasting_lease, remember,
+    stand::{
+        Outcome,
+        client::{check, request},
+        keys::{Key, copy_stamped, generate, tenant},
+        postgres::Database,
+    },
 };
 
 const KEYS: usize = 100_000;
@@ -84,16 +84,7 @@ impl Stand {
             let store = Store::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
             Outcome::Ok((database, keys, store))
         })?;
-        let (clock, lease) = (Clock::default(), Arc::new(Lease::default()));
-        lease.renew(Moment::now());
-        let kept = lease.clone();
-        // It is only good for seconds. The thread ends with the process.
-        thread::spawn(move || {
-            loop {
-                kept.renew(Moment::now());
-                thread::sleep(Duration::from_millis(500));
-            }
-        });
+        let (clock, lease) = (Clock::default(), lasting_lease());
         let verdicts = Arc::new(Verdicts::new(2 * KEYS, &lease, [7; 32]));
         let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(writer.run(std::future::pending()));
@@ -114,7 +105,7 @@ impl Stand {
             ),
             verdicts: verdicts.clone(),
         });
-        runtime.block_on(remember(&verdicts, &keys));
+        runtime.block_on(remember_all(&verdicts, &keys));
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
         let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
@@ -125,27 +116,14 @@ impl Stand {
     }
 }
 
-async fn remember(verdicts: &Verdicts, keys: &[Key]) {
+/// All keys, and their tenant.
+async fn remember_all(verdicts: &Verdicts, keys: &[Key]) {
     for key in keys {
         let (group, cache_key) = verdicts.tenant_key(&key.tenant.slug);
         let tenant = key.tenant;
         let ask = || async move { Ok(tenant) }.boxed();
-        let asked = verdicts.tenants.get_or_ask(&group, cache_key, ask);
-        asked.await.expect("the tenant");
-        let (group, cache_key) = verdicts.secret_key(key.tenant.id, &key.secret);
-        let known = Arc::new(KnownSecret {
-            tally: Tally::new(key.tenant.id, key.id, key.secret.lookup_digest()),
-            scopes: ScopeSet::READ,
-            key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
-            secret_expires_at: None,
-            secret_retired_at: None,
-            revoked_at: None,
-            hint: key.secret.hint(),
-            grounds: Grounds::Stamp,
-        });
-        let ask = || async move { Ok(known) }.boxed();
-        let asked = verdicts.secrets.get_or_ask(&group, cache_key, ask);
-        asked.await.expect("the key");
+        verdicts.tenants.get_or_ask(&group, cache_key, ask).await.expect("what was just said");
+        remember(verdicts, tenant.id, key.id, &key.secret).await;
     }
 }
 

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Error,
-    cache::{Cache, CacheKey, CacheKeys},
+    cache::Cache,
+    cache_key::{CacheKey, CacheKeys},
     jwk::{Candidates, ClaimRules, PublicKey, VerificationKey},
     jwks::IssuerKeys,
 };

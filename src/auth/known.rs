@@ -15,7 +15,8 @@ use tracing::Instrument as _;
 
 use super::{
     Error,
-    cache::{Cache, CacheKey, Ticket},
+    cache::{Cache, Ticket},
+    cache_key::CacheKey,
     lease::{Lease, Term},
 };
 

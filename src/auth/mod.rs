@@ -9,6 +9,7 @@
 
 pub mod bearer;
 pub mod cache;
+pub mod cache_key;
 pub mod credential;
 pub mod fair_pool;
 pub mod feed;

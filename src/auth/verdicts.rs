@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    cache::{CacheKey, CacheKeys, SlugKeys},
+    cache_key::{CacheKey, CacheKeys, SlugKeys},
     known::{Known, Unvouched},
     lease::Lease,
     metrics::Grounds,
