@@ -8,7 +8,7 @@
 //!    kept only if the epoch of its shard is still the ticket's. `forget` counts the epoch up
 //!    under the same lock. So a look-up that began before a change can never put its answer
 //!    back after it; a model in `tests` shows that it could without the guard.
-//! 3. *The lease.* Nothing that is read from it is believed unless [`super::lease`] has held since before it was read.
+//! 3. *The lease.* Nothing that is read from it is believed unless [`super::lease`] held before, and still does.
 //!
 //! An entry belongs to a group (a tenant's, by hash), and a group is spread over shards, so that
 //! one tenant's changes do not stop caching for all, and one tenant's hot keys do not all meet at
@@ -176,9 +176,8 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         if self.capacity == 0 {
             return;
         }
-        if self.length.load(Ordering::Relaxed) >= self.capacity {
-            self.make_room(ticket.shard, key);
-        }
+        // Each time: others may have put something beyond it meanwhile, or emptied what was to give room.
+        while self.length.load(Ordering::Relaxed) >= self.capacity && self.make_room(ticket.shard, key) {}
         let hash = self.subject_hash(key, &value);
         let mut guard = self.write(ticket.shard);
         let shard = &mut *guard;
@@ -200,20 +199,23 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
     }
 
     /// Removes an entry that was not used lately, of a shard that has many: some random ones are looked at, and the
-    /// one that is to take the key, since all entries may be in few shards.
-    fn make_room(&self, own: usize, key: CacheKey) {
+    /// one that is to take the key, since all entries may be in few shards. Tells whether there was an entry.
+    fn make_room(&self, own: usize, key: CacheKey) -> bool {
         let candidates = (1..=4).map(|n| key.random(n) % self.shards.len()).chain([own]);
         let fullest = candidates.max_by_key(|shard| self.read(*shard).entries.len()).unwrap_or_default();
         // All of them may be empty, in a cache of few entries.
         let victim =
             std::iter::once(fullest).chain(0..self.shards.len()).find(|shard| !self.read(*shard).entries.is_empty());
-        let Some(victim) = victim else { return };
+        let Some(victim) = victim else { return false };
         let mut shard = self.write(victim);
-        let Some(unlucky) = shard.victim(key.random(5)) else { return };
-        if let Some(value) = shard.remove(unlucky) {
+        // Somebody else may have emptied it meanwhile; then there is another.
+        if let Some(unlucky) = shard.victim(key.random(5))
+            && let Some(value) = shard.remove(unlucky)
+        {
             shard.unlink(self.subject_hash(unlucky, &value), unlucky);
             self.length.fetch_sub(1, Ordering::Relaxed);
         }
+        true
     }
 
     /// Forgets what is known about a subject, and what look-ups under way will find out.
@@ -416,7 +418,7 @@ mod tests {
                 check_links(&cache);
                 assert!(cache.len() <= 9, "one more at most, for each other that puts");
             },
-            30,
+            300,
         );
     }
 

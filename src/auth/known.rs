@@ -176,8 +176,9 @@ where
     }
 }
 
-/// What was read, and may be trusted only if the lease has held from before that until it is asked for. Of several
-/// things that were read, one question vouches for all: it costs a look at the clock.
+/// What was read, and may be trusted only while the term of the lease lasts that was known before
+/// ([`Lease::still_holds`]). Of several things that were read, one question vouches for all: it costs a look at
+/// the clock.
 #[derive(Clone, Copy)]
 pub struct Unvouched<V> {
     value: V,
@@ -187,7 +188,7 @@ pub struct Unvouched<V> {
 impl<V> Unvouched<V> {
     /// What may be trusted now.
     pub fn vouched(self, lease: &Lease) -> Option<V> {
-        lease.has_held_since(self.term).then_some(self.value)
+        lease.still_holds(self.term).then_some(self.value)
     }
 
     /// To go on reading by it.

@@ -86,14 +86,14 @@ impl Lease {
         Term(self.until.load(Ordering::Acquire))
     }
 
-    /// Whether the lease has held without a break since that was taken: it has neither ended nor lapsed, not even to
-    /// come back since.
+    /// Whether the lease holds, and would even without what has come back since that was taken: so a lease that had
+    /// lapsed meanwhile does not vouch for what was read before it was back.
     #[must_use]
-    pub fn has_held_since(&self, term: Term) -> bool {
-        self.has_held_until(Moment::now(), term)
+    pub fn still_holds(&self, term: Term) -> bool {
+        self.still_holds_at(Moment::now(), term)
     }
 
-    fn has_held_until(&self, now: Moment, Term(until): Term) -> bool {
+    fn still_holds_at(&self, now: Moment, Term(until): Term) -> bool {
         now.0 < until && self.holds_at(now)
     }
 
@@ -133,15 +133,15 @@ mod tests {
         lease.renew(Moment(sent.0 - 1));
         assert!(lease.holds_at(Moment(sent.0 + nanos - 1)), "an older heartbeat takes nothing away");
         let (term, last) = (lease.term(), Moment(sent.0 + nanos - 1));
-        assert!(lease.has_held_until(last, term));
+        assert!(lease.still_holds_at(last, term));
         lease.end();
-        assert!(!lease.holds_at(sent) && !lease.has_held_until(sent, term));
+        assert!(!lease.holds_at(sent) && !lease.still_holds_at(sent, term));
         let later = Moment(sent.0 + nanos);
         lease.renew(later);
-        assert!(lease.holds_at(later) && lease.has_held_until(later, lease.term()));
-        assert!(!lease.has_held_until(later, term), "it had lapsed in between");
+        assert!(lease.holds_at(later) && lease.still_holds_at(later, lease.term()));
+        assert!(!lease.still_holds_at(later, term), "it had lapsed in between");
         lease.end();
-        assert!(!lease.has_held_until(later, lease.term()));
+        assert!(!lease.still_holds_at(later, lease.term()));
         assert!(lease.lag().is_some_and(|lag| lag < LEASE), "known on: {:?}", lease.lag());
     }
 }
