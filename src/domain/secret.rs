@@ -100,6 +100,12 @@ impl LookupDigest {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The same as an array.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
 }
 
 impl fmt::Debug for LookupDigest {

@@ -40,6 +40,63 @@ pub struct LastUse {
     pub user_agent: Option<Box<str>>,
 }
 
+impl UsageNote {
+    /// What notes are told apart by, and what they have in common where it is the same.
+    #[must_use]
+    pub fn order(&self) -> (Uuid, Timestamp, Option<IpAddr>, Option<&str>) {
+        let (address, agent) = self.client();
+        (self.tenant.0, self.hour, address, agent)
+    }
+
+    fn client(&self) -> (Option<IpAddr>, Option<&str>) {
+        let used = self.last_use.as_ref();
+        (used.and_then(|used| used.address), used.and_then(|used| used.user_agent.as_deref()))
+    }
+}
+
+/// What notes that follow one another have in common: those of a tenant and hour are a part, and within it
+/// those of a client lie together.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Parts<'a> {
+    tenants: Vec<Uuid>,
+    hours: Vec<Timestamp>,
+    lengths: Vec<i32>,
+    client_counts: Vec<i32>,
+    addresses: Vec<Option<IpNet>>,
+    agents: Vec<Option<&'a str>>,
+    client_lengths: Vec<i32>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(notes: &'a [UsageNote]) -> Self {
+        let mut parts = Self::default();
+        for part in notes.chunk_by(|a, b| (a.tenant, a.hour) == (b.tenant, b.hour)) {
+            parts.tenants.push(part[0].tenant.0);
+            parts.hours.push(part[0].hour);
+            parts.lengths.push(length(part.len()));
+            let clients = parts.client_lengths.len();
+            for of_one in part.chunk_by(|a, b| a.client() == b.client()) {
+                let (address, agent) = of_one[0].client();
+                parts.addresses.push(address.map(IpNet::from));
+                parts.agents.push(agent);
+                parts.client_lengths.push(length(of_one.len()));
+            }
+            parts.client_counts.push(length(parts.client_lengths.len() - clients));
+        }
+        parts
+    }
+}
+
+/// For PostgreSQL, whose arrays are never as long as that.
+fn length(length: usize) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
+
+fn unless_all_zero(counts: impl Iterator<Item = i64>) -> Option<Vec<i64>> {
+    let counts: Vec<_> = counts.collect();
+    counts.iter().any(|count| *count != 0).then_some(counts)
+}
+
 /// One secret of a key, as far as its use goes.
 #[derive(Clone, Debug)]
 pub struct SecretUse {
@@ -88,33 +145,33 @@ impl TryFrom<SecretUseRow> for SecretUse {
 
 impl Store {
     /// Notes what secrets of any number of tenants were used for: one statement. `number` counts the
-    /// batches of `writer` up, and each number is noted once, however often it is sent.
+    /// batches of `writer` up, and each number is noted once, however often it is sent. It costs least where
+    /// notes are in their order ([`UsageNote::order`]).
     pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
-        let last_uses = || notes.iter().map(|note| note.last_use.as_ref());
-        let tenants: Vec<_> = notes.iter().map(|note| note.tenant.0).collect();
-        let digests: Vec<_> = notes.iter().map(|note| note.lookup_digest.as_bytes()).collect();
-        let used_at: Vec<_> = last_uses().map(|used| used.map(|used| used.at)).collect();
-        let addresses: Vec<_> = last_uses().map(|used| used?.address.map(IpNet::from)).collect();
-        let agents: Vec<_> = last_uses().map(|used| used?.user_agent.as_deref()).collect();
-        let hours: Vec<_> = notes.iter().map(|note| note.hour).collect();
+        let parts = Parts::of(notes);
+        let digests: Vec<_> = notes.iter().map(|note| Uuid::from_bytes(note.lookup_digest.to_bytes())).collect();
+        let used_at: Vec<_> = notes.iter().map(|note| note.last_use.as_ref().map(|used| used.at)).collect();
         let requests: Vec<_> = notes.iter().map(|note| note.requests).collect();
-        let denied_expired: Vec<_> = notes.iter().map(|note| note.denied_expired).collect();
-        let denied_scope: Vec<_> = notes.iter().map(|note| note.denied_scope).collect();
+        let denied_expired = unless_all_zero(notes.iter().map(|note| note.denied_expired));
+        let denied_scope = unless_all_zero(notes.iter().map(|note| note.denied_scope));
         retrying!(
             self.pool,
             sqlx::query_scalar!(
-                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
                 writer,
                 number,
-                &tenants,
-                &digests as &[&[u8]],
+                &parts.tenants,
+                &parts.hours,
+                &parts.lengths,
+                &parts.client_counts,
+                &digests,
                 &used_at as &[Option<Timestamp>],
-                &addresses as &[Option<IpNet>],
-                &agents as &[Option<&str>],
-                &hours,
                 &requests,
-                &denied_expired,
-                &denied_scope,
+                denied_expired.as_deref(),
+                denied_scope.as_deref(),
+                &parts.addresses as &[Option<IpNet>],
+                &parts.agents as &[Option<&str>],
+                &parts.client_lengths,
             )
             .fetch_one(&self.pool)
         )?;
@@ -230,5 +287,47 @@ impl TenantTransaction {
         .fetch_all(&mut *self.transaction)
         .await?;
         rows.into_iter().map(SecretUse::try_from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn what_notes_have_in_common_is_told_once() {
+        let note = |tenant: u128, hour: i64, client: Option<(&str, &'static str)>| UsageNote {
+            tenant: TenantId(Uuid::from_u128(tenant)),
+            lookup_digest: LookupDigest::NONE,
+            last_use: client.map(|(address, agent)| LastUse {
+                at: DateTime::UNIX_EPOCH,
+                address: Some(address.parse().unwrap()),
+                user_agent: Some(agent.into()),
+            }),
+            hour: DateTime::from_timestamp(hour * 3_600, 0).unwrap(),
+            requests: 1,
+            denied_expired: 0,
+            denied_scope: 0,
+        };
+        let (one, other) = (Some(("192.0.2.1", "curl")), Some(("192.0.2.1", "wget")));
+        let mut notes = vec![
+            note(2, 7, one),
+            note(1, 8, other),
+            note(1, 7, None),
+            note(1, 8, one),
+            note(1, 8, other),
+            note(1, 8, one),
+        ];
+        notes.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        let parts = Parts::of(&notes);
+        assert_eq!(parts.tenants, [1, 1, 2].map(Uuid::from_u128));
+        assert_eq!(parts.hours, [7, 8, 7].map(|hour| DateTime::from_timestamp(hour * 3_600, 0).unwrap()));
+        assert_eq!((&parts.lengths[..], &parts.client_counts[..]), (&[1, 4, 1][..], &[1, 2, 1][..]));
+        assert_eq!(parts.agents, [None, Some("curl"), Some("wget"), Some("curl")]);
+        assert_eq!(parts.client_lengths, [1, 2, 2, 1]);
+        let address = Some(IpNet::from("192.0.2.1".parse::<IpAddr>().unwrap()));
+        assert_eq!(parts.addresses, [None, address, address, address]);
+        assert_eq!(Parts::of(&[]), Parts::default());
     }
 }

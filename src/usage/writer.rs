@@ -23,8 +23,9 @@ use crate::{
 
 /// Notes that may wait to be written, while the database is away say.
 const MAX_WAITING: usize = 500_000;
-/// Notes per statement.
+/// Notes per statement, of so many tenants.
 const BATCH: usize = 5_000;
+const BATCH_TENANTS: usize = 500;
 /// Tallies that are read before others get their turn.
 const AT_ONCE: usize = 500;
 /// How long the channel is then left alone: to wake who collects for each note would cost more than the
@@ -213,7 +214,7 @@ impl Writer {
             secret.tally().take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
         }
         self.counters.dropped.inc_by(dropped);
-        self.waiting.sort_unstable_by_key(|note| note.tenant.0);
+        self.waiting.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     }
 
     /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
@@ -230,7 +231,7 @@ impl Writer {
         self.take_figures().await;
         while !self.waiting.is_empty() {
             self.number += 1;
-            let batch = self.waiting.split_off(self.waiting.len().saturating_sub(BATCH));
+            let batch = self.waiting.split_off(batch_start(&self.waiting));
             if !self.send(batch).await {
                 return;
             }
@@ -299,6 +300,13 @@ impl Writer {
             self.summing = Some(AbortOnDropHandle::new(tokio::spawn(summing)));
         }
     }
+}
+
+/// Where the last batch of what waits begins.
+fn batch_start(waiting: &[UsageNote]) -> usize {
+    let rest = waiting.len().saturating_sub(BATCH);
+    let tenants = waiting[rest..].chunk_by(|a, b| a.tenant == b.tenant).rev().take(BATCH_TENANTS);
+    waiting.len() - tenants.map(<[_]>::len).sum::<usize>()
 }
 
 /// Sums up what was noted.

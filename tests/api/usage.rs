@@ -299,8 +299,8 @@ async fn a_batch_counts_once() {
         format!(
             "SET ROLE rally_app;
              SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY['\\x{digest}'::bytea], ARRAY[NULL::timestamptz], ARRAY[NULL::inet], ARRAY[NULL::text],
-                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])"
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[1], ARRAY[1], ARRAY['{digest}'::uuid],
+                 ARRAY[NULL::timestamptz], ARRAY[5::bigint], NULL, NULL, ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1])"
         )
     };
     for number in [1, 1, 2, 1, 2, 3] {
@@ -308,6 +308,84 @@ async fn a_batch_counts_once() {
     }
     server.database.sum_up_usage().await;
     assert_eq!(server.database.count("SELECT requests FROM api_key_usage").await, 15);
+}
+
+/// One batch of several tenants, hours and clients: each secret has its own figures, and its own last client.
+#[tokio::test]
+async fn what_was_noted_together_is_told_apart() {
+    let server = TestServer::start().await;
+    let store = open(&server.database.url().await).await.unwrap();
+    let (recorder, writer) = usage::recorder(store, server.clock.clone(), TimeDelta::days(1));
+    let now = server.clock.now();
+    let mut expected = Vec::new();
+    for (name, tenant) in [("acme", server.database.acme), ("globex", server.database.globex)] {
+        for n in 0..6_u8 {
+            let key = server.admin(name).create(&format!("n{n}"), "read").await;
+            let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
+            let tally = Arc::new(Tally::new(tenant, ApiKeyId::parse(&key.id).unwrap(), digest));
+            // Some have a client in common, and some were last used an hour ago, or in both hours.
+            let (address, agent) = (format!("192.0.2.{}", n % 3), format!("agent-{}", n % 4));
+            let hours: &[i64] = [&[0][..], &[1], &[1, 0]][usize::from(n % 3)];
+            for ago in hours {
+                let client = usage::Client {
+                    address: Some(address.parse().unwrap()),
+                    user_agent: (n != 5).then_some(agent.as_bytes()),
+                };
+                for _ in 0..=n {
+                    recorder.used(&tally, now - TimeDelta::hours(*ago), client);
+                }
+                if n == 4 {
+                    recorder.denied(&tally, now - TimeDelta::hours(*ago), usage::Denied::Scope);
+                }
+            }
+            let agent = if n == 5 { "" } else { &agent };
+            expected.push(format!(
+                "{} {address} {agent} {} {} 0 {}",
+                key.id,
+                hours.len(),
+                (i64::from(n) + 1) * i64::try_from(hours.len()).unwrap(),
+                if n == 4 { hours.len() } else { 0 },
+            ));
+        }
+    }
+    drop(recorder);
+    writer.run(std::future::pending()).await;
+    server.database.sum_up_usage().await;
+    let told = "SELECT format('%s %s %s %s %s %s %s', key_id, host(last_address), last_user_agent, count(hour),
+                              sum(requests), sum(denied_expired), sum(denied_scope))
+                FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
+                GROUP BY tenant_id, lookup_digest
+                ORDER BY 1";
+    expected.sort();
+    assert_eq!(server.database.texts(told).await, expected);
+}
+
+/// An instance of the version before, which has not been replaced yet.
+#[tokio::test]
+async fn what_an_older_instance_notes_counts() {
+    let server = TestServer::start().await;
+    let (key, theirs) =
+        (server.admin("acme").create("n", "read").await, server.admin("globex").create("n", "read").await);
+    let (acme, globex) = (server.database.acme, server.database.globex);
+    let batch = format!(
+        "SET ROLE rally_app;
+         SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{globex}', '{acme}', '{globex}']::uuid[],
+             ARRAY['\\x{1}', '\\x{0}', '\\x{1}']::bytea[], ARRAY[now(), now() - interval '2 s', now() - interval '1 s'],
+             ARRAY['192.0.2.1', '192.0.2.2', '192.0.2.3']::inet[], ARRAY['curl', NULL, 'wget'],
+             array_fill(date_trunc('hour', now(), 'UTC'), ARRAY[3]), ARRAY[5, 6, 7]::bigint[],
+             ARRAY[0, 1, 0]::bigint[], ARRAY[2, 0, 0]::bigint[])",
+        key.digest(),
+        theirs.digest(),
+    );
+    // The second time it counts no more.
+    server.database.execute(&batch).await;
+    server.database.execute(&batch).await;
+    server.database.sum_up_usage().await;
+    let told =
+        "SELECT format('%s %s %s %s %s', host(last_address), last_user_agent, requests, denied_expired, denied_scope)
+                FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
+                ORDER BY requests";
+    assert_eq!(server.database.texts(told).await, ["192.0.2.2  6 1 0", "192.0.2.1 curl 12 0 2"]);
 }
 
 /// Readers sum up what was noted, each time anew, while two instances go on noting: nothing is counted twice,
@@ -375,8 +453,8 @@ async fn notes_stay_within_their_tenant() {
         format!(
             "SET ROLE rally_app;
              SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
-                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[5::bigint], ARRAY[0::bigint], ARRAY[0::bigint])",
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[1], ARRAY[1], ARRAY['{}'::uuid], ARRAY[now()],
+                 ARRAY[5::bigint], NULL, NULL, ARRAY['192.0.2.1'::inet], ARRAY['curl'], ARRAY[1])",
             key.digest()
         )
     };
@@ -408,9 +486,9 @@ async fn notes_that_were_left_behind_are_summed_up() {
     for age in ["20 minutes", "1 second"] {
         let left = format!(
             "INSERT INTO api_key_usage_notes
-                 (tenant_id, noted_at, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
-             VALUES ('{}', now() - interval '{age}', ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY[NULL::inet],
-                     ARRAY[NULL::text], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[3], ARRAY[0], ARRAY[0])",
+                 (tenant_id, noted_at, hour, digests, used_at, requests, addresses, agents, client_lengths)
+             VALUES ('{}', now() - interval '{age}', date_trunc('hour', now(), 'UTC'), ARRAY['{}'::uuid], ARRAY[now()],
+                     ARRAY[3], ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1])",
             server.database.acme,
             key.digest()
         );
@@ -432,9 +510,9 @@ async fn figures_that_cannot_be_summed_up_keep_nobody_from_reading() {
     let most = i64::MAX;
     let notes = format!(
         "INSERT INTO api_key_usage_notes
-             (tenant_id, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
-         SELECT '{}', ARRAY['\\x{}'::bytea], ARRAY[now()], ARRAY[NULL::inet], ARRAY[NULL::text],
-                ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{most}], ARRAY[0], ARRAY[0]
+             (tenant_id, hour, digests, used_at, requests, addresses, agents, client_lengths)
+         SELECT '{}', date_trunc('hour', now(), 'UTC'), ARRAY['{}'::uuid], ARRAY[now()], ARRAY[{most}],
+                ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1]
          FROM generate_series(1, 2)",
         server.database.acme,
         key.digest()
