@@ -20,7 +20,7 @@ use rally_api_keys::{
         lease::{Lease, Moment},
         metrics::Grounds,
         pepper::{Pepper, Peppers},
-        verdicts::{KnownSecret, Verdicts},
+        verdicts::{Endings, KnownSecret, Verdicts},
     },
     domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
     usage::Tally,
@@ -119,16 +119,14 @@ fn lasting_lease() -> Arc<Lease> {
 /// As if the secret had been looked up. Its key has an end, as most should.
 async fn remember(verdicts: &Verdicts, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
     let (group, cache_key) = verdicts.secret_key(tenant, secret);
-    let known = Arc::new(KnownSecret {
+    let known = KnownSecret {
         tally: Tally::new(tenant, key, secret.lookup_digest()),
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
-        secret_expires_at: None,
-        secret_retired_at: None,
-        revoked_at: None,
+        endings: Endings::default(),
         hint: secret.hint(),
         grounds: Grounds::Stamp,
-    });
+    };
     let ask = || async move { Ok(known) }.boxed();
     verdicts.secrets.get_or_ask(&group, cache_key, ask).await.expect("what was just said");
 }

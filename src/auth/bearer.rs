@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Error,
-    cache::Cache,
+    cache::{Cache, Remembered},
     cache_key::{CacheKey, CacheKeys},
     jwk::{Candidates, ClaimRules, PublicKey, VerificationKey},
     jwks::IssuerKeys,
@@ -33,7 +33,7 @@ pub struct TokenVerifier {
     issuers: Vec<Arc<IssuerKeys>>,
     tenant_claim: String,
     clock: Clock,
-    remembered: Cache<CacheKey, Arc<Claims>>,
+    remembered: Cache<CacheKey, Claims>,
     cache_keys: CacheKeys,
 }
 
@@ -103,7 +103,7 @@ impl TokenVerifier {
     /// The user whom a token names, where it is remembered to hold for that tenant.
     pub fn recall(&self, token: &str, tenant: &Tenant) -> Option<Result<Principal, Error>> {
         let (signed, signature) = parts(token).ok()?;
-        let claims = self.remembered.get(tenant.id.0.as_bytes(), self.cache_key(signature, tenant))?;
+        let claims = self.remembered.get(tenant.id.0.as_bytes(), self.cache_key(signature, tenant), Arc::clone)?;
         if *claims.signed != *signed || !claims.voucher.as_ref().is_none_or(Voucher::holds) {
             return None;
         }
@@ -118,11 +118,12 @@ impl TokenVerifier {
         let (_, signature) = parts(token)?;
         let (group, key) = (tenant.id.0.as_bytes(), self.cache_key(signature, tenant));
         let ticket = self.remembered.ticket(group, key);
-        let claims = Arc::new(self.examine(token, tenant).await?);
+        let claims = self.examine(token, tenant).await?;
+        let principal = claims.principal();
         if claims.signed.len() <= MAX_REMEMBERED_BYTES {
-            self.remembered.put(ticket, key, claims.clone());
+            self.remembered.put(ticket, Remembered::new(key, claims));
         }
-        Ok(claims.principal())
+        Ok(principal)
     }
 
     /// By the signature alone: to digest a whole token costs more than all else. With the slug, since a

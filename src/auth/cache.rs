@@ -16,7 +16,11 @@
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use hashbrown::{HashTable, hash_table};
@@ -34,25 +38,37 @@ use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 const GROUPS: usize = 32;
 const SPREAD: usize = 8;
 
-struct Entry<V> {
+/// What is remembered, and where.
+#[derive(Debug)]
+pub struct Remembered<V> {
     key: CacheKey,
-    value: V,
     /// Used since the hand came by last (the CLOCK algorithm).
     used: AtomicBool,
+    value: V,
 }
 
-/// An entry is about the subject of that hash.
-struct Link {
-    hash: u64,
-    key: CacheKey,
+impl<V> Remembered<V> {
+    /// To be remembered there.
+    #[must_use]
+    pub fn new(key: CacheKey, value: V) -> Arc<Self> {
+        Arc::new(Self { key, used: AtomicBool::new(false), value })
+    }
 }
 
-/// Entries lie in the table itself, and what they are about is asked of their values: among hundreds of thousands of
-/// entries, what a hit costs is to wait for memory, once for each place that it looks into.
+impl<V> Deref for Remembered<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.value
+    }
+}
+
+/// Among hundreds of thousands of entries, what a hit costs is to wait for memory, once for each place that it looks
+/// into. These tables are so small that the processor's caches hold them; the entry itself is the one place beyond.
 struct Shard<V> {
     epoch: u64,
-    entries: HashTable<Entry<V>>,
-    by_subject: HashTable<Link>,
+    entries: HashTable<Arc<Remembered<V>>>,
+    by_subject: HashTable<Arc<Remembered<V>>>,
 }
 
 impl<V> Default for Shard<V> {
@@ -62,21 +78,17 @@ impl<V> Default for Shard<V> {
 }
 
 impl<V> Shard<V> {
-    fn get(&self, key: CacheKey) -> Option<&Entry<V>> {
+    fn get(&self, key: CacheKey) -> Option<&Arc<Remembered<V>>> {
         self.entries.find(key.hash(), |entry| entry.key == key)
     }
 
-    fn remove(&mut self, key: CacheKey) -> Option<V> {
+    fn remove(&mut self, key: CacheKey) -> Option<Arc<Remembered<V>>> {
         let entry = self.entries.find_entry(key.hash(), |entry| entry.key == key).ok()?;
-        Some(entry.remove().0.value)
+        Some(entry.remove().0)
     }
 
-    fn link(&mut self, hash: u64, key: CacheKey) {
-        self.by_subject.insert_unique(hash, Link { hash, key }, |link| link.hash);
-    }
-
-    fn unlink(&mut self, hash: u64, key: CacheKey) {
-        if let Ok(link) = self.by_subject.find_entry(hash, |link| link.key == key) {
+    fn unlink(&mut self, hash: u64, removed: &Arc<Remembered<V>>) {
+        if let Ok(link) = self.by_subject.find_entry(hash, |entry| Arc::ptr_eq(entry, removed)) {
             link.remove();
         }
     }
@@ -107,7 +119,7 @@ pub struct Cache<S, V> {
     hasher: RandomState,
 }
 
-impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
+impl<S: Copy + Eq + Hash, V> Cache<S, V> {
     /// A cache of at most so many entries. `subject` tells what one is about.
     #[must_use]
     pub fn new(capacity: usize, subject: fn(CacheKey, &V) -> S) -> Self {
@@ -141,18 +153,22 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         Self::group_start(group) + key.random(0) % SPREAD
     }
 
-    fn subject_hash(&self, key: CacheKey, value: &V) -> u64 {
-        self.hasher.hash_one((self.subject)(key, value))
+    fn subject(&self, entry: &Remembered<V>) -> S {
+        (self.subject)(entry.key, &entry.value)
     }
 
-    /// What is known. Only to be believed under a lease, where changes are made elsewhere too.
-    pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
+    fn subject_hash(&self, entry: &Remembered<V>) -> u64 {
+        self.hasher.hash_one(self.subject(entry))
+    }
+
+    /// What is to be read of what is known. Only to be believed under a lease, where changes are made elsewhere too.
+    pub fn get<R>(&self, group: &[u8; 16], key: CacheKey, read: impl FnOnce(&Arc<Remembered<V>>) -> R) -> Option<R> {
         let shard = self.read(Self::shard(group, key));
         let entry = shard.get(key)?;
         if !entry.used.load(Ordering::Relaxed) {
             entry.used.store(true, Ordering::Relaxed);
         }
-        Some(entry.value.clone())
+        Some(read(entry))
     }
 
     /// To be taken before the database is asked.
@@ -172,30 +188,29 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
     }
 
     /// Keeps what the database said, unless something has changed since the ticket was taken.
-    pub fn put(&self, ticket: Ticket, key: CacheKey, value: V) {
+    pub fn put(&self, ticket: Ticket, entry: Arc<Remembered<V>>) {
         if self.capacity == 0 {
             return;
         }
         // Each time: others may have put something beyond it meanwhile, or emptied what was to give room.
-        while self.length.load(Ordering::Relaxed) >= self.capacity && self.make_room(ticket.shard, key) {}
-        let hash = self.subject_hash(key, &value);
+        while self.length.load(Ordering::Relaxed) >= self.capacity && self.make_room(ticket.shard, entry.key) {}
+        let (key, hash) = (entry.key, self.subject_hash(&entry));
         let mut guard = self.write(ticket.shard);
         let shard = &mut *guard;
         if shard.epoch != ticket.epoch {
             return;
         }
-        let entry = Entry { key, value, used: AtomicBool::new(false) };
-        match shard.entries.entry(key.hash(), |entry| entry.key == key, |entry| entry.key.hash()) {
+        match shard.entries.entry(key.hash(), |other| other.key == key, |other| other.key.hash()) {
             hash_table::Entry::Vacant(place) => {
-                place.insert(entry);
+                place.insert(entry.clone());
                 self.length.fetch_add(1, Ordering::Relaxed);
             }
             hash_table::Entry::Occupied(mut place) => {
-                let old = std::mem::replace(place.get_mut(), entry);
-                shard.unlink(self.subject_hash(key, &old.value), key);
+                let old = std::mem::replace(place.get_mut(), entry.clone());
+                shard.unlink(self.subject_hash(&old), &old);
             }
         }
-        shard.link(hash, key);
+        shard.by_subject.insert_unique(hash, entry, |other| self.subject_hash(other));
     }
 
     /// Removes an entry that was not used lately, of a shard that has many: some random ones are looked at, and the
@@ -210,9 +225,9 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
         let mut shard = self.write(victim);
         // Somebody else may have emptied it meanwhile; then there is another.
         if let Some(unlucky) = shard.victim(key.random(5))
-            && let Some(value) = shard.remove(unlucky)
+            && let Some(removed) = shard.remove(unlucky)
         {
-            shard.unlink(self.subject_hash(unlucky, &value), unlucky);
+            shard.unlink(self.subject_hash(&removed), &removed);
             self.length.fetch_sub(1, Ordering::Relaxed);
         }
         true
@@ -227,12 +242,9 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
             let shard = &mut *guard;
             shard.epoch += 1;
             // A key has one secret, or two.
-            while let Ok(link) = shard.by_subject.find_entry(hash, |link| {
-                let entry = shard.entries.find(link.key.hash(), |entry| entry.key == link.key);
-                entry.is_some_and(|entry| (self.subject)(entry.key, &entry.value) == subject)
-            }) {
-                let (link, _) = link.remove();
-                if shard.remove(link.key).is_some() {
+            while let Ok(link) = shard.by_subject.find_entry(hash, |entry| self.subject(entry) == subject) {
+                let (forgotten, _) = link.remove();
+                if shard.remove(forgotten.key).is_some() {
                     self.length.fetch_sub(1, Ordering::Relaxed);
                 }
             }
@@ -276,10 +288,7 @@ impl<S: Copy + Eq + Hash, V: Clone> Cache<S, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shuttle::{
-        sync::{Arc, Mutex},
-        thread,
-    };
+    use shuttle::{sync::Mutex, thread};
 
     const GROUP: [u8; 16] = [7; 16];
 
@@ -303,11 +312,11 @@ mod tests {
     }
 
     fn put(cache: &Cache<u128, About>, n: u128, value: u128, subject: u128) {
-        cache.put(cache.ticket(&GROUP, key(n)), key(n), (value, subject));
+        cache.put(cache.ticket(&GROUP, key(n)), Remembered::new(key(n), (value, subject)));
     }
 
     fn get(cache: &Cache<u128, About>, n: u128) -> Option<u128> {
-        cache.get(&GROUP, key(n)).map(|(value, _)| value)
+        cache.get(&GROUP, key(n), |entry| entry.0)
     }
 
     #[test]
@@ -370,10 +379,10 @@ mod tests {
             || {
                 let cache = Cache::new(100, |_, (_, subject): &About| Alike(*subject));
                 for n in 0..40 {
-                    cache.put(cache.ticket(&GROUP, key(n)), key(n), (n, n / 2));
+                    cache.put(cache.ticket(&GROUP, key(n)), Remembered::new(key(n), (n, n / 2)));
                 }
                 cache.forget(&GROUP, Alike(3));
-                let kept: Vec<_> = (0..40).filter(|n| cache.get(&GROUP, key(*n)).is_some()).collect();
+                let kept: Vec<_> = (0..40).filter(|n| cache.get(&GROUP, key(*n), Arc::clone).is_some()).collect();
                 assert_eq!(kept, (0..40).filter(|n| n / 2 != 3).collect::<Vec<_>>());
                 assert_eq!(cache.len(), 38);
             },
@@ -386,7 +395,9 @@ mod tests {
         let mut entries = 0;
         for shard in &cache.shards {
             let shard = shard.read().unwrap();
-            assert!(shard.by_subject.iter().all(|link| shard.get(link.key).is_some()), "of what is gone");
+            let is_there =
+                |link: &Arc<Remembered<V>>| shard.get(link.key).is_some_and(|entry| Arc::ptr_eq(entry, link));
+            assert!(shard.by_subject.iter().all(is_there), "of what is gone");
             assert_eq!(shard.by_subject.len(), shard.entries.len());
             entries += shard.entries.len();
         }
@@ -467,7 +478,7 @@ mod tests {
             let active = *looker_database.lock().unwrap();
             thread::yield_now(); // the answer travels
             let ticket = if guarded { early } else { looker_cache.ticket(&GROUP, key(1)) };
-            looker_cache.put(ticket, key(1), active);
+            looker_cache.put(ticket, Remembered::new(key(1), active));
         });
         let revoke = thread::spawn({
             let cache = cache.clone();
@@ -475,12 +486,16 @@ mod tests {
                 *database_says_active.lock().unwrap() = false; // commit
                 cache.forget(&GROUP, 1);
                 // 204: from here on, nobody may be let in by the cache.
-                assert_ne!(cache.get(&GROUP, key(1)), Some(true), "revoked, and let in: after the acknowledgement");
+                assert_ne!(
+                    cache.get(&GROUP, key(1), |entry| ***entry),
+                    Some(true),
+                    "revoked, and let in: after the acknowledgement"
+                );
             }
         });
         look_up.join().unwrap();
         revoke.join().unwrap();
-        assert_ne!(cache.get(&GROUP, key(1)), Some(true), "revoked, and let in: put back");
+        assert_ne!(cache.get(&GROUP, key(1), |entry| ***entry), Some(true), "revoked, and let in: put back");
     }
 
     #[test]

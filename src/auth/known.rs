@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 
 use super::{
     Error,
-    cache::{Cache, Ticket},
+    cache::{Cache, Remembered, Ticket},
     cache_key::CacheKey,
     lease::{Lease, Term},
 };
@@ -24,7 +24,7 @@ use super::{
 /// it waits for.
 pub type Question<V> = BoxFuture<'static, Result<V, Error>>;
 
-type Flight<V> = Shared<Question<V>>;
+type Flight<V> = Shared<BoxFuture<'static, Result<Arc<Remembered<V>>, Error>>>;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Known<S, V> {
 impl<S, V> Known<S, V>
 where
     S: Copy + Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
 {
     /// Remembers at most so many answers, under that lease. `subject` tells what one is about.
     #[must_use]
@@ -61,15 +61,20 @@ where
         Self { cache: Cache::new(capacity, subject), lease, flights: Mutex::default(), hits, misses }
     }
 
-    /// What is remembered. Whoever answers a question by it says so ([`Known::count_hit`]).
-    pub fn read(&self, group: &[u8; 16], key: CacheKey) -> Option<Unvouched<V>> {
+    /// What is to be read of what is remembered. Whoever answers a question by it says so ([`Known::count_hit`]).
+    pub fn read<R>(
+        &self,
+        group: &[u8; 16],
+        key: CacheKey,
+        read: impl FnOnce(&Arc<Remembered<V>>) -> R,
+    ) -> Option<Unvouched<R>> {
         let term = self.lease.term();
-        self.cache.get(group, key).map(|value| Unvouched { value, term })
+        self.cache.get(group, key, read).map(|value| Unvouched { value, term })
     }
 
     /// What is remembered, and may be trusted now.
-    pub fn peek(&self, group: &[u8; 16], key: CacheKey) -> Option<V> {
-        self.read(group, key)?.vouched(&self.lease)
+    pub fn peek(&self, group: &[u8; 16], key: CacheKey) -> Option<Arc<Remembered<V>>> {
+        self.read(group, key, Arc::clone)?.vouched(&self.lease)
     }
 
     /// A question was answered by what is remembered.
@@ -84,7 +89,7 @@ where
         group: &[u8; 16],
         key: CacheKey,
         ask: impl FnOnce() -> Question<V>,
-    ) -> Result<(V, Source), Error> {
+    ) -> Result<(Arc<Remembered<V>>, Source), Error> {
         if let Some(value) = self.peek(group, key) {
             self.count_hit();
             return Ok((value, Source::Cache));
@@ -92,7 +97,8 @@ where
         self.misses.inc();
         let ticket = self.cache.ticket(group, key);
         if !self.lease.holds() {
-            let flight = tokio::spawn(ask().in_current_span());
+            let asking = ask().map(move |answer| answer.map(|value| Remembered::new(key, value)));
+            let flight = tokio::spawn(asking.in_current_span());
             return flight.await.unwrap_or(Err(Error::Panicked)).map(|value| (value, Source::Database));
         }
         self.join_or_start(key, ticket, ask).await.map(|value| (value, Source::Database))
@@ -103,7 +109,7 @@ where
         key: CacheKey,
         ticket: Ticket,
         ask: impl FnOnce() -> Question<V>,
-    ) -> Result<V, Error> {
+    ) -> Result<Arc<Remembered<V>>, Error> {
         let flight = {
             let mut flights = self.flights();
             match flights.get(&key) {
@@ -126,11 +132,9 @@ where
             async move {
                 // Also when `asking` panics, or else nobody could ask again.
                 let _landing = Landing { known: &*known, key, ticket };
-                let answer = asking.await;
-                if let Ok(value) = &answer {
-                    known.cache.put(ticket, key, value.clone());
-                }
-                answer
+                let entry = Remembered::new(key, asking.await?);
+                known.cache.put(ticket, entry.clone());
+                Ok(entry)
             }
             .in_current_span(),
         );

@@ -42,6 +42,7 @@ use uuid::Uuid;
 pub use self::hashing::SecretHasher;
 use self::{
     bearer::TokenVerifier,
+    cache::Remembered,
     credential::Credential,
     fair_pool::Busy,
     host::Tenancy,
@@ -185,11 +186,11 @@ pub struct Caller {
     /// Who it is.
     pub principal: Principal,
     /// Where a key's use was noted, and under which moment.
-    used: Option<(Arc<KnownSecret>, Timestamp)>,
+    used: Option<(Arc<Remembered<KnownSecret>>, Timestamp)>,
 }
 
 impl Caller {
-    fn with_key(tenant: Tenant, (known, at): (Arc<KnownSecret>, Timestamp)) -> Self {
+    fn with_key(tenant: Tenant, (known, at): (Arc<Remembered<KnownSecret>>, Timestamp)) -> Self {
         Self { tenant, principal: known.principal(), used: Some((known, at)) }
     }
 }
@@ -217,7 +218,7 @@ impl Authenticator {
             Err(error) => return Some(Err(error)),
         };
         let (group, key) = self.verdicts.tenant_key(&slug);
-        let read = self.verdicts.tenants.read(&group, key)?;
+        let read = self.verdicts.tenants.read(&group, key, |tenant| ***tenant)?;
         let (tenant, mut recalled) = match Credential::from_headers(asking.headers) {
             Ok(Credential::Token(token)) => {
                 let tenant = self.verdicts.vouch(read)?;
@@ -276,7 +277,7 @@ impl Authenticator {
         let store = self.store.clone();
         let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
         let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, ask).await?;
-        Ok(tenant)
+        Ok(**tenant)
     }
 
     fn client<'a>(&self, Asking { headers, peer, .. }: Asking<'a>) -> Client<'a> {

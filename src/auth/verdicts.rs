@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{
+    cache::Remembered,
     cache_key::{CacheKey, CacheKeys, SlugKeys},
     known::{Known, Unvouched},
     lease::Lease,
     metrics::Grounds,
 };
 use crate::{
-    domain::{ApiKeyId, KeyHint, Principal, RotatedAway, ScopeSet, Secret, Slug, Tenant, TenantId, Timestamp},
+    domain::{ApiKeyId, KeyHint, Principal, RotatedAway, ScopeSet, Secret, Slug, Status, Tenant, TenantId, Timestamp},
     usage::{Tallied, Tally},
 };
 
@@ -26,19 +27,42 @@ pub struct KnownSecret {
     pub scopes: ScopeSet,
     /// When the key ends.
     pub key_expires_at: Option<Timestamp>,
-    /// When the secret ends, where it is before the key.
-    pub secret_expires_at: Option<Timestamp>,
-    /// When a newer secret took its place.
-    pub secret_retired_at: Option<Timestamp>,
-    /// When the key was taken away.
-    pub revoked_at: Option<Timestamp>,
+    /// What else ends it.
+    pub endings: Endings,
     /// What may be shown of the secret.
     pub hint: KeyHint,
     /// What it was believed on when it was checked.
     pub grounds: Grounds,
 }
 
-impl Tallied for KnownSecret {
+/// What most secrets have nothing of, so it lies apart.
+#[derive(Debug, Default)]
+pub struct Endings(Option<Box<Ended>>);
+
+/// How a secret ends before its key does, and how its key did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// When the secret ends, where it is before the key.
+    pub secret_expires_at: Option<Timestamp>,
+    /// When a newer secret took its place.
+    pub secret_retired_at: Option<Timestamp>,
+    /// When the key was taken away.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl From<Ended> for Endings {
+    fn from(ended: Ended) -> Self {
+        Self((ended != Ended::default()).then(|| Box::new(ended)))
+    }
+}
+
+impl Endings {
+    fn get(&self) -> Ended {
+        self.0.as_deref().copied().unwrap_or_default()
+    }
+}
+
+impl Tallied for Remembered<KnownSecret> {
     fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -58,17 +82,24 @@ impl KnownSecret {
         }
     }
 
+    /// What its key is then.
+    #[must_use]
+    pub fn key_status_at(&self, now: Timestamp) -> Status {
+        Status::at(now, self.key_expires_at, self.endings.get().revoked_at)
+    }
+
     /// Whether the secret had ended then, before its key did.
     #[must_use]
     pub fn secret_ended_at(&self, now: Timestamp) -> bool {
         let before_key = |end: Timestamp| self.key_expires_at.is_none_or(|key_end| end < key_end);
-        self.secret_expires_at.is_some_and(|end| now >= end && before_key(end))
+        self.endings.get().secret_expires_at.is_some_and(|end| now >= end && before_key(end))
     }
 
     /// Where it is the previous one: since when, and until when it works.
     #[must_use]
     pub fn rotated_away(&self) -> Option<RotatedAway> {
-        let (since, end) = self.secret_retired_at.zip(self.secret_expires_at)?;
+        let ended = self.endings.get();
+        let (since, end) = ended.secret_retired_at.zip(ended.secret_expires_at)?;
         let until = self.key_expires_at.map_or(end, |key_end| key_end.min(end));
         Some(RotatedAway { since, until })
     }
@@ -77,7 +108,7 @@ impl KnownSecret {
 /// The caches of one instance.
 pub struct Verdicts {
     /// Secrets that were checked, by tenant.
-    pub secrets: Arc<Known<ApiKeyId, Arc<KnownSecret>>>,
+    pub secrets: Arc<Known<ApiKeyId, KnownSecret>>,
     /// Tenants that are served, by slug.
     pub tenants: Arc<Known<TenantId, Tenant>>,
     lease: Arc<Lease>,
@@ -90,7 +121,7 @@ impl Verdicts {
     #[must_use]
     pub fn new(max_secrets: usize, lease: &Arc<Lease>, seed: [u8; 32]) -> Self {
         Self {
-            secrets: Arc::new(Known::new(max_secrets, |_, known: &Arc<KnownSecret>| known.tally.key(), lease.clone())),
+            secrets: Arc::new(Known::new(max_secrets, |_, known: &KnownSecret| known.tally.key(), lease.clone())),
             tenants: Arc::new(Known::new(MAX_TENANTS, |_, tenant: &Tenant| tenant.id, lease.clone())),
             lease: lease.clone(),
             keys: CacheKeys::new(seed),
@@ -134,5 +165,17 @@ impl Verdicts {
     pub fn clear(&self) {
         self.tenants.clear();
         self.secrets.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_a_secret_fits_three_lines_of_the_processors_cache() {
+        // In an `Arc`, which adds two counters.
+        let size = 2 * size_of::<usize>() + size_of::<Remembered<KnownSecret>>();
+        assert!(size <= 3 * 64, "{size}");
     }
 }

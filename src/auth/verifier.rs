@@ -7,10 +7,11 @@ use tracing::{error, warn};
 
 use super::{
     Error, RequestId, SecretHasher,
+    cache::Remembered,
     known::{Source, Unvouched},
     metrics::{Grounds, VerifierMetrics},
     pepper::StampCheck,
-    verdicts::{KnownSecret, Verdicts},
+    verdicts::{Ended, KnownSecret, Verdicts},
 };
 use crate::{
     domain::{Clock, LookupDigest, Secret, Status, Tenant, Timestamp},
@@ -29,7 +30,7 @@ pub enum KeyFallback {
 }
 
 /// What is known of a secret that works, and at which moment it was found to.
-pub type Checked = Result<(Arc<KnownSecret>, Timestamp), Error>;
+pub type Checked = Result<(Arc<Remembered<KnownSecret>>, Timestamp), Error>;
 
 /// Checks secrets.
 pub struct KeyVerifier {
@@ -72,7 +73,7 @@ impl KeyVerifier {
         request_id: &RequestId,
     ) -> Option<(Tenant, Checked)> {
         let (group, key) = self.verdicts.secret_key(tenant.untrusted().id, secret);
-        let read = tenant.and(self.verdicts.secrets.read(&group, key)?);
+        let read = tenant.and(self.verdicts.secrets.read(&group, key, Arc::clone)?);
         let (tenant, known) = self.verdicts.vouch(read)?;
         self.verdicts.secrets.count_hit();
         Some((tenant, self.conclude(Ok((known, Source::Cache)), client, request_id)))
@@ -92,7 +93,7 @@ impl KeyVerifier {
     /// Whether a key is expired or revoked is told only to who holds its whole secret.
     fn conclude(
         &self,
-        looked_up: Result<(Arc<KnownSecret>, Source), Error>,
+        looked_up: Result<(Arc<Remembered<KnownSecret>>, Source), Error>,
         client: Client<'_>,
         request_id: &RequestId,
     ) -> Checked {
@@ -117,15 +118,20 @@ impl KeyVerifier {
     }
 
     /// Notes that a request was refused which a key had made, since its scopes do not suffice.
-    pub fn denied(&self, known: &Arc<KnownSecret>, at: Timestamp) {
+    pub fn denied(&self, known: &Arc<Remembered<KnownSecret>>, at: Timestamp) {
         self.recorder.denied(known, at, Denied::Scope);
     }
 
     /// Holds what is known of a secret against the clock, and notes its use.
-    fn judge(&self, known: &Arc<KnownSecret>, client: Client<'_>, request_id: &RequestId) -> Result<Timestamp, Error> {
+    fn judge(
+        &self,
+        known: &Arc<Remembered<KnownSecret>>,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) -> Result<Timestamp, Error> {
         let now = self.clock.now();
         let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, request_id.as_str());
-        match Status::at(now, known.key_expires_at, known.revoked_at) {
+        match known.key_status_at(now) {
             // Rotated away, and its time is over: it is no secret of the key any more.
             Status::Active | Status::Expired if known.secret_ended_at(now) => {
                 reused();
@@ -156,20 +162,23 @@ struct Examiner {
 }
 
 impl Examiner {
-    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<Arc<KnownSecret>, Error> {
+    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<KnownSecret, Error> {
         let lookup_digest = secret.lookup_digest();
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
-        Ok(Arc::new(KnownSecret {
+        Ok(KnownSecret {
             tally: Tally::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
-            secret_expires_at: row.secret_expires_at,
-            secret_retired_at: row.secret_retired_at,
-            revoked_at: row.revoked_at,
+            endings: Ended {
+                secret_expires_at: row.secret_expires_at,
+                secret_retired_at: row.secret_retired_at,
+                revoked_at: row.revoked_at,
+            }
+            .into(),
             hint: row.hint,
             grounds,
-        }))
+        })
     }
 
     /// On what grounds the row is believed to be the secret's, if it is: by the stamp, and by argon2
