@@ -388,6 +388,47 @@ async fn what_an_older_instance_notes_counts() {
     assert_eq!(server.database.texts(told).await, ["192.0.2.2  6 1 0", "192.0.2.1 curl 12 0 2"]);
 }
 
+/// With statistics from when each tenant had one key, PostgreSQL would rather hold each secret of the tenant against
+/// each that was noted. (Nothing analyses the tests' tables by itself.)
+#[tokio::test]
+async fn each_secret_that_was_noted_is_looked_up() {
+    const KEYS: i64 = 300;
+    let database = TestDatabase::create().await;
+    let plant = |tenant, from: i64, to: i64| {
+        format!(
+            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+             SELECT '{tenant}', md5('key ' || n)::uuid, 'n', 'read', now() FROM generate_series({from}, {to}) n;
+             INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
+             SELECT '{tenant}', decode(md5('digest ' || n), 'hex'), md5('key ' || n)::uuid, '$argon2id$v=19$', '0000',
+                    now()
+             FROM generate_series({from}, {to}) n"
+        )
+    };
+    database.execute(&plant(database.acme, 1, 1)).await;
+    database.execute(&plant(database.globex, 0, 0)).await;
+    database.execute("ANALYZE").await;
+    database.execute(&plant(database.acme, 2, KEYS)).await;
+    let note = format!(
+        "SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{}'::uuid],
+             ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{KEYS}], ARRAY[1], array_agg(md5('digest ' || n)::uuid),
+             array_agg(now()), array_agg(1::bigint), NULL, NULL, ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+             ARRAY[{KEYS}])
+         FROM generate_series(1, {KEYS}) n",
+        database.acme
+    );
+    database.execute(&note).await;
+    let look_ups = async || {
+        let scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'api_key_secrets_pkey'";
+        database.count(scans).await
+    };
+    let before = look_ups().await;
+    database.sum_up_usage().await;
+    // Its figures, and its last use. A session tells what it has done when it ends, or a little later.
+    wait_until(async || look_ups().await - before >= 2 * KEYS).await;
+    let used = "SELECT count(*) FROM api_key_secrets WHERE last_used_at IS NOT NULL";
+    assert_eq!((database.count(used).await, database.count("SELECT count(*) FROM api_key_usage").await), (KEYS, KEYS));
+}
+
 /// Readers sum up what was noted, each time anew, while two instances go on noting: nothing is counted twice,
 /// and nothing is left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
