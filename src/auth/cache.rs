@@ -269,7 +269,10 @@ impl<S: Copy + Eq + Hash, V> Cache<S, V> {
     fn clear_shard(&self, shard: usize) {
         let mut shard = self.write(shard);
         self.length.fetch_sub(shard.entries.len(), Ordering::Relaxed);
-        *shard = Shard { epoch: shard.epoch + 1, ..Shard::default() };
+        let emptied = Shard { epoch: shard.epoch + 1, ..Shard::default() };
+        let old = std::mem::replace(&mut *shard, emptied);
+        drop(shard);
+        drop(old); // many allocations to free, which nobody has to wait for
     }
 
     /// How many entries there are.

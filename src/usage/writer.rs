@@ -23,8 +23,9 @@ use crate::{
 
 /// Notes that may wait to be written, while the database is away say.
 const MAX_WAITING: usize = 500_000;
-/// Notes per statement, of so many tenants.
+/// Notes per statement.
 const BATCH: usize = 5_000;
+/// Of so many tenants at most: for each, PostgreSQL copies the batch to cut its part out.
 const BATCH_TENANTS: usize = 500;
 /// Tallies that are read before others get their turn.
 const AT_ONCE: usize = 500;
@@ -214,7 +215,7 @@ impl Writer {
             secret.tally().take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
         }
         self.counters.dropped.inc_by(dropped);
-        self.waiting.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        self.waiting.sort_unstable_by_key(|note| note.tenant.0);
     }
 
     /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
@@ -231,7 +232,8 @@ impl Writer {
         self.take_figures().await;
         while !self.waiting.is_empty() {
             self.number += 1;
-            let batch = self.waiting.split_off(batch_start(&self.waiting));
+            let mut batch = self.waiting.split_off(batch_start(&self.waiting));
+            batch.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
             if !self.send(batch).await {
                 return;
             }
@@ -352,5 +354,35 @@ impl Sums {
             let tenant_id = (tenants.len() == 1).then(|| display(tenants[0]));
             warn!(%error, tenants = tenants.len(), tenant_id, "cannot sum up what API keys were used for; trying again");
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::LookupDigest;
+    use chrono::DateTime;
+
+    fn waiting(tenants: &[(u128, usize)]) -> Vec<UsageNote> {
+        let note = |tenant: u128| UsageNote {
+            tenant: TenantId(Uuid::from_u128(tenant)),
+            lookup_digest: LookupDigest::NONE,
+            last_use: None,
+            hour: DateTime::UNIX_EPOCH,
+            requests: 1,
+            denied_expired: 0,
+            denied_scope: 0,
+        };
+        tenants.iter().flat_map(|(tenant, count)| std::iter::repeat_n(note(*tenant), *count)).collect()
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_notes_and_in_tenants() {
+        assert_eq!(batch_start(&[]), 0);
+        assert_eq!(batch_start(&waiting(&[(1, 3), (2, BATCH - 3)])), 0);
+        assert_eq!(batch_start(&waiting(&[(1, 3), (2, BATCH - 2)])), 1, "a tenant may be cut");
+        assert_eq!(batch_start(&waiting(&[(1, 2 * BATCH)])), BATCH);
+        let many: Vec<_> = (0..600).map(|tenant| (tenant, 2)).collect();
+        assert_eq!(batch_start(&waiting(&many)), 200, "500 tenants of two notes");
     }
 }

@@ -62,4 +62,5 @@ mod tenants;
 mod tls;
 mod traces;
 mod update;
+mod upgrade;
 mod usage;
