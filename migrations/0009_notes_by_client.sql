@@ -12,45 +12,22 @@ ALTER FUNCTION sum_up_usage(uuid[]) SET lock_timeout = '5s';
 SELECT set_config('rally.usage_before', 'infinity', true);
 SELECT sum_up_usage(ARRAY(SELECT DISTINCT tenant_id FROM api_key_usage_notes));
 SELECT set_config('rally.usage_before', '', true), set_config('rally.tenant_id', '', true);
-DROP TABLE api_key_usage_notes;
 
--- What secrets of a tenant were used for in an hour.
-CREATE TABLE api_key_usage_notes (
-    tenant_id      uuid          NOT NULL REFERENCES tenants,
-    id             bigint        GENERATED ALWAYS AS IDENTITY,
-    noted_at       timestamptz   NOT NULL DEFAULT now(),
-    hour           timestamptz   NOT NULL,
-    -- Element n of each of these belongs to element n of the others: a secret (its lookup digest), when it was
-    -- last used (null: it was only refused), and how often.
-    digests        uuid[]        NOT NULL,
-    used_at        timestamptz[] NOT NULL CHECK (cardinality(used_at) = cardinality(digests)),
-    requests       bigint[]      NOT NULL CHECK (cardinality(requests) = cardinality(digests)),
-    -- Null: none of them was refused so.
-    denied_expired bigint[]      CHECK (cardinality(denied_expired) = cardinality(digests)),
-    denied_scope   bigint[]      CHECK (cardinality(denied_scope) = cardinality(digests)),
-    -- Who used them last: an address and a program (null: as before), and how many of the elements above are
-    -- of that client. Those of one lie together, in the order of clients.
-    addresses      inet[]        NOT NULL,
-    agents         text[]        NOT NULL CHECK (cardinality(agents) = cardinality(addresses)),
-    client_lengths integer[]     NOT NULL CHECK (cardinality(client_lengths) = cardinality(addresses)),
-    PRIMARY KEY (tenant_id, id)
-);
--- Gone within a minute or so: not worth compressing.
+-- A row is what secrets of a tenant were used for in an hour; `digests` are as before, of a type with one width. A null
+-- `denied_…`: none of them was refused so. Who used them last: an address and a program each (null: as before), and
+-- how many elements of the other arrays are of that client. Those of one lie together, in the order of clients.
 ALTER TABLE api_key_usage_notes
-    ALTER COLUMN digests SET STORAGE EXTERNAL, ALTER COLUMN used_at SET STORAGE EXTERNAL,
-    ALTER COLUMN requests SET STORAGE EXTERNAL, ALTER COLUMN denied_expired SET STORAGE EXTERNAL,
-    ALTER COLUMN denied_scope SET STORAGE EXTERNAL, ALTER COLUMN addresses SET STORAGE EXTERNAL,
+    DROP COLUMN hours, DROP COLUMN addresses, DROP COLUMN agents,
+    ALTER COLUMN digests TYPE uuid[] USING NULL, -- there is no row
+    ALTER COLUMN denied_expired DROP NOT NULL, ALTER COLUMN denied_scope DROP NOT NULL;
+ALTER TABLE api_key_usage_notes
+    ADD COLUMN hour           timestamptz NOT NULL,
+    ADD COLUMN addresses      inet[]      NOT NULL,
+    ADD COLUMN agents         text[]      NOT NULL CHECK (cardinality(agents) = cardinality(addresses)),
+    ADD COLUMN client_lengths integer[]   NOT NULL CHECK (cardinality(client_lengths) = cardinality(addresses));
+ALTER TABLE api_key_usage_notes
+    ALTER COLUMN digests SET STORAGE EXTERNAL, ALTER COLUMN addresses SET STORAGE EXTERNAL,
     ALTER COLUMN agents SET STORAGE EXTERNAL, ALTER COLUMN client_lengths SET STORAGE EXTERNAL;
-
-ALTER TABLE api_key_usage_notes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY one_tenant ON api_key_usage_notes TO rally_app
-    USING      (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid))
-    WITH CHECK (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
--- Whose notes were left behind, by an instance that was killed say, is looked for over all tenants, as old
--- hours are.
-CREATE POLICY old_notes ON api_key_usage_notes FOR SELECT TO rally_app
-    USING (noted_at < nullif(current_setting('rally.usage_before', true), '')::timestamptz);
-GRANT SELECT, INSERT, DELETE ON api_key_usage_notes TO rally_app;
 
 -- Notes a batch in one statement. It has a part for each tenant and hour: part n is of tenants[n] and hours[n],
 -- and has the next lengths[n] elements of the arrays of notes, and the next client_counts[n] of those of clients.
