@@ -86,7 +86,7 @@ pub use inspect::{Durability, Finding, inspect};
 pub use migrate::migrate;
 pub use operator::{Operator, TenantRow};
 pub use secret_look_ups::SecretRow;
-pub use usage::{LastUse, SecretUse, UsageNote};
+pub use usage::{LastClient, LastUse, SecretUse, UsageNote};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

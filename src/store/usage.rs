@@ -1,7 +1,11 @@
 //! What keys were used for: noted in batches, summed up now and then and before it is read, and read by
 //! the hour or day.
 
-use std::net::IpAddr;
+use std::{
+    fmt::{Display, Write as _},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use sqlx::PgConnection;
@@ -29,72 +33,98 @@ pub struct UsageNote {
     pub denied_scope: i64,
 }
 
-/// When and from where a secret was last used.
+/// When and by whom a secret was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastUse {
     /// When.
     pub at: Timestamp,
+    /// By whom; none: by whom is known already.
+    pub client: Option<Arc<LastClient>>,
+}
+
+/// Who used a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LastClient {
+    /// A hash of the rest, by which clients are told apart where that is enough.
+    pub hash: u32,
     /// From which address; none: the one that is known already.
     pub address: Option<IpAddr>,
-    /// By which program, as that says of itself; none: the one that is known already.
-    pub user_agent: Option<Box<str>>,
+    /// With which program, as that says of itself: one line.
+    pub user_agent: Box<str>,
 }
 
 impl UsageNote {
-    /// What notes are told apart by, and what they have in common where it is the same.
+    /// What notes have in common where it is the same.
     #[must_use]
-    pub fn order(&self) -> (Uuid, Timestamp, Option<IpAddr>, Option<&str>) {
-        let (address, agent) = self.client();
-        (self.tenant.0, self.hour, address, agent)
+    pub fn order(&self) -> (Uuid, Timestamp, Option<u32>) {
+        (self.tenant.0, self.hour, self.client().map(|client| client.hash))
     }
 
-    fn client(&self) -> (Option<IpAddr>, Option<&str>) {
-        let used = self.last_use.as_ref();
-        (used.and_then(|used| used.address), used.and_then(|used| used.user_agent.as_deref()))
+    fn client(&self) -> Option<&LastClient> {
+        self.last_use.as_ref()?.client.as_deref()
     }
 }
 
-/// What notes that follow one another have in common: those of a tenant and hour are a part, and within it
+/// Notes as PostgreSQL keeps them (0011_notes_in_lists.sql): those of a tenant and hour are a part, and within it
 /// those of a client lie together.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Parts<'a> {
+struct Parts {
     tenants: Vec<Uuid>,
     hours: Vec<Timestamp>,
-    lengths: Vec<i32>,
-    client_counts: Vec<i32>,
-    addresses: Vec<Option<IpNet>>,
-    agents: Vec<Option<&'a str>>,
-    client_lengths: Vec<i32>,
+    digests: Vec<Vec<u8>>,
+    used_at: Vec<String>,
+    requests: Vec<String>,
+    denied_expired: Vec<Option<String>>,
+    denied_scope: Vec<Option<String>>,
+    addresses: Vec<String>,
+    agents: Vec<String>,
+    client_lengths: Vec<String>,
 }
 
-impl<'a> Parts<'a> {
-    fn of(notes: &'a [UsageNote]) -> Self {
+impl Parts {
+    fn of(notes: &[UsageNote]) -> Self {
         let mut parts = Self::default();
         for part in notes.chunk_by(|a, b| (a.tenant, a.hour) == (b.tenant, b.hour)) {
+            let hour = part[0].hour;
+            let micros = |used: &LastUse| used.at.signed_duration_since(hour).num_microseconds();
             parts.tenants.push(part[0].tenant.0);
-            parts.hours.push(part[0].hour);
-            parts.lengths.push(length(part.len()));
-            let clients = parts.client_lengths.len();
-            for of_one in part.chunk_by(|a, b| a.client() == b.client()) {
-                let (address, agent) = of_one[0].client();
-                parts.addresses.push(address.map(IpNet::from));
-                parts.agents.push(agent);
-                parts.client_lengths.push(length(of_one.len()));
-            }
-            parts.client_counts.push(length(parts.client_lengths.len() - clients));
+            parts.hours.push(hour);
+            parts.digests.push(part.iter().flat_map(|note| note.lookup_digest.to_bytes()).collect());
+            parts.used_at.push(list(part.iter().map(|note| note.last_use.as_ref().and_then(micros))));
+            parts.requests.push(list(part.iter().map(|note| Some(note.requests))));
+            parts.denied_expired.push(unless_all_zero(part.iter().map(|note| note.denied_expired)));
+            parts.denied_scope.push(unless_all_zero(part.iter().map(|note| note.denied_scope)));
+            let clients = || part.chunk_by(|a, b| a.client() == b.client());
+            let address = |client: Option<&LastClient>| client.and_then(|client| client.address);
+            parts.addresses.push(list(clients().map(|of_one| address(of_one[0].client()))));
+            parts.client_lengths.push(list(clients().map(|of_one| Some(of_one.len()))));
+            parts.agents.push(clients().flat_map(|of_one| [agent(of_one[0].client()), "\n"]).collect());
         }
         parts
     }
 }
 
-/// For PostgreSQL, whose arrays are never as long as that.
-fn length(length: usize) -> i32 {
-    i32::try_from(length).unwrap_or(i32::MAX)
+/// A program's own word has no tab in it, and no end of a line.
+fn agent(client: Option<&LastClient>) -> &str {
+    client.map_or("\t", |client| &client.user_agent)
 }
 
-fn unless_all_zero(counts: impl Iterator<Item = i64>) -> Option<Vec<i64>> {
-    let counts: Vec<_> = counts.collect();
-    counts.iter().any(|count| *count != 0).then_some(counts)
+/// With commas between them; what is not there is empty.
+fn list(items: impl Iterator<Item = Option<impl Display>>) -> String {
+    let mut list = String::new();
+    for (n, item) in items.enumerate() {
+        if n > 0 {
+            list.push(',');
+        }
+        if let Some(item) = item {
+            let _ = write!(list, "{item}");
+        }
+    }
+    list
+}
+
+fn unless_all_zero(counts: impl Iterator<Item = i64> + Clone) -> Option<String> {
+    counts.clone().any(|count| count != 0).then(|| list(counts.map(Some)))
 }
 
 /// One secret of a key, as far as its use goes.
@@ -149,28 +179,21 @@ impl Store {
     /// notes are in their order ([`UsageNote::order`]).
     pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
         let parts = Parts::of(notes);
-        let digests: Vec<_> = notes.iter().map(|note| Uuid::from_bytes(note.lookup_digest.to_bytes())).collect();
-        let used_at: Vec<_> = notes.iter().map(|note| note.last_use.as_ref().map(|used| used.at)).collect();
-        let requests: Vec<_> = notes.iter().map(|note| note.requests).collect();
-        let denied_expired = unless_all_zero(notes.iter().map(|note| note.denied_expired));
-        let denied_scope = unless_all_zero(notes.iter().map(|note| note.denied_scope));
         retrying!(
             self.pool,
             sqlx::query_scalar!(
-                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
                 writer,
                 number,
                 &parts.tenants,
                 &parts.hours,
-                &parts.lengths,
-                &parts.client_counts,
-                &digests,
-                &used_at as &[Option<Timestamp>],
-                &requests,
-                denied_expired.as_deref(),
-                denied_scope.as_deref(),
-                &parts.addresses as &[Option<IpNet>],
-                &parts.agents as &[Option<&str>],
+                &parts.digests,
+                &parts.used_at,
+                &parts.requests,
+                &parts.denied_expired as &[Option<String>],
+                &parts.denied_scope as &[Option<String>],
+                &parts.addresses,
+                &parts.agents,
                 &parts.client_lengths,
             )
             .fetch_one(&self.pool)
@@ -293,41 +316,52 @@ impl TenantTransaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
 
     #[test]
     fn what_notes_have_in_common_is_told_once() {
-        let note = |tenant: u128, hour: i64, client: Option<(&str, &'static str)>| UsageNote {
+        let hour = |hour: i64| DateTime::from_timestamp(hour * 3_600, 0).unwrap();
+        let note = |tenant: u128, at: i64, agent: Option<&str>, denied_scope: i64| UsageNote {
             tenant: TenantId(Uuid::from_u128(tenant)),
             lookup_digest: LookupDigest::NONE,
-            last_use: client.map(|(address, agent)| LastUse {
-                at: DateTime::UNIX_EPOCH,
-                address: Some(address.parse().unwrap()),
-                user_agent: Some(agent.into()),
+            last_use: agent.map(|agent| LastUse {
+                at: hour(at) + TimeDelta::milliseconds(1_500),
+                client: (agent != "as before").then(|| {
+                    let hash = u32::from(agent == "wget");
+                    let address = (agent != "no address").then(|| "192.0.2.1".parse().unwrap());
+                    Arc::new(LastClient { hash, address, user_agent: agent.into() })
+                }),
             }),
-            hour: DateTime::from_timestamp(hour * 3_600, 0).unwrap(),
-            requests: 1,
+            hour: hour(at),
+            requests: 1 + denied_scope,
             denied_expired: 0,
-            denied_scope: 0,
+            denied_scope,
         };
-        let (one, other) = (Some(("192.0.2.1", "curl")), Some(("192.0.2.1", "wget")));
         let mut notes = vec![
-            note(2, 7, one),
-            note(1, 8, other),
-            note(1, 7, None),
-            note(1, 8, one),
-            note(1, 8, other),
-            note(1, 8, one),
+            note(2, 7, Some("curl"), 0),
+            note(1, 8, Some("wget"), 0),
+            note(1, 7, None, 3),
+            note(1, 8, Some("curl"), 0),
+            note(1, 8, Some("wget"), 0),
+            note(1, 8, Some("curl"), 0),
+            note(3, 7, Some("as before"), 0),
+            note(4, 7, Some("no address"), 0),
+            note(4, 7, Some(""), 0),
         ];
-        notes.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        notes.sort_by_key(UsageNote::order);
         let parts = Parts::of(&notes);
-        assert_eq!(parts.tenants, [1, 1, 2].map(Uuid::from_u128));
-        assert_eq!(parts.hours, [7, 8, 7].map(|hour| DateTime::from_timestamp(hour * 3_600, 0).unwrap()));
-        assert_eq!((&parts.lengths[..], &parts.client_counts[..]), (&[1, 4, 1][..], &[1, 2, 1][..]));
-        assert_eq!(parts.agents, [None, Some("curl"), Some("wget"), Some("curl")]);
-        assert_eq!(parts.client_lengths, [1, 2, 2, 1]);
-        let address = Some(IpNet::from("192.0.2.1".parse::<IpAddr>().unwrap()));
-        assert_eq!(parts.addresses, [None, address, address, address]);
+        assert_eq!(parts.tenants, [1, 1, 2, 3, 4].map(Uuid::from_u128));
+        assert_eq!(parts.hours, [7, 8, 7, 7, 7].map(hour));
+        assert_eq!(parts.digests.iter().map(Vec::len).collect::<Vec<_>>(), [16, 64, 16, 16, 32]);
+        let used = "1500000";
+        assert_eq!(parts.used_at, ["", &[used; 4].join(","), used, used, &[used; 2].join(",")]);
+        assert_eq!(parts.requests, ["4", "1,1,1,1", "1", "1", "1,1"]);
+        assert_eq!(parts.denied_expired, [const { None }; 5]);
+        assert_eq!(parts.denied_scope, [Some("3".to_owned()), None, None, None, None]);
+        let address = "192.0.2.1";
+        assert_eq!(parts.addresses, ["", &[address; 2].join(","), address, "", ",192.0.2.1"]);
+        assert_eq!(parts.agents, ["\t\n", "curl\nwget\n", "curl\n", "\t\n", "no address\n\n"]);
+        assert_eq!(parts.client_lengths, ["1", "2,2", "1", "1", "1,1"]);
         assert_eq!(Parts::of(&[]), Parts::default());
     }
 }

@@ -4,9 +4,10 @@
 //! figures were last taken also puts the tally into a bounded channel. So however often a key is used, it
 //! costs one message in a second or more. Where the channel is full, the next use tries again, and the
 //! miss is counted. One task, the [`Writer`], collects the tallies and appends what they hold to the database,
-//! each second or so, in batches of thousands of keys and hundreds of tenants; at the end of the process it appends what is left. Each batch
-//! has a number, under which it is noted once. What was noted is summed up, tenant by tenant, once a minute or
-//! so, and before anybody reads a tenant's figures ([`Store::sum_up_usage`]).
+//! each second where that is little, and within five where it is much, in batches of thousands of keys and
+//! hundreds of tenants; at the end of the process it appends what is left. Each batch has a number, under which
+//! it is noted once. What was noted is summed up, tenant by tenant, once a minute or so, and before anybody
+//! reads a tenant's figures ([`Store::sum_up_usage`]).
 
 mod tally;
 mod writer;
@@ -103,7 +104,7 @@ pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, 
 impl Recorder {
     /// Notes a request with a secret whose key works; never waits.
     pub fn used<T: Tallied>(&self, secret: &Arc<T>, at: Timestamp, client: Client<'_>) {
-        secret.tally().used(at, client, self.digest(client));
+        secret.tally().used(at, client, self.hash(client));
         self.note(secret);
     }
 
@@ -114,7 +115,7 @@ impl Recorder {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash")]
-    fn digest(&self, client: Client<'_>) -> u32 {
+    fn hash(&self, client: Client<'_>) -> u32 {
         (self.hasher.hash_one((client.address, client.user_agent())) as u32).max(1)
     }
 

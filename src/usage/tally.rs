@@ -3,9 +3,8 @@
 
 use std::{
     fmt,
-    net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
 };
@@ -15,7 +14,7 @@ use chrono::DateTime;
 use super::{Client, Denied, MAX_USER_AGENT_CHARS};
 use crate::{
     domain::{ApiKeyId, LookupDigest, Secret, TenantId, Timestamp},
-    store::{LastUse, UsageNote},
+    store::{LastClient, LastUse, UsageNote},
 };
 
 const SECONDS_PER_HOUR: i64 = 60 * 60;
@@ -44,10 +43,10 @@ pub struct Tally {
     /// long before the next of a kind.
     counts: [HourTally; 2],
     last_used_micros: AtomicI64,
-    /// A digest of the client in `last`; 0 = there is none. So that a client which comes again and
+    /// The hash of the client in `last`; 0 = there is none. So that a client which comes again and
     /// again is not written down again and again.
     last_client: AtomicU32,
-    last: Mutex<Option<Box<LastClient>>>,
+    last: Mutex<Option<Arc<LastClient>>>,
     /// Whether it is in the channel, or was collected and its figures not taken yet.
     noted: AtomicBool,
     /// In which hour a use after its end was last told.
@@ -59,12 +58,6 @@ struct HourTally {
     requests: AtomicU32,
     expired: AtomicU32,
     scope: AtomicU32,
-}
-
-#[derive(Debug)]
-struct LastClient {
-    address: Option<IpAddr>,
-    user_agent: Option<Box<[u8]>>,
 }
 
 impl Tally {
@@ -97,16 +90,19 @@ impl Tally {
         self.lookup_digest
     }
 
-    /// Counts a request that was let in, by a client of that digest, which is not 0.
-    pub(super) fn used(&self, at: Timestamp, client: Client<'_>, digest: u32) {
+    /// Counts a request that was let in, by a client of that hash, which is not 0.
+    pub(super) fn used(&self, at: Timestamp, client: Client<'_>, hash: u32) {
         self.counts_at(at).requests.fetch_add(1, Ordering::Relaxed);
         self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
-        if self.last_client.load(Ordering::Relaxed) == digest {
+        if self.last_client.load(Ordering::Relaxed) == hash {
             return;
         }
+        // Without a User-Agent: an empty one.
+        let user_agent = shorten(client.user_agent().unwrap_or_default());
+        let client = Arc::new(LastClient { hash, address: client.address, user_agent });
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Box::new(LastClient { address: client.address, user_agent: client.user_agent().map(Box::from) }));
-        self.last_client.store(digest, Ordering::Relaxed);
+        *last = Some(client);
+        self.last_client.store(hash, Ordering::Relaxed);
     }
 
     /// Counts that one was refused.
@@ -179,17 +175,12 @@ impl Tally {
         }
     }
 
-    /// The last use since this was last asked; its client only where that was noted again.
+    /// The last use since this was last asked. Its client is told each time, since another instance may have told of
+    /// another meanwhile; and stays, since it will most likely be the next one's.
     fn take_last(&self) -> Option<LastUse> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = last.take();
-        self.last_client.store(0, Ordering::Relaxed);
-        drop(last);
         let micros = self.last_used_micros.swap(i64::MIN, Ordering::Relaxed);
-        let address = client.as_ref().and_then(|client| client.address);
-        // Without a User-Agent: an empty one.
-        let user_agent = client.map(|client| shorten(client.user_agent.as_deref().unwrap_or_default()));
-        Some(LastUse { at: DateTime::from_timestamp_micros(micros)?, address, user_agent })
+        let at = DateTime::from_timestamp_micros(micros)?;
+        Some(LastUse { at, client: self.last.lock().unwrap_or_else(PoisonError::into_inner).clone() })
     }
 }
 
@@ -251,12 +242,17 @@ mod tests {
         let figures: Vec<_> =
             notes.iter().map(|note| (note.hour, note.requests, note.denied_expired, note.denied_scope)).collect();
         assert_eq!(figures, [(at(42, 0), 1, 0, 1), (at(41, 0), 2, 0, 0)]);
-        let last_use = LastUse { at: at(42, 1), address: None, user_agent: Some("curl".into()) };
+        let curl = Arc::new(LastClient { hash: 1, address: None, user_agent: "curl".into() });
+        let last_use = LastUse { at: at(42, 1), client: Some(curl) };
         assert_eq!(notes.iter().filter_map(|note| note.last_use.as_ref()).collect::<Vec<_>>(), [&last_use]);
         assert_eq!(take(&tally), []);
-        // The client is told anew each time, since another instance may have told of another meanwhile.
+        // The client is told each time, since another instance may have told of another meanwhile.
         tally.used(at(42, 2), client, 1);
         assert_eq!(take(&tally)[0].last_use, Some(LastUse { at: at(42, 2), ..last_use }));
+        let wget = Client { address: Some([192, 0, 2, 1].into()), user_agent: Some(b"wget") };
+        tally.used(at(42, 2), wget, 2);
+        let last = take(&tally)[0].last_use.clone().unwrap().client.unwrap();
+        assert_eq!((last.address, &*last.user_agent), (wget.address, "wget"));
         // Refused, and not used.
         tally.denied(at(42, 3), Denied::Expired);
         let [note] = &take(&tally)[..] else { panic!("one note") };

@@ -34,11 +34,11 @@ const AT_ONCE: usize = 500;
 const COLLECT: Duration = Duration::from_millis(20);
 /// How often what was used is noted, where that takes no time to speak of.
 const FLUSH: Duration = Duration::from_secs(1);
-/// How often at least: `lastUsedAt` is never more than 5 s behind.
-const FLUSH_AT_LEAST: Duration = Duration::from_secs(3);
+/// Within that, what was used is noted, so that `lastUsedAt` is never more than 5 s behind.
+const FLUSHED_WITHIN: Duration = Duration::from_millis(4_500);
 /// So much longer than a flush took is the pause after it: the more keys are in use, the more uses of
 /// each share a note.
-const PAUSE_FACTOR: u32 = 30;
+const PAUSE_FACTOR: u32 = 50;
 /// How long notes of a tenant wait at the least to be summed up, and at the most.
 const SUM_UP_AFTER: [Duration; 2] = [Duration::from_secs(40), Duration::from_secs(80)];
 /// As many notes of a tenant do not wait.
@@ -145,7 +145,7 @@ impl Writer {
                     self.tell_reuse().await;
                     let begun = Instant::now();
                     self.flush().await;
-                    let pause = (PAUSE_FACTOR * begun.elapsed()).clamp(FLUSH, FLUSH_AT_LEAST);
+                    let pause = pause_after(begun.elapsed());
                     self.sum_up().await;
                     next_flush.as_mut().reset(begun + pause);
                     if Instant::now() >= next_removal {
@@ -233,7 +233,7 @@ impl Writer {
         while !self.waiting.is_empty() {
             self.number += 1;
             let mut batch = self.waiting.split_off(batch_start(&self.waiting));
-            batch.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+            batch.sort_unstable_by_key(UsageNote::order);
             if !self.send(batch).await {
                 return;
             }
@@ -302,6 +302,12 @@ impl Writer {
             self.summing = Some(AbortOnDropHandle::new(tokio::spawn(summing)));
         }
     }
+}
+
+/// From the beginning of a flush that took so long to that of the next, which may take twice as long.
+fn pause_after(flush: Duration) -> Duration {
+    let at_most = FLUSHED_WITHIN.saturating_sub(2 * flush).max(FLUSH);
+    (PAUSE_FACTOR * flush).clamp(FLUSH, at_most)
 }
 
 /// Where the last batch of what waits begins.
@@ -374,6 +380,15 @@ mod tests {
             denied_scope: 0,
         };
         tenants.iter().flat_map(|(tenant, count)| std::iter::repeat_n(note(*tenant), *count)).collect()
+    }
+
+    #[test]
+    fn pauses_keep_last_use_no_more_than_five_seconds_behind() {
+        for (flush, pause) in [(0, 1_000), (10, 1_000), (50, 2_500), (80, 4_000), (200, 4_100), (1_000, 2_500)] {
+            assert_eq!(pause_after(Duration::from_millis(flush)), Duration::from_millis(pause), "{flush}");
+        }
+        // The database is slow, or away.
+        assert_eq!(pause_after(Duration::from_secs(30)), FLUSH);
     }
 
     #[test]

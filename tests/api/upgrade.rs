@@ -4,9 +4,8 @@ use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::harness::TestDatabase;
 
-/// By an owner that policies bind: what was noted in the old form, of several tenants, is in the figures afterwards.
-#[tokio::test]
-async fn notes_of_the_old_form_are_summed_up() {
+/// By an owner that policies bind: what was noted in an old form, of several tenants, is in the figures afterwards.
+async fn old_notes_are_summed_up(version: i64, columns: &str, values: &str) {
     TestDatabase::create().await; // so that the cluster has the roles
     let database = TestDatabase::unmigrated().await;
     let owner = format!("owner_{}", database.name);
@@ -17,7 +16,7 @@ async fn notes_of_the_old_form_are_summed_up() {
     let migrations = sqlx::migrate!();
     let mut connection = database.connect().await;
     connection.execute(AssertSqlSafe(format!("SET ROLE {owner}"))).await.unwrap();
-    migrations.run_to(8, &mut connection).await.unwrap();
+    migrations.run_to(version, &mut connection).await.unwrap();
     for (slug, requests) in [("acme", 3), ("globex", 4)] {
         let plant = format!(
             "INSERT INTO tenants (id, slug, name, created_at) VALUES (md5('{slug}')::uuid, '{slug}', 'n', now());
@@ -26,12 +25,11 @@ async fn notes_of_the_old_form_are_summed_up() {
              INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
              VALUES (md5('{slug}')::uuid, decode(md5('digest {slug}'), 'hex'), md5('key {slug}')::uuid,
                      '$argon2id$v=19$', '0000', now());
-             INSERT INTO api_key_usage_notes
-                 (tenant_id, digests, used_at, addresses, agents, hours, requests, denied_expired, denied_scope)
-             SELECT md5('{slug}')::uuid, ARRAY[decode(md5('digest {slug}'), 'hex')], ARRAY[now()],
-                    ARRAY['192.0.2.{requests}'::inet], ARRAY['curl'], ARRAY[date_trunc('hour', now(), 'UTC')],
-                    ARRAY[{requests}], ARRAY[0], ARRAY[1]
-             FROM generate_series(1, 2)"
+             INSERT INTO api_key_usage_notes (tenant_id, used_at, requests, denied_scope, addresses, agents, {columns})
+             SELECT tenant_id, ARRAY[now()], ARRAY[{requests}], ARRAY[1], ARRAY['192.0.2.{requests}'::inet],
+                    ARRAY['curl'], {values}
+             FROM api_key_secrets, generate_series(1, 2)
+             WHERE tenant_id = md5('{slug}')::uuid"
         );
         database.execute(&plant).await;
     }
@@ -42,4 +40,16 @@ async fn notes_of_the_old_form_are_summed_up() {
     assert_eq!(database.texts(told).await, ["192.0.2.3 curl 6 2", "192.0.2.4 curl 8 2"]);
     drop(connection);
     database.execute(&format!("DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")).await;
+}
+
+#[tokio::test]
+async fn notes_by_secret_are_summed_up() {
+    let values = "ARRAY[lookup_digest], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[0]";
+    old_notes_are_summed_up(8, "digests, hours, denied_expired", values).await;
+}
+
+#[tokio::test]
+async fn notes_in_arrays_are_summed_up() {
+    let values = "ARRAY[encode(lookup_digest, 'hex')::uuid], date_trunc('hour', now(), 'UTC'), ARRAY[1]";
+    old_notes_are_summed_up(10, "digests, hour, client_lengths", values).await;
 }

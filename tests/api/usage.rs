@@ -299,8 +299,8 @@ async fn a_batch_counts_once() {
         format!(
             "SET ROLE rally_app;
              SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[1], ARRAY[1], ARRAY['{digest}'::uuid],
-                 ARRAY[NULL::timestamptz], ARRAY[5::bigint], NULL, NULL, ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1])"
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY['\\x{digest}'::bytea], ARRAY[''], ARRAY['5'], NULL, NULL,
+                 ARRAY[''], ARRAY[E'\t\n'], ARRAY['1'])"
         )
     };
     for number in [1, 1, 2, 1, 2, 3] {
@@ -360,32 +360,44 @@ async fn what_was_noted_together_is_told_apart() {
     assert_eq!(server.database.texts(told).await, expected);
 }
 
-/// An instance of the version before, which has not been replaced yet.
+/// Instances of the last two versions, which have not been replaced yet.
 #[tokio::test]
-async fn what_an_older_instance_notes_counts() {
+async fn what_older_instances_note_counts() {
     let server = TestServer::start().await;
     let (key, theirs) =
         (server.admin("acme").create("n", "read").await, server.admin("globex").create("n", "read").await);
     let (acme, globex) = (server.database.acme, server.database.globex);
-    let batch = format!(
-        "SET ROLE rally_app;
-         SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{globex}', '{acme}', '{globex}']::uuid[],
-             ARRAY['\\x{1}', '\\x{0}', '\\x{1}']::bytea[], ARRAY[now(), now() - interval '2 s', now() - interval '1 s'],
+    let (ours, theirs) = (key.digest(), theirs.digest());
+    let note_by_note = format!(
+        "SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{globex}', '{acme}', '{globex}']::uuid[],
+             ARRAY['\\x{theirs}', '\\x{ours}', '\\x{theirs}']::bytea[],
+             ARRAY[now(), now() - interval '2 s', now() - interval '1 s'],
              ARRAY['192.0.2.1', '192.0.2.2', '192.0.2.3']::inet[], ARRAY['curl', NULL, 'wget'],
              array_fill(date_trunc('hour', now(), 'UTC'), ARRAY[3]), ARRAY[5, 6, 7]::bigint[],
-             ARRAY[0, 1, 0]::bigint[], ARRAY[2, 0, 0]::bigint[])",
-        key.digest(),
-        theirs.digest(),
+             ARRAY[0, 1, 0]::bigint[], ARRAY[2, 0, 0]::bigint[])"
     );
-    // The second time it counts no more.
-    server.database.execute(&batch).await;
-    server.database.execute(&batch).await;
-    server.database.sum_up_usage().await;
+    let by_arrays = format!(
+        "SELECT note_usage('00000000-0000-4000-8000-00000000000b', 1, ARRAY['{globex}', '{acme}']::uuid[],
+             array_fill(date_trunc('hour', now(), 'UTC'), ARRAY[2]), ARRAY[3, 2], ARRAY[2, 1],
+             ARRAY['{theirs}', '{theirs}', '{theirs}', '{ours}', '{ours}']::uuid[],
+             ARRAY[now(), now() + interval '1 s', now() + interval '2 s', NULL, now()],
+             ARRAY[10, 20, 30, 40, 50]::bigint[], NULL, ARRAY[0, 0, 100, 200, 300]::bigint[],
+             ARRAY['192.0.2.4', '2001:db8::1', NULL]::inet[], ARRAY['a', 'b', NULL], ARRAY[2, 1, 2])"
+    );
     let told =
         "SELECT format('%s %s %s %s %s', host(last_address), last_user_agent, requests, denied_expired, denied_scope)
-                FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
-                ORDER BY requests";
-    assert_eq!(server.database.texts(told).await, ["192.0.2.2  6 1 0", "192.0.2.1 curl 12 0 2"]);
+         FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
+         ORDER BY requests";
+    for (batch, expected) in [
+        (note_by_note, ["192.0.2.2  6 1 0", "192.0.2.1 curl 12 0 2"]),
+        (by_arrays, ["2001:db8::1 b 72 0 102", "192.0.2.2  96 1 500"]),
+    ] {
+        // The second time it counts no more.
+        server.database.execute(&format!("SET ROLE rally_app; {batch}")).await;
+        server.database.execute(&format!("SET ROLE rally_app; {batch}")).await;
+        server.database.sum_up_usage().await;
+        assert_eq!(server.database.texts(told).await, expected);
+    }
 }
 
 /// With statistics from when each tenant had one key, PostgreSQL would rather hold each secret of the tenant against
@@ -410,9 +422,9 @@ async fn each_secret_that_was_noted_is_looked_up() {
     database.execute(&plant(database.acme, 2, KEYS)).await;
     let note = format!(
         "SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{}'::uuid],
-             ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{KEYS}], ARRAY[1], array_agg(md5('digest ' || n)::uuid),
-             array_agg(now()), array_agg(1::bigint), NULL, NULL, ARRAY['192.0.2.1'::inet], ARRAY['curl'],
-             ARRAY[{KEYS}])
+             ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[string_agg(decode(md5('digest ' || n), 'hex'), '')],
+             ARRAY[string_agg('7', ',')], ARRAY[string_agg('1', ',')], NULL, NULL, ARRAY['192.0.2.1'],
+             ARRAY[E'curl\n'], ARRAY['{KEYS}'])
          FROM generate_series(1, {KEYS}) n",
         database.acme
     );
@@ -494,8 +506,8 @@ async fn notes_stay_within_their_tenant() {
         format!(
             "SET ROLE rally_app;
              SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[1], ARRAY[1], ARRAY['{}'::uuid], ARRAY[now()],
-                 ARRAY[5::bigint], NULL, NULL, ARRAY['192.0.2.1'::inet], ARRAY['curl'], ARRAY[1])",
+                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY['\\x{}'::bytea], ARRAY['7'], ARRAY['5'], NULL, NULL,
+                 ARRAY['192.0.2.1'], ARRAY[E'curl\n'], ARRAY['1'])",
             key.digest()
         )
     };
@@ -528,8 +540,7 @@ async fn notes_that_were_left_behind_are_summed_up() {
         let left = format!(
             "INSERT INTO api_key_usage_notes
                  (tenant_id, noted_at, hour, digests, used_at, requests, addresses, agents, client_lengths)
-             VALUES ('{}', now() - interval '{age}', date_trunc('hour', now(), 'UTC'), ARRAY['{}'::uuid], ARRAY[now()],
-                     ARRAY[3], ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1])",
+             VALUES ('{}', now() - interval '{age}', date_trunc('hour', now(), 'UTC'), '\\x{}', '7', '3', '', E'\t\n', '1')",
             server.database.acme,
             key.digest()
         );
@@ -552,8 +563,7 @@ async fn figures_that_cannot_be_summed_up_keep_nobody_from_reading() {
     let notes = format!(
         "INSERT INTO api_key_usage_notes
              (tenant_id, hour, digests, used_at, requests, addresses, agents, client_lengths)
-         SELECT '{}', date_trunc('hour', now(), 'UTC'), ARRAY['{}'::uuid], ARRAY[now()], ARRAY[{most}],
-                ARRAY[NULL::inet], ARRAY[NULL::text], ARRAY[1]
+         SELECT '{}', date_trunc('hour', now(), 'UTC'), '\\x{}', '7', '{most}', '', E'\t\n', '1'
          FROM generate_series(1, 2)",
         server.database.acme,
         key.digest()
@@ -576,8 +586,7 @@ async fn figures_that_take_too_long_to_sum_up_keep_nobody_from_reading() {
          CREATE TRIGGER take_long BEFORE INSERT ON api_key_usage FOR EACH ROW EXECUTE FUNCTION take_long();
          INSERT INTO api_key_usage_notes
              (tenant_id, hour, digests, used_at, requests, addresses, agents, client_lengths)
-         VALUES ('{}', date_trunc('hour', now(), 'UTC'), ARRAY['{}'::uuid], ARRAY[now()], ARRAY[1], ARRAY[NULL::inet],
-                 ARRAY[NULL::text], ARRAY[1])",
+         VALUES ('{}', date_trunc('hour', now(), 'UTC'), '\\x{}', '7', '1', '', E'\t\n', '1')",
         server.database.acme,
         key.digest()
     );
