@@ -35,7 +35,9 @@ struct Summary {
 
 pub async fn measure(plan: &Plan, stand: &Stand, report: &mut Report) -> Outcome<()> {
     if on_path("oha").is_none() {
-        report.notes.push("Latency at a fixed rate was left out: oha is not installed (cargo install oha).".into());
+        report
+            .notes
+            .push("Latency at a fixed rate was left out: oha is not installed (cargo install --locked oha).".into());
         return Ok(());
     }
     let heading = ["row", "at requests/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
