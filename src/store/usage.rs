@@ -38,8 +38,8 @@ pub struct UsageNote {
 pub struct LastUse {
     /// When.
     pub at: Timestamp,
-    /// By whom; none: by whom is known already.
-    pub client: Option<Arc<LastClient>>,
+    /// By whom.
+    pub client: Arc<LastClient>,
 }
 
 /// Who used a secret.
@@ -61,7 +61,7 @@ impl UsageNote {
     }
 
     fn client(&self) -> Option<&LastClient> {
-        self.last_use.as_ref()?.client.as_deref()
+        Some(&*self.last_use.as_ref()?.client)
     }
 }
 
@@ -104,7 +104,7 @@ impl Parts {
     }
 }
 
-/// A program's own word has no tab in it, and no end of a line.
+/// A tab: it was not used. A program's own word has none in it, and no end of a line.
 fn agent(client: Option<&LastClient>) -> &str {
     client.map_or("\t", |client| &client.user_agent)
 }
@@ -326,10 +326,10 @@ mod tests {
             lookup_digest: LookupDigest::NONE,
             last_use: agent.map(|agent| LastUse {
                 at: hour(at) + TimeDelta::milliseconds(1_500),
-                client: (agent != "as before").then(|| {
-                    let hash = u32::from(agent == "wget");
-                    let address = (agent != "no address").then(|| "192.0.2.1".parse().unwrap());
-                    Arc::new(LastClient { hash, address, user_agent: agent.into() })
+                client: Arc::new(LastClient {
+                    hash: u32::from(agent == "wget"),
+                    address: (agent != "no address").then(|| "192.0.2.1".parse().unwrap()),
+                    user_agent: agent.into(),
                 }),
             }),
             hour: hour(at),
@@ -344,24 +344,23 @@ mod tests {
             note(1, 8, Some("curl"), 0),
             note(1, 8, Some("wget"), 0),
             note(1, 8, Some("curl"), 0),
-            note(3, 7, Some("as before"), 0),
-            note(4, 7, Some("no address"), 0),
-            note(4, 7, Some(""), 0),
+            note(3, 7, Some("no address"), 0),
+            note(3, 7, Some(""), 0),
         ];
         notes.sort_by_key(UsageNote::order);
         let parts = Parts::of(&notes);
-        assert_eq!(parts.tenants, [1, 1, 2, 3, 4].map(Uuid::from_u128));
-        assert_eq!(parts.hours, [7, 8, 7, 7, 7].map(hour));
-        assert_eq!(parts.digests.iter().map(Vec::len).collect::<Vec<_>>(), [16, 64, 16, 16, 32]);
+        assert_eq!(parts.tenants, [1, 1, 2, 3].map(Uuid::from_u128));
+        assert_eq!(parts.hours, [7, 8, 7, 7].map(hour));
+        assert_eq!(parts.digests.iter().map(Vec::len).collect::<Vec<_>>(), [16, 64, 16, 32]);
         let used = "1500000";
-        assert_eq!(parts.used_at, ["", &[used; 4].join(","), used, used, &[used; 2].join(",")]);
-        assert_eq!(parts.requests, ["4", "1,1,1,1", "1", "1", "1,1"]);
-        assert_eq!(parts.denied_expired, [const { None }; 5]);
-        assert_eq!(parts.denied_scope, [Some("3".to_owned()), None, None, None, None]);
+        assert_eq!(parts.used_at, ["", &[used; 4].join(","), used, &[used; 2].join(",")]);
+        assert_eq!(parts.requests, ["4", "1,1,1,1", "1", "1,1"]);
+        assert_eq!(parts.denied_expired, [const { None }; 4]);
+        assert_eq!(parts.denied_scope, [Some("3".to_owned()), None, None, None]);
         let address = "192.0.2.1";
-        assert_eq!(parts.addresses, ["", &[address; 2].join(","), address, "", ",192.0.2.1"]);
-        assert_eq!(parts.agents, ["\t\n", "curl\nwget\n", "curl\n", "\t\n", "no address\n\n"]);
-        assert_eq!(parts.client_lengths, ["1", "2,2", "1", "1", "1,1"]);
+        assert_eq!(parts.addresses, ["", &[address; 2].join(","), address, ",192.0.2.1"]);
+        assert_eq!(parts.agents, ["\t\n", "curl\nwget\n", "curl\n", "no address\n\n"]);
+        assert_eq!(parts.client_lengths, ["1", "2,2", "1", "1,1"]);
         assert_eq!(Parts::of(&[]), Parts::default());
     }
 }

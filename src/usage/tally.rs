@@ -93,10 +93,14 @@ impl Tally {
     /// Counts a request that was let in, by a client of that hash, which is not 0.
     pub(super) fn used(&self, at: Timestamp, client: Client<'_>, hash: u32) {
         self.counts_at(at).requests.fetch_add(1, Ordering::Relaxed);
-        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Relaxed);
-        if self.last_client.load(Ordering::Relaxed) == hash {
-            return;
+        if self.last_client.load(Ordering::Relaxed) != hash {
+            self.set_client(client, hash);
         }
+        // Behind its client: whoever takes the time finds who it was.
+        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Release);
+    }
+
+    fn set_client(&self, client: Client<'_>, hash: u32) {
         // Without a User-Agent: an empty one.
         let user_agent = shorten(client.user_agent().unwrap_or_default());
         let client = Arc::new(LastClient { hash, address: client.address, user_agent });
@@ -178,9 +182,10 @@ impl Tally {
     /// The last use since this was last asked. Its client is told each time, since another instance may have told of
     /// another meanwhile; and stays, since it will most likely be the next one's.
     fn take_last(&self) -> Option<LastUse> {
-        let micros = self.last_used_micros.swap(i64::MIN, Ordering::Relaxed);
+        let micros = self.last_used_micros.swap(i64::MIN, Ordering::Acquire);
         let at = DateTime::from_timestamp_micros(micros)?;
-        Some(LastUse { at, client: self.last.lock().unwrap_or_else(PoisonError::into_inner).clone() })
+        let client = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(LastUse { at, client })
     }
 }
 
@@ -243,7 +248,7 @@ mod tests {
             notes.iter().map(|note| (note.hour, note.requests, note.denied_expired, note.denied_scope)).collect();
         assert_eq!(figures, [(at(42, 0), 1, 0, 1), (at(41, 0), 2, 0, 0)]);
         let curl = Arc::new(LastClient { hash: 1, address: None, user_agent: "curl".into() });
-        let last_use = LastUse { at: at(42, 1), client: Some(curl) };
+        let last_use = LastUse { at: at(42, 1), client: curl };
         assert_eq!(notes.iter().filter_map(|note| note.last_use.as_ref()).collect::<Vec<_>>(), [&last_use]);
         assert_eq!(take(&tally), []);
         // The client is told each time, since another instance may have told of another meanwhile.
@@ -251,7 +256,7 @@ mod tests {
         assert_eq!(take(&tally)[0].last_use, Some(LastUse { at: at(42, 2), ..last_use }));
         let wget = Client { address: Some([192, 0, 2, 1].into()), user_agent: Some(b"wget") };
         tally.used(at(42, 2), wget, 2);
-        let last = take(&tally)[0].last_use.clone().unwrap().client.unwrap();
+        let last = take(&tally)[0].last_use.clone().unwrap().client;
         assert_eq!((last.address, &*last.user_agent), (wget.address, "wget"));
         // Refused, and not used.
         tally.denied(at(42, 3), Denied::Expired);
