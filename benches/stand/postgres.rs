@@ -111,8 +111,8 @@ impl Database {
             // Where an instance is at it just now, it cannot be done.
             let left = sqlx::query(SUM_UP).execute(&mut connection).await.map_or(1, |done| done.rows_affected());
             quiet = if busy || left > 0 { 0 } else { quiet + 1 };
-            // The more a writer has, the longer it pauses: for up to 3 s.
-            needed = if left > 0 { 34 } else { needed };
+            // The more a writer has, the longer it pauses: for up to 3.4 s.
+            needed = if left > 0 { 40 } else { needed };
             if quiet == needed {
                 break;
             }

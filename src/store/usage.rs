@@ -104,7 +104,7 @@ impl Parts {
     }
 }
 
-/// A tab: it was not used. A program's own word has none in it, and no end of a line.
+/// A tab: it was not used, and by whom it was is told already. A program's own word has none in it, and no end of a line.
 fn agent(client: Option<&LastClient>) -> &str {
     client.map_or("\t", |client| &client.user_agent)
 }

@@ -196,11 +196,11 @@ pub(super) fn hour_number(at: Timestamp) -> u32 {
 
 /// So much of a client's own word as is kept, and no secret that has strayed into it.
 fn shorten(user_agent: &[u8]) -> Box<str> {
-    let text = String::from_utf8_lossy(user_agent);
+    let text: String = String::from_utf8_lossy(user_agent).chars().filter(|c| !c.is_control()).collect();
     if text.contains(Secret::PREFIX) {
         return "[redacted]".into();
     }
-    text.chars().filter(|c| !c.is_control()).take(MAX_USER_AGENT_CHARS).collect::<String>().into()
+    text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -233,6 +233,7 @@ mod tests {
         assert_eq!(&*shorten("é".repeat(300).as_bytes()), "é".repeat(200));
         assert_eq!(&*shorten(b"a\0b\x1bc\xff"), "abc\u{fffd}");
         assert_eq!(&*shorten(b"curl rk_live_0123"), "[redacted]");
+        assert_eq!(&*shorten(b"rk_li\tve_0123"), "[redacted]");
     }
 
     #[test]
