@@ -69,13 +69,16 @@ mod secret_look_ups;
 mod tenants;
 mod usage;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use tracing::error;
 use uuid::Uuid;
 
-use self::secret_look_ups::SecretLookUps;
+use self::{secret_look_ups::SecretLookUps, usage::Sums};
 use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
 pub use api_keys::{KeyFilter, NewSecret};
@@ -90,6 +93,9 @@ pub use usage::{LastClient, LastUse, SecretUse, UsageNote};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whoever reads figures sums up what was noted of a tenant for so long, and is shown older ones where more is left.
+const SUMS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How the pools are used.
 #[derive(Clone, Copy, Debug)]
@@ -230,11 +236,21 @@ impl TenantStore {
     /// (its disk is full, say) keeps nobody from reading the rest: whoever has a key to revoke is shown
     /// older figures rather than none.
     pub async fn begin_reading(&self) -> Result<TenantTransaction, Error> {
-        let mut transaction = self.begin().await?;
-        if let Some(why) = transaction.try_to_sum_up_usage().await? {
+        let begun = Instant::now();
+        loop {
+            let mut transaction = self.begin().await?;
+            let why = match transaction.try_to_sum_up_usage().await? {
+                Sums::Done => return Ok(transaction),
+                Sums::NotDone if begun.elapsed() < SUMS_WITHIN => {
+                    transaction.commit().await?;
+                    continue;
+                }
+                Sums::NotDone => "more is noted than can be summed up in time".to_owned(),
+                Sums::Failed(why) => why,
+            };
             error!(why, tenant_id = %self.tenant, "cannot sum up what API keys were used for: older figures are shown");
+            return Ok(transaction);
         }
-        Ok(transaction)
     }
 
     /// The same for reading alone, and everything as it is at one moment.

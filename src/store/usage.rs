@@ -14,6 +14,20 @@ use uuid::Uuid;
 use super::{Error, Store, TenantTransaction};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
 
+/// So many notes are summed up in one transaction: some 40 ms for 1,000 keys, and 2.5 ms for 1,000 notes more of theirs,
+/// while readers of the tenant's figures wait.
+const NOTES_SUMMED_AT_ONCE: i64 = 40_000;
+
+/// How far it has come to sum up what was noted of a tenant.
+pub(super) enum Sums {
+    /// Nothing is left.
+    Done,
+    /// The next transaction can do more of it.
+    NotDone,
+    /// It cannot be done now, and why.
+    Failed(String),
+}
+
 /// What a secret was used for in an hour, in addition to what is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageNote {
@@ -201,11 +215,19 @@ impl Store {
         Ok(())
     }
 
-    /// Sums up what was noted of these tenants, so that whoever reads their figures finds it there.
-    pub async fn sum_up_usage(&self, tenants: &[TenantId]) -> Result<(), Error> {
+    /// Sums up a part of what was noted of these tenants, so that whoever reads their figures finds it there; tells
+    /// whether it was the last.
+    pub async fn sum_up_usage(&self, tenants: &[TenantId]) -> Result<bool, Error> {
         let tenants: Vec<_> = tenants.iter().map(|tenant| tenant.0).collect();
-        retrying!(self.pool, sqlx::query_scalar!("SELECT sum_up_usage($1)", &tenants).execute(&self.pool))?;
-        Ok(())
+        Ok(retrying!(
+            self.pool,
+            sqlx::query_scalar!(
+                r#"SELECT sum_up_usage($1, $2) AS "is_done!" FROM set_config('lock_timeout', '1s', true)"#,
+                &tenants,
+                NOTES_SUMMED_AT_ONCE,
+            )
+            .fetch_one(&self.pool)
+        )?)
     }
 
     /// Tenants of which something was noted before that moment, and not summed up since.
@@ -267,11 +289,20 @@ async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> R
 }
 
 impl TenantTransaction {
-    /// Sums up what was noted of the tenant's keys; tells why, where that cannot be done.
-    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<Option<String>, Error> {
-        Ok(sqlx::query_scalar!("SELECT try_to_sum_up_usage($1)", self.tenant.0)
-            .fetch_one(&mut *self.transaction)
-            .await?)
+    /// Sums up a part of what was noted of the tenant's keys.
+    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<Sums, Error> {
+        let sums = sqlx::query!(
+            r#"SELECT is_done AS "is_done!", problem FROM try_to_sum_up_usage($1, $2)"#,
+            self.tenant.0,
+            NOTES_SUMMED_AT_ONCE,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(match sums.problem {
+            Some(why) => Sums::Failed(why),
+            None if sums.is_done => Sums::Done,
+            None => Sums::NotDone,
+        })
     }
 
     /// What a key was used for in each part of the window in which it was.

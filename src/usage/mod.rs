@@ -3,12 +3,14 @@
 //! Each secret that is remembered has a [`Tally`]. A use is counted there; the first one since its
 //! figures were last taken also puts the tally into a bounded channel. So however often a key is used, it
 //! costs one message in a second or more. Where the channel is full, the next use tries again, and the
-//! miss is counted. One task, the [`Writer`], collects the tallies and appends what they hold to the database,
+//! miss is counted. One task of the [`Writer`] collects the tallies and appends what they hold to the database,
 //! each second where that is little, and within five where it is much, in batches of thousands of keys and
 //! hundreds of tenants; at the end of the process it appends what is left. Each batch has a number, under which
 //! it is noted once. What was noted is summed up, tenant by tenant, once a minute or so, and before anybody
 //! reads a tenant's figures ([`Store::sum_up_usage`]).
 
+mod flusher;
+mod sums;
 mod tally;
 mod writer;
 

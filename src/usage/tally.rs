@@ -92,12 +92,12 @@ impl Tally {
 
     /// Counts a request that was let in, by a client of that hash, which is not 0.
     pub(super) fn used(&self, at: Timestamp, client: Client<'_>, hash: u32) {
-        self.counts_at(at).requests.fetch_add(1, Ordering::Relaxed);
+        self.counts_at(at).requests.fetch_add(1, Ordering::SeqCst);
         if self.last_client.load(Ordering::Relaxed) != hash {
             self.set_client(client, hash);
         }
         // Behind its client: whoever takes the time finds who it was.
-        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::Release);
+        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::SeqCst);
     }
 
     fn set_client(&self, client: Client<'_>, hash: u32) {
@@ -114,11 +114,11 @@ impl Tally {
         let counts = self.counts_at(at);
         match why {
             Denied::Expired => {
-                counts.requests.fetch_add(1, Ordering::Relaxed);
-                counts.expired.fetch_add(1, Ordering::Relaxed);
+                counts.requests.fetch_add(1, Ordering::SeqCst);
+                counts.expired.fetch_add(1, Ordering::SeqCst);
             }
             Denied::Scope => {
-                counts.scope.fetch_add(1, Ordering::Relaxed);
+                counts.scope.fetch_add(1, Ordering::SeqCst);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Tally {
     fn counts_at(&self, at: Timestamp) -> &HourTally {
         let hour = hour_number(at);
         if self.hour.load(Ordering::Relaxed) < hour {
-            self.hour.fetch_max(hour, Ordering::Relaxed);
+            self.hour.fetch_max(hour, Ordering::SeqCst);
         }
         &self.counts[usize::from(hour % 2 == 1)]
     }
@@ -134,12 +134,12 @@ impl Tally {
     /// Whether it has to be put into the channel, which whoever is told so does.
     pub(super) fn is_to_be_noted(&self) -> bool {
         // Looked at first: most find it set, and need not write to what all cores share.
-        !self.noted.load(Ordering::Acquire) && !self.noted.swap(true, Ordering::AcqRel)
+        !self.noted.load(Ordering::SeqCst) && !self.noted.swap(true, Ordering::SeqCst)
     }
 
     /// It is in the channel no more.
     pub(super) fn unnote(&self) {
-        self.noted.store(false, Ordering::Release);
+        self.noted.store(false, Ordering::SeqCst);
     }
 
     /// Whether a use after its end is told for the first time in that hour.
@@ -155,13 +155,14 @@ impl Tally {
 
     /// Takes the figures out, with the hours that they belong to. The last use is the newer hour's.
     pub(super) fn take(&self, mut keep: impl FnMut(UsageNote)) {
-        // In this order: a use that comes in between is noted again.
+        // In this order: a use that comes in between is noted again. (Figures and `noted` are in one order for all, SeqCst:
+        // whoever has still seen it noted is counted below.)
         self.unnote();
         let mut last_use = self.take_last();
-        let newest = self.hour.load(Ordering::Acquire);
+        let newest = self.hour.load(Ordering::SeqCst);
         for hour in [newest, newest.saturating_sub(1)] {
             let counts = &self.counts[usize::from(hour % 2 == 1)];
-            let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::AcqRel));
+            let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
             let (requests, expired, scope) = (take(&counts.requests), take(&counts.expired), take(&counts.scope));
             if last_use.is_none() && (requests, expired, scope) == (0, 0, 0) {
                 continue;
@@ -182,7 +183,7 @@ impl Tally {
     /// The last use since this was last asked. Its client is told each time, since another instance may have told of
     /// another meanwhile; and stays, since it will most likely be the next one's.
     fn take_last(&self) -> Option<LastUse> {
-        let micros = self.last_used_micros.swap(i64::MIN, Ordering::Acquire);
+        let micros = self.last_used_micros.swap(i64::MIN, Ordering::SeqCst);
         let at = DateTime::from_timestamp_micros(micros)?;
         let client = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         Some(LastUse { at, client })

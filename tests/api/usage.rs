@@ -531,6 +531,38 @@ async fn notes_stay_within_their_tenant() {
     assert_eq!(figures().await, 51);
 }
 
+/// More than is summed up in one transaction: by a reader, and by the instance that noted it.
+#[tokio::test]
+async fn many_notes_are_summed_up_in_parts() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let note = |rows: u32| {
+        format!(
+            "INSERT INTO api_key_usage_notes
+                 (tenant_id, hour, digests, used_at, requests, addresses, agents, client_lengths)
+             SELECT '{}', date_trunc('hour', now(), 'UTC'), decode(repeat('{}', 5000), 'hex'),
+                    repeat('7,', 4999) || n, repeat('1,', 4999) || '1', '', E'\t\n', '5000'
+             FROM generate_series(1, {rows}) n",
+            server.database.acme,
+            key.digest()
+        )
+    };
+    server.database.execute(&note(21)).await;
+    assert_eq!(admin.get(&usage(&key)).await.expect(200)["requests"], 105_000);
+    let used =
+        "SELECT extract(microseconds FROM last_used_at)::bigint FROM api_key_secrets WHERE last_used_at IS NOT NULL";
+    assert_eq!(server.database.count(used).await, 21, "the last of all");
+
+    server.database.execute(&note(9)).await;
+    let store = open(&server.database.url().await).await.unwrap();
+    let tenants = [server.database.globex, server.database.acme];
+    assert!(!store.sum_up_usage(&tenants).await.unwrap());
+    assert!(store.sum_up_usage(&tenants).await.unwrap());
+    assert!(store.sum_up_usage(&tenants).await.unwrap(), "nothing is left");
+    assert_eq!(server.database.count("SELECT sum(requests)::bigint FROM api_key_usage").await, 150_000);
+}
+
 /// Of an instance that was killed, and of a tenant that nobody uses or looks at any more.
 #[tokio::test]
 async fn notes_that_were_left_behind_are_summed_up() {
@@ -551,6 +583,58 @@ async fn notes_that_were_left_behind_are_summed_up() {
     wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage WHERE requests = 6").await == 1)
         .await;
     drop(sibling);
+}
+
+/// Each of a note's lists may have nothing to tell of a secret.
+#[tokio::test]
+async fn notes_may_leave_things_out() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let keys = [admin.create("a", "read").await, admin.create("b", "read").await, admin.create("c", "read").await];
+    let note = |used_at: &str, addresses: &str, agents: &str| {
+        format!(
+            "INSERT INTO api_key_usage_notes
+                 (tenant_id, hour, digests, used_at, requests, denied_expired, addresses, agents, client_lengths)
+             VALUES ('{}', '2001-02-03T04:00:00Z', '\\x{}', '{used_at}', '3,2,1', '0,2,0', '{addresses}', E'{agents}',
+                     '1,1,1')",
+            server.database.acme,
+            keys.each_ref().map(|key| key.digest()).concat()
+        )
+    };
+    // Used before the hour began (a clock that was put back), refused only, used by whoever tells nothing of itself.
+    server.database.execute(&note("-5,,7", "192.0.2.1,,", "curl\\n\\t\\n\\n")).await;
+    let told = async || {
+        let told =
+            "SELECT concat_ws(' ', name, to_char(last_used_at AT TIME ZONE 'UTC', 'MI:SS.US'), host(last_address),
+                                     quote_nullable(last_user_agent), requests, denied_expired)
+                    FROM api_keys k JOIN api_key_secrets s ON s.key_id = k.id JOIN api_key_usage u ON u.key_id = k.id
+                    ORDER BY name";
+        server.database.sum_up_usage().await;
+        server.database.texts(told).await
+    };
+    assert_eq!(told().await, ["a 59:59.999995 192.0.2.1 'curl' 3 0", "b NULL 2 2", "c 00:00.000007 '' 1 0"]);
+    // Then by who is known already, and earlier than that.
+    server.database.execute(&note("8,,6", ",,198.51.100.1", "\\t\\n\\t\\nwget\\n")).await;
+    assert_eq!(told().await, ["a 00:00.000008 192.0.2.1 'curl' 6 0", "b NULL 4 4", "c 00:00.000007 '' 2 0"]);
+}
+
+/// For a migration that was under way, say.
+#[tokio::test]
+async fn figures_that_are_refused_once_are_not_lost() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let arguments = format!("uuid, bigint, uuid[], timestamptz[], bytea[]{}", ", text[]".repeat(7));
+    server.database.execute(&format!("ALTER FUNCTION note_usage({arguments}) RENAME TO elsewhere")).await;
+    assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+    let failed = async || {
+        let metrics = admin.get("/metrics").await.body;
+        !metrics.lines().any(|line| line == "rally_usage_flushes_failed_total 0")
+    };
+    wait_until(failed).await;
+    server.database.execute(&format!("ALTER FUNCTION elsewhere({arguments}) RENAME TO note_usage")).await;
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1).await;
+    assert_eq!(admin.get(&usage(&key)).await.expect(200)["requests"], 1);
 }
 
 /// An admin may have to revoke a key just when something is wrong with figures.
