@@ -1,6 +1,10 @@
 //! Collects tallies, and notes in the database what they hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -26,6 +30,8 @@ const MAX_WAITING: usize = 500_000;
 const BATCH: usize = 5_000;
 /// Of so many tenants at most: each is a statement of its own in PostgreSQL.
 const BATCH_TENANTS: usize = 500;
+/// A tenant's secrets are in so many ranges, a power of two, by how their digests begin.
+const RANGES: u8 = 16;
 /// Tallies that are read before others get their turn.
 const AT_ONCE: usize = 500;
 /// How long the channel is then left alone: to wake who collects for each note would cost more than the
@@ -48,7 +54,7 @@ pub(super) struct Flusher {
     /// They count on until their figures are taken.
     collected: Vec<Arc<dyn Tallied>>,
     /// Taken, and not sent yet.
-    waiting: Vec<UsageNote>,
+    waiting: Waiting,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
     unanswered: Option<Vec<UsageNote>>,
     /// Whether the database has refused it.
@@ -68,7 +74,7 @@ impl Flusher {
         Self {
             notes,
             collected: Vec::new(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             unanswered: None,
             was_refused: false,
             taken_in: 0,
@@ -129,17 +135,15 @@ impl Flusher {
             if number % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
-            let waiting = &mut self.waiting;
-            secret.tally().take(|note| if waiting.len() < MAX_WAITING { waiting.push(note) } else { dropped += 1 });
+            secret.tally().take(|note| {
+                if self.waiting.len < MAX_WAITING {
+                    self.waiting.push(note);
+                } else {
+                    dropped += 1;
+                }
+            });
         }
         self.counters.dropped.inc_by(dropped);
-        self.waiting.sort_unstable_by_key(|note| note.tenant.0);
-        // A large tenant's batches have a range of its secrets each, since those are summed up together.
-        for of_one in self.waiting.chunk_by_mut(|a, b| a.tenant == b.tenant) {
-            if of_one.len() > BATCH {
-                of_one.sort_unstable_by_key(|note| note.lookup_digest.to_bytes());
-            }
-        }
     }
 
     /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
@@ -154,18 +158,13 @@ impl Flusher {
             return;
         }
         self.take_figures().await;
-        while !self.waiting.is_empty() {
+        while let Some(batch) = self.waiting.next_batch() {
             self.number += 1;
-            let mut batch = self.waiting.split_off(batch_start(&self.waiting));
-            // Stable, for the sake of the range.
-            batch.sort_by_key(UsageNote::order);
             if !self.send(batch).await {
                 return;
             }
         }
         self.counters.waiting.set(0);
-        // After a rush, its memory goes back.
-        self.waiting.shrink_to(BATCH);
     }
 
     /// Tells whether the batch needs to be sent no more.
@@ -186,7 +185,7 @@ impl Flusher {
                 true
             }
             Err(error) => {
-                let waiting = self.collected.len() + self.waiting.len() + batch.len();
+                let waiting = self.collected.len() + self.waiting.len + batch.len();
                 self.counters.failed_flushes.inc();
                 self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
                 warn!(%error, waiting, "cannot write what API keys were used for; trying again");
@@ -204,31 +203,53 @@ fn pause_after(flush: Duration) -> Duration {
     (PAUSE_FACTOR * flush).clamp(FLUSH, at_most)
 }
 
-/// Where the last batch of what waits begins.
-fn batch_start(waiting: &[UsageNote]) -> usize {
-    let rest = waiting.len().saturating_sub(BATCH);
-    let tenants = waiting[rest..].chunk_by(|a, b| a.tenant == b.tenant).rev().take(BATCH_TENANTS);
-    waiting.len() - tenants.map(<[_]>::len).sum::<usize>()
+/// Notes by tenant and range of secrets. A batch has as many whole ranges as fit, so that a large tenant's notes of
+/// the same secrets lie together each time, and are summed up together.
+#[derive(Default)]
+struct Waiting {
+    notes: BTreeMap<(Uuid, u8), Vec<UsageNote>>,
+    len: usize,
+}
+
+impl Waiting {
+    fn push(&mut self, note: UsageNote) {
+        let [first, ..] = note.lookup_digest.to_bytes();
+        self.notes.entry((note.tenant.0, first / (u8::MAX / RANGES + 1))).or_default().push(note);
+        self.len += 1;
+    }
+
+    /// In the order of notes.
+    fn next_batch(&mut self) -> Option<Vec<UsageNote>> {
+        let mut batch = Vec::new();
+        let mut tenants = HashSet::new();
+        while let Some(mut range) = self.notes.first_entry() {
+            tenants.insert(range.key().0);
+            if tenants.len() > BATCH_TENANTS {
+                break;
+            }
+            if batch.len() + range.get().len() <= BATCH {
+                batch.append(&mut range.remove());
+                continue;
+            }
+            if batch.is_empty() {
+                let notes = range.get_mut();
+                batch = notes.split_off(notes.len() - BATCH);
+            }
+            break;
+        }
+        self.len -= batch.len();
+        // Stable, so that ranges stay apart.
+        batch.sort_by_key(UsageNote::order);
+        (!batch.is_empty()).then_some(batch)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{LookupDigest, TenantId};
+    use crate::domain::{Secret, TenantId};
     use chrono::DateTime;
-
-    fn waiting(tenants: &[(u128, usize)]) -> Vec<UsageNote> {
-        let note = |tenant: u128| UsageNote {
-            tenant: TenantId(Uuid::from_u128(tenant)),
-            lookup_digest: LookupDigest::NONE,
-            last_use: None,
-            hour: DateTime::UNIX_EPOCH,
-            requests: 1,
-            denied_expired: 0,
-            denied_scope: 0,
-        };
-        tenants.iter().flat_map(|(tenant, count)| std::iter::repeat_n(note(*tenant), *count)).collect()
-    }
+    use std::collections::BTreeSet;
 
     #[test]
     fn pauses_keep_last_use_no_more_than_five_seconds_behind() {
@@ -245,13 +266,56 @@ mod tests {
         assert_eq!(pause_after(Duration::from_secs(30)), FLUSH);
     }
 
+    /// The batches, where tenants have so many notes.
+    fn batches(tenants: impl IntoIterator<Item = usize>) -> Vec<Vec<UsageNote>> {
+        let mut waiting = Waiting::default();
+        let mut sent = Vec::new();
+        for (tenant, notes) in tenants.into_iter().enumerate() {
+            for n in 0..notes {
+                let lookup_digest = Secret::generate().lookup_digest();
+                waiting.push(UsageNote {
+                    tenant: TenantId(Uuid::from_u128(tenant as u128)),
+                    lookup_digest,
+                    last_use: None,
+                    // Some from before the turn of the hour.
+                    hour: DateTime::from_timestamp(if n % 3 == 0 { 3_600 } else { 7_200 }, 0).unwrap(),
+                    requests: 1,
+                    denied_expired: 0,
+                    denied_scope: 0,
+                });
+                sent.push(lookup_digest.to_bytes());
+            }
+        }
+        assert_eq!(waiting.len, sent.len());
+        let batches: Vec<_> = std::iter::from_fn(|| waiting.next_batch()).collect();
+        assert_eq!((waiting.len, waiting.notes.len()), (0, 0));
+        for batch in &batches {
+            assert!((1..=BATCH).contains(&batch.len()) && batch.is_sorted_by_key(UsageNote::order));
+        }
+        let mut received: Vec<_> = batches.iter().flatten().map(|note| note.lookup_digest.to_bytes()).collect();
+        sent.sort_unstable();
+        received.sort_unstable();
+        assert!(sent == received, "each once");
+        batches
+    }
+
     #[test]
     fn a_batch_is_bounded_in_notes_and_in_tenants() {
-        assert_eq!(batch_start(&[]), 0);
-        assert_eq!(batch_start(&waiting(&[(1, 3), (2, BATCH - 3)])), 0);
-        assert_eq!(batch_start(&waiting(&[(1, 3), (2, BATCH - 2)])), 1, "a tenant may be cut");
-        assert_eq!(batch_start(&waiting(&[(1, 2 * BATCH)])), BATCH);
-        let many: Vec<_> = (0..600).map(|tenant| (tenant, 2)).collect();
-        assert_eq!(batch_start(&waiting(&many)), 200, "500 tenants of two notes");
+        let lengths = |batches: Vec<Vec<UsageNote>>| batches.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(batches([])), [] as [usize; 0]);
+        assert_eq!(lengths(batches([3, BATCH - 3])), [BATCH]);
+        assert_eq!(lengths(batches(std::iter::repeat_n(2, 600))), [1_000, 200], "500 tenants");
+        // No range fits.
+        assert_eq!(lengths(batches([17 * BATCH]))[0], BATCH);
+    }
+
+    #[test]
+    fn of_a_large_tenant_a_batch_has_whole_ranges_of_secrets() {
+        let batches = batches([3 * BATCH]);
+        let ranges = batches.iter().map(|batch| {
+            let ranges: BTreeSet<_> = batch.iter().map(|note| note.lookup_digest.to_bytes()[0] >> 4).collect();
+            ranges.into_iter().collect::<Vec<_>>()
+        });
+        assert_eq!(ranges.collect::<Vec<_>>().concat(), (0..16).collect::<Vec<u8>>(), "each in one batch");
     }
 }

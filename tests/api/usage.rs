@@ -598,7 +598,7 @@ async fn notes_may_leave_things_out() {
              VALUES ('{}', '2001-02-03T04:00:00Z', '\\x{}', '{used_at}', '3,2,1', '0,2,0', '{addresses}', E'{agents}',
                      '1,1,1')",
             server.database.acme,
-            keys.each_ref().map(|key| key.digest()).concat()
+            keys.each_ref().map(CreatedKey::digest).concat()
         )
     };
     // Used before the hour began (a clock that was put back), refused only, used by whoever tells nothing of itself.
