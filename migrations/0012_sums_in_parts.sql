@@ -1,12 +1,12 @@
--- Sums of usage in parts, and each cheaper. Whoever summed up what was noted of 10,000 busy keys held the tenant's lock
--- for about as long as readers of its figures wait for it, and with 100,000 longer than a statement may take: readers
--- were shown older figures. Now a transaction sums up so many notes at most, and whoever wants to read does so again
--- until none is left, in turn with others who want to.
+-- Sums of usage in parts. Whoever summed up what was noted of 10,000 busy keys held the tenant's lock for about as long as
+-- readers of its figures wait for it, and with 100,000 longer than a statement may take: readers were shown older
+-- figures. Now a transaction sums up so many notes at most, and whoever wants to read does so again until none is left,
+-- in turn with others who want to, and without a connection while it is their turn.
 
 -- The functions of one argument stay for instances of the version before, which may still run.
 
 -- Sums up what was noted of these tenants, in `at_most` notes or one row; true: none is left. Afterwards it is in
--- api_key_secrets and api_key_usage, whoever did it.
+-- api_key_secrets and api_key_usage, whoever did it. False: more is left, or somebody else is at it.
 CREATE FUNCTION sum_up_usage(tenants uuid[], at_most bigint) RETURNS boolean
 LANGUAGE plpgsql
 -- A secret is looked up by its primary key, or joined by hash, whatever PostgreSQL estimates: of lists it can only
@@ -20,8 +20,9 @@ DECLARE
     tenant         uuid;
     rows           bigint[];
     size           bigint;
-    is_done        boolean;
-    last_digests   bytea[];
+    is_done        boolean := true;
+    used           integer;
+    last_digests   bytea[]; -- in their order
     last_times     timestamptz[];
     last_addresses inet[];
     last_agents    text[];
@@ -29,22 +30,24 @@ BEGIN
     FOR tenant IN SELECT DISTINCT t FROM unnest(tenants) t ORDER BY t LOOP
         PERFORM set_config('rally.tenant_id', tenant::text, true);
         CONTINUE WHEN NOT EXISTS (SELECT FROM api_key_usage_notes WHERE tenant_id = tenant);
-        IF at_most <= 0 THEN
-            RETURN false;
+        -- One at a time in a tenant.
+        IF at_most <= 0 OR NOT pg_try_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || tenant, 0)) THEN
+            is_done := false;
+            CONTINUE;
         END IF;
-        -- One at a time in a tenant, and tenants in one order: no two wait for each other. Whoever waited
-        -- finds less, or nothing left.
-        PERFORM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || tenant, 0));
-        -- Rows in the order of their first secret: a large tenant's rows have a range of its secrets each, and those of
-        -- one range cost less together.
-        SELECT array_agg(n.id) FILTER (WHERE n.before < at_most),
+        -- In the order of their first secrets: a large tenant's rows have a range of its secrets each, and those of one
+        -- range cost less together. From the oldest row's on, so that each has its turn.
+        SELECT coalesce(array_agg(n.id) FILTER (WHERE n.before < at_most), '{}'),
                coalesce(sum(n.size) FILTER (WHERE n.before < at_most), 0),
-               coalesce(bool_and(n.before < at_most), true)
+               is_done AND coalesce(bool_and(n.before < at_most), true)
             INTO rows, size, is_done
-            FROM (SELECT o.id, o.size, sum(o.size) OVER (ORDER BY o.first, o.id) - o.size AS before
-                  FROM (SELECT id, octet_length(digests) / 16 AS size, substring(digests FOR 16) AS first
+            FROM (SELECT o.id, o.size,
+                         sum(o.size) OVER (ORDER BY o.first < o.oldest_first, o.first, o.id) - o.size AS before
+                  FROM (SELECT id, octet_length(digests) / 16 AS size, substring(digests FOR 16) AS first,
+                               first_value(substring(digests FOR 16)) OVER (ORDER BY id) AS oldest_first
                         FROM api_key_usage_notes
                         WHERE tenant_id = tenant) o) n;
+        at_most := at_most - size;
         WITH taken AS (
             DELETE FROM api_key_usage_notes n WHERE n.tenant_id = tenant AND n.id = ANY (rows) RETURNING n.*
         ), parts AS (
@@ -95,9 +98,10 @@ BEGIN
         SELECT array_agg(l.digest), array_agg(l.used_at), array_agg(l.address), array_agg(l.agent)
             INTO last_digests, last_times, last_addresses, last_agents
             FROM last_uses l;
-        -- Each by itself, or, where there are many, all of the tenant's secrets against them.
-        IF cardinality(last_digests) < 1000 THEN
-            FOR n IN 1 .. cardinality(last_digests) LOOP
+        -- Each by itself; or, where that is less work, all of the tenant's secrets against them.
+        used := coalesce(cardinality(last_digests), 0);
+        IF used < 1000 OR used * 100 < (SELECT reltuples FROM pg_class WHERE oid = 'api_key_secrets'::regclass) THEN
+            FOR n IN 1 .. used LOOP
                 UPDATE api_key_secrets s
                     SET last_used_at    = last_times[n],
                         last_address    = coalesce(last_addresses[n], s.last_address),
@@ -113,25 +117,27 @@ BEGIN
                     last_user_agent = coalesce(l.agent, s.last_user_agent)
                 FROM unnest(last_digests, last_times, last_addresses, last_agents) l (digest, used_at, address, agent)
                 WHERE s.tenant_id = tenant
+                  AND s.lookup_digest BETWEEN last_digests[1] AND last_digests[used]
                   AND s.lookup_digest = l.digest
                   AND (s.last_used_at IS NULL OR s.last_used_at <= l.used_at);
         END IF;
-        IF NOT is_done THEN
-            RETURN false;
-        END IF;
-        at_most := at_most - size;
     END LOOP;
-    RETURN true;
+    RETURN is_done;
 END
 $$;
 
--- All of it, in one transaction. Nobody waits for others for long.
+-- All of it, in one transaction. Tenants in one order, so that no two wait for each other; nobody waits for long.
 CREATE OR REPLACE FUNCTION sum_up_usage(tenants uuid[]) RETURNS void
 LANGUAGE plpgsql
 SET lock_timeout = '1s'
 AS $$
+DECLARE
+    tenant uuid;
 BEGIN
-    WHILE NOT sum_up_usage(tenants, 40000) LOOP
+    FOR tenant IN SELECT DISTINCT t FROM unnest(tenants) t ORDER BY t LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || tenant, 0));
+        WHILE NOT sum_up_usage(ARRAY[tenant], 40000) LOOP
+        END LOOP;
     END LOOP;
 END
 $$;

@@ -75,10 +75,11 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use tokio::time::sleep;
 use tracing::error;
 use uuid::Uuid;
 
-use self::{secret_look_ups::SecretLookUps, usage::Sums};
+use self::{secret_look_ups::SecretLookUps, usage::SumsState};
 use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
 pub use api_keys::{KeyFilter, NewSecret};
@@ -96,6 +97,10 @@ pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whoever reads figures sums up what was noted of a tenant for so long, and is shown older ones where more is left.
 const SUMS_WITHIN: Duration = Duration::from_secs(10);
+/// The same of whoever changes a key.
+const SUMS_SOON: Duration = Duration::from_secs(1);
+/// Both look again so often, where more is left or somebody else is at it.
+const SUMS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How the pools are used.
 #[derive(Clone, Copy, Debug)]
@@ -236,17 +241,28 @@ impl TenantStore {
     /// (its disk is full, say) keeps nobody from reading the rest: whoever has a key to revoke is shown
     /// older figures rather than none.
     pub async fn begin_reading(&self) -> Result<TenantTransaction, Error> {
+        self.begin_with_sums(SUMS_WITHIN).await
+    }
+
+    /// The same before a change whose answer has figures in it: it does not wait for them for long.
+    pub async fn sum_up_usage_soon(&self) -> Result<(), Error> {
+        self.begin_with_sums(SUMS_SOON).await?.commit().await
+    }
+
+    async fn begin_with_sums(&self, within: Duration) -> Result<TenantTransaction, Error> {
         let begun = Instant::now();
         loop {
             let mut transaction = self.begin().await?;
             let why = match transaction.try_to_sum_up_usage().await? {
-                Sums::Done => return Ok(transaction),
-                Sums::NotDone if begun.elapsed() < SUMS_WITHIN => {
+                SumsState::Done => return Ok(transaction),
+                SumsState::NotDone if begun.elapsed() < within => {
                     transaction.commit().await?;
+                    // Without a connection, since others need one.
+                    sleep(SUMS_PAUSE).await;
                     continue;
                 }
-                Sums::NotDone => "more is noted than can be summed up in time".to_owned(),
-                Sums::Failed(why) => why,
+                SumsState::NotDone => "more is noted than can be summed up in time".to_owned(),
+                SumsState::Failed(why) => why,
             };
             error!(why, tenant_id = %self.tenant, "cannot sum up what API keys were used for: older figures are shown");
             return Ok(transaction);

@@ -14,15 +14,15 @@ use uuid::Uuid;
 use super::{Error, Store, TenantTransaction};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
 
-/// So many notes are summed up in one transaction: some 40 ms for 1,000 keys, and 2.5 ms for 1,000 notes more of theirs,
-/// while readers of the tenant's figures wait.
+/// So many notes are summed up in one transaction, while readers of the tenant's figures, and rotations, wait: up to a
+/// second or two, where each is of another key.
 const NOTES_SUMMED_AT_ONCE: i64 = 40_000;
 
 /// How far it has come to sum up what was noted of a tenant.
-pub(super) enum Sums {
+pub(super) enum SumsState {
     /// Nothing is left.
     Done,
-    /// The next transaction can do more of it.
+    /// More is left, or somebody else is at it.
     NotDone,
     /// It cannot be done now, and why.
     Failed(String),
@@ -216,7 +216,7 @@ impl Store {
     }
 
     /// Sums up a part of what was noted of these tenants, so that whoever reads their figures finds it there; tells
-    /// whether it was the last.
+    /// whether none is left. Waits for nobody who is at it.
     pub async fn sum_up_usage(&self, tenants: &[TenantId]) -> Result<bool, Error> {
         let tenants: Vec<_> = tenants.iter().map(|tenant| tenant.0).collect();
         Ok(retrying!(
@@ -242,41 +242,34 @@ impl Store {
         Ok(tenants.into_iter().map(TenantId).collect())
     }
 
-    /// Removes the hours before that one, of all tenants, and what nobody needs of writers that
-    /// are gone; a part at a time. Tells how many rows it removed, or `None` where another
-    /// instance is at it.
+    /// Removes a part of the hours before that one, of all tenants, and what nobody needs of writers that are gone.
+    /// Tells how many rows it removed, or `None` where another instance is at it.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<u64>, Error> {
         /// Any number that is always the same.
         const LOCK: i64 = 0x7261_6c6c_7975_7367;
         const PART: i64 = 10_000;
-        let mut removed = 0;
-        loop {
-            let mut transaction = self.pool.begin().await?;
-            let is_ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "is_ours!""#, LOCK)
-                .fetch_one(&mut *transaction)
-                .await?;
-            if !is_ours {
-                return Ok(None);
-            }
-            set_usage_before(&mut transaction, before).await?;
-            let part = sqlx::query!(
-                "DELETE FROM api_key_usage
-                 WHERE ctid = ANY (ARRAY(SELECT ctid FROM api_key_usage WHERE hour < $1 LIMIT $2))",
-                before,
-                PART,
-            )
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-            sqlx::query!("DELETE FROM usage_writers WHERE written_at < now() - interval '1 day'")
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await?;
-            removed += part;
-            if part == 0 {
-                return Ok(Some(removed));
-            }
+        let mut transaction = self.pool.begin().await?;
+        let is_ours = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "is_ours!""#, LOCK)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if !is_ours {
+            return Ok(None);
         }
+        set_usage_before(&mut transaction, before).await?;
+        let removed = sqlx::query!(
+            "DELETE FROM api_key_usage
+             WHERE ctid = ANY (ARRAY(SELECT ctid FROM api_key_usage WHERE hour < $1 LIMIT $2))",
+            before,
+            PART,
+        )
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        sqlx::query!("DELETE FROM usage_writers WHERE written_at < now() - interval '1 day'")
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(removed))
     }
 }
 
@@ -290,7 +283,7 @@ async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> R
 
 impl TenantTransaction {
     /// Sums up a part of what was noted of the tenant's keys.
-    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<Sums, Error> {
+    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<SumsState, Error> {
         let sums = sqlx::query!(
             r#"SELECT is_done AS "is_done!", problem FROM try_to_sum_up_usage($1, $2)"#,
             self.tenant.0,
@@ -299,9 +292,9 @@ impl TenantTransaction {
         .fetch_one(&mut *self.transaction)
         .await?;
         Ok(match sums.problem {
-            Some(why) => Sums::Failed(why),
-            None if sums.is_done => Sums::Done,
-            None => Sums::NotDone,
+            Some(why) => SumsState::Failed(why),
+            None if sums.is_done => SumsState::Done,
+            None => SumsState::NotDone,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fmt::Display,
     sync::Arc,
     time::Duration,
 };
@@ -45,8 +46,9 @@ const FLUSHED_WITHIN: Duration = Duration::from_millis(3_500);
 /// So many times as long as a flush took it is from its beginning to the next: the more keys are in use, the more uses
 /// of each share a note.
 const PAUSE_FACTOR: u32 = 50;
-/// For so long it is tried to write what is left at the end.
-const LAST_FLUSH: Duration = Duration::from_secs(5);
+/// For so long it is tried to write what is left at the end, and so often.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// Collects and notes what keys were used for.
 pub(super) struct Flusher {
@@ -56,9 +58,9 @@ pub(super) struct Flusher {
     /// Taken, and not sent yet.
     waiting: Waiting,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
-    unanswered: Option<Vec<UsageNote>>,
-    /// Whether the database has refused it.
-    was_refused: bool,
+    unanswered: Option<Batch>,
+    /// Refused once, for a migration that was under way say. They go again at the next flush.
+    refused: Vec<Batch>,
     /// In which hour figures were last taken: a tally tells two hours apart.
     taken_in: u32,
     pub(super) sums: Sums,
@@ -69,6 +71,11 @@ pub(super) struct Flusher {
     counters: Counters,
 }
 
+struct Batch {
+    notes: Vec<UsageNote>,
+    was_refused: bool,
+}
+
 impl Flusher {
     pub(super) fn new(notes: mpsc::Receiver<Arc<dyn Tallied>>, store: Store, clock: Clock, counters: Counters) -> Self {
         Self {
@@ -76,7 +83,7 @@ impl Flusher {
             collected: Vec::new(),
             waiting: Waiting::default(),
             unanswered: None,
-            was_refused: false,
+            refused: Vec::new(),
             taken_in: 0,
             sums: Sums::new(store.clone(), counters.clone()),
             id: Uuid::new_v4(),
@@ -107,7 +114,8 @@ impl Flusher {
                 () = &mut next_flush => {
                     let begun = Instant::now();
                     self.flush().await;
-                    let pause = if self.unanswered.is_some() { FLUSH } else { pause_after(begun.elapsed()) };
+                    let is_done = self.unanswered.is_none() && self.refused.is_empty();
+                    let pause = if is_done { pause_after(begun.elapsed()) } else { FLUSH };
                     self.sums.begin_what_is_due().await;
                     next_flush.as_mut().reset(begun + pause);
                 }
@@ -117,13 +125,24 @@ impl Flusher {
             self.collected.push(secret);
         }
         let begun = Instant::now();
-        loop {
+        self.flush().await;
+        while self.waiting_notes() > 0 && begun.elapsed() < LAST_FLUSH {
+            sleep(LAST_RETRY).await;
             self.flush().await;
-            if self.unanswered.is_none() || begun.elapsed() >= LAST_FLUSH {
-                break;
-            }
-            sleep(FLUSH).await;
         }
+        if self.waiting_notes() > 0 {
+            self.lose(self.waiting_notes(), "the process ends");
+        }
+    }
+
+    fn waiting_notes(&self) -> usize {
+        let sent = self.unanswered.iter().chain(&self.refused);
+        self.collected.len() + self.waiting.len + sent.map(|batch| batch.notes.len()).sum::<usize>()
+    }
+
+    fn lose(&self, figures: usize, why: impl Display) {
+        error!(%why, figures, "lost figures of usage");
+        self.counters.dropped.inc_by(u64::try_from(figures).unwrap_or(0));
     }
 
     /// Takes the figures out of the tallies.
@@ -158,39 +177,45 @@ impl Flusher {
             return;
         }
         self.take_figures().await;
-        while let Some(batch) = self.waiting.next_batch() {
+        let mut refused = std::mem::take(&mut self.refused);
+        loop {
+            let new = || self.waiting.next_batch().map(|notes| Batch { notes, was_refused: false });
+            let Some(batch) = refused.pop().or_else(new) else { break };
             self.number += 1;
             if !self.send(batch).await {
+                self.refused.append(&mut refused);
                 return;
             }
         }
-        self.counters.waiting.set(0);
+        self.counters.waiting.set(i64::try_from(self.waiting_notes()).unwrap_or(i64::MAX));
     }
 
-    /// Tells whether the batch needs to be sent no more.
-    async fn send(&mut self, batch: Vec<UsageNote>) -> bool {
-        match self.store.note_usage(self.id, self.number, &batch).await {
+    /// Under the last number. Tells whether others may follow.
+    async fn send(&mut self, mut batch: Batch) -> bool {
+        match self.store.note_usage(self.id, self.number, &batch.notes).await {
             Ok(()) => {
                 self.counters.flushes.inc();
-                self.was_refused = false;
-                self.sums.note(&batch);
+                self.sums.note(&batch.notes);
                 true
             }
-            // It would be refused each time, and hold up all that comes after it. But the first time it may have been for
-            // a migration that was under way.
-            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) if self.was_refused => {
-                error!(%error, figures = batch.len(), "lost figures of usage");
-                self.counters.dropped.inc_by(u64::try_from(batch.len()).unwrap_or(0));
-                self.was_refused = false;
+            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
+                // It would be refused each time.
+                if batch.was_refused {
+                    self.lose(batch.notes.len(), error);
+                } else {
+                    self.counters.failed_flushes.inc();
+                    warn!(%error, figures = batch.notes.len(), "cannot write what API keys were used for; trying once more");
+                    batch.was_refused = true;
+                    self.refused.push(batch);
+                }
                 true
             }
             Err(error) => {
-                let waiting = self.collected.len() + self.waiting.len + batch.len();
+                self.unanswered = Some(batch);
+                let waiting = self.waiting_notes();
                 self.counters.failed_flushes.inc();
                 self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
                 warn!(%error, waiting, "cannot write what API keys were used for; trying again");
-                self.was_refused = matches!(error, store::Error::Internal(_) | store::Error::BadRow { .. });
-                self.unanswered = Some(batch);
                 false
             }
         }

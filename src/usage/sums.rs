@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{field::display, warn};
 
@@ -18,16 +18,17 @@ const SUM_UP_AFTER: [Duration; 2] = [Duration::from_secs(40), Duration::from_sec
 const MANY_NOTES: usize = 300_000;
 /// What is summed up in one statement: so many tenants, and of several together so many notes.
 const TENANTS_AT_ONCE: usize = 50;
-const NOTES_AT_ONCE: usize = 20_000;
-/// In so many parts at most.
+const NOTES_TOGETHER: usize = 20_000;
+/// In so many parts at most; what is left then is due again. Between them, those who wait get their turn.
 const PARTS: usize = 30;
+const BETWEEN_PARTS: Duration = Duration::from_millis(50);
 
 /// When to sum up what this instance has noted.
 pub(super) struct Sums {
     /// Of tenants of which nobody may have summed it up yet.
     noted: HashMap<TenantId, Noted>,
     after: [Duration; 2],
-    /// Sums things up, and tells what it could not.
+    /// Sums things up, and tells what is left.
     running: Option<AbortOnDropHandle<Vec<(TenantId, usize)>>>,
     summer: Summer,
 }
@@ -59,7 +60,7 @@ impl Sums {
     }
 
     /// Sums up what was noted a while ago, or is much; in a task of its own, as long as that may take, and
-    /// one at a time. What could not be summed up is due again.
+    /// one at a time. What is left is due again.
     pub(super) async fn begin_what_is_due(&mut self) {
         if self.running.as_ref().is_some_and(|running| !running.is_finished()) {
             return;
@@ -90,14 +91,14 @@ pub(super) struct Summer {
 }
 
 impl Summer {
-    /// Tells of which tenants it could not. Each has so many notes; several in one statement, as long as they have
+    /// Tells of which tenants there is more. Each has so many notes; several in one statement, as long as they have
     /// little: others wait for its locks.
     pub(super) async fn sum_up(self, mut due: Vec<(TenantId, usize)>) -> Vec<(TenantId, usize)> {
-        let mut failed = Vec::new();
+        let mut left = Vec::new();
         while !due.is_empty() {
             let mut notes = 0;
             let count = due.iter().take(TENANTS_AT_ONCE).take_while(|(_, more)| {
-                let fits = notes == 0 || notes + more <= NOTES_AT_ONCE;
+                let fits = notes == 0 || notes + more <= NOTES_TOGETHER;
                 notes += more;
                 fits
             });
@@ -105,30 +106,31 @@ impl Summer {
             let part: Vec<_> = due.drain(..count).collect();
             let tenants: Vec<_> = part.iter().map(|(tenant, _)| *tenant).collect();
             match self.try_to(&tenants).await {
-                Ok(()) => {}
+                Ok(true) => {}
                 // One of them is to blame, and the others are not to suffer for it.
                 Err(store::Error::Internal(_)) if part.len() > 1 => {
                     for (tenant, notes) in part {
-                        if self.try_to(&[tenant]).await.is_err() {
-                            failed.push((tenant, notes));
+                        if !matches!(self.try_to(&[tenant]).await, Ok(true)) {
+                            left.push((tenant, notes));
                         }
                     }
                 }
-                Err(_) => failed.extend(part),
+                Ok(false) | Err(_) => left.extend(part),
             }
         }
-        failed
+        left
     }
 
-    async fn try_to(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
+    /// Tells whether none is left.
+    async fn try_to(&self, tenants: &[TenantId]) -> Result<bool, store::Error> {
         let sum_up = async {
-            // What is left then was noted meanwhile, and is due again.
             for _ in 0..PARTS {
                 if self.store.sum_up_usage(tenants).await? {
-                    break;
+                    return Ok(true);
                 }
+                sleep(BETWEEN_PARTS).await;
             }
-            Ok(())
+            Ok(false)
         };
         sum_up.await.inspect_err(|error: &store::Error| {
             self.counters.failed_sums.inc();

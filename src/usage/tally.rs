@@ -155,15 +155,19 @@ impl Tally {
 
     /// Takes the figures out, with the hours that they belong to. The last use is the newer hour's.
     pub(super) fn take(&self, mut keep: impl FnMut(UsageNote)) {
-        // In this order: a use that comes in between is noted again. (Figures and `noted` are in one order for all, SeqCst:
-        // whoever has still seen it noted is counted below.)
+        // In this order: a use that comes in between is noted again. (All of it is in one order for all, SeqCst: whoever
+        // has still seen it noted is counted below.)
         self.unnote();
         let mut last_use = self.take_last();
         let newest = self.hour.load(Ordering::SeqCst);
-        for hour in [newest, newest.saturating_sub(1)] {
+        for mut hour in [newest, newest.saturating_sub(1)] {
             let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
             let (requests, expired, scope) = (take(&counts.requests), take(&counts.expired), take(&counts.scope));
+            // An hour that has begun meanwhile counts where the one before the last did.
+            if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
+                hour = newest + 1;
+            }
             if last_use.is_none() && (requests, expired, scope) == (0, 0, 0) {
                 continue;
             }

@@ -20,6 +20,8 @@ use crate::{
 
 /// How often old hours, and notes that were left behind, are looked for.
 const UPKEEP: Duration = Duration::from_hours(1);
+/// The same where that could not be done.
+const AGAIN: Duration = Duration::from_mins(1);
 /// Notes as old as that were left behind by somebody else.
 const LEFT_BEHIND: TimeDelta = TimeDelta::minutes(10);
 
@@ -58,11 +60,10 @@ impl Writer {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let stopped = CancellationToken::new();
         let teller = AbortOnDropHandle::new(tokio::spawn(self.teller.tell_until(stopped.clone())));
-        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.keep_up()));
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.keep_up_until(stopped.clone())));
         self.flusher.run(stop).await;
-        drop(upkeep);
         stopped.cancel();
-        let _ = teller.await;
+        let _ = tokio::join!(teller, upkeep);
     }
 }
 
@@ -115,33 +116,45 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    async fn keep_up(self) {
-        sleep(FLUSH).await;
-        loop {
-            self.sum_up_what_was_left_behind().await;
-            self.remove_old_hours().await;
-            sleep(UPKEEP).await;
+    async fn keep_up_until(self, stopped: CancellationToken) {
+        let mut next = FLUSH;
+        while stopped.run_until_cancelled(sleep(next)).await.is_some() {
+            let is_done = self.sum_up_what_was_left_behind(&stopped).await;
+            self.remove_old_hours(&stopped).await;
+            next = if is_done { UPKEEP } else { AGAIN };
         }
     }
 
-    /// Notes of an instance that was killed, say, whose tenants nobody has used since.
-    async fn sum_up_what_was_left_behind(&self) {
+    /// Notes of an instance that was killed, say, whose tenants nobody has used since. Tells whether none is left.
+    async fn sum_up_what_was_left_behind(&self, stopped: &CancellationToken) -> bool {
         match self.store.tenants_with_notes_before(self.clock.now() - LEFT_BEHIND).await {
             Ok(tenants) => {
-                self.summer.clone().sum_up(tenants.into_iter().map(|tenant| (tenant, 0)).collect()).await;
+                let due = tenants.into_iter().map(|tenant| (tenant, 0)).collect();
+                let summing = self.summer.clone().sum_up(due);
+                stopped.run_until_cancelled(summing).await.is_some_and(|left| left.is_empty())
             }
             Err(error) => {
-                warn!(%error, "cannot look for notes of usage that were left behind; trying again in an hour");
+                warn!(%error, "cannot look for notes of usage that were left behind; trying again");
+                false
             }
         }
     }
 
-    async fn remove_old_hours(&self) {
+    async fn remove_old_hours(&self, stopped: &CancellationToken) {
         let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return };
-        match self.store.remove_usage_before(before).await {
-            Ok(None | Some(0)) => {}
-            Ok(Some(rows)) => info!(rows, %before, "removed old figures of usage"),
-            Err(error) => warn!(%error, "cannot remove old figures of usage; trying again in an hour"),
+        let mut removed = 0;
+        while !stopped.is_cancelled() {
+            match self.store.remove_usage_before(before).await {
+                Ok(None | Some(0)) => break,
+                Ok(Some(rows)) => removed += rows,
+                Err(error) => {
+                    warn!(%error, "cannot remove old figures of usage; trying again in an hour");
+                    break;
+                }
+            }
+        }
+        if removed > 0 {
+            info!(rows = removed, %before, "removed old figures of usage");
         }
     }
 }

@@ -148,6 +148,20 @@ async fn usage_is_written_whoever_lingers() {
     assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
 }
 
+/// By a migration that is under way, say. What is left at the end has its second chance, too.
+#[tokio::test]
+async fn usage_that_is_refused_once_is_written_at_the_end() {
+    let mut server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Used", "read").await;
+    server.database.refuse_usage_once().await;
+    assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
+    server.stop().await;
+    assert_eq!(server.database.usage_attempts().await, 2);
+    server.database.sum_up_usage().await;
+    assert_eq!(server.database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 1);
+}
+
 /// Whoever sends requests on after SIGTERM, as load balancers do for a moment, has them answered, and
 /// is told to go elsewhere: by the probe, and by the end of each connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use rally_api_keys::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::time::Instant;
 
 use crate::{
@@ -441,6 +442,62 @@ async fn each_secret_that_was_noted_is_looked_up() {
     assert_eq!((database.count(used).await, database.count("SELECT count(*) FROM api_key_usage").await), (KEYS, KEYS));
 }
 
+/// Where many secrets were used, all of the tenant's are held against them at once: each has its own last use.
+#[tokio::test]
+async fn each_of_many_secrets_has_its_own_last_use() {
+    const KEYS: i64 = 1_500;
+    let database = TestDatabase::create().await;
+    for tenant in [database.acme, database.globex] {
+        let plant = format!(
+            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
+             SELECT '{tenant}', gen_random_uuid(), n, 'read', '2001-01-01Z' FROM generate_series(1, {KEYS}) n;
+             INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at, last_used_at, last_address,
+                                          last_user_agent)
+             SELECT tenant_id, decode(md5(name), 'hex'), id, '$argon2id$v=19$', '0000', '2001-01-01Z',
+                    -- Of some a later use is known, of others an earlier one.
+                    CASE name::int % 3 WHEN 0 THEN '2001-02-03T05:00:00Z'::timestamptz WHEN 1 THEN '2001-02-03Z' END,
+                    '198.51.100.1', 'wget'
+             FROM api_keys
+             WHERE tenant_id = '{tenant}'"
+        );
+        database.execute(&plant).await;
+    }
+    // In any order; the clients of half of them are known already.
+    let note = format!(
+        "INSERT INTO api_key_usage_notes
+             (tenant_id, hour, digests, used_at, requests, addresses, agents, client_lengths)
+         SELECT '{}', '2001-02-03T04:00:00Z', string_agg(decode(md5(n::text), 'hex'), '' ORDER BY place),
+                string_agg(n::text, ',' ORDER BY place), string_agg(n::text, ',' ORDER BY place), '192.0.2.1,',
+                E'curl\n\t\n', '{half},{half}'
+         FROM (SELECT n, (n % 2, md5(n || 'anywhere')) AS place FROM generate_series(1, {KEYS}) n) secrets",
+        database.acme,
+        half = KEYS / 2
+    );
+    database.execute(&note).await;
+    let sum_up = format!("SET ROLE rally_app; SELECT sum_up_usage(ARRAY['{}'::uuid], 40000)", database.acme);
+    database.execute(&sum_up).await;
+    let right = |tenant, expected| {
+        format!(
+            "SELECT count(*)
+             FROM (SELECT n, n % 2 = 0 AS tells, n % 3 = 0 AS is_older, last_used_at, host(last_address) AS address,
+                          last_user_agent AS agent, requests
+                   FROM (SELECT name::int AS n, id FROM api_keys WHERE tenant_id = '{tenant}') k
+                        JOIN api_key_secrets ON key_id = id LEFT JOIN api_key_usage USING (tenant_id, key_id)) found
+             WHERE {expected}"
+        )
+    };
+    let ours =
+        "CASE WHEN is_older THEN last_used_at = '2001-02-03T05:00:00Z' AND address = '198.51.100.1' AND agent = 'wget'
+                ELSE last_used_at = '2001-02-03T04:00:00Z'::timestamptz + n * interval '1 microsecond'
+                     AND address = CASE WHEN tells THEN '192.0.2.1' ELSE '198.51.100.1' END
+                     AND agent = CASE WHEN tells THEN 'curl' ELSE 'wget' END END
+                AND requests = n";
+    assert_eq!(database.count(&right(database.acme, ours)).await, KEYS);
+    let theirs =
+        "requests IS NULL AND address = '198.51.100.1' AND last_used_at IS DISTINCT FROM '2001-02-03T04:00:00Z'";
+    assert_eq!(database.count(&right(database.globex, theirs)).await, KEYS);
+}
+
 /// Readers sum up what was noted, each time anew, while two instances go on noting: nothing is counted twice,
 /// and nothing is left out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -529,6 +586,37 @@ async fn notes_stay_within_their_tenant() {
     assert_eq!(figures().await, 0, "ours was not asked for");
     sum_up(ours).await;
     assert_eq!(figures().await, 51);
+}
+
+/// However long that takes, within reason; and without a connection that others need.
+#[tokio::test]
+async fn readers_wait_for_whoever_sums_up() {
+    let server = TestServer::start().await;
+    let (admin, theirs) = (server.admin("acme"), server.admin("globex"));
+    let key = admin.create("n", "read").await;
+    assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1).await;
+    let mut summer = server.database.connect().await;
+    let lock = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('rally-api-keys usage {}', 0))",
+        server.database.acme
+    );
+    summer.execute(AssertSqlSafe(lock)).await.unwrap();
+    let path = usage(&key);
+    // More than there are connections.
+    let readers = join_all((0..30).map(|_| admin.get(&path)));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = Instant::now();
+        theirs.create("n", "read").await;
+        let waited = begun.elapsed();
+        tokio::time::sleep(Duration::from_secs(4).saturating_sub(waited)).await;
+        summer.execute("COMMIT").await.unwrap();
+        waited
+    };
+    let (read, waited) = tokio::join!(readers, meanwhile);
+    assert!(read.into_iter().all(|reply| reply.expect(200)["requests"] == 1), "what had been noted before");
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
 }
 
 /// More than is summed up in one transaction: by a reader, and by the instance that noted it.
@@ -624,17 +712,11 @@ async fn figures_that_are_refused_once_are_not_lost() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
-    let arguments = format!("uuid, bigint, uuid[], timestamptz[], bytea[]{}", ", text[]".repeat(7));
-    server.database.execute(&format!("ALTER FUNCTION note_usage({arguments}) RENAME TO elsewhere")).await;
+    server.database.refuse_usage_once().await;
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
-    let failed = async || {
-        let metrics = admin.get("/metrics").await.body;
-        !metrics.lines().any(|line| line == "rally_usage_flushes_failed_total 0")
-    };
-    wait_until(failed).await;
-    server.database.execute(&format!("ALTER FUNCTION elsewhere({arguments}) RENAME TO note_usage")).await;
     wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1).await;
     assert_eq!(admin.get(&usage(&key)).await.expect(200)["requests"], 1);
+    assert_eq!(server.database.usage_attempts().await, 2);
 }
 
 /// An admin may have to revoke a key just when something is wrong with figures.

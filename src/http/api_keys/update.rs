@@ -72,7 +72,7 @@ pub async fn update(
     let now = clock.now();
     let patch = read(fields, now)?;
     // The answer tells of the last use.
-    caller.keys.begin_reading().await?.commit().await?;
+    caller.keys.sum_up_usage_soon().await?;
     let mut transaction = caller.begin_change(now).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     if key.revoked_at.is_some() {
