@@ -12,9 +12,9 @@ LANGUAGE plpgsql
 -- A secret is looked up by its primary key, or joined by hash, whatever PostgreSQL estimates: of lists it can only
 -- guess, and with statistics from when each tenant had a key or two, to join 5,000 notes in a nested loop took 43 s. So
 -- where secrets are looked for, nothing is left to choose: a subquery that OFFSET keeps apart, a loop, a hash join. JIT
--- would take longer than what it compiles. Memory: notes are sorted in it.
+-- would take longer than what it compiles. Memory: notes are sorted in it. Nobody waits for others' locks for long.
 SET enable_nestloop = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
-SET plan_cache_mode = force_generic_plan SET work_mem = '32MB'
+SET plan_cache_mode = force_generic_plan SET work_mem = '32MB' SET lock_timeout = '1s'
 AS $$
 DECLARE
     tenant         uuid;
