@@ -221,12 +221,8 @@ impl Store {
         let tenants: Vec<_> = tenants.iter().map(|tenant| tenant.0).collect();
         Ok(retrying!(
             self.pool,
-            sqlx::query_scalar!(
-                r#"SELECT sum_up_usage($1, $2) AS "is_done!" FROM set_config('lock_timeout', '1s', true)"#,
-                &tenants,
-                NOTES_SUMMED_AT_ONCE,
-            )
-            .fetch_one(&self.pool)
+            sqlx::query_scalar!(r#"SELECT sum_up_usage($1, $2) AS "is_done!""#, &tenants, NOTES_SUMMED_AT_ONCE,)
+                .fetch_one(&self.pool)
         )?)
     }
 
