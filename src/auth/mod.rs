@@ -50,7 +50,7 @@ use self::{
     verifier::KeyVerifier,
 };
 use crate::{
-    domain::{ApiKeyId, EventKind, NewEvent, Principal, Scope, Slug, Status, Tenant, Timestamp},
+    domain::{ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Slug, Status, Tenant, Timestamp},
     store::{self, Store, TenantStore, TenantTransaction},
     usage::Client,
 };
@@ -367,7 +367,21 @@ impl<R: Requirement> Authorized<R> {
     /// been revoked or narrowed since the request began, or its secret rotated away, and what it
     /// then still made would outlive that. From here on, `principal` is what the key is now.
     pub async fn begin_change(&mut self, now: Timestamp) -> Result<TenantTransaction, Error> {
-        let mut transaction = self.keys.begin().await?;
+        let transaction = self.keys.begin().await?;
+        self.look_again(transaction, now).await
+    }
+
+    /// The same for a change of secrets, which may have to wait.
+    pub async fn begin_changing_secrets(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
+        let transaction = self.keys.begin_changing_secrets().await?;
+        self.look_again(transaction, clock.now()).await
+    }
+
+    async fn look_again(
+        &mut self,
+        mut transaction: TenantTransaction,
+        now: Timestamp,
+    ) -> Result<TenantTransaction, Error> {
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids: two keys that change each other do not wait for
             // one another.

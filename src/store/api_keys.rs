@@ -118,7 +118,8 @@ impl TenantTransaction {
     }
 
     /// Puts a new secret in the place of a locked key's current one, which works until
-    /// `previous_until`. One that was rotated away before ends now: no more than two ever work.
+    /// `previous_until`. One that was rotated away before ends now: no more than two ever work. In a transaction for
+    /// changing secrets.
     pub async fn rotate_key(
         &mut self,
         key: ApiKeyId,
@@ -150,15 +151,8 @@ impl TenantTransaction {
         Ok(())
     }
 
-    /// Ends a key's previous secret now. Tells whether one worked until then.
+    /// Ends a key's previous secret now. Tells whether one worked until then. In a transaction for changing secrets.
     pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-        // Whoever sums up usage locks secrets too, in an order of its own.
-        sqlx::query!(
-            "SELECT FROM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || $1::uuid, 0))",
-            self.tenant.0,
-        )
-        .execute(&mut *self.transaction)
-        .await?;
         sqlx::query!(
             "SELECT FROM api_key_secrets
              WHERE tenant_id = $1 AND key_id = $2 AND (expires_at IS NULL OR expires_at > $3)

@@ -66,20 +66,16 @@ mod operator;
 #[cfg(unix)]
 pub mod private_postgres;
 mod secret_look_ups;
+mod sums;
 mod tenants;
 mod usage;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
-use tokio::time::sleep;
-use tracing::error;
 use uuid::Uuid;
 
-use self::{secret_look_ups::SecretLookUps, usage::SumsState};
+use self::secret_look_ups::SecretLookUps;
 use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
 pub use api_keys::{KeyFilter, NewSecret};
@@ -94,13 +90,6 @@ pub use usage::{LastClient, LastUse, SecretUse, UsageNote};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Whoever reads figures sums up what was noted of a tenant for so long, and is shown older ones where more is left.
-const SUMS_WITHIN: Duration = Duration::from_secs(10);
-/// The same of whoever changes a key.
-const SUMS_SOON: Duration = Duration::from_secs(1);
-/// Both look again so often, where more is left or somebody else is at it.
-const SUMS_PAUSE: Duration = Duration::from_millis(50);
 
 /// How the pools are used.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +115,9 @@ pub enum Error {
     /// A check was not answered in time.
     #[error("the database did not answer within {CHECK_TIMEOUT:?}")]
     TooSlow,
+    /// For too long somebody was summing up what the tenant's keys were used for: try again later. Nothing was done.
+    #[error("what the tenant's keys were used for is being summed up")]
+    SummingUp,
     /// It refused or answered what cannot be: a defect of ours or of the schema.
     #[error("the database refused: {0}")]
     Internal(#[source] sqlx::Error),
@@ -237,38 +229,6 @@ impl TenantStore {
         self.begin_as("BEGIN").await
     }
 
-    /// The same for reading keys: what they were used for is summed up first. A database that refuses that
-    /// (its disk is full, say) keeps nobody from reading the rest: whoever has a key to revoke is shown
-    /// older figures rather than none.
-    pub async fn begin_reading(&self) -> Result<TenantTransaction, Error> {
-        self.begin_with_sums(SUMS_WITHIN).await
-    }
-
-    /// The same before a change whose answer has figures in it: it does not wait for them for long.
-    pub async fn sum_up_usage_soon(&self) -> Result<(), Error> {
-        self.begin_with_sums(SUMS_SOON).await?.commit().await
-    }
-
-    async fn begin_with_sums(&self, within: Duration) -> Result<TenantTransaction, Error> {
-        let begun = Instant::now();
-        loop {
-            let mut transaction = self.begin().await?;
-            let why = match transaction.try_to_sum_up_usage().await? {
-                SumsState::Done => return Ok(transaction),
-                SumsState::NotDone if begun.elapsed() < within => {
-                    transaction.commit().await?;
-                    // Without a connection, since others need one.
-                    sleep(SUMS_PAUSE).await;
-                    continue;
-                }
-                SumsState::NotDone => "more is noted than can be summed up in time".to_owned(),
-                SumsState::Failed(why) => why,
-            };
-            error!(why, tenant_id = %self.tenant, "cannot sum up what API keys were used for: older figures are shown");
-            return Ok(transaction);
-        }
-    }
-
     /// The same for reading alone, and everything as it is at one moment.
     pub async fn begin_snapshot(&self) -> Result<TenantTransaction, Error> {
         self.begin_as("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await
@@ -276,12 +236,13 @@ impl TenantStore {
 
     async fn begin_as(&self, begin: &str) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
-        // answer for longer, and a lock is never kept for who has left. The plans: filters are
+        // answer for longer, and a lock is never kept for who has left, nor for a process that was frozen. The plans: filters are
         // optional and tenants of very different sizes, so that no plan suits all values; to
         // compile them (JIT) takes longer than they run.
         let begin = format!(
             "{begin}; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
-             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
+             SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+             SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
             self.tenant
         );
         let pool = &self.store.pool;

@@ -14,20 +14,6 @@ use uuid::Uuid;
 use super::{Error, Store, TenantTransaction};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
 
-/// So many notes are summed up in one transaction, while readers of the tenant's figures, and rotations, wait: up to a
-/// second or two, where each is of another key.
-const NOTES_SUMMED_AT_ONCE: i64 = 40_000;
-
-/// How far it has come to sum up what was noted of a tenant.
-pub(super) enum SumsState {
-    /// Nothing is left.
-    Done,
-    /// More is left, or somebody else is at it.
-    NotDone,
-    /// It cannot be done now, and why.
-    Failed(String),
-}
-
 /// What a secret was used for in an hour, in addition to what is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageNote {
@@ -215,17 +201,6 @@ impl Store {
         Ok(())
     }
 
-    /// Sums up a part of what was noted of these tenants, so that whoever reads their figures finds it there; tells
-    /// whether none is left. Waits for nobody who is at it.
-    pub async fn sum_up_usage(&self, tenants: &[TenantId]) -> Result<bool, Error> {
-        let tenants: Vec<_> = tenants.iter().map(|tenant| tenant.0).collect();
-        Ok(retrying!(
-            self.pool,
-            sqlx::query_scalar!(r#"SELECT sum_up_usage($1, $2) AS "is_done!""#, &tenants, NOTES_SUMMED_AT_ONCE,)
-                .fetch_one(&self.pool)
-        )?)
-    }
-
     /// Tenants of which something was noted before that moment, and not summed up since.
     pub async fn tenants_with_notes_before(&self, before: Timestamp) -> Result<Vec<TenantId>, Error> {
         let mut transaction = self.pool.begin().await?;
@@ -278,22 +253,6 @@ async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> R
 }
 
 impl TenantTransaction {
-    /// Sums up a part of what was noted of the tenant's keys.
-    pub(super) async fn try_to_sum_up_usage(&mut self) -> Result<SumsState, Error> {
-        let sums = sqlx::query!(
-            r#"SELECT is_done AS "is_done!", problem FROM try_to_sum_up_usage($1, $2)"#,
-            self.tenant.0,
-            NOTES_SUMMED_AT_ONCE,
-        )
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        Ok(match sums.problem {
-            Some(why) => SumsState::Failed(why),
-            None if sums.is_done => SumsState::Done,
-            None => SumsState::NotDone,
-        })
-    }
-
     /// What a key was used for in each part of the window in which it was.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(

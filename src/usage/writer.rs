@@ -95,7 +95,7 @@ impl Teller {
     async fn tell(&self, reuse: &SecretReuse) -> bool {
         match self.store.record_reuse(reuse).await {
             Ok(()) => true,
-            Err(error @ (store::Error::Unavailable(_) | store::Error::TooSlow)) => {
+            Err(error @ (store::Error::Unavailable(_) | store::Error::TooSlow | store::Error::SummingUp)) => {
                 warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used; trying again");
                 false
             }

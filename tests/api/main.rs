@@ -57,6 +57,7 @@ mod row_level_security;
 mod scopes;
 mod shutdown;
 mod stamps;
+mod sums;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;

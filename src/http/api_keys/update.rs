@@ -69,10 +69,10 @@ pub async fn update(
     headers: HeaderMap,
     MergePatchBody(fields): MergePatchBody,
 ) -> Result<impl IntoResponse, Problem> {
-    let now = clock.now();
-    let patch = read(fields, now)?;
+    let patch = read(fields, clock.now())?;
     // The answer tells of the last use.
     caller.keys.sum_up_usage_soon().await?;
+    let now = clock.now();
     let mut transaction = caller.begin_change(now).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     if key.revoked_at.is_some() {
