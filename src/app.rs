@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use futures_util::future::OptionFuture;
+use futures_util::{TryFutureExt as _, future::OptionFuture};
 use prometheus_client::{metrics::info::Info, registry::Registry};
 use tokio::{
     net::TcpListener,
@@ -38,6 +38,8 @@ use crate::{
 const WAITING_PER_CORE: usize = 64;
 /// How much of the grace is kept for what is still to be written; a quarter of it, where that is less.
 const LAST_WRITES: Duration = Duration::from_secs(3);
+/// How much of it for what is done after that; an eighth, where that is less.
+const CLOSING: Duration = Duration::from_millis(500);
 /// At most as many connections of operators at once.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// How long a request to manage keys waits for a connection to the database.
@@ -240,10 +242,8 @@ impl Service {
         for issuer in self.issuers {
             followers.spawn(issuer.keep_fresh());
         }
-        let (stop_writer, stopped) = oneshot::channel::<()>();
-        let writer = tokio::spawn(self.writer.run(async {
-            let _ = stopped.await;
-        }));
+        let (stop_writer, stopped) = oneshot::channel::<Instant>();
+        let writer = tokio::spawn(self.writer.run(stopped.unwrap_or_else(|_| Instant::now())));
         let drain = self.drain.clone();
         let mut end = Instant::now();
         let last_request = async {
@@ -278,7 +278,7 @@ impl Service {
         let answered = timeout_at(end - LAST_WRITES.min(left / 4), last_answers).await.is_ok();
         let stop = async {
             // What was noted is all there is to write.
-            drop(stop_writer);
+            let _ = stop_writer.send(end - CLOSING.min(left / 8));
             let _ = writer.await;
             // Until here it can be watched.
             drop(stop_admin);

@@ -244,12 +244,15 @@ impl Store {
     }
 }
 
-/// Says in a transaction what is old, so that what is older shows, whosever it is.
+/// Says in a transaction what is old, so that what is older shows, whosever it is; nobody's locks are worth waiting for.
 async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> Result<(), sqlx::Error> {
-    sqlx::query_scalar!("SELECT set_config('rally.usage_before', $1, true)", before.to_rfc3339())
-        .fetch_one(connection)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "SELECT FROM set_config('rally.usage_before', $1, true) old, set_config('lock_timeout', '1s', true) wait",
+        before.to_rfc3339()
+    )
+    .fetch_one(connection)
+    .await
+    .map(drop)
 }
 
 impl TenantTransaction {

@@ -10,7 +10,7 @@ use std::{
 use tokio::{
     sync::mpsc,
     task::yield_now,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -46,8 +46,7 @@ const FLUSHED_WITHIN: Duration = Duration::from_millis(3_500);
 /// So many times as long as a flush took it is from its beginning to the next: the more keys are in use, the more uses
 /// of each share a note.
 const PAUSE_FACTOR: u32 = 50;
-/// For so long it is tried to write what is left at the end, and so often.
-const LAST_FLUSH: Duration = Duration::from_secs(2);
+/// How often it is tried to write what is left at the end.
 const LAST_RETRY: Duration = Duration::from_millis(200);
 
 /// Collects and notes what keys were used for.
@@ -59,8 +58,6 @@ pub(super) struct Flusher {
     waiting: Waiting,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
     unanswered: Option<Batch>,
-    /// Refused once, for a migration that was under way say. They go again at the next flush.
-    refused: Vec<Batch>,
     /// In which hour figures were last taken: a tally tells two hours apart.
     taken_in: u32,
     pub(super) sums: Sums,
@@ -73,6 +70,7 @@ pub(super) struct Flusher {
 
 struct Batch {
     notes: Vec<UsageNote>,
+    /// For a migration that was under way, say.
     was_refused: bool,
 }
 
@@ -83,7 +81,6 @@ impl Flusher {
             collected: Vec::new(),
             waiting: Waiting::default(),
             unanswered: None,
-            refused: Vec::new(),
             taken_in: 0,
             sums: Sums::new(store.clone(), counters.clone()),
             id: Uuid::new_v4(),
@@ -94,50 +91,50 @@ impl Flusher {
         }
     }
 
-    /// Works until `stop` is done, and then writes what is left.
-    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) {
+    /// Works until `stop` tells until when what is left may be written.
+    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
         let mut stop = std::pin::pin!(stop);
         let mut next_flush = std::pin::pin!(sleep(FLUSH));
         let mut next_collection = Instant::now();
-        loop {
+        let until = loop {
             tokio::select! {
-                () = &mut stop => break,
+                until = &mut stop => break until,
                 count = async {
                     sleep_until(next_collection).await;
                     self.notes.recv_many(&mut self.collected, CHANNEL).await
                 } => {
                     if count == 0 {
-                        break;
+                        break Instant::now() + FLUSH;
                     }
                     next_collection = Instant::now() + COLLECT;
                 }
                 () = &mut next_flush => {
                     let begun = Instant::now();
                     self.flush().await;
-                    let is_done = self.unanswered.is_none() && self.refused.is_empty();
-                    let pause = if is_done { pause_after(begun.elapsed()) } else { FLUSH };
+                    let pause = if self.unanswered.is_none() { pause_after(begun.elapsed()) } else { FLUSH };
                     self.sums.begin_what_is_due().await;
                     next_flush.as_mut().reset(begun + pause);
                 }
             }
-        }
+        };
         while let Ok(secret) = self.notes.try_recv() {
             self.collected.push(secret);
         }
-        let begun = Instant::now();
-        self.flush().await;
-        while self.waiting_notes() > 0 && begun.elapsed() < LAST_FLUSH {
-            sleep(LAST_RETRY).await;
+        let write_all = async {
             self.flush().await;
-        }
-        if self.waiting_notes() > 0 {
+            while self.waiting_notes() > 0 {
+                sleep(LAST_RETRY).await;
+                self.flush().await;
+            }
+        };
+        if timeout_at(until, write_all).await.is_err() {
             self.lose(self.waiting_notes(), "the process ends");
         }
     }
 
     fn waiting_notes(&self) -> usize {
-        let sent = self.unanswered.iter().chain(&self.refused);
-        self.collected.len() + self.waiting.len + sent.map(|batch| batch.notes.len()).sum::<usize>()
+        let sent = self.unanswered.as_ref().map_or(0, |batch| batch.notes.len());
+        self.collected.len() + self.waiting.len + sent
     }
 
     fn lose(&self, figures: usize, why: impl Display) {
@@ -149,9 +146,9 @@ impl Flusher {
     async fn take_figures(&mut self) {
         self.taken_in = hour_number(self.clock.now());
         let mut dropped = 0;
-        for (number, secret) in std::mem::take(&mut self.collected).into_iter().enumerate() {
+        while let Some(secret) = self.collected.pop() {
             // After a rush there are many, and a revocation waits for nobody's figures.
-            if number % AT_ONCE == AT_ONCE - 1 {
+            if self.collected.len().is_multiple_of(AT_ONCE) {
                 yield_now().await;
             }
             secret.tally().take(|note| {
@@ -168,57 +165,49 @@ impl Flusher {
     /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
     /// channel meanwhile takes notes up to its bound.
     async fn flush(&mut self) {
-        if let Some(batch) = self.unanswered.take()
-            && !self.send(batch).await
-        {
+        if !self.send().await {
             if self.taken_in < hour_number(self.clock.now()) || self.collected.len() > MAX_WAITING {
                 self.take_figures().await;
             }
             return;
         }
         self.take_figures().await;
-        let mut refused = std::mem::take(&mut self.refused);
-        loop {
-            let new = || self.waiting.next_batch().map(|notes| Batch { notes, was_refused: false });
-            let Some(batch) = refused.pop().or_else(new) else { break };
+        while let Some(notes) = self.waiting.next_batch() {
             self.number += 1;
-            if !self.send(batch).await {
-                self.refused.append(&mut refused);
+            self.unanswered = Some(Batch { notes, was_refused: false });
+            if !self.send().await {
                 return;
             }
         }
-        self.counters.waiting.set(i64::try_from(self.waiting_notes()).unwrap_or(i64::MAX));
+        self.counters.waiting.set(0);
     }
 
-    /// Under the last number. Tells whether others may follow.
-    async fn send(&mut self, mut batch: Batch) -> bool {
-        match self.store.note_usage(self.id, self.number, &batch.notes).await {
+    /// Sends the batch that is not answered, if there is one. Tells whether others may follow.
+    async fn send(&mut self) -> bool {
+        let Some(batch) = &mut self.unanswered else { return true };
+        // While it is under way it stays where it is, so that it counts as lost where the process ends.
+        let problem = match self.store.note_usage(self.id, self.number, &batch.notes).await {
             Ok(()) => {
                 self.counters.flushes.inc();
                 self.sums.note(&batch.notes);
-                true
+                self.unanswered = None;
+                return true;
             }
-            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
+            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) if batch.was_refused => {
                 // It would be refused each time.
-                if batch.was_refused {
-                    self.lose(batch.notes.len(), error);
-                } else {
-                    self.counters.failed_flushes.inc();
-                    warn!(%error, figures = batch.notes.len(), "cannot write what API keys were used for; trying once more");
-                    batch.was_refused = true;
-                    self.refused.push(batch);
-                }
-                true
+                let figures = batch.notes.len();
+                self.unanswered = None;
+                self.lose(figures, error);
+                return true;
             }
-            Err(error) => {
-                self.unanswered = Some(batch);
-                let waiting = self.waiting_notes();
-                self.counters.failed_flushes.inc();
-                self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-                warn!(%error, waiting, "cannot write what API keys were used for; trying again");
-                false
-            }
-        }
+            Err(error) => error,
+        };
+        batch.was_refused = matches!(problem, store::Error::Internal(_) | store::Error::BadRow { .. });
+        let waiting = self.waiting_notes();
+        self.counters.failed_flushes.inc();
+        self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        warn!(error = %problem, waiting, "cannot write what API keys were used for; trying again");
+        false
     }
 }
 

@@ -106,31 +106,30 @@ impl Summer {
             let part: Vec<_> = due.drain(..count).collect();
             let tenants: Vec<_> = part.iter().map(|(tenant, _)| *tenant).collect();
             match self.try_to(&tenants).await {
-                Ok(true) => {}
+                Ok(()) => {}
                 // One of them is to blame, and the others are not to suffer for it.
                 Err(store::Error::Internal(_)) if part.len() > 1 => {
                     for (tenant, notes) in part {
-                        if !matches!(self.try_to(&[tenant]).await, Ok(true)) {
+                        if self.try_to(&[tenant]).await.is_err() {
                             left.push((tenant, notes));
                         }
                     }
                 }
-                Ok(false) | Err(_) => left.extend(part),
+                Err(_) => left.extend(part),
             }
         }
         left
     }
 
-    /// Tells whether none is left.
-    async fn try_to(&self, tenants: &[TenantId]) -> Result<bool, store::Error> {
+    async fn try_to(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
         let sum_up = async {
             for _ in 0..PARTS {
                 if self.store.sum_up_usage(tenants).await? {
-                    return Ok(true);
+                    return Ok(());
                 }
                 sleep(BETWEEN_PARTS).await;
             }
-            Ok(false)
+            Err(store::Error::SummingUp)
         };
         sum_up.await.inspect_err(|error: &store::Error| {
             self.counters.failed_sums.inc();

@@ -234,6 +234,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_used_at_the_turn_of_the_hour_counts_in_its_own() {
+        let (tally, client) = (tally(), Client { address: None, user_agent: Some(b"curl") });
+        tally.used(at(41, 59), client, 1);
+        let mut notes = Vec::new();
+        // A request comes while the figures are taken.
+        tally.take(|note| {
+            if notes.is_empty() {
+                tally.used(at(42, 0), client, 1);
+            }
+            notes.push(note);
+        });
+        notes.extend(take(&tally));
+        notes.retain(|note| note.requests > 0); // and not only of a last use
+        let figures: Vec<_> = notes.iter().map(|note| (note.hour, note.requests)).collect();
+        assert_eq!(figures, [(at(41, 0), 1), (at(42, 0), 1)]);
+    }
+
+    #[test]
     fn agents_are_shortened_and_hold_no_secret() {
         assert_eq!(&*shorten("é".repeat(300).as_bytes()), "é".repeat(200));
         assert_eq!(&*shorten(b"a\0b\x1bc\xff"), "abc\u{fffd}");

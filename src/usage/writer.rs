@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::{error, info, warn};
 
@@ -56,14 +59,15 @@ impl Writer {
         self
     }
 
-    /// Works until `stop` is done, and then writes what is left.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    /// Works until `stop` tells until when what is left may be written, and then writes that.
+    pub async fn run(self, stop: impl Future<Output = Instant>) {
         let stopped = CancellationToken::new();
         let teller = AbortOnDropHandle::new(tokio::spawn(self.teller.tell_until(stopped.clone())));
-        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.keep_up_until(stopped.clone())));
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.keep_up()));
         self.flusher.run(stop).await;
         stopped.cancel();
-        let _ = tokio::join!(teller, upkeep);
+        drop(upkeep); // what it was at is undone, and somebody else's turn
+        let _ = teller.await;
     }
 }
 
@@ -116,22 +120,21 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    async fn keep_up_until(self, stopped: CancellationToken) {
+    async fn keep_up(self) {
         let mut next = FLUSH;
-        while stopped.run_until_cancelled(sleep(next)).await.is_some() {
-            let is_done = self.sum_up_what_was_left_behind(&stopped).await;
-            self.remove_old_hours(&stopped).await;
+        loop {
+            sleep(next).await;
+            let is_done = self.sum_up_what_was_left_behind().await & self.remove_old_hours().await;
             next = if is_done { UPKEEP } else { AGAIN };
         }
     }
 
     /// Notes of an instance that was killed, say, whose tenants nobody has used since. Tells whether none is left.
-    async fn sum_up_what_was_left_behind(&self, stopped: &CancellationToken) -> bool {
+    async fn sum_up_what_was_left_behind(&self) -> bool {
         match self.store.tenants_with_notes_before(self.clock.now() - LEFT_BEHIND).await {
             Ok(tenants) => {
                 let due = tenants.into_iter().map(|tenant| (tenant, 0)).collect();
-                let summing = self.summer.clone().sum_up(due);
-                stopped.run_until_cancelled(summing).await.is_some_and(|left| left.is_empty())
+                self.summer.clone().sum_up(due).await.is_empty()
             }
             Err(error) => {
                 warn!(%error, "cannot look for notes of usage that were left behind; trying again");
@@ -140,21 +143,20 @@ impl Upkeep {
         }
     }
 
-    async fn remove_old_hours(&self, stopped: &CancellationToken) {
-        let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return };
+    /// Tells whether none is left, or another instance is at it.
+    async fn remove_old_hours(&self) -> bool {
+        let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return true };
         let mut removed = 0;
-        while !stopped.is_cancelled() {
+        let outcome = loop {
             match self.store.remove_usage_before(before).await {
-                Ok(None | Some(0)) => break,
+                Ok(None | Some(0)) => break Ok(()),
                 Ok(Some(rows)) => removed += rows,
-                Err(error) => {
-                    warn!(%error, "cannot remove old figures of usage; trying again in an hour");
-                    break;
-                }
+                Err(error) => break Err(error),
             }
-        }
+        };
         if removed > 0 {
             info!(rows = removed, %before, "removed old figures of usage");
         }
+        outcome.inspect_err(|error| warn!(%error, "cannot remove old figures of usage; trying again")).is_ok()
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     binary::Home,
     client::{Credential, PATH},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, sign},
+    proxy::{Mode, Proxy},
     raw::RawConnection,
 };
 
@@ -146,6 +147,32 @@ async fn usage_is_written_whoever_lingers() {
     assert!(status.success() && log.contains("stopped before every request had ended"), "{log}");
     database.sum_up_usage().await;
     assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
+}
+
+/// As where it moves to another server during a deployment: what is left to be written waits for it, within the grace.
+#[tokio::test]
+async fn usage_waits_for_a_database_that_is_away_at_the_end() {
+    let database = TestDatabase::create().await;
+    let proxy = Proxy::start(database.socket().await).await;
+    let url = database.url_through(proxy.address);
+    let settings = [("DATABASE_URL", url.as_str()), ("SHUTDOWN_GRACE_SECONDS", "15")];
+    let mut server = TestServer::on(database, &settings).await;
+    let admin = server.admin("acme");
+    let key = admin.create("Used", "read").await;
+    server.wait_for_feed().await;
+    let check = async || assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
+    check().await;
+    let noted = async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1;
+    until(noted, "the first note").await;
+    proxy.set(Mode::Cut);
+    check().await; // it is remembered
+    let back = async {
+        sleep(Duration::from_secs(6)).await;
+        proxy.set(Mode::Pass);
+    };
+    tokio::join!(server.stop(), back);
+    server.database.sum_up_usage().await;
+    assert_eq!(server.database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 2);
 }
 
 /// By a migration that is under way, say. What is left at the end has its second chance, too.

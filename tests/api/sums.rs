@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use rally_api_keys::{
     domain::{ApiKeyId, Secret, Slug, Tenant},
     store,
@@ -195,6 +196,33 @@ async fn notes_that_nobody_asks_for_are_summed_up_by_and_by() {
     let used = "SELECT count(*) FROM api_key_secrets WHERE last_used_at IS NOT NULL";
     assert_eq!(server.database.count(used).await, 2);
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_usage_notes").await, 0);
+    writer.abort();
+}
+
+/// Somebody else is at it, and is stuck.
+#[tokio::test]
+async fn sums_that_are_not_made_are_counted() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    let mut summer = summer(&server).await;
+    let store = open(&server.database.url().await).await.unwrap();
+    let (recorder, writer) = usage::recorder(store, server.clock.clone(), TimeDelta::days(1));
+    let mut registry = Registry::default();
+    recorder.register(&mut registry);
+    let writer = tokio::spawn(writer.summing_up_after([Duration::ZERO; 2]).run(std::future::pending()));
+    let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
+    let tally = Arc::new(Tally::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest));
+    recorder.used(&tally, server.clock.now(), usage::Client::default());
+    let failed = || {
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        !text.contains("rally_usage_sums_failed_total 0")
+    };
+    wait_until(async || failed()).await;
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_usage").await, 0);
+    summer.execute("COMMIT").await.unwrap();
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage WHERE requests = 1").await == 1)
+        .await;
     writer.abort();
 }
 
