@@ -366,21 +366,21 @@ impl<R: Requirement> Authorized<R> {
     /// A transaction for a change. A calling key is looked at again, under a lock: it may have
     /// been revoked or narrowed since the request began, or its secret rotated away, and what it
     /// then still made would outlive that. From here on, `principal` is what the key is now.
-    pub async fn begin_change(&mut self, now: Timestamp) -> Result<TenantTransaction, Error> {
+    pub async fn begin_change(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
         let transaction = self.keys.begin().await?;
-        self.look_again(transaction, now).await
+        self.look_again(transaction, clock).await
     }
 
     /// The same for a change of secrets, which may have to wait.
     pub async fn begin_changing_secrets(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
         let transaction = self.keys.begin_changing_secrets().await?;
-        self.look_again(transaction, clock.now()).await
+        self.look_again(transaction, clock).await
     }
 
     async fn look_again(
         &mut self,
         mut transaction: TenantTransaction,
-        now: Timestamp,
+        clock: &Clock,
     ) -> Result<TenantTransaction, Error> {
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids: two keys that change each other do not wait for
@@ -389,6 +389,7 @@ impl<R: Requirement> Authorized<R> {
                 transaction.key_for_update(target).await?;
             }
             let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
+            let now = clock.now(); // which has gone on while it waited
             match caller.status(now) {
                 Status::Active => {}
                 Status::Expired => return Err(Error::KeyExpired),

@@ -78,6 +78,12 @@ pub struct KeyFilter {
 }
 
 impl KeyFilter {
+    /// The same filter at that moment.
+    pub fn move_to(&mut self, now: Timestamp) {
+        self.unused_since = self.unused_since.map(|since| since + (now - self.now));
+        self.now = now;
+    }
+
     fn status_names(&self) -> Vec<String> {
         self.statuses.iter().map(|status| status.as_str().to_owned()).collect()
     }

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{
     CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate,
     secret_look_ups::{self, SecretLookUps},
+    sums,
 };
 
 /// How long a start waits for a database that does not answer yet.
@@ -239,7 +240,8 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        let store = Self { pool, look_ups: SecretLookUps::new(checks.clone()), checks, observer };
+        let (look_ups, places) = (SecretLookUps::new(checks.clone()), sums::places());
+        let store = Self { pool, checks, look_ups, places, observer };
         store.warm_up().await;
         Ok(store)
     }
@@ -288,6 +290,7 @@ impl Store {
         Ok(Self {
             checks: pool.clone(),
             look_ups: SecretLookUps::new(pool.clone()),
+            places: sums::places(),
             pool,
             observer: Arc::new(|_, _| {}),
         })

@@ -9,7 +9,7 @@
 //! # Cancellation
 //! In sqlx 0.9 a `begin` that is dropped half-way leaves its connection with an open
 //! transaction, tenant included, for the next borrower. So nothing in here may be dropped
-//! half-way: requests run in tasks of their own (`http`'s detach layer), and the test
+//! half-way but single statements ([`Store::note_usage`], [`Store::sum_up_usage`]): requests run in tasks of their own (`http`'s detach layer), and the test
 //! `cancelled_requests_leave_nothing_behind` cancels thousands.
 
 /// Awaits something that is safe to do twice, again when it failed for a connection that had
@@ -28,11 +28,11 @@ macro_rules! retrying {
     }};
 }
 
-/// The same on a connection for checks, and no longer than [`CHECK_TIMEOUT`]: whoever waits for
-/// the answer is better told that it cannot be known. The connection is then closed, and not
-/// lent again with half an answer on its way.
-macro_rules! checking {
-    ($pool:expr, |$connection:ident| $query:expr) => {{
+/// The same, and no longer than that, once there is a connection: whoever waits for the answer is better
+/// told that it cannot be known. The connection is then closed, and not lent again with half an answer on
+/// its way.
+macro_rules! within {
+    ($limit:expr, $pool:expr, |$connection:ident| $query:expr) => {{
         let mut left = $pool.options().get_max_connections();
         loop {
             let mut held = match $pool.acquire().await {
@@ -41,7 +41,7 @@ macro_rules! checking {
             };
             let outcome = {
                 let $connection = &mut *held;
-                tokio::time::timeout($crate::store::CHECK_TIMEOUT, $query).await
+                tokio::time::timeout($limit, $query).await
             };
             match outcome {
                 Ok(Err(error)) if left > 0 && $crate::store::is_connection_loss(&error) => left -= 1,
@@ -73,6 +73,7 @@ mod usage;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::secret_look_ups::SecretLookUps;
@@ -112,8 +113,8 @@ pub enum Error {
     /// was being written may or may not have been.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// A check was not answered in time.
-    #[error("the database did not answer within {CHECK_TIMEOUT:?}")]
+    /// It did not answer in time.
+    #[error("the database did not answer in time")]
     TooSlow,
     /// For too long somebody was summing up what the tenant's keys were used for: try again later. Nothing was done.
     #[error("what the tenant's keys were used for is being summed up")]
@@ -142,6 +143,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
+        // Of a proxy say, that has nobody to pass a new connection on to, and closes it.
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
@@ -157,7 +160,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// Whether the connection is gone (and not merely the statement), so that a fresh one may do.
 fn is_connection_loss(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
         }
@@ -194,6 +197,8 @@ pub struct Store {
     /// For checking them, so that neither starves the other.
     checks: PgPool,
     look_ups: SecretLookUps,
+    /// Places in the database's queue for a lock that may be held for long: who waits there has a connection.
+    places: Arc<Semaphore>,
     observer: ChangeObserver,
 }
 
@@ -226,7 +231,8 @@ pub struct TenantStore {
 impl TenantStore {
     /// Opens a transaction that sees this tenant and no other: one round trip.
     pub async fn begin(&self) -> Result<TenantTransaction, Error> {
-        self.begin_as("BEGIN").await
+        // Locks are not kept for a process that was frozen, either.
+        self.begin_as("BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'").await
     }
 
     /// The same for reading alone, and everything as it is at one moment.
@@ -236,12 +242,12 @@ impl TenantStore {
 
     async fn begin_as(&self, begin: &str) -> Result<TenantTransaction, Error> {
         // A UUID's text form needs no quoting beyond the quotes. The limits: nobody waits for an
-        // answer for longer, and a lock is never kept for who has left, nor for a process that was frozen. The plans: filters are
+        // answer for longer, and a lock is never kept for who has left. The plans: filters are
         // optional and tenants of very different sizes, so that no plan suits all values; to
         // compile them (JIT) takes longer than they run.
         let begin = format!(
             "{begin}; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
-             SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+             SET LOCAL lock_timeout = '3s'; \
              SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
             self.tenant
         );

@@ -15,7 +15,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
-use super::{Error, Store};
+use super::{CHECK_TIMEOUT, Error, Store};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp};
 
 /// Statements that are under way at once, while they are quick.
@@ -244,7 +244,7 @@ impl Asker {
     async fn look_up(&self, questions: &[Question]) -> Result<Vec<FoundSecret>, Error> {
         let tenants: Vec<_> = questions.iter().map(|question| question.tenant.0).collect();
         let digests: Vec<_> = questions.iter().map(|question| question.digest.as_bytes()).collect();
-        checking!(self.inner.pool, |connection| find_on(connection, &tenants, &digests))
+        within!(CHECK_TIMEOUT, self.inner.pool, |connection| find_on(connection, &tenants, &digests))
     }
 }
 

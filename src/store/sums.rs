@@ -1,9 +1,15 @@
 //! Sums of what was noted of keys' use: made before anybody reads a tenant's figures, and some while after they were
 //! noted.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::time::sleep;
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tracing::warn;
 
 use super::{Error, Store, TenantStore, TenantTransaction};
@@ -14,10 +20,18 @@ use crate::domain::TenantId;
 const AT_MOST: i64 = 40_000;
 /// Whoever reads figures waits so long for what was noted before; then older ones are shown.
 const READ_WITHIN: Duration = Duration::from_secs(10);
-/// The same of whoever changes a key, and of whoever changes secrets, which wait for nobody longer either.
-const CHANGE_WITHIN: Duration = Duration::from_secs(3);
+/// The same of whoever has changed a key.
+const READ_SOON: Duration = Duration::from_secs(3);
+/// Whoever is to change secrets tries for so long, and then waits for so long for one of a few places in the queue.
+const TRY_FOR: Duration = Duration::from_millis(500);
+const PLACE_WITHIN: Duration = Duration::from_secs(2);
+const PLACES: usize = 2;
 /// All look again so often, without a connection meanwhile, since others need one.
 const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(PLACES))
+}
 
 impl Store {
     /// Sums up a part of what was noted of these tenants, so that whoever reads their figures finds it there; tells
@@ -40,9 +54,9 @@ impl TenantStore {
         self.begin_with_sums(READ_WITHIN).await
     }
 
-    /// The same before a change whose answer has figures in it: it does not wait for them for long.
-    pub async fn sum_up_usage_soon(&self) -> Result<(), Error> {
-        self.begin_with_sums(CHANGE_WITHIN).await?.commit().await
+    /// The same for who has something else to tell than figures, and does not wait for them for long.
+    pub async fn begin_reading_soon(&self) -> Result<TenantTransaction, Error> {
+        self.begin_with_sums(READ_SOON).await
     }
 
     async fn begin_with_sums(&self, within: Duration) -> Result<TenantTransaction, Error> {
@@ -79,17 +93,22 @@ impl TenantStore {
     /// do it one after the other.
     pub async fn begin_changing_secrets(&self) -> Result<TenantTransaction, Error> {
         let begun = Instant::now();
-        loop {
+        while begun.elapsed() < TRY_FOR {
             let mut transaction = self.begin().await?;
-            if transaction.keep_sums_away().await? {
+            if transaction.try_to_keep_sums_away().await? {
                 return Ok(transaction);
             }
             transaction.commit().await?;
-            if begun.elapsed() >= CHANGE_WITHIN {
-                return Err(Error::SummingUp);
-            }
             sleep(PAUSE).await;
         }
+        // Among many who try now and then, it may be anybody's turn. The database keeps a queue, before which they have
+        // to wait.
+        let Ok(Ok(_place)) = timeout(PLACE_WITHIN, self.store.places.acquire()).await else {
+            return Err(Error::SummingUp);
+        };
+        let mut transaction = self.begin().await?;
+        transaction.keep_sums_away().await?;
+        Ok(transaction)
     }
 }
 
@@ -118,12 +137,23 @@ impl TenantTransaction {
     }
 
     /// Until the transaction ends, nobody sums up the tenant's usage. Tells whether nobody does now.
-    async fn keep_sums_away(&mut self) -> Result<bool, Error> {
+    async fn try_to_keep_sums_away(&mut self) -> Result<bool, Error> {
         Ok(sqlx::query_scalar!(
             r#"SELECT pg_try_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || $1::uuid, 0)) AS "is_ours!""#,
             self.tenant.0,
         )
         .fetch_one(&mut *self.transaction)
         .await?)
+    }
+
+    /// The same, as soon as whoever does so is done with a part.
+    async fn keep_sums_away(&mut self) -> Result<(), Error> {
+        sqlx::query!(
+            "SELECT FROM pg_advisory_xact_lock(hashtextextended('rally-api-keys usage ' || $1::uuid, 0))",
+            self.tenant.0,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::{
     fmt::{Display, Write as _},
     net::IpAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -13,6 +14,9 @@ use uuid::Uuid;
 
 use super::{Error, Store, TenantTransaction};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
+
+/// How long a batch of notes waits for the database's answer, once there is a connection; then it goes again.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a secret was used for in an hour, in addition to what is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,25 +183,22 @@ impl Store {
     /// notes are in their order ([`UsageNote::order`]).
     pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
         let parts = Parts::of(notes);
-        retrying!(
-            self.pool,
-            sqlx::query_scalar!(
-                "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-                writer,
-                number,
-                &parts.tenants,
-                &parts.hours,
-                &parts.digests,
-                &parts.used_at,
-                &parts.requests,
-                &parts.denied_expired as &[Option<String>],
-                &parts.denied_scope as &[Option<String>],
-                &parts.addresses,
-                &parts.agents,
-                &parts.client_lengths,
-            )
-            .fetch_one(&self.pool)
-        )?;
+        within!(NOTE_TIMEOUT, self.pool, |connection| sqlx::query_scalar!(
+            "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            writer,
+            number,
+            &parts.tenants,
+            &parts.hours,
+            &parts.digests,
+            &parts.used_at,
+            &parts.requests,
+            &parts.denied_expired as &[Option<String>],
+            &parts.denied_scope as &[Option<String>],
+            &parts.addresses,
+            &parts.agents,
+            &parts.client_lengths,
+        )
+        .fetch_one(connection))?;
         Ok(())
     }
 
@@ -244,10 +245,12 @@ impl Store {
     }
 }
 
-/// Says in a transaction what is old, so that what is older shows, whosever it is; nobody's locks are worth waiting for.
+/// Says in a transaction what is old, so that what is older shows, whosever it is; nobody's locks are
+/// worth waiting for, and a part does not take long.
 async fn set_usage_before(connection: &mut PgConnection, before: Timestamp) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "SELECT FROM set_config('rally.usage_before', $1, true) old, set_config('lock_timeout', '1s', true) wait",
+        "SELECT FROM set_config('rally.usage_before', $1, true) old, set_config('lock_timeout', '1s', true) wait,
+                     set_config('statement_timeout', '10s', true) answer",
         before.to_rfc3339()
     )
     .fetch_one(connection)

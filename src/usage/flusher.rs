@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    convert::Infallible,
     fmt::Display,
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -47,7 +49,7 @@ const FLUSHED_WITHIN: Duration = Duration::from_millis(3_500);
 /// of each share a note.
 const PAUSE_FACTOR: u32 = 50;
 /// How often it is tried to write what is left at the end.
-const LAST_RETRY: Duration = Duration::from_millis(200);
+pub(super) const RETRY: Duration = Duration::from_millis(200);
 
 /// Collects and notes what keys were used for.
 pub(super) struct Flusher {
@@ -58,6 +60,8 @@ pub(super) struct Flusher {
     waiting: Waiting,
     /// Sent, and not known to be written. It goes again as it is, under the same number.
     unanswered: Option<Batch>,
+    /// Parts of a batch that was refused: each of one tenant, since not all of them are to blame.
+    apart: Vec<Vec<UsageNote>>,
     /// In which hour figures were last taken: a tally tells two hours apart.
     taken_in: u32,
     pub(super) sums: Sums,
@@ -72,6 +76,8 @@ struct Batch {
     notes: Vec<UsageNote>,
     /// For a migration that was under way, say.
     was_refused: bool,
+    /// An answer is missing.
+    may_be_written: bool,
 }
 
 impl Flusher {
@@ -81,6 +87,7 @@ impl Flusher {
             collected: Vec::new(),
             waiting: Waiting::default(),
             unanswered: None,
+            apart: Vec::new(),
             taken_in: 0,
             sums: Sums::new(store.clone(), counters.clone()),
             id: Uuid::new_v4(),
@@ -93,20 +100,39 @@ impl Flusher {
 
     /// Works until `stop` tells until when what is left may be written.
     pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
-        let mut stop = std::pin::pin!(stop);
+        let until = tokio::select! {
+            biased;
+            until = stop => until,
+            never = self.work() => match never {},
+        };
+        while let Ok(secret) = self.notes.try_recv() {
+            self.collected.push(secret);
+        }
+        let write_all = async {
+            self.flush().await;
+            while self.waiting_notes() > 0 {
+                sleep(RETRY).await;
+                self.flush().await;
+            }
+        };
+        if timeout_at(until, write_all).await.is_err() {
+            self.lose(self.waiting_notes(), "the process ends");
+        }
+    }
+
+    /// May be dropped at any time: what it has collected, taken and sent is then where it was.
+    async fn work(&mut self) -> Infallible {
         let mut next_flush = std::pin::pin!(sleep(FLUSH));
         let mut next_collection = Instant::now();
-        let until = loop {
+        loop {
             tokio::select! {
-                until = &mut stop => break until,
                 count = async {
                     sleep_until(next_collection).await;
                     self.notes.recv_many(&mut self.collected, CHANNEL).await
-                } => {
-                    if count == 0 {
-                        break Instant::now() + FLUSH;
+                }, if !self.notes.is_closed() || !self.notes.is_empty() => {
+                    if count > 0 {
+                        next_collection = Instant::now() + COLLECT;
                     }
-                    next_collection = Instant::now() + COLLECT;
                 }
                 () = &mut next_flush => {
                     let begun = Instant::now();
@@ -116,25 +142,12 @@ impl Flusher {
                     next_flush.as_mut().reset(begun + pause);
                 }
             }
-        };
-        while let Ok(secret) = self.notes.try_recv() {
-            self.collected.push(secret);
-        }
-        let write_all = async {
-            self.flush().await;
-            while self.waiting_notes() > 0 {
-                sleep(LAST_RETRY).await;
-                self.flush().await;
-            }
-        };
-        if timeout_at(until, write_all).await.is_err() {
-            self.lose(self.waiting_notes(), "the process ends");
         }
     }
 
     fn waiting_notes(&self) -> usize {
-        let sent = self.unanswered.as_ref().map_or(0, |batch| batch.notes.len());
-        self.collected.len() + self.waiting.len + sent
+        let sent = self.unanswered.iter().map(|batch| &batch.notes).chain(&self.apart).map(Vec::len);
+        self.collected.len() + self.waiting.len + sent.sum::<usize>()
     }
 
     fn lose(&self, figures: usize, why: impl Display) {
@@ -146,11 +159,12 @@ impl Flusher {
     async fn take_figures(&mut self) {
         self.taken_in = hour_number(self.clock.now());
         let mut dropped = 0;
-        while let Some(secret) = self.collected.pop() {
+        loop {
             // After a rush there are many, and a revocation waits for nobody's figures.
-            if self.collected.len().is_multiple_of(AT_ONCE) {
+            if self.collected.len() % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
+            let Some(secret) = self.collected.pop() else { break };
             secret.tally().take(|note| {
                 if self.waiting.len < MAX_WAITING {
                     self.waiting.push(note);
@@ -172,9 +186,16 @@ impl Flusher {
             return;
         }
         self.take_figures().await;
-        while let Some(notes) = self.waiting.next_batch() {
+        loop {
+            let (notes, was_refused) = match self.apart.pop() {
+                Some(notes) => (notes, true),
+                None => match self.waiting.next_batch() {
+                    Some(notes) => (notes, false),
+                    None => break,
+                },
+            };
             self.number += 1;
-            self.unanswered = Some(Batch { notes, was_refused: false });
+            self.unanswered = Some(Batch { notes, was_refused, may_be_written: false });
             if !self.send().await {
                 return;
             }
@@ -184,8 +205,8 @@ impl Flusher {
 
     /// Sends the batch that is not answered, if there is one. Tells whether others may follow.
     async fn send(&mut self) -> bool {
+        // While it is under way it stays where it is.
         let Some(batch) = &mut self.unanswered else { return true };
-        // While it is under way it stays where it is, so that it counts as lost where the process ends.
         let problem = match self.store.note_usage(self.id, self.number, &batch.notes).await {
             Ok(()) => {
                 self.counters.flushes.inc();
@@ -193,21 +214,31 @@ impl Flusher {
                 self.unanswered = None;
                 return true;
             }
-            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) if batch.was_refused => {
-                // It would be refused each time.
-                let figures = batch.notes.len();
-                self.unanswered = None;
-                self.lose(figures, error);
-                return true;
-            }
             Err(error) => error,
         };
-        batch.was_refused = matches!(problem, store::Error::Internal(_) | store::Error::BadRow { .. });
-        let waiting = self.waiting_notes();
         self.counters.failed_flushes.inc();
+        let is_refusal = matches!(problem, store::Error::Internal(_) | store::Error::BadRow { .. });
+        if is_refusal && batch.was_refused {
+            self.take_apart(&problem);
+            return true;
+        }
+        batch.was_refused |= is_refusal;
+        batch.may_be_written |= !is_refusal;
+        let waiting = self.waiting_notes();
         self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         warn!(error = %problem, waiting, "cannot write what API keys were used for; trying again");
         false
+    }
+
+    /// The batch that is not answered would be refused each time, be it for one of its tenants.
+    fn take_apart(&mut self, problem: &store::Error) {
+        let Some(batch) = self.unanswered.take() else { return };
+        let mut tenants: Vec<_> = batch.notes.chunk_by(|a, b| a.tenant == b.tenant).map(<[_]>::to_vec).collect();
+        if tenants.len() > 1 && !batch.may_be_written {
+            self.apart.append(&mut tenants);
+        } else {
+            self.lose(batch.notes.len(), problem);
+        }
     }
 }
 
@@ -223,6 +254,8 @@ fn pause_after(flush: Duration) -> Duration {
 struct Waiting {
     notes: BTreeMap<(Uuid, u8), Vec<UsageNote>>,
     len: usize,
+    /// What went last. The next batch begins behind it, so that everybody has their turn.
+    last: Option<(Uuid, u8)>,
 }
 
 impl Waiting {
@@ -232,24 +265,27 @@ impl Waiting {
         self.len += 1;
     }
 
+    fn next_range(&mut self) -> Option<(&(Uuid, u8), &mut Vec<UsageNote>)> {
+        let behind = (self.last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let next = self.notes.range(behind).next().or_else(|| self.notes.first_key_value()).map(|(range, _)| *range)?;
+        self.notes.range_mut(next..).next()
+    }
+
     /// In the order of notes.
     fn next_batch(&mut self) -> Option<Vec<UsageNote>> {
         let mut batch = Vec::new();
         let mut tenants = HashSet::new();
-        while let Some(mut range) = self.notes.first_entry() {
-            tenants.insert(range.key().0);
-            if tenants.len() > BATCH_TENANTS {
+        while let Some((&range, notes)) = self.next_range() {
+            tenants.insert(range.0);
+            if tenants.len() > BATCH_TENANTS || (!batch.is_empty() && batch.len() + notes.len() > BATCH) {
                 break;
             }
-            if batch.len() + range.get().len() <= BATCH {
-                batch.append(&mut range.remove());
-                continue;
+            batch.append(&mut notes.split_off(notes.len().saturating_sub(BATCH)));
+            if notes.is_empty() {
+                self.notes.remove(&range);
             }
-            if batch.is_empty() {
-                let notes = range.get_mut();
-                batch = notes.split_off(notes.len() - BATCH);
-            }
-            break;
+            // If all went, they go in the same order next time: so the same ranges lie together.
+            self.last = Some(range).filter(|_| !self.notes.is_empty());
         }
         self.len -= batch.len();
         // Stable, so that ranges stay apart.

@@ -19,8 +19,9 @@ const MANY_NOTES: usize = 300_000;
 /// What is summed up in one statement: so many tenants, and of several together so many notes.
 const TENANTS_AT_ONCE: usize = 50;
 const NOTES_TOGETHER: usize = 20_000;
-/// In so many parts at most; what is left then is due again. Between them, those who wait get their turn.
-const PARTS: usize = 30;
+/// It is summed up in parts, for that share of the longest wait, and what is left then is due again. Between parts, those
+/// who wait get their turn.
+const WITHIN: u32 = 4;
 const BETWEEN_PARTS: Duration = Duration::from_millis(50);
 
 /// When to sum up what this instance has noted.
@@ -40,11 +41,12 @@ struct Noted {
 
 impl Sums {
     pub(super) fn new(store: Store, counters: Counters) -> Self {
-        Self { noted: HashMap::new(), after: SUM_UP_AFTER, running: None, summer: Summer { store, counters } }
+        Self { noted: HashMap::new(), after: SUM_UP_AFTER, running: None, summer: Summer::new(store, counters) }
     }
 
     pub(super) fn set_bounds(&mut self, bounds: [Duration; 2]) {
         self.after = bounds;
+        self.summer.within = within(bounds);
     }
 
     /// Takes note of notes, which are in their order.
@@ -86,11 +88,20 @@ impl Sums {
 /// Sums up what was noted.
 #[derive(Clone)]
 pub(super) struct Summer {
-    pub(super) store: Store,
-    pub(super) counters: Counters,
+    store: Store,
+    counters: Counters,
+    within: Duration,
+}
+
+fn within([_, most]: [Duration; 2]) -> Duration {
+    (most / WITHIN).max(Duration::from_secs(1))
 }
 
 impl Summer {
+    pub(super) fn new(store: Store, counters: Counters) -> Self {
+        Self { store, counters, within: within(SUM_UP_AFTER) }
+    }
+
     /// Tells of which tenants there is more. Each has so many notes; several in one statement, as long as they have
     /// little: others wait for its locks.
     pub(super) async fn sum_up(self, mut due: Vec<(TenantId, usize)>) -> Vec<(TenantId, usize)> {
@@ -123,7 +134,8 @@ impl Summer {
 
     async fn try_to(&self, tenants: &[TenantId]) -> Result<(), store::Error> {
         let sum_up = async {
-            for _ in 0..PARTS {
+            let begun = Instant::now();
+            while begun.elapsed() < self.within {
                 if self.store.sum_up_usage(tenants).await? {
                     return Ok(());
                 }

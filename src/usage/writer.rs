@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use super::{
     Counters,
-    flusher::{FLUSH, Flusher},
+    flusher::{FLUSH, Flusher, RETRY},
     sums::Summer,
     tally::Tallied,
 };
@@ -44,10 +44,10 @@ impl Writer {
         retention: TimeDelta,
         counters: Counters,
     ) -> Self {
-        let summer = Summer { store: store.clone(), counters: counters.clone() };
+        let summer = Summer::new(store.clone(), counters.clone());
         Self {
-            flusher: Flusher::new(notes, store.clone(), clock.clone(), counters),
-            teller: Teller { reuses, store: store.clone() },
+            flusher: Flusher::new(notes, store.clone(), clock.clone(), counters.clone()),
+            teller: Teller { reuses, reuse: None, store: store.clone(), counters },
             upkeep: Upkeep { store, clock, retention, summer },
         }
     }
@@ -61,53 +61,93 @@ impl Writer {
 
     /// Works until `stop` tells until when what is left may be written, and then writes that.
     pub async fn run(self, stop: impl Future<Output = Instant>) {
-        let stopped = CancellationToken::new();
-        let teller = AbortOnDropHandle::new(tokio::spawn(self.teller.tell_until(stopped.clone())));
-        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.keep_up()));
+        let (tell, told) = watch::channel(None);
+        let teller = AbortOnDropHandle::new(tokio::spawn(self.teller.run(StopSignal(told.clone()))));
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(self.upkeep.run(StopSignal(told))));
+        let stop = async {
+            let until = stop.await;
+            tell.send_replace(Some(until));
+            until
+        };
         self.flusher.run(stop).await;
-        stopped.cancel();
-        drop(upkeep); // what it was at is undone, and somebody else's turn
-        let _ = teller.await;
+        let _ = tokio::join!(teller, upkeep);
+    }
+}
+
+/// Tells when it is time to stop.
+struct StopSignal(watch::Receiver<Option<Instant>>);
+
+impl StopSignal {
+    fn is_given(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Waits for it, and tells until when something may still be written.
+    async fn given(&mut self) -> Instant {
+        let until = self.0.wait_for(Option::is_some).await;
+        until.ok().and_then(|until| *until).unwrap_or_else(Instant::now)
     }
 }
 
 /// Writes down that dead secrets were used.
 struct Teller {
     reuses: mpsc::Receiver<SecretReuse>,
+    /// What is written down now. While it cannot be, the rest waits in the channel.
+    reuse: Option<SecretReuse>,
     store: Store,
+    counters: Counters,
 }
 
 impl Teller {
-    /// Then what is left, as far as the database takes it. While one cannot be told, the rest waits in its channel.
-    async fn tell_until(mut self, stopped: CancellationToken) {
-        while let Some(Some(reuse)) = stopped.run_until_cancelled(self.reuses.recv()).await {
-            while !self.tell(&reuse).await {
-                if stopped.is_cancelled() {
-                    return;
-                }
-                stopped.run_until_cancelled(sleep(FLUSH)).await;
+    async fn run(mut self, mut stop: StopSignal) {
+        while !stop.is_given() {
+            if self.reuse.is_none() {
+                self.reuse = tokio::select! {
+                    biased;
+                    _ = stop.given() => break,
+                    reuse = self.reuses.recv(), if !self.reuses.is_closed() || !self.reuses.is_empty() => reuse,
+                };
+            }
+            if !self.tell().await {
+                tokio::select! { _ = stop.given() => {}, () = sleep(FLUSH) => {} }
             }
         }
-        while let Ok(reuse) = self.reuses.try_recv() {
-            if !self.tell(&reuse).await {
+        let until = stop.given().await;
+        loop {
+            if self.reuse.is_none() {
+                self.reuse = self.reuses.try_recv().ok();
+            }
+            if self.reuse.is_none() {
                 return;
             }
+            if !self.tell().await {
+                if Instant::now() + RETRY > until {
+                    break;
+                }
+                sleep(RETRY).await;
+            }
         }
+        let lost = self.reuses.len() + usize::from(self.reuse.is_some());
+        error!(events = lost, "the process ends: lost that dead secrets were used");
+        self.counters.dropped.inc_by(u64::try_from(lost).unwrap_or(0));
     }
 
     /// Tells whether that is done with.
-    async fn tell(&self, reuse: &SecretReuse) -> bool {
+    async fn tell(&mut self) -> bool {
+        let Some(reuse) = &self.reuse else { return true };
         match self.store.record_reuse(reuse).await {
-            Ok(()) => true,
-            Err(error @ (store::Error::Unavailable(_) | store::Error::TooSlow | store::Error::SummingUp)) => {
-                warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used; trying again");
-                false
+            Ok(()) => {}
+            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
+                error!(%error, key_id = %reuse.key, "lost that a dead secret was used");
+                self.counters.dropped.inc();
             }
             Err(error) => {
-                error!(%error, key_id = %reuse.key, "lost that a dead secret was used");
-                true
+                warn!(%error, key_id = %reuse.key, "cannot write that a dead secret was used; trying again");
+                return false;
             }
         }
+        self.reuse = None;
+        true
     }
 }
 
@@ -120,21 +160,25 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    async fn keep_up(self) {
+    async fn run(self, mut stop: StopSignal) {
         let mut next = FLUSH;
         loop {
-            sleep(next).await;
-            let is_done = self.sum_up_what_was_left_behind().await & self.remove_old_hours().await;
-            next = if is_done { UPKEEP } else { AGAIN };
+            tokio::select! { _ = stop.given() => return, () = sleep(next) => {} }
+            let sums_are_made = self.sum_up_what_was_left_behind(&mut stop).await;
+            let is_removed = self.remove_old_hours(&stop).await;
+            next = if sums_are_made && is_removed { UPKEEP } else { AGAIN };
         }
     }
 
     /// Notes of an instance that was killed, say, whose tenants nobody has used since. Tells whether none is left.
-    async fn sum_up_what_was_left_behind(&self) -> bool {
+    async fn sum_up_what_was_left_behind(&self, stop: &mut StopSignal) -> bool {
         match self.store.tenants_with_notes_before(self.clock.now() - LEFT_BEHIND).await {
             Ok(tenants) => {
                 let due = tenants.into_iter().map(|tenant| (tenant, 0)).collect();
-                self.summer.clone().sum_up(due).await.is_empty()
+                tokio::select! {
+                    _ = stop.given() => false,
+                    left = self.summer.clone().sum_up(due) => left.is_empty(),
+                }
             }
             Err(error) => {
                 warn!(%error, "cannot look for notes of usage that were left behind; trying again");
@@ -144,10 +188,13 @@ impl Upkeep {
     }
 
     /// Tells whether none is left, or another instance is at it.
-    async fn remove_old_hours(&self) -> bool {
+    async fn remove_old_hours(&self, stop: &StopSignal) -> bool {
         let Some(before) = self.clock.now().checked_sub_signed(self.retention) else { return true };
         let mut removed = 0;
         let outcome = loop {
+            if stop.is_given() {
+                break Ok(());
+            }
             match self.store.remove_usage_before(before).await {
                 Ok(None | Some(0)) => break Ok(()),
                 Ok(Some(rows)) => removed += rows,

@@ -32,7 +32,8 @@ use tokio::{
 use crate::{
     binary::{runs, signal},
     client::{Client, Credential, PATH, Reply},
-    harness::{clean_up_afterwards, config, scratch_dir, sign, wait_until},
+    harness::{TestDatabase, TestServer, clean_up_afterwards, config, scratch_dir, sign, wait_until},
+    proxy::{Mode, Proxy},
 };
 
 /// A PostgreSQL of the test's own and a service on it.
@@ -357,4 +358,29 @@ async fn no_revoked_key_gets_in_around_an_outage() {
         }
     }
     assert!(all_unknown > 0, "there was no outage to speak of");
+}
+
+/// As a proxy closes connections that it has nobody to pass on to.
+#[tokio::test]
+async fn connections_that_are_closed_at_once_are_a_database_that_is_away() {
+    let database = TestDatabase::create().await;
+    let proxy = Proxy::start(database.socket().await).await;
+    let url = DatabaseUrl::parse(&database.url_through(proxy.address)).unwrap();
+    let server = TestServer::logged_in_by(&url, database, &[]).await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    proxy.set(Mode::Cut);
+    wait_until(async || admin.get(PATH).await.status != 200).await;
+    for _ in 0..5 {
+        let (listed, created, checked) =
+            tokio::join!(admin.get(PATH), async { admin.post(PATH, &json!({"name": "n"})).await }, async {
+                admin.with_key(&key.secret).get("/forward-auth").await
+            },);
+        for reply in [listed, created, checked] {
+            reply.refused(503, "database_unavailable");
+        }
+    }
+    proxy.set(Mode::Pass);
+    wait_until(async || admin.get(PATH).await.status == 200).await;
+    assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
 }

@@ -1,8 +1,14 @@
 //! SIGTERM loses nothing.
 
-use std::{io::ErrorKind, time::Duration};
+use std::{future::ready, io::ErrorKind, time::Duration};
 
-use rally_api_keys::app::Stop;
+use chrono::TimeDelta;
+use rally_api_keys::{
+    app::Stop,
+    domain::{ApiKeyId, KeyHint, Secret},
+    store::DatabaseUrl,
+    usage::{self, Tally},
+};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
@@ -10,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     binary::Home,
     client::{Credential, PATH},
-    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, sign},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, open, sign},
     proxy::{Mode, Proxy},
     raw::RawConnection,
 };
@@ -149,14 +155,20 @@ async fn usage_is_written_whoever_lingers() {
     assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
 }
 
-/// As where it moves to another server during a deployment: what is left to be written waits for it, within the grace.
-#[tokio::test]
-async fn usage_waits_for_a_database_that_is_away_at_the_end() {
+/// The database goes wrong in some way some time before the end, as where it moves to another server during a
+/// deployment: what is left to be written waits for it, within the grace.
+async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    let url = database.url_through(proxy.address);
-    let settings = [("DATABASE_URL", url.as_str()), ("SHUTDOWN_GRACE_SECONDS", "15")];
-    let mut server = TestServer::on(database, &settings).await;
+    // The change feed has a way of its own, so that what is remembered may be trusted.
+    let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
+    let settings = [
+        ("DATABASE_URL", through.as_str()),
+        ("DATABASE_DIRECT_URL", direct.as_str()),
+        ("SHUTDOWN_GRACE_SECONDS", "20"),
+    ];
+    let url = DatabaseUrl::parse(&through).unwrap();
+    let mut server = TestServer::logged_in_by(&url, database, &settings).await;
     let admin = server.admin("acme");
     let key = admin.create("Used", "read").await;
     server.wait_for_feed().await;
@@ -164,8 +176,9 @@ async fn usage_waits_for_a_database_that_is_away_at_the_end() {
     check().await;
     let noted = async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1;
     until(noted, "the first note").await;
-    proxy.set(Mode::Cut);
+    proxy.set(mode);
     check().await; // it is remembered
+    sleep(before_the_end).await;
     let back = async {
         sleep(Duration::from_secs(6)).await;
         proxy.set(Mode::Pass);
@@ -173,6 +186,41 @@ async fn usage_waits_for_a_database_that_is_away_at_the_end() {
     tokio::join!(server.stop(), back);
     server.database.sum_up_usage().await;
     assert_eq!(server.database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 2);
+}
+
+#[tokio::test]
+async fn usage_waits_for_a_database_that_goes_away_at_the_end() {
+    usage_waits_for_a_database(Mode::Cut, Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn usage_waits_for_a_database_that_is_away_at_the_end() {
+    usage_waits_for_a_database(Mode::Cut, Duration::from_secs(4)).await;
+}
+
+#[tokio::test]
+async fn usage_waits_for_a_database_that_does_not_answer_at_the_end() {
+    usage_waits_for_a_database(Mode::Blackhole, Duration::from_secs(3)).await;
+}
+
+#[tokio::test]
+async fn uses_of_dead_secrets_wait_for_it_too() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("Dead", "read").await;
+    let proxy = Proxy::start(server.database.socket().await).await;
+    let url = DatabaseUrl::parse(&server.database.url_through(proxy.address)).unwrap();
+    let (recorder, writer) = usage::recorder(open(&url).await.unwrap(), server.clock.clone(), TimeDelta::days(1));
+    proxy.set(Mode::Cut);
+    let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
+    let tally = Tally::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest);
+    recorder.reused(&tally, KeyHint::from_last4("0000").unwrap(), server.clock.now(), None, "some-request");
+    let back = async {
+        sleep(Duration::from_secs(5)).await;
+        proxy.set(Mode::Pass);
+    };
+    tokio::join!(writer.run(ready(Instant::now() + Duration::from_secs(15))), back);
+    let told = "SELECT count(*) FROM api_key_events WHERE kind = 'secret_reused' AND request_id = 'some-request'";
+    assert_eq!(server.database.count(told).await, 1);
 }
 
 /// By a migration that is under way, say. What is left at the end has its second chance, too.

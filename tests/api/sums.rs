@@ -361,7 +361,14 @@ async fn changes_wait_for_whoever_sums_up_but_not_for_ever() {
     let mut second = summer(&server).await;
     let before = server.database.texts("SELECT lookup_digest::text FROM api_key_secrets ORDER BY 1").await;
     let (path, patch) = (key.path(), json!({"name": "renamed"}));
-    let (rotated, renamed) = tokio::join!(admin.post(&rotate, &body), admin.patch(&path, &patch));
+    let begun = Instant::now();
+    let renaming = async { (admin.patch(&path, &patch).await, begun.elapsed()) };
+    let meanwhile = async {
+        sleep(Duration::from_millis(1_500)).await;
+        server.database.count("SELECT count(*) FROM api_keys WHERE name = 'renamed'").await
+    };
+    let (rotated, (renamed, took), renamed_already) = tokio::join!(admin.post(&rotate, &body), renaming, meanwhile);
+    assert!(renamed_already == 1 && took > Duration::from_secs(2), "changed first, then told: {took:?}");
     let refused = rotated.refused(503, "database_unavailable");
     assert!(rotated.headers.contains_key("retry-after"), "{refused}");
     assert_eq!(server.database.texts("SELECT lookup_digest::text FROM api_key_secrets ORDER BY 1").await, before);
@@ -371,6 +378,35 @@ async fn changes_wait_for_whoever_sums_up_but_not_for_ever() {
     admin.delete(&key.path()).await.expect(204);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     second.execute("COMMIT").await.unwrap();
+}
+
+/// Where there is always somebody who tries for the lock, a rotation has its turn.
+#[tokio::test]
+async fn rotations_have_their_turn_among_many_who_sum_up() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let others = join_all((0..3).map(async |_| {
+        let mut other = server.database.connect().await;
+        let lock = format!("hashtextextended('rally-api-keys usage {}', 0)", server.database.acme);
+        let sum_up = format!(
+            "DO $$ BEGIN
+                 FOR n IN 1 .. 1000 LOOP
+                     PERFORM pg_sleep(CASE WHEN pg_try_advisory_xact_lock({lock}) THEN 0.3 ELSE 0.005 END);
+                     COMMIT;
+                 END LOOP;
+             END $$"
+        );
+        other.execute("SET client_connection_check_interval = '100ms'").await.unwrap();
+        other.execute(AssertSqlSafe(sum_up)).await.unwrap();
+    }));
+    let path = format!("{}/rotate", key.path());
+    let rotations = async {
+        for _ in 0..5 {
+            admin.post(&path, &json!({})).await.expect(200);
+        }
+    };
+    tokio::select! { () = rotations => {}, _ = others => panic!("they are done too soon") }
 }
 
 /// A key's own time does not stand still while it waits for sums.
@@ -391,9 +427,26 @@ async fn what_ends_during_a_wait_has_ended() {
         server.clock.turn(TimeDelta::minutes(11));
         summer.execute("COMMIT").await.unwrap();
     };
-    let (renamed, rotated, ()) = tokio::join!(caller.patch(&path, &rename), caller.post(&rotate, &nothing), meanwhile);
-    renamed.refused(401, "key_expired");
+    let active = format!("{PATH}?status=active");
+    let (rotated, listed, ()) = tokio::join!(caller.post(&rotate, &nothing), admin.get(&active), meanwhile);
     rotated.refused(401, "key_expired");
+    let listed = listed.expect(200);
+    assert_eq!(listed.as_array().unwrap().iter().map(|key| &key["id"]).collect::<Vec<_>>(), [&json!(key.id)]);
+
+    // And while it waits for its own row, which somebody else changes.
+    let later = server.clock.now() + TimeDelta::minutes(10);
+    let caller = admin.create_with(&json!({"name": "n", "scopes": "admin", "expiresAt": later.to_rfc3339()})).await;
+    let locked = format!("BEGIN; SELECT FROM api_keys WHERE id = '{}' FOR UPDATE", caller.id);
+    let mut other = server.database.connect().await;
+    other.execute(AssertSqlSafe(locked)).await.unwrap();
+    let caller = admin.with_key(&caller.secret);
+    let meanwhile = async {
+        sleep(Duration::from_secs(1)).await;
+        server.clock.turn(TimeDelta::minutes(11));
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (renamed, ()) = tokio::join!(caller.patch(&path, &rename), meanwhile);
+    renamed.refused(401, "key_expired");
     assert_eq!(admin.get(&path).await.expect(200)["name"], "n");
 }
 
@@ -433,6 +486,9 @@ async fn a_transaction_that_nobody_goes_on_with_ends() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("n", "read").await;
     let store = open(&server.database.url().await).await.unwrap();
+    // Whoever exports the audit trail may take his time, and has no locks.
+    let mut exporting = store.tenant(&acme(&server)).begin_snapshot().await.unwrap();
+    exporting.chain(0, 1).await.unwrap();
     let mut frozen = store.tenant(&acme(&server)).begin_changing_secrets().await.unwrap();
     let free = format!(
         "SELECT pg_try_advisory_xact_lock(hashtextextended('rally-api-keys usage {}', 0))::int::bigint",
@@ -442,6 +498,7 @@ async fn a_transaction_that_nobody_goes_on_with_ends() {
     wait_until(async || server.database.count(&free).await == 1).await;
     let outcome = frozen.key(ApiKeyId::parse(&key.id).unwrap()).await;
     assert!(matches!(outcome, Err(store::Error::Unavailable(_))), "{outcome:?}");
+    exporting.chain(0, 1).await.unwrap();
 }
 
 /// More than is summed up in one transaction: by a reader, and by the instance that noted it.

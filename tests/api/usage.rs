@@ -1,6 +1,6 @@
 //! What a key was used for, by the hour and day; and who has not been used at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::ready, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use rally_api_keys::{
@@ -348,7 +348,7 @@ async fn what_was_noted_together_is_told_apart() {
         }
     }
     drop(recorder);
-    writer.run(std::future::pending()).await;
+    writer.run(ready(Instant::now() + Duration::from_secs(5))).await;
     server.database.sum_up_usage().await;
     let told = "SELECT format('%s %s %s %s %s %s %s', key_id, host(last_address), last_user_agent, count(hour),
                               sum(requests), sum(denied_expired), sum(denied_scope))
@@ -410,6 +410,30 @@ async fn figures_that_are_refused_once_are_not_lost() {
     wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1).await;
     assert_eq!(admin.get(&usage(&key)).await.expect(200)["requests"], 1);
     assert_eq!(server.database.usage_attempts().await, 2);
+}
+
+/// One tenant's notes are refused each time: others', which went in the same batch, are written.
+#[tokio::test]
+async fn a_tenant_whose_figures_are_refused_costs_others_none() {
+    let server = TestServer::start().await;
+    let (ours, theirs) = (server.admin("acme"), server.admin("globex"));
+    let keys = [ours.create("n", "read").await, theirs.create("n", "read").await];
+    let refuse = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE undefined_function; END';
+         CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage_notes FOR EACH ROW
+             WHEN (new.tenant_id = '{}') EXECUTE FUNCTION refuse()",
+        server.database.globex
+    );
+    server.database.execute(&refuse).await;
+    for round in 1..=2 {
+        for (admin, key) in [&ours, &theirs].into_iter().zip(&keys) {
+            assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+        }
+        wait_until(async || ours.get(&usage(&keys[0])).await.expect(200)["requests"] == round).await;
+        let lost = format!("rally_usage_notes_dropped_total {round}\n");
+        wait_until(async || ours.get("/metrics").await.body.contains(&lost)).await;
+    }
+    assert_eq!(theirs.get(&usage(&keys[1])).await.expect(200)["requests"], 0);
 }
 
 // ---- unusedForDays

@@ -113,7 +113,7 @@ pub async fn create(
         revoked_at: None,
         version: 1,
     };
-    let mut transaction = caller.begin_change(clock.now()).await?;
+    let mut transaction = caller.begin_change(&clock).await?;
     // It may have less by now.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;

@@ -103,12 +103,13 @@ pub async fn list(
     State(clock): State<Clock>,
     QueryParams(mut fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
-    let now = clock.now();
-    let filter = read_filter(&mut fields, now);
+    let mut filter = read_filter(&mut fields, clock.now());
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
 
     let mut transaction = caller.keys.begin_reading().await?;
+    let now = clock.now(); // which has gone on if that took a while
+    filter.move_to(now);
     let mut keys = transaction.keys(&filter, paging::with_lookahead(page)).await?;
     let total = if page.limit.is_some() { transaction.count_keys(&filter).await? } else { 0 };
     transaction.commit().await?;

@@ -39,8 +39,8 @@ pub async fn revoke_self(mut caller: Authorized<AnyKey>, State(clock): State<Clo
 }
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+    let mut transaction = caller.begin_change(clock).await?;
     let now = clock.now();
-    let mut transaction = caller.begin_change(now).await?;
     if transaction.revoke_key(id, now).await? {
         transaction.record(&caller.event(EventKind::Revoked, id, now)).await?;
     } else if !transaction.key_exists(id).await? {

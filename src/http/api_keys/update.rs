@@ -20,7 +20,9 @@ use crate::{
         extract::{Fields, KeyIdParam, MergePatchBody},
         problem::{FieldError, Problem},
     },
+    store::{self, TenantStore},
 };
+use tracing::warn;
 use utoipa::ToSchema;
 
 /// What is absent stays as it is.
@@ -70,11 +72,9 @@ pub async fn update(
     MergePatchBody(fields): MergePatchBody,
 ) -> Result<impl IntoResponse, Problem> {
     let patch = read(fields, clock.now())?;
-    // The answer tells of the last use.
-    caller.keys.sum_up_usage_soon().await?;
-    let now = clock.now();
-    let mut transaction = caller.begin_change(now).await?;
+    let mut transaction = caller.begin_change(&clock).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let now = clock.now();
     if key.revoked_at.is_some() {
         return Err(Problem::revoked_key());
     }
@@ -90,7 +90,26 @@ pub async fn update(
         transaction.record(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
     }
     transaction.commit().await?;
-    Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, now))))
+    tell_last_uses(&caller.keys, &mut key).await;
+    Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
+}
+
+/// As they are known by now. The change is made, and does not depend on whether that can be found out.
+async fn tell_last_uses(keys: &TenantStore, key: &mut ApiKey) {
+    let read = async {
+        let mut transaction = keys.begin_reading_soon().await?;
+        let read = transaction.key(key.id).await?;
+        transaction.commit().await?;
+        Ok::<_, store::Error>(read)
+    };
+    match read.await {
+        Ok(read) => {
+            if let Some(read) = read {
+                key.take_last_uses(&read);
+            }
+        }
+        Err(error) => warn!(%error, key_id = %key.id, "cannot read an API key's last use: an older one is told"),
+    }
 }
 
 /// Nobody grants what it lacks; a key gives no key a later end than its own (else it could
