@@ -160,7 +160,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
 /// Whether the connection is gone (and not merely the statement), so that a fresh one may do.
 fn is_connection_loss(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
         }

@@ -179,12 +179,12 @@ impl TryFrom<SecretUseRow> for SecretUse {
 
 impl Store {
     /// Notes what secrets of any number of tenants were used for: one statement. `number` counts the
-    /// batches of `writer` up, and each number is noted once, however often it is sent. It costs least where
-    /// notes are in their order ([`UsageNote::order`]).
-    pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<(), Error> {
+    /// batches of `writer` up, and each number is noted once, however often it is sent: tells whether this was the
+    /// first time. It costs least where notes are in their order ([`UsageNote::order`]).
+    pub async fn note_usage(&self, writer: Uuid, number: i64, notes: &[UsageNote]) -> Result<bool, Error> {
         let parts = Parts::of(notes);
         within!(NOTE_TIMEOUT, self.pool, |connection| sqlx::query_scalar!(
-            "SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            r#"SELECT note_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_news!""#,
             writer,
             number,
             &parts.tenants,
@@ -198,8 +198,7 @@ impl Store {
             &parts.agents,
             &parts.client_lengths,
         )
-        .fetch_one(connection))?;
-        Ok(())
+        .fetch_one(connection))
     }
 
     /// Tenants of which something was noted before that moment, and not summed up since.

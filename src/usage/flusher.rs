@@ -76,8 +76,6 @@ struct Batch {
     notes: Vec<UsageNote>,
     /// For a migration that was under way, say.
     was_refused: bool,
-    /// An answer is missing.
-    may_be_written: bool,
 }
 
 impl Flusher {
@@ -98,8 +96,8 @@ impl Flusher {
         }
     }
 
-    /// Works until `stop` tells until when what is left may be written.
-    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
+    /// Works until `stop` tells until when what is left may be written, and then writes that.
+    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) -> Instant {
         let until = tokio::select! {
             biased;
             until = stop => until,
@@ -118,6 +116,7 @@ impl Flusher {
         if timeout_at(until, write_all).await.is_err() {
             self.lose(self.waiting_notes(), "the process ends");
         }
+        until
     }
 
     /// May be dropped at any time: what it has collected, taken and sent is then where it was.
@@ -158,7 +157,6 @@ impl Flusher {
     /// Takes the figures out of the tallies.
     async fn take_figures(&mut self) {
         self.taken_in = hour_number(self.clock.now());
-        let mut dropped = 0;
         loop {
             // After a rush there are many, and a revocation waits for nobody's figures.
             if self.collected.len() % AT_ONCE == AT_ONCE - 1 {
@@ -169,11 +167,10 @@ impl Flusher {
                 if self.waiting.len < MAX_WAITING {
                     self.waiting.push(note);
                 } else {
-                    dropped += 1;
+                    self.counters.dropped.inc();
                 }
             });
         }
-        self.counters.dropped.inc_by(dropped);
     }
 
     /// Writes what waits. What cannot be written waits on, in the tallies as far as they can hold it; the
@@ -195,7 +192,7 @@ impl Flusher {
                 },
             };
             self.number += 1;
-            self.unanswered = Some(Batch { notes, was_refused, may_be_written: false });
+            self.unanswered = Some(Batch { notes, was_refused });
             if !self.send().await {
                 return;
             }
@@ -208,7 +205,7 @@ impl Flusher {
         // While it is under way it stays where it is.
         let Some(batch) = &mut self.unanswered else { return true };
         let problem = match self.store.note_usage(self.id, self.number, &batch.notes).await {
-            Ok(()) => {
+            Ok(_is_news) => {
                 self.counters.flushes.inc();
                 self.sums.note(&batch.notes);
                 self.unanswered = None;
@@ -218,27 +215,32 @@ impl Flusher {
         };
         self.counters.failed_flushes.inc();
         let is_refusal = matches!(problem, store::Error::Internal(_) | store::Error::BadRow { .. });
-        if is_refusal && batch.was_refused {
-            self.take_apart(&problem);
+        if is_refusal && batch.was_refused && self.take_apart(&problem).await {
             return true;
         }
+        let Some(batch) = &mut self.unanswered else { return true };
         batch.was_refused |= is_refusal;
-        batch.may_be_written |= !is_refusal;
         let waiting = self.waiting_notes();
         self.counters.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         warn!(error = %problem, waiting, "cannot write what API keys were used for; trying again");
         false
     }
 
-    /// The batch that is not answered would be refused each time, be it for one of its tenants.
-    fn take_apart(&mut self, problem: &store::Error) {
-        let Some(batch) = self.unanswered.take() else { return };
-        let mut tenants: Vec<_> = batch.notes.chunk_by(|a, b| a.tenant == b.tenant).map(<[_]>::to_vec).collect();
-        if tenants.len() > 1 && !batch.may_be_written {
-            self.apart.append(&mut tenants);
+    /// The batch that is not answered would be refused each time, be it for one of its tenants: its number is used up,
+    /// and its parts go on by themselves. Tells whether that could be done.
+    async fn take_apart(&mut self, problem: &store::Error) -> bool {
+        let Ok(is_news) = self.store.note_usage(self.id, self.number, &[]).await else { return false };
+        let Some(batch) = self.unanswered.take().filter(|_| is_news) else {
+            return true; // it was written, and only the answer to that was lost
+        };
+        let parts = batch.notes.chunk_by(|a, b| a.tenant == b.tenant).map(<[_]>::to_vec);
+        let mut parts: Vec<_> = parts.collect();
+        if parts.len() > 1 {
+            self.apart.append(&mut parts);
         } else {
             self.lose(batch.notes.len(), problem);
         }
+        true
     }
 }
 

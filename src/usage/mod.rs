@@ -92,8 +92,7 @@ struct Counters {
     waiting: Gauge,
 }
 
-/// The two ends. The writer ends when the last recorder is gone. Hours that are older than
-/// `retention` are removed.
+/// The two ends. Hours that are older than `retention` are removed.
 #[must_use]
 pub fn recorder(store: Store, clock: Clock, retention: TimeDelta) -> (Recorder, Writer) {
     let (notes, to_collect) = mpsc::channel(CHANNEL);

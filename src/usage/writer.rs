@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
@@ -69,8 +69,10 @@ impl Writer {
             tell.send_replace(Some(until));
             until
         };
-        self.flusher.run(stop).await;
-        let _ = tokio::join!(teller, upkeep);
+        let until = self.flusher.run(stop).await;
+        let _ = teller.await;
+        // What it is at then is undone, and somebody else's turn.
+        let _ = timeout_at(until, upkeep).await;
     }
 }
 
@@ -120,11 +122,10 @@ impl Teller {
             if self.reuse.is_none() {
                 return;
             }
-            if !self.tell().await {
-                if Instant::now() + RETRY > until {
-                    break;
-                }
-                sleep(RETRY).await;
+            match timeout_at(until, self.tell()).await {
+                Ok(true) => {}
+                Ok(false) => sleep(RETRY).await,
+                Err(_) => break,
             }
         }
         let lost = self.reuses.len() + usize::from(self.reuse.is_some());

@@ -384,3 +384,40 @@ async fn connections_that_are_closed_at_once_are_a_database_that_is_away() {
     wait_until(async || admin.get(PATH).await.status == 200).await;
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
 }
+
+/// Whoever asked has long gone away; sessions do not pile up behind a table that is locked for long.
+#[tokio::test]
+async fn nobody_waits_on_for_who_has_gone() {
+    let server = TestServer::with(&[("DATABASE_CHECK_CONNECTIONS", "3")]).await;
+    let admin = server.admin("acme");
+    let mut keys = Vec::new();
+    for _ in 0..6 {
+        keys.push(admin.create("n", "read").await);
+    }
+    let used = admin.create("n", "read").await;
+    assert_eq!(admin.with_key(&used.secret).get("/forward-auth").await.status, 200);
+    let mut lock = server.database.connect().await;
+    lock.execute("BEGIN; LOCK TABLE api_key_secrets, api_key_usage_notes").await.unwrap();
+    let begun = Instant::now();
+    let mut most = 0;
+    let asking = async {
+        while begun.elapsed() < Duration::from_secs(9) {
+            let checks = keys.iter().map(async |key| admin.with_key(&key.secret).get("/forward-auth").await.status);
+            assert!(futures_util::future::join_all(checks).await.iter().all(|status| *status == 503));
+            assert_eq!(admin.with_key(&used.secret).get("/forward-auth").await.status, 200);
+        }
+    };
+    let watching = async {
+        while begun.elapsed() < Duration::from_secs(9) {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            most = server.database.count(waiting).await.max(most);
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::join!(asking, watching);
+    // Those for checks, and the one that notes usage.
+    assert!((2..=4).contains(&most), "{most}");
+    lock.execute("COMMIT").await.unwrap();
+    assert_eq!(admin.with_key(&keys[0].secret).get("/forward-auth").await.status, 200);
+}

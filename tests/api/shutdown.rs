@@ -203,14 +203,14 @@ async fn usage_waits_for_a_database_that_does_not_answer_at_the_end() {
     usage_waits_for_a_database(Mode::Blackhole, Duration::from_secs(3)).await;
 }
 
-#[tokio::test]
-async fn uses_of_dead_secrets_wait_for_it_too() {
+/// The same of uses of dead secrets.
+async fn dead_uses_wait_for_a_database(mode: Mode) {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Dead", "read").await;
     let proxy = Proxy::start(server.database.socket().await).await;
     let url = DatabaseUrl::parse(&server.database.url_through(proxy.address)).unwrap();
     let (recorder, writer) = usage::recorder(open(&url).await.unwrap(), server.clock.clone(), TimeDelta::days(1));
-    proxy.set(Mode::Cut);
+    proxy.set(mode);
     let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
     let tally = Tally::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest);
     recorder.reused(&tally, KeyHint::from_last4("0000").unwrap(), server.clock.now(), None, "some-request");
@@ -221,6 +221,16 @@ async fn uses_of_dead_secrets_wait_for_it_too() {
     tokio::join!(writer.run(ready(Instant::now() + Duration::from_secs(15))), back);
     let told = "SELECT count(*) FROM api_key_events WHERE kind = 'secret_reused' AND request_id = 'some-request'";
     assert_eq!(server.database.count(told).await, 1);
+}
+
+#[tokio::test]
+async fn dead_uses_wait_for_a_database_that_is_away_at_the_end() {
+    dead_uses_wait_for_a_database(Mode::Cut).await;
+}
+
+#[tokio::test]
+async fn dead_uses_wait_for_a_database_that_does_not_answer_at_the_end() {
+    dead_uses_wait_for_a_database(Mode::Blackhole).await;
 }
 
 /// By a migration that is under way, say. What is left at the end has its second chance, too.
