@@ -9,8 +9,9 @@
 //! # Cancellation
 //! In sqlx 0.9 a `begin` that is dropped half-way leaves its connection with an open
 //! transaction, tenant included, for the next borrower. So nothing in here may be dropped
-//! half-way but single statements ([`Store::note_usage`], [`Store::sum_up_usage`]): requests run in tasks of their own (`http`'s detach layer), and the test
-//! `cancelled_requests_leave_nothing_behind` cancels thousands.
+//! half-way but single statements ([`Store::note_usage`], [`Store::sum_up_usage`]): requests run in
+//! tasks of their own (`http`'s detach layer), and the test `cancelled_requests_leave_nothing_behind`
+//! cancels thousands.
 
 /// Awaits something that is safe to do twice, again when it failed for a connection that had
 /// died in the pool. After a restart of the database every idle connection is such a one, and
@@ -247,8 +248,7 @@ impl TenantStore {
         // compile them (JIT) takes longer than they run.
         let begin = format!(
             "{begin}; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
-             SET LOCAL lock_timeout = '3s'; \
-             SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
+             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off",
             self.tenant
         );
         let pool = &self.store.pool;
