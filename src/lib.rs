@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: `serve`, `migrate`, `tenant`, `events`, `token`, `config check`, `doctor`, `health` |
 //! | [`app`] | the composition root: configuration → parts → router; starting and stopping |
-//! | [`quickstart`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
+//! | [`demo`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
 //! | [`config`] | every setting, typed, with its default |
 //! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
@@ -16,37 +16,37 @@
 //! | [`domain`] | what it is about, in types; pure |
 //!
 //! # The import rule
-//! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← quickstart ← cli`. `config` and
-//! `telemetry` are read by `app`, `quickstart` and `cli` only; every other part receives its own
+//! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. `config` and
+//! `telemetry` are read by `app`, `demo` and `cli` only; every other part receives its own
 //! section. The test `imports_run_one_way` reads the `use` lines and holds this.
 //!
 //! # A create, from outside in
-//! `http::front_door` (request id, span, panic → 500) → `http::layers` (CORS, a task of its own) →
-//! [`auth::Authorized`] (host → tenant, one credential → principal, scope) →
-//! `http::extract` (a body, with every bad field named at once) →
+//! `http::dispatch` (request id, span, panic → 500) → `http::layers` (CORS, a task of its own) →
+//! [`http::authorized::Authorized`] (host → tenant, one credential → principal, scope) →
+//! `http::input` (a body, with every bad field named at once) →
 //! `http::api_keys::create` (scopes and end within the caller's; a secret; argon2 on the pool
 //! *before* the transaction; key, secret and event in one) → 201.
 //!
 //! # A request with an API key
 //! Host → tenant → form of the secret (malformed: 401, and no question to the database) → what is remembered of the secret, by a
-//! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::lease`]) → else
+//! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::cache::lease`]) → else
 //! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
-//! shared by those who ask for it at once ([`auth::known`]), and with other secrets that come meanwhile
-//! (`store::secret_look_ups`) → its stamp in constant time (argon2 only
+//! shared by those who ask for it at once ([`auth::cache::single_flight`]), and with other secrets that come meanwhile
+//! (`store::secret_batcher`) → its stamp in constant time (argon2 only
 //! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
 //! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
-//! remembered, a gateway's question is answered at once, without a future ([`http::front_door`]).
+//! remembered, a gateway's question is answered at once, without a future ([`http::dispatch`]).
 //!
 //! # A request with a JWT
-//! What is remembered of the token, while whoever vouches for its key still does ([`auth::bearer`]) →
+//! What is remembered of the token, while whoever vouches for its key still does ([`auth::jwt::verifier`]) →
 //! else its signature under a configured key, or the one of its issuer's that it names
-//! ([`auth::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud` → `exp` and
+//! ([`auth::jwt::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud` → `exp` and
 //! `nbf`, by the clock → tenant → the user as principal.
 //!
 //! # A revoke
 //! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the
 //! commit tells the cache here to forget the key, and counts its epoch up → 204. Peers: the feed
-//! ([`auth::feed`]) receives the change and does the same. Where the feed breaks, the lease ends
+//! ([`auth::cache::invalidation`]) receives the change and does the same. Where the feed breaks, the lease ends
 //! and everything is forgotten; it is back only after a new LISTEN, and a heartbeat of one's own
 //! that has come back through the database.
 
@@ -54,9 +54,9 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod http;
-pub mod quickstart;
 pub mod store;
 pub mod telemetry;
 pub mod usage;
@@ -75,8 +75,8 @@ mod tests {
         ("config", &["domain", "store", "auth", "http"]),
         ("telemetry", &["config"]),
         ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),
-        ("quickstart", &["domain", "store", "auth", "http", "config", "app"]),
-        ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "quickstart"]),
+        ("demo", &["domain", "store", "auth", "http", "config", "app"]),
+        ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "demo"]),
     ];
 
     fn sources(path: &Path, found: &mut Vec<(String, String)>) {

@@ -27,7 +27,7 @@ mod stand;
 
 use std::{env, process::ExitCode, time::Instant};
 
-use rally_api_keys::{domain::Tenant, store::Operator};
+use rally_api_keys::{domain::Tenant, store::TenantAdmin};
 
 use self::{
     report::Report,
@@ -53,7 +53,7 @@ pub struct Scene {
 
 impl Scene {
     async fn set(database: Database, count: usize) -> Outcome<Self> {
-        let mut operator = Operator::connect(&database.url()).await?;
+        let mut operator = TenantAdmin::connect(&database.url()).await?;
         let tenant = keys::tenant(&mut operator, "faults").await?;
         let keys = keys::generate(std::slice::from_ref(&tenant), count);
         keys::copy_stamped(&mut database.connect().await?, &keys).await?;

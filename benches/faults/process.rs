@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use futures_util::future::{join_all, try_join_all};
 use rally_api_keys::{
     domain::{Scope, Secret, Tenant},
-    store::{self, Operator},
+    store::{self, TenantAdmin},
 };
 use serde_json::Value;
 use tokio::{
@@ -191,7 +191,7 @@ pub async fn started_together(scene: &mut Scene, report: &mut Report) -> Outcome
     let names: Vec<String> = (0..INSTANCES).map(|n| format!("together-{n}")).collect();
     let servers = try_join_all(names.iter().map(|name| Server::instance(database, name, &settings))).await?;
     let took = begun.elapsed().as_secs_f64();
-    let mut operator = Operator::connect(&database.url_of(NAME)).await?;
+    let mut operator = TenantAdmin::connect(&database.url_of(NAME)).await?;
     let tenant = keys::tenant(&mut operator, "together").await?;
     let admin = format!("Authorization: Bearer {}\r\n", token(&tenant, Scope::Admin)?);
     let mut serve = 0;

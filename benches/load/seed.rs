@@ -4,9 +4,12 @@ use std::{num::NonZeroUsize, thread::available_parallelism};
 
 use chrono::Utc;
 use rally_api_keys::{
-    auth::{SecretHasher, hashing::Argon2Cost, pepper::Peppers},
+    auth::api_key::{
+        hasher::{Argon2Cost, SecretHasher},
+        pepper::Peppers,
+    },
     domain::{Tenant, Timestamp},
-    store::{NewSecret, Operator},
+    store::{NewSecret, TenantAdmin},
 };
 use sqlx::{AssertSqlSafe, Executor as _};
 
@@ -46,7 +49,7 @@ pub struct Seed {
 
 impl Seed {
     pub async fn plant(database: &Database, plan: &Plan) -> Outcome<Self> {
-        let mut operator = Operator::connect(&database.url()).await?;
+        let mut operator = TenantAdmin::connect(&database.url()).await?;
         let mut connection = database.connect().await?;
         let mut tenants = Vec::new();
         for n in 0..TENANTS {

@@ -15,12 +15,17 @@ use divan::{Bencher, black_box};
 use futures_util::FutureExt as _;
 use rally_api_keys::{
     auth::{
-        bearer::{TokenSigner, TokenVerifier, TrustedKeys},
-        jwk::ClaimRules,
-        lease::{Lease, Moment},
-        metrics::Grounds,
-        pepper::{Pepper, Peppers},
-        verdicts::{Endings, KnownSecret, Verdicts},
+        api_key::pepper::{Pepper, Peppers},
+        cache::{
+            AuthCache,
+            cached_secret::{CachedSecret, Endings, Evidence},
+            lease::{Lease, Moment},
+        },
+        jwt::{
+            signer::TokenSigner,
+            verification_key::ClaimRules,
+            verifier::{TokenVerifier, TrustedKeys},
+        },
     },
     domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
     usage::Tally,
@@ -76,7 +81,7 @@ fn stamp_check(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn cache_key(bencher: Bencher<'_, '_>) {
-    let verdicts = Verdicts::new(1, &Arc::new(Lease::default()), [7; 32]);
+    let verdicts = AuthCache::new(1, &Arc::new(Lease::default()), [7; 32]);
     let secret = Secret::generate();
     bencher.bench(|| verdicts.secret_key(TENANT, black_box(&secret)));
 }
@@ -85,7 +90,7 @@ fn cache_key(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 100_000])]
 fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
     let lease = lasting_lease();
-    let verdicts = Verdicts::new(count, &lease, [7; 32]);
+    let verdicts = AuthCache::new(count, &lease, [7; 32]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut keys: Vec<_> = (0..count)
         .map(|_| {
@@ -119,15 +124,15 @@ fn lasting_lease() -> Arc<Lease> {
 }
 
 /// As if the secret had been looked up. Its key has an end, as most should.
-async fn remember(verdicts: &Verdicts, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
+async fn remember(verdicts: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
     let (group, cache_key) = verdicts.secret_key(tenant, secret);
-    let known = KnownSecret {
+    let known = CachedSecret {
         tally: Tally::new(tenant, key, secret.lookup_digest()),
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
         endings: Endings::default(),
         hint: secret.hint(),
-        grounds: Grounds::Stamp,
+        grounds: Evidence::Stamp,
     };
     let ask = || async move { Ok(known) }.boxed();
     verdicts.secrets.get_or_ask(&group, cache_key, ask).await.expect("what was just said");

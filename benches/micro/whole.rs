@@ -25,18 +25,23 @@ use hyper::{
 use prometheus_client::registry::Registry;
 use rally_api_keys::{
     auth::{
-        Authenticator, Peer, SecretHasher,
-        bearer::{TokenVerifier, TrustedKeys},
-        hashing::Argon2Cost,
-        host::Tenancy,
-        jwk::ClaimRules,
-        pepper::Peppers,
-        verdicts::Verdicts,
-        verifier::{KeyFallback, KeyVerifier},
+        api_key::{
+            hasher::{Argon2Cost, SecretHasher},
+            pepper::Peppers,
+            verifier::{KeyFallback, KeyVerifier},
+        },
+        authenticator::Authenticator,
+        cache::AuthCache,
+        jwt::{
+            verification_key::ClaimRules,
+            verifier::{TokenVerifier, TrustedKeys},
+        },
+        request::Peer,
+        tenant_host::TenantResolver,
     },
     domain::Clock,
-    http::{self, AppState, drain::Drain, front_door::FrontDoor},
-    store::{Operator, PoolSettings, Store},
+    http::{self, AppState, dispatch::Dispatcher, drain::Drain},
+    store::{PoolSettings, Store, TenantAdmin},
     usage,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -59,7 +64,7 @@ const REQUESTS: usize = 1_000;
 /// The service's parts, with all keys remembered.
 struct Stand {
     runtime: Runtime,
-    front_door: FrontDoor,
+    dispatch: Dispatcher,
     probe: String,
     checks: Vec<String>,
     _database: Database,
@@ -72,7 +77,7 @@ impl Stand {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let (database, keys, store) = runtime.block_on(async {
             let database = Database::start("micro").await?;
-            let tenants = [tenant(&mut Operator::connect(&database.url()).await?, "tenant-0").await?];
+            let tenants = [tenant(&mut TenantAdmin::connect(&database.url()).await?, "tenant-0").await?];
             let keys = generate(&tenants, KEYS);
             copy_stamped(&mut database.connect().await?, &keys).await?;
             let pools = PoolSettings {
@@ -85,7 +90,7 @@ impl Stand {
             Outcome::Ok((database, keys, store))
         })?;
         let (clock, lease) = (Clock::default(), lasting_lease());
-        let verdicts = Arc::new(Verdicts::new(2 * KEYS, &lease, [7; 32]));
+        let verdicts = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
         let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(writer.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
@@ -93,7 +98,7 @@ impl Stand {
         let (verifier_store, verifier_clock) = (store.clone(), clock.clone());
         let authenticator = Arc::new(Authenticator {
             store,
-            tenancy: Tenancy { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
+            tenancy: TenantResolver { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
             tokens: TokenVerifier::new(TrustedKeys::default(), &rules, clock.clone()),
             keys: KeyVerifier::new(
                 verifier_store,
@@ -109,15 +114,15 @@ impl Stand {
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
         let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
-        let front_door = http::open(state, Vec::new(), TaskTracker::new(), true);
+        let dispatch = http::open(state, Vec::new(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();
-        Ok(Self { runtime, front_door, probe, checks, _database: database })
+        Ok(Self { runtime, dispatch, probe, checks, _database: database })
     }
 }
 
 /// All keys, and their tenant.
-async fn remember_all(verdicts: &Verdicts, keys: &[Key]) {
+async fn remember_all(verdicts: &AuthCache, keys: &[Key]) {
     for key in keys {
         let (group, cache_key) = verdicts.tenant_key(&key.tenant.slug);
         let tenant = key.tenant;
@@ -170,7 +175,7 @@ fn answer(bencher: Bencher<'_, '_>, mut next_request: impl FnMut() -> &'static s
         let answered = Rc::default();
         let client = Client { next_request: &mut next_request, sent: 0, answered: Rc::clone(&answered) };
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let answering = STAND.front_door.answer(request, peer);
+            let answering = STAND.dispatch.answer(request, peer);
             async { Ok::<_, Infallible>(answering.await) }
         });
         let mut connection = pin!(http1::Builder::new().serve_connection(client, service));

@@ -5,12 +5,11 @@ use std::fmt::Write as _;
 use chrono::{TimeDelta, Utc};
 use rally_api_keys::{
     auth::{
-        bearer::TokenSigner,
-        jwk::ClaimRules,
-        pepper::{Pepper, Peppers},
+        api_key::pepper::{Pepper, Peppers},
+        jwt::{signer::TokenSigner, verification_key::ClaimRules},
     },
     domain::{ApiKeyId, Scope, ScopeSet, Secret, Slug, Tenant, Timestamp},
-    store::{NewSecret, Operator},
+    store::{NewSecret, TenantAdmin},
 };
 use sqlx::PgConnection;
 
@@ -31,7 +30,7 @@ pub struct Key {
     pub secret: Secret,
 }
 
-pub async fn tenant(operator: &mut Operator, slug: &str) -> Outcome<Tenant> {
+pub async fn tenant(operator: &mut TenantAdmin, slug: &str) -> Outcome<Tenant> {
     let slug = Slug::parse(slug)?;
     let id = operator.create_tenant(&slug, slug.as_str(), Utc::now()).await?.ok_or("a tenant exists already")?;
     Ok(Tenant { id, slug })

@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use rally_api_keys::store::{
-    self, DatabaseUrl,
-    private_postgres::{self, PrivatePostgres},
-};
+use local_postgres::PrivatePostgres;
+use rally_api_keys::store::{self, DatabaseUrl};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
@@ -46,7 +44,7 @@ impl Database {
         let mut cleaner = clean_up_afterwards(&dir)?;
         let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
         let settings = [SETTINGS, settings].concat();
-        let server = private_postgres::start(&dir, &settings).await?;
+        let server = local_postgres::start(&dir, &settings).await?;
         let (socket_dir, port, user) = (server.socket_dir().to_owned(), server.port(), server.user().to_owned());
         let database = Self { server: Some(server), settings, socket_dir, port, user, dir, alive, cleaner };
         store::create_database(&database.url_of("postgres"), NAME).await?;
@@ -154,7 +152,7 @@ impl Database {
     /// Starts it again, if it is down.
     pub async fn start_server(&mut self) -> Outcome<()> {
         drop(self.server.take());
-        self.server = Some(private_postgres::start(&self.dir, &self.settings).await?);
+        self.server = Some(local_postgres::start(&self.dir, &self.settings).await?);
         Ok(())
     }
 

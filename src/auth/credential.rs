@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::{Error, host::single};
+use super::{error::Error, tenant_host::single};
 use crate::domain::Secret;
 
 /// The header that the reference page documents for API keys.

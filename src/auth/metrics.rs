@@ -14,31 +14,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{SecretHasher, fair_pool::Load, lease::Lease, verdicts::Verdicts};
-
-/// What a secret was believed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grounds {
-    /// It had been checked before, and was remembered.
-    Cache,
-    /// The stamp under the pepper.
-    Stamp,
-    /// The argon2 hash, since there was no usable stamp.
-    Argon2,
-    /// It was not.
-    None,
-}
-
-impl Grounds {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Cache => "cache",
-            Self::Stamp => "stamp",
-            Self::Argon2 => "argon2",
-            Self::None => "none",
-        }
-    }
-}
+use super::{
+    api_key::{argon2_pool::Load, hasher::SecretHasher},
+    cache::{AuthCache, cached_secret::Evidence, lease::Lease},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -58,7 +37,7 @@ pub struct VerifierMetrics {
 impl Default for VerifierMetrics {
     fn default() -> Self {
         let verifications = Family::<Labels, Counter>::default();
-        let accepted = Labels { result: "accepted", source: Grounds::Cache.label() };
+        let accepted = Labels { result: "accepted", source: Evidence::Cache.label() };
         let accepted_from_cache = verifications.get_or_create(&accepted).clone();
         Self {
             verifications,
@@ -85,9 +64,9 @@ impl VerifierMetrics {
         registry.register(name, "Rows whose stamp was not their own: forged or copied", self.stamp_mismatches.clone());
     }
 
-    pub(super) fn count(&self, result: &'static str, grounds: Grounds) {
+    pub(super) fn count(&self, result: &'static str, grounds: Evidence) {
         match (result, grounds) {
-            ("accepted", Grounds::Cache) => self.accepted_from_cache.inc(),
+            ("accepted", Evidence::Cache) => self.accepted_from_cache.inc(),
             _ => self.verifications.get_or_create(&Labels { result, source: grounds.label() }).inc(),
         };
     }
@@ -98,7 +77,7 @@ pub struct Gauges {
     /// The lease of the change feed.
     pub lease: Arc<Lease>,
     /// What is remembered.
-    pub verdicts: Arc<Verdicts>,
+    pub verdicts: Arc<AuthCache>,
     /// Where argon2 runs.
     pub hasher: SecretHasher,
 }
@@ -141,7 +120,7 @@ impl Gauges {
     }
 
     fn caches(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let Verdicts { secrets, tenants, .. } = &*self.verdicts;
+        let AuthCache { secrets, tenants, .. } = &*self.verdicts;
         let sizes = [("secrets", secrets.len(), secrets.capacity()), ("tenants", tenants.len(), tenants.capacity())];
         let help = "What is remembered of checked secrets and of tenants";
         let mut entries = encoder.encode_descriptor("rally_cache_entries", help, None, MetricType::Gauge)?;

@@ -4,9 +4,9 @@ use std::io::{Write as _, stdout};
 
 use super::Error;
 use crate::{
-    auth::{jwks::IssuerKeys, verifier::KeyFallback},
+    auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
     config::{Config, Jwt},
-    quickstart::PrivateDatabase,
+    demo::PrivateDatabase,
     store::{Finding, inspect},
 };
 

@@ -8,7 +8,7 @@ use super::{Error, OwnDatabase, tenant};
 use crate::{
     config::Config,
     domain::{Tenant, hex},
-    store::{self, ChainHead, Link, Operator, Store, TenantTransaction},
+    store::{self, ChainHead, Link, Store, TenantAdmin, TenantTransaction},
 };
 
 /// Entries per query.
@@ -68,7 +68,7 @@ async fn find(database: &OwnDatabase, slug: &str) -> Result<Tenant, Error> {
     if database.private.is_some() {
         store::migrate(&database.url).await?;
     }
-    let tenants = Operator::connect(&database.url).await?.tenants().await?;
+    let tenants = TenantAdmin::connect(&database.url).await?.tenants().await?;
     match tenants.into_iter().find(|tenant| tenant.slug == slug.as_str()) {
         Some(row) => Ok(Tenant { id: row.id, slug }),
         None => tenant::unknown(&slug),

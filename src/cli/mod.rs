@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     app::StartError,
     config::{Config, ConfigError},
-    quickstart::{self, PrivateDatabase},
+    demo::{self, PrivateDatabase},
     store::{self, ConnectError, DatabaseUrl},
     telemetry,
 };
@@ -75,7 +75,7 @@ enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Quickstart(#[from] quickstart::Error),
+    Quickstart(#[from] demo::Error),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
     #[error("cannot sign the token: {0}")]

@@ -10,8 +10,8 @@ use super::Error;
 use crate::{
     app::{Service, Stop},
     config::Config,
+    demo::PrivateDatabase,
     domain::Clock,
-    quickstart::PrivateDatabase,
 };
 
 /// Answers requests until SIGTERM or SIGINT (whoever presses Ctrl-C waits for no drain); a second one

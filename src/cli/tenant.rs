@@ -8,7 +8,7 @@ use super::{Error, OwnDatabase};
 use crate::{
     config::Config,
     domain::{Clock, Slug, format_timestamp},
-    store::{self, Operator},
+    store::{self, TenantAdmin},
 };
 
 #[derive(Debug, Subcommand)]
@@ -46,7 +46,7 @@ async fn manage(database: &OwnDatabase, command: TenantCommand) -> Result<(), Er
     if database.private.is_some() {
         store::migrate(&database.url).await?; // it may be brand-new
     }
-    let mut operator = Operator::connect(&database.url).await?;
+    let mut operator = TenantAdmin::connect(&database.url).await?;
     let now = Clock::default().now();
     match command {
         TenantCommand::Create { slug, name } => {

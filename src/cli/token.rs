@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{Error, OwnDatabase, tenant};
 use crate::{
-    auth::bearer::TokenSigner,
+    auth::jwt::signer::TokenSigner,
     config::Config,
     domain::{Clock, ScopeSet},
 };

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
 use super::{joined, reader::Reader};
-use crate::auth::host::Tenancy;
+use crate::auth::tenant_host::TenantResolver;
 
 /// The HTTP side.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| problem())
 }
 
-pub(super) fn tenancy(settings: &mut Reader) -> Tenancy {
-    Tenancy {
+pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
+    TenantResolver {
         base_domain: settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".into()),
         trusted_proxies: settings.list("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,127.0.0.1", |text| {
             text.parse::<IpNet>()
@@ -99,7 +99,7 @@ fn base_domain(text: &str) -> Result<String, &'static str> {
     if domain.split('.').all(label) { Ok(domain) } else { Err("must be a domain name, without scheme and port") }
 }
 
-pub(super) fn effective_tenancy(tenancy: &Tenancy) -> Vec<(&'static str, String)> {
+pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, String)> {
     vec![
         ("BASE_DOMAIN", tenancy.base_domain.clone()),
         ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.iter().map(IpNet::to_string))),

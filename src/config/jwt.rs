@@ -5,9 +5,9 @@ use std::{fmt, fs, path::PathBuf};
 use zeroize::Zeroizing;
 
 use super::{HIDDEN, joined, reader::Reader};
-use crate::auth::{
-    jwk::{ClaimRules, PublicKey},
+use crate::auth::jwt::{
     jwks::JwksLocation,
+    verification_key::{ClaimRules, PublicKey},
 };
 
 /// Which tokens are trusted: those that any of these keys has signed.

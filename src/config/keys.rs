@@ -1,8 +1,8 @@
 //! How secrets are kept.
 
 use super::{HIDDEN, joined, reader::Reader};
-use crate::auth::{
-    hashing::Argon2Cost,
+use crate::auth::api_key::{
+    hasher::Argon2Cost,
     pepper::{Pepper, Peppers},
     verifier::KeyFallback,
 };

@@ -24,7 +24,7 @@ pub use self::{
     reader::ConfigError,
     telemetry::{Log, TraceSampler, Traces},
 };
-use crate::auth::host::Tenancy;
+use crate::auth::tenant_host::TenantResolver;
 
 /// The names of all settings, in `.env.example`'s order.
 pub const NAMES: &[&str] = &[
@@ -77,7 +77,7 @@ pub struct Config {
     /// The database.
     pub database: Database,
     /// How requests name their tenant.
-    pub tenancy: Tenancy,
+    pub tenancy: TenantResolver,
     /// Which tokens are trusted.
     pub jwt: Jwt,
     /// How secrets are kept.

@@ -17,12 +17,17 @@ use axum::{
 use uuid::fmt::Hyphenated;
 
 use super::{
-    front_door::X_REQUEST_ID,
-    notices,
+    authorized::require,
+    key_lifecycle_headers,
     problem::{FieldError, Problem},
+    request_scope::X_REQUEST_ID,
 };
 use crate::{
-    auth::{self, Asking, Authenticator, Caller, require},
+    auth::{
+        self,
+        authenticator::{Authenticator, Caller},
+        request::Asking,
+    },
     domain::{ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText, format_timestamp},
 };
 
@@ -89,7 +94,7 @@ pub fn answer_at_once(authenticator: &Authenticator, method: &Method, asking: As
 }
 
 /// Whether who is asking may do that.
-fn decide(authenticator: &Authenticator, needed: Scope, caller: Result<Caller, auth::Error>) -> Response {
+fn decide(authenticator: &Authenticator, needed: Scope, caller: Result<Caller, auth::error::Error>) -> Response {
     let caller = match caller {
         Ok(caller) => caller,
         Err(error) => return refused(error.into()),
@@ -98,7 +103,7 @@ fn decide(authenticator: &Authenticator, needed: Scope, caller: Result<Caller, a
         Ok(()) => allowed(&caller.tenant, &caller.principal),
         Err(error) => {
             let mut response = refused(error.into());
-            notices::tell(&caller.principal, response.headers_mut());
+            key_lifecycle_headers::tell(&caller.principal, response.headers_mut());
             response
         }
     }
@@ -141,7 +146,7 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     for (place, value) in headers.values_mut().zip(told) {
         *place = value;
     }
-    notices::tell_rotation(principal, &mut headers);
+    key_lifecycle_headers::tell_rotation(principal, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -199,7 +204,7 @@ static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
         X_RALLY_PRINCIPAL,
         X_RALLY_SCOPES,
         X_RALLY_KEY_ID,
-        notices::X_RALLY_KEY_EXPIRES,
+        key_lifecycle_headers::X_RALLY_KEY_EXPIRES,
     ] {
         headers.insert(name, HeaderValue::from_static(""));
     }

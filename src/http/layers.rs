@@ -12,11 +12,8 @@ use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{front_door::X_REQUEST_ID, notices, problem::Problem};
-use crate::{
-    auth::{CallerSlot, credential::X_API_KEY},
-    domain::Slug,
-};
+use super::{authorized::CallerSlot, key_lifecycle_headers, problem::Problem, request_scope::X_REQUEST_ID};
+use crate::{auth::credential::X_API_KEY, domain::Slug};
 
 /// How long a client waits for an answer at most.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,7 +28,7 @@ pub async fn detach(State(tasks): State<TaskTracker>, mut request: Request, next
     request.extensions_mut().insert(slot.clone());
     let mut response = run_detached(&tasks, request, next).await;
     if let Some(principal) = slot.0.get() {
-        notices::tell(principal, response.headers_mut());
+        key_lifecycle_headers::tell(principal, response.headers_mut());
     }
     response
 }
@@ -83,9 +80,9 @@ pub fn cors(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
             header::WWW_AUTHENTICATE,
             X_REQUEST_ID,
             HeaderName::from_static("x-total-count"),
-            notices::X_RALLY_KEY_EXPIRES,
-            notices::DEPRECATION,
-            notices::SUNSET,
+            key_lifecycle_headers::X_RALLY_KEY_EXPIRES,
+            key_lifecycle_headers::DEPRECATION,
+            key_lifecycle_headers::SUNSET,
         ])
         .max_age(Duration::from_mins(10))
 }

@@ -1,17 +1,19 @@
 //! Routes and layers.
 
 pub mod api_keys;
+pub mod authorized;
+pub mod dispatch;
 mod docs;
 pub mod drain;
-pub mod extract;
 mod forward_auth;
-pub mod front_door;
 mod health;
+pub mod input;
+mod key_lifecycle_headers;
 mod layers;
 pub mod metrics;
-mod notices;
 pub mod openapi;
 pub mod problem;
+pub mod request_scope;
 pub mod server;
 mod socket;
 pub mod traces;
@@ -31,9 +33,9 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::{drain::Drain, front_door::FrontDoor, metrics::RequestMetrics, problem::Problem, traces::RequestTraces};
+use self::{dispatch::Dispatcher, drain::Drain, metrics::RequestMetrics, problem::Problem, traces::RequestTraces};
 use crate::{
-    auth::{Authenticator, SecretHasher, lease::Lease},
+    auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
 };
 
@@ -88,7 +90,7 @@ fn routes() -> OpenApiRouter<AppState> {
 
 /// Everything that answers requests. The ones that outlive their client run on in `tasks`. Metrics
 /// are shown only where `shows_metrics` is.
-pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker, shows_metrics: bool) -> FrontDoor {
+pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker, shows_metrics: bool) -> Dispatcher {
     let no_store = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let cors = layers::cors(&state.authenticator.tenancy.base_domain, cors_origins);
     let api = Router::from(api_keys::routes())
@@ -109,7 +111,7 @@ pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker,
 }
 
 /// What is answered where only operators reach it: probes and metrics.
-pub fn open_for_operators(state: AppState) -> FrontDoor {
+pub fn open_for_operators(state: AppState) -> Dispatcher {
     let routes = Router::new()
         .route(health::HEALTHZ, get(async || health::healthz()))
         .route(health::READYZ, get(health::readyz))
@@ -122,9 +124,9 @@ fn behind_front_door(
     state: AppState,
     router: Router<AppState>,
     authenticator: Option<Arc<Authenticator>>,
-) -> FrontDoor {
+) -> Dispatcher {
     let (requests, traces) = (state.requests.clone(), state.traces.clone());
     let router =
-        router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(front_door::note_route));
-    FrontDoor::new(authenticator, router, requests, traces)
+        router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(dispatch::note_route));
+    Dispatcher::new(authenticator, router, requests, traces)
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{self, fair_pool::Busy},
+    auth::{self, api_key::argon2_pool::Overloaded},
     domain::Scope,
     store,
 };
@@ -307,7 +307,7 @@ impl Problem {
     /// One of each kind, for the API's description.
     #[must_use]
     pub fn examples() -> Vec<Self> {
-        use auth::Error;
+        use auth::error::Error;
         let callers = [
             Error::TenantNotFound,
             Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host"),
@@ -323,7 +323,7 @@ impl Problem {
             Error::InsufficientScope(Scope::Admin),
             Error::KeyRequired,
             Error::IssuerUnavailable,
-            Error::Busy(Busy),
+            Error::Overloaded(Overloaded),
         ];
         let name = FieldError::new("name", "must have 1 to 100 characters after trimming");
         let expires_at = FieldError::new("expiresAt", "must be in the future");
@@ -416,8 +416,8 @@ impl From<&store::Error> for Problem {
     }
 }
 
-impl From<Busy> for Problem {
-    fn from(_: Busy) -> Self {
+impl From<Overloaded> for Problem {
+    fn from(_: Overloaded) -> Self {
         Self::unavailable(
             "busy",
             "The service is busy",
@@ -426,9 +426,9 @@ impl From<Busy> for Problem {
     }
 }
 
-impl From<auth::Error> for Problem {
-    fn from(error: auth::Error) -> Self {
-        use auth::Error;
+impl From<auth::error::Error> for Problem {
+    fn from(error: auth::error::Error) -> Self {
+        use auth::error::Error;
         let bad_request = |code, title, detail| Self::new(StatusCode::BAD_REQUEST, code, title, detail);
         match error {
             Error::TenantNotFound => Self::new(
@@ -500,7 +500,7 @@ impl From<auth::Error> for Problem {
                 "This is for API keys",
                 "`self` is the API key that calls; call it with an API key, or name a key by its id.",
             ),
-            Error::Busy(busy) => busy.into(),
+            Error::Overloaded(busy) => busy.into(),
             Error::Store(error) => Self::from(&*error),
             Error::Misrouted(_) | Error::Panicked => {
                 tracing::error!(%error, "answered 500");
@@ -510,7 +510,7 @@ impl From<auth::Error> for Problem {
     }
 }
 
-impl IntoResponse for auth::Error {
+impl IntoResponse for auth::error::Error {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
     }

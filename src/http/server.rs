@@ -41,8 +41,8 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{drain::Drain, front_door::FrontDoor, socket::Socket};
-use crate::auth::Peer;
+use super::{dispatch::Dispatcher, drain::Drain, socket::Socket};
+use crate::auth::request::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
@@ -55,7 +55,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// are in flight then.
 pub async fn serve(
     listener: TcpListener,
-    front_door: FrontDoor,
+    dispatch: Dispatcher,
     max_connections: usize,
     drain: &Drain,
     shutdown: impl Future<Output = ()>,
@@ -63,9 +63,9 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(max_connections));
     let admit = |stream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
-        let (front_door, drain, watcher) = (front_door.clone(), drain.clone(), graceful.watcher());
+        let (dispatch, drain, watcher) = (dispatch.clone(), drain.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, peer, front_door, drain, watcher).await {
+            if let Err(error) = serve_connection(stream, peer, dispatch, drain, watcher).await {
                 debug!(%peer, error, "a connection ended early");
             }
             drop(place);
@@ -164,7 +164,7 @@ impl Activity {
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    front_door: FrontDoor,
+    dispatch: Dispatcher,
     drain: Drain,
     watcher: Watcher,
 ) -> Result<(), String> {
@@ -184,7 +184,7 @@ async fn serve_connection(
         Ok::<_, Infallible>(response)
     };
     let service =
-        service_fn(move |request: hyper::Request<Incoming>| match front_door.answer(request, Peer(peer.ip())) {
+        service_fn(move |request: hyper::Request<Incoming>| match dispatch.answer(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
                 noted.note_answer();
                 Either::Left(ready(finish(at_once.into_inner(), &drain)))

@@ -22,7 +22,7 @@ use opentelemetry_sdk::{
 };
 
 use super::metrics::KnownMethod;
-use crate::auth::RequestId;
+use crate::auth::request::RequestId;
 
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 

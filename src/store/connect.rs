@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{
     CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate,
-    secret_look_ups::{self, SecretLookUps},
+    secret_batcher::{self, SecretBatcher},
     sums,
 };
 
@@ -240,7 +240,7 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        let (look_ups, places) = (SecretLookUps::new(checks.clone()), sums::places());
+        let (look_ups, places) = (SecretBatcher::new(checks.clone()), sums::places());
         let store = Self { pool, checks, look_ups, places, observer };
         store.warm_up().await;
         Ok(store)
@@ -254,7 +254,7 @@ impl Store {
         let held = join_all((0..wanted).map(|_| self.checks.acquire())).await;
         let warming = held.into_iter().map(|held| async move {
             let mut held = held?;
-            let look_up = secret_look_ups::prepare(&mut held);
+            let look_up = secret_batcher::prepare(&mut held);
             // It holds up no start: the table may be locked, or the network silent.
             if let Ok(answer) = timeout(CHECK_TIMEOUT, look_up).await {
                 return answer.map_err(Error::from);
@@ -289,7 +289,7 @@ impl Store {
         }
         Ok(Self {
             checks: pool.clone(),
-            look_ups: SecretLookUps::new(pool.clone()),
+            look_ups: SecretBatcher::new(pool.clone()),
             places: sums::places(),
             pool,
             observer: Arc::new(|_, _| {}),

@@ -3,7 +3,7 @@
 //! [`Store`] holds the pool and gives out two things: look-ups that the way of every request
 //! needs ([`Store::find_tenant`], [`Store::find_secret`]), and [`TenantStore`], the only value
 //! on which a tenant's keys can be read or written. Whatever goes through them works under a
-//! role that row-level security binds; [`Operator`] is the one way around it, for the command
+//! role that row-level security binds; [`TenantAdmin`] is the one way around it, for the command
 //! line.
 //!
 //! # Cancellation
@@ -57,17 +57,15 @@ macro_rules! within {
 }
 
 mod api_keys;
-mod changes;
+mod audit_log;
 mod connect;
-mod events;
-mod inspect;
-mod metrics;
+mod diagnostics;
 mod migrate;
-mod operator;
-#[cfg(unix)]
-pub mod private_postgres;
-mod secret_look_ups;
+mod notifications;
+mod pool_metrics;
+mod secret_batcher;
 mod sums;
+mod tenant_admin;
 mod tenants;
 mod usage;
 
@@ -77,17 +75,17 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use self::secret_look_ups::SecretLookUps;
+use self::secret_batcher::SecretBatcher;
 use crate::domain::{ApiKeyId, Tenant, TenantId, Timestamp};
 
 pub use api_keys::{KeyFilter, NewSecret};
-pub use changes::{Beat, Change, ChangeFeed, Heart};
+pub use audit_log::{ChainHead, EventFilter, Link, SecretReuse};
 pub use connect::{ConnectError, DatabaseUrl, create_database};
-pub use events::{ChainHead, EventFilter, Link, SecretReuse};
-pub use inspect::{Durability, Finding, inspect};
+pub use diagnostics::{Durability, Finding, inspect};
 pub use migrate::migrate;
-pub use operator::{Operator, TenantRow};
-pub use secret_look_ups::SecretRow;
+pub use notifications::{Beat, Change, ChangeFeed, Heart};
+pub use secret_batcher::SecretRow;
+pub use tenant_admin::{TenantAdmin, TenantRow};
 pub use usage::{LastClient, LastUse, SecretUse, UsageNote};
 
 /// How long a check waits for the database's answer, once it has a connection.
@@ -197,7 +195,7 @@ pub struct Store {
     pool: PgPool,
     /// For checking them, so that neither starves the other.
     checks: PgPool,
-    look_ups: SecretLookUps,
+    look_ups: SecretBatcher,
     /// Places in the database's queue for a lock that may be held for long: who waits there has a connection.
     places: Arc<Semaphore>,
     observer: ChangeObserver,

@@ -13,13 +13,11 @@ use std::{
 };
 
 use chrono::{TimeDelta, Utc};
+use local_postgres::PrivatePostgres;
 use rally_api_keys::{
     app::{Service, Stop},
     domain::{Clock, Slug},
-    store::{
-        DatabaseUrl, Operator, create_database, migrate,
-        private_postgres::{self, PrivatePostgres},
-    },
+    store::{DatabaseUrl, TenantAdmin, create_database, migrate},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
@@ -56,7 +54,7 @@ impl Site {
         let url = url.database("crm");
         migrate(&url).await.unwrap();
         let acme = Slug::parse("acme").unwrap();
-        Operator::connect(&url).await.unwrap().create_tenant(&acme, "Acme", Utc::now()).await.unwrap();
+        TenantAdmin::connect(&url).await.unwrap().create_tenant(&acme, "Acme", Utc::now()).await.unwrap();
         let config = config(&[("DATABASE_MAX_CONNECTIONS", "5"), ("DATABASE_CHECK_CONNECTIONS", "5")]);
         let service = Service::start(&config, &url, Clock::default()).await.unwrap_or_else(|error| panic!("{error}"));
         let (address, (stop, stopped)) = (service.address(), oneshot::channel());
@@ -162,7 +160,7 @@ impl Site {
 }
 
 async fn start_postgres(dir: &Path) -> PrivatePostgres {
-    private_postgres::start(dir, &[("fsync", "off")]).await.unwrap_or_else(|error| panic!("{error}"))
+    local_postgres::start(dir, &[("fsync", "off")]).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Drop for Site {

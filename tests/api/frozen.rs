@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rally_api_keys::auth::lease::LEASE;
+use rally_api_keys::auth::cache::lease::LEASE;
 
 use crate::{
     binary::Home,

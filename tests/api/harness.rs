@@ -13,14 +13,12 @@ use std::{
 };
 
 use chrono::Utc;
+use local_postgres::PrivatePostgres;
 use rally_api_keys::{
     app::{Service, Stop},
     config::Config,
     domain::{Clock, Slug, TenantId},
-    store::{
-        self, ConnectError, DatabaseUrl, Operator, PoolSettings, Store,
-        private_postgres::{self, PrivatePostgres},
-    },
+    store::{self, ConnectError, DatabaseUrl, PoolSettings, Store, TenantAdmin},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
@@ -69,13 +67,13 @@ impl Cluster {
             // So that a test can tell what the server says of its own database.
             ("log_line_prefix", "%m [%p] %d "),
         ];
-        let server = private_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
+        let server = local_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
         let nobody = TenantId(uuid::Uuid::nil());
         let mut cluster = Self { dir, server, acme: nobody, globex: nobody, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;
         let url = cluster.url("template_migrated");
         store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
-        let mut operator = Operator::connect(&url).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut operator = TenantAdmin::connect(&url).await.unwrap_or_else(|error| panic!("{error}"));
         let mut tenant = async |slug| {
             let slug = Slug::parse(slug).unwrap();
             operator.create_tenant(&slug, "A tenant", Utc::now()).await.unwrap().expect("a new tenant")

@@ -6,7 +6,7 @@
 use chrono::Utc;
 use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rally_api_keys::{domain::Slug, store::Operator};
+use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use reqwest::Method;
 use serde_json::json;
 
@@ -87,7 +87,7 @@ async fn the_base_domain_is_read_in_every_spelling_and_defaults_to_localhost() {
 #[tokio::test]
 async fn unknown_suspended_and_missing_tenants_are_answered_alike() {
     let server = start(UNTRUSTED).await;
-    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
     let suspended = Slug::parse("suspended").unwrap();
     operator.create_tenant(&suspended, "Suspended", Utc::now()).await.unwrap().unwrap();
     assert!(operator.set_suspended(&suspended, Some(Utc::now())).await.unwrap());

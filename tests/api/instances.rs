@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rally_api_keys::auth::lease::LEASE;
+use rally_api_keys::auth::cache::lease::LEASE;
 use serde_json::json;
 use sqlx::Executor as _;
 

@@ -1,7 +1,7 @@
 //! One tenant never reaches another's keys, and a suspended one reaches nothing.
 
 use chrono::Utc;
-use rally_api_keys::{domain::Slug, store::Operator};
+use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -159,7 +159,7 @@ async fn a_suspension_takes_effect_at_once_and_a_resumption_too() {
     let key = acme.create("Zapier", "admin").await;
     let by_key = acme.with_key(&key.secret);
     let elsewhere = globex.with_key(&globex.create("Zapier", "read").await.secret);
-    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
     let slug = Slug::parse("acme").unwrap();
     for _ in 0..3 {
         for client in [&acme, &by_key] {
@@ -189,7 +189,7 @@ async fn a_suspension_takes_effect_at_once_and_a_resumption_too() {
 async fn no_slug_is_another_tenants_id() {
     let server = TestServer::start().await;
     let acme_id = server.database.acme.to_string();
-    let mut operator = Operator::connect(&server.database.url().await).await.unwrap();
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
     if let Ok(slug) = Slug::parse(&acme_id) {
         let outcome = operator.create_tenant(&slug, "An impostor", Utc::now()).await;
         assert!(!matches!(outcome, Ok(Some(_))), "there is a tenant now whose tokens are taken for acme's");

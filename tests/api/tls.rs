@@ -2,13 +2,11 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::Child, time::Duration};
 
+use local_postgres::PrivatePostgres;
 use rally_api_keys::{
     app::{Service, StartError, Stop},
     domain::Clock,
-    store::{
-        ConnectError, DatabaseUrl, create_database, migrate,
-        private_postgres::{self, PrivatePostgres},
-    },
+    store::{ConnectError, DatabaseUrl, create_database, migrate},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
@@ -58,7 +56,7 @@ impl TlsPostgres {
     async fn start() -> Self {
         let dir = scratch_dir("tls");
         let cleaner = clean_up_afterwards(&dir);
-        let server = private_postgres::start(&dir, &[("fsync", "off")]).await.unwrap();
+        let server = local_postgres::start(&dir, &[("fsync", "off")]).await.unwrap();
         let owner = DatabaseUrl::socket(server.socket_dir(), server.port(), server.user(), "postgres");
         create_database(&owner, "crm").await.unwrap();
         migrate(&owner.database("crm")).await.unwrap();
@@ -94,7 +92,7 @@ impl TlsPostgres {
         superuser.execute(AssertSqlSafe(format!("ALTER SYSTEM SET listen_addresses = '{address}'"))).await.unwrap();
         superuser.close().await.unwrap();
         server.stop().await.unwrap();
-        let server = private_postgres::start(&dir, &[("fsync", "off")]).await.unwrap();
+        let server = local_postgres::start(&dir, &[("fsync", "off")]).await.unwrap();
         Self { dir, server, port, cleaner }
     }
 

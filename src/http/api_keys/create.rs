@@ -9,14 +9,15 @@ use axum::{
 
 use utoipa::ToSchema;
 
-use super::{PATH, schema, view::ApiKeyCreatedResponse};
+use super::{PATH, responses::ApiKeyCreatedResponse, schema};
 use crate::{
-    auth::{Admin, Authorized, SecretHasher},
+    auth::api_key::hasher::SecretHasher,
     domain::{
         ApiKey, ApiKeyId, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Secret, Timestamp, parse_timestamp,
     },
     http::{
-        extract::{Fields, JsonBody},
+        authorized::{Admin, Authorized},
+        input::{InputFields, JsonBody},
         problem::Problem,
     },
 };
@@ -49,7 +50,7 @@ pub(super) struct CreateApiKeyRequest {
 }
 
 impl CreateApiKeyRequest {
-    fn read(mut fields: Fields, now: Timestamp) -> Result<Self, Problem> {
+    fn read(mut fields: InputFields, now: Timestamp) -> Result<Self, Problem> {
         let name = fields.parse("name", KeyName::parse);
         if name.is_none() && fields.is_good("name") {
             fields.refuse("name", "is required");
@@ -64,7 +65,7 @@ impl CreateApiKeyRequest {
     }
 }
 
-pub(super) fn refuse_past(fields: &mut Fields, expires_at: Option<Timestamp>, now: Timestamp) {
+pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp>, now: Timestamp) {
     if expires_at.is_some_and(|end| end <= now) {
         fields.refuse("expiresAt", "must be in the future");
     }

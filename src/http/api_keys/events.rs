@@ -3,14 +3,14 @@
 use super::{
     PATH,
     paging::{self, PageParams},
+    responses::ApiKeyEventResponse,
     schema,
-    view::ApiKeyEventResponse,
 };
 use crate::{
-    auth::{Authorized, Read, ReadOrItself},
     domain::{ApiKeyId, Event, EventKind},
     http::{
-        extract::{Fields, KeyIdParam, QueryParams},
+        authorized::{Authorized, Read, ReadOrItself},
+        input::{InputFields, KeyIdParam, QueryParams},
         problem::Problem,
     },
     store::{EventFilter, Position, TenantStore},
@@ -83,7 +83,7 @@ async fn read(
     filter: EventFilter,
     path: &str,
     query: &[(&str, Option<String>)],
-    mut fields: Fields,
+    mut fields: InputFields,
 ) -> Result<Events, Problem> {
     let page = paging::read(&mut fields);
     fields.finish(&[])?;

@@ -2,11 +2,14 @@
 
 use axum::{Json, extract::State, http::header, response::IntoResponse};
 
-use super::{etag::etag, view::ApiKeyResponse};
+use super::{etag::etag, responses::ApiKeyResponse};
 use crate::{
-    auth::{AnyKey, Authorized, ReadOrItself},
     domain::{ApiKeyId, Clock},
-    http::{extract::KeyIdParam, problem::Problem},
+    http::{
+        authorized::{AnyKey, Authorized, ReadOrItself},
+        input::KeyIdParam,
+        problem::Problem,
+    },
     store::TenantStore,
 };
 

@@ -8,14 +8,14 @@ use utoipa::IntoParams;
 use super::{
     PATH,
     paging::{self, PageParams},
+    responses::ApiKeyResponse,
     schema,
-    view::ApiKeyResponse,
 };
 use crate::{
-    auth::{Authorized, Read},
     domain::{Clock, Status, Timestamp},
     http::{
-        extract::{Fields, QueryParams},
+        authorized::{Authorized, Read},
+        input::{InputFields, QueryParams},
         problem::Problem,
     },
     store::{KeyFilter, Position},
@@ -40,7 +40,7 @@ struct ListParams {
     unused_for_days: Option<i64>,
 }
 
-fn read_filter(fields: &mut Fields, now: Timestamp) -> KeyFilter {
+fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
     let statuses = fields.parse("status", parse_statuses).unwrap_or_else(|| Status::ALL.to_vec());
     let search = fields.parse("search", parse_search).flatten();
     let unused_for_days = fields.parse("unusedForDays", parse_days);

@@ -1,4 +1,4 @@
-//! The management API: one file per endpoint, [`view`] for the JSON.
+//! The management API: one file per endpoint, [`responses`] for the JSON.
 
 pub mod create;
 mod etag;
@@ -6,12 +6,12 @@ pub mod events;
 pub mod get;
 pub mod list;
 mod paging;
+pub mod responses;
 pub mod revoke;
 pub mod rotate;
 mod schema;
 pub mod update;
 pub mod usage;
-pub mod view;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    http::extract::Fields,
+    http::input::InputFields,
     store::{Page, Position},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct PageParams {
 }
 
 /// The page that a query asks for.
-pub(super) fn read(fields: &mut Fields) -> Page {
+pub(super) fn read(fields: &mut InputFields) -> Page {
     let limit = fields.parse("limit", parse_limit);
     let after = fields.parse("cursor", parse_cursor);
     if after.is_some() && limit.is_none() && fields.is_good("limit") {

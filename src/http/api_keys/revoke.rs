@@ -3,9 +3,12 @@
 use axum::{extract::State, http::StatusCode};
 
 use crate::{
-    auth::{AdminOrItself, AnyKey, Authorized, Requirement},
     domain::{ApiKeyId, Clock, EventKind},
-    http::{extract::KeyIdParam, problem::Problem},
+    http::{
+        authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
+        input::KeyIdParam,
+        problem::Problem,
+    },
 };
 
 /// Takes a key away, for good. Again on the same key: 204 again.

@@ -1,12 +1,13 @@
 //! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`, and the
 //! same for `self`.
 
-use super::{create::READ_ONLY, view::ApiKeyCreatedResponse};
+use super::{create::READ_ONLY, responses::ApiKeyCreatedResponse};
 use crate::{
-    auth::{AdminOrItself, AnyKey, Authorized, Requirement, SecretHasher},
+    auth::api_key::hasher::SecretHasher,
     domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
     http::{
-        extract::{Fields, KeyIdParam, OptionalJsonBody},
+        authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
+        input::{InputFields, KeyIdParam, OptionalJsonBody},
         problem::Problem,
     },
 };
@@ -80,7 +81,7 @@ async fn give_new_secret<R: Requirement>(
     id: ApiKeyId,
     hasher: &SecretHasher,
     clock: &Clock,
-    mut fields: Fields,
+    mut fields: InputFields,
 ) -> Result<Json<ApiKeyCreatedResponse>, Problem> {
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
     fields.finish(READ_ONLY)?;

@@ -10,14 +10,14 @@ use axum::{
 use super::{
     create::{READ_ONLY, refuse_later_end, refuse_past, refuse_wider_scopes},
     etag::{check_if_match, etag},
+    responses::ApiKeyResponse,
     schema,
-    view::ApiKeyResponse,
 };
 use crate::{
-    auth::{Admin, Authorized},
     domain::{ApiKey, ApiKeyPatch, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Timestamp, parse_timestamp},
     http::{
-        extract::{Fields, KeyIdParam, MergePatchBody},
+        authorized::{Admin, Authorized},
+        input::{InputFields, KeyIdParam, MergePatchBody},
         problem::{FieldError, Problem},
     },
     store::{self, TenantStore},
@@ -39,7 +39,7 @@ struct UpdateApiKeyRequest {
     expires_at: Option<Timestamp>,
 }
 
-fn read(mut fields: Fields, now: Timestamp) -> Result<ApiKeyPatch, Problem> {
+fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem> {
     let name = fields.parse("name", KeyName::parse);
     let scopes = fields.parse("scopes", ScopeSet::parse);
     let expires_at = fields.parse_nullable("expiresAt", parse_timestamp);

@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 
-use super::{schema, view::ApiKeyUsageResponse};
+use super::{responses::ApiKeyUsageResponse, schema};
 use crate::{
-    auth::{AnyKey, Authorized, ReadOrItself},
     domain::{ApiKeyId, Clock, InvalidTimestamp, Timestamp, UsageInterval, UsageWindow, parse_timestamp},
     http::{
-        extract::{Fields, KeyIdParam, QueryParams},
+        authorized::{AnyKey, Authorized, ReadOrItself},
+        input::{InputFields, KeyIdParam, QueryParams},
         problem::Problem,
     },
     store::TenantStore,
@@ -65,7 +65,7 @@ struct UsageParams {
     interval: Option<UsageInterval>,
 }
 
-fn read_window(fields: &mut Fields, now: Timestamp) -> Option<UsageWindow> {
+fn read_window(fields: &mut InputFields, now: Timestamp) -> Option<UsageWindow> {
     let parse = |text: &str| -> Result<Timestamp, InvalidTimestamp> { parse_timestamp(text) };
     let from = fields.parse("from", parse);
     let to = fields.parse("to", parse);
@@ -80,7 +80,7 @@ async fn read(
     keys: &TenantStore,
     id: ApiKeyId,
     now: Timestamp,
-    mut fields: Fields,
+    mut fields: InputFields,
 ) -> Result<Json<ApiKeyUsageResponse>, Problem> {
     let window = read_window(&mut fields, now);
     fields.finish(&[])?;

@@ -1,0 +1,179 @@
+//! One request from its first byte to its last log line: id, span, trace, latency, metrics, problem document.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::{
+    http::{HeaderMap, HeaderName, Method},
+    response::Response,
+};
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tracing::{
+    Instrument as _, Span, debug, debug_span,
+    field::{Empty, display},
+    info, info_span,
+};
+
+use super::{
+    metrics::{KnownMethod, Route},
+    problem::Problem,
+    traces::{RequestSpan, RequestTraces},
+};
+use crate::{auth::request::RequestId, domain::Secret};
+
+/// Taken from requests, told in answers.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Neither the path nor a made-up method is logged: somebody will put a secret there.
+fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
+    let method = method.name();
+    macro_rules! request_span {
+        ($span:ident) => {
+            $span!(
+                "request",
+                request_id = %id.as_str(),
+                trace_id = Empty,
+                span_id = Empty,
+                method,
+                route = Empty,
+                tenant = Empty,
+                principal = Empty
+            )
+        };
+    }
+    if quiet { request_span!(debug_span) } else { request_span!(info_span) }
+}
+
+/// A request that has come and is not answered yet.
+pub(super) struct RequestScope {
+    pub(super) id: RequestId,
+    method: KnownMethod,
+    quiet: bool,
+    pub(super) span: Span,
+    trace: Option<Box<RequestSpan>>,
+    at: Instant,
+}
+
+impl RequestScope {
+    /// Begins a request. A `quiet` one is logged at DEBUG, the others at INFO.
+    pub(super) fn begin(
+        method: &Method,
+        headers: &HeaderMap,
+        quiet: bool,
+        route: Option<&'static str>,
+        traces: Option<&RequestTraces>,
+    ) -> Self {
+        let (id, method) = (request_id(headers), KnownMethod::from(method));
+        let span = span(&id, method, quiet);
+        if let Some(route) = route {
+            span.record("route", route);
+        }
+        let trace = traces.and_then(|traces| traces.begin(headers, method, quiet));
+        if let Some(trace) = &trace {
+            span.record("trace_id", display(trace.context().trace_id()));
+            span.record("span_id", display(trace.context().span_id()));
+        }
+        Self { id, method, quiet, span, trace, at: Instant::now() }
+    }
+
+    /// Waits for the answer; `failed` gives one where a defect of ours kept us from it.
+    pub(super) async fn run(&self, answering: impl Future<Output = Response>, failed: fn() -> Response) -> Response {
+        // The panic itself was logged by the hook.
+        let answer = AssertUnwindSafe(answering).catch_unwind().instrument(self.span.clone()).await;
+        answer.unwrap_or_else(|_panic| failed())
+    }
+
+    /// Whatever became of the request, its id is in the answer, and it is counted, told in the log and
+    /// in its caller's trace.
+    pub(super) fn finish(self, counted: &Route, route: Option<&str>, mut response: Response) -> Response {
+        let Self { id, method, quiet, span, trace, at } = self;
+        let problem = response.extensions_mut().remove::<Problem>();
+        let code = problem.as_ref().map(Problem::code);
+        if let Some(problem) = problem {
+            problem.write_out(id.as_str(), &mut response);
+        }
+        let latency = at.elapsed();
+        counted.count(method, response.status(), latency);
+        if let Some(trace) = trace {
+            trace.end(&id, route, &mut response);
+        }
+        response.headers_mut().insert(X_REQUEST_ID, id.into_header_value());
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let status = response.status().as_u16();
+        span.in_scope(|| {
+            if quiet {
+                debug!(status, code, latency_us, "answered");
+            } else {
+                info!(status, code, latency_us, "answered");
+            }
+        });
+        response
+    }
+}
+
+/// The client's `X-Request-Id` where it is sane and no place for a secret, else a new one.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
+            && !id.contains(Secret::PREFIX)
+    };
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    given.map(str::to_owned).and_then(RequestId::new).unwrap_or_else(RequestId::random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{
+        http::{HeaderValue, StatusCode},
+        response::IntoResponse as _,
+    };
+    use http_body_util::BodyExt as _;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_with_the_request_id() {
+        let (id, method) = (RequestId::new("abc-123".to_owned()).unwrap(), KnownMethod::from(&Method::GET));
+        let scope = RequestScope { id, method, quiet: false, span: Span::none(), trace: None, at: Instant::now() };
+        let counted = Route::default();
+        let response = scope.run(async { panic!("on purpose") }, || Problem::internal().into_response()).await;
+        let response = scope.finish(&counted, None, response);
+        assert_eq!(counted.answers(), [("GET", 500, 1)]);
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&problem["code"], &problem["requestId"]), (&"internal_error".into(), &"abc-123".into()));
+        assert!(!problem.to_string().contains("on purpose"));
+    }
+
+    #[test]
+    fn request_ids_are_taken_where_they_are_sane() {
+        let id = |given: &str| {
+            let headers = [(X_REQUEST_ID, given.parse().unwrap())].into_iter().collect();
+            request_id(&headers).as_str().to_owned()
+        };
+        let long = "a".repeat(128);
+        for sane in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
+            assert_eq!(id(sane), sane);
+        }
+        let longer = "a".repeat(129);
+        for not in ["", "a b", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "a\"b", &longer] {
+            assert_ne!(id(not), not);
+            assert_eq!(id(not).len(), 36);
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever a client sends, what is logged and told back is short, plain, and no secret.
+        #[test]
+        fn every_request_id_is_sane(given in proptest::collection::vec(0x20_u8..=0xff, 0..200), secret in proptest::prelude::any::<bool>()) {
+            let given = if secret { [b"rk_live_", &given[..]].concat() } else { given };
+            let value = HeaderValue::from_bytes(&given);
+            let id = request_id(&value.into_iter().map(|value| (X_REQUEST_ID, value)).collect());
+            let id = id.as_str();
+            proptest::prop_assert!((1..=128).contains(&id.len()) && id.is_ascii() && !id.contains("rk_live_"));
+            proptest::prop_assert!(id.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\'), "{}", id);
+        }
+    }
+}
