@@ -15,6 +15,8 @@
 )]
 
 mod binary;
+mod cache_equivalence;
+mod cache_states;
 mod chain;
 mod client;
 mod create;
