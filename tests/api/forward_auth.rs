@@ -1,11 +1,10 @@
-//! `/forward-auth`, as gateways ask it.
+//! `/forward-auth`, as gateways call it: each rule on an instance with warm caches and on one with cold ones.
 
-use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    client::{Client, Credential, Reply, send},
-    harness::TestServer,
+    cache_states::{CacheState, Instance, warm_and_cold},
+    client::{Client, Credential, Reply},
 };
 
 const PATH: &str = "/forward-auth";
@@ -18,12 +17,15 @@ const HEADERS: [&str; 6] = [
     "x-rally-key-expires",
 ];
 
-async fn ask(client: &Client, method: &str, headers: &[(&str, &str)]) -> Reply {
-    let mut request = client.request(method.parse().unwrap(), PATH);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+impl Instance {
+    async fn check(&self, client: &Client, method: &str, headers: &[(&str, &str)]) -> Reply {
+        let request = client.request(method.parse().unwrap(), PATH);
+        self.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
-    send(request).await
+
+    async fn check_path(&self, client: &Client, method: &str, path: &str) -> Reply {
+        self.send(client.request(method.parse().unwrap(), path)).await
+    }
 }
 
 #[track_caller]
@@ -40,84 +42,106 @@ fn refused(reply: &Reply, status: u16, code: &str) {
 }
 
 #[tokio::test]
-async fn a_key_is_introduced_by_all_the_headers() {
-    let server = TestServer::start().await;
-    let admin = server.admin("acme");
-    let acme = server.database.acme.to_string();
-    let key = admin.create_with(&json!({"name": "n", "scopes": "write", "expiresAt": "2099-01-01T00:00:00Z"})).await;
-    let headers = allowed(&ask(&admin.with_key(&key.secret), "GET", &[]).await);
-    let principal = format!("api-key:{}", key.id);
-    assert_eq!(headers, ["acme", &acme, &principal, "write", &key.id, "2099-01-01T00:00:00Z"]);
+async fn an_allowed_request_returns_every_header_of_the_principal() {
+    for instance in warm_and_cold(&[]).await {
+        let admin = instance.server.admin("acme");
+        let acme = instance.server.database.acme.to_string();
+        let body = json!({"name": "n", "scopes": "write", "expiresAt": "2099-01-01T00:00:00Z"});
+        let key = admin.create_with(&body).await;
+        let headers = allowed(&instance.check(&admin.with_key(&key.secret), "GET", &[]).await);
+        let principal = format!("api-key:{}", key.id);
+        assert_eq!(headers, ["acme", &acme, &principal, "write", &key.id, "2099-01-01T00:00:00Z"]);
 
-    let endless = admin.create("n", "read,write").await;
-    let headers = allowed(&ask(&admin.with(Credential::Bearer(endless.secret)), "POST", &[]).await);
-    assert_eq!(headers[3..], ["read,write".to_owned(), endless.id, String::new()]);
+        let endless = admin.create("n", "read,write").await;
+        let bearer = admin.with(Credential::Bearer(endless.secret));
+        let headers = allowed(&instance.check(&bearer, "POST", &[]).await);
+        assert_eq!(headers[3..], ["read,write".to_owned(), endless.id, String::new()]);
 
-    let headers = allowed(&ask(&admin, "DELETE", &[]).await);
-    assert_eq!(headers, ["acme", &acme, "user:admin@acme.com", "admin", "", ""]);
+        let headers = allowed(&instance.check(&admin, "DELETE", &[]).await);
+        assert_eq!(headers, ["acme", &acme, "user:admin@acme.com", "admin", "", ""]);
+    }
 }
 
 #[tokio::test]
-async fn the_strictest_method_counts() {
-    let server = TestServer::start().await;
-    let admin = server.admin("acme");
-    let reader = admin.with_key(&admin.create("reader", "read").await.secret);
-    let writer = admin.with_key(&admin.create("writer", "write").await.secret);
-    for method in ["GET", "HEAD", "OPTIONS"] {
-        assert_eq!(ask(&reader, method, &[]).await.status, 200, "{method}");
+async fn several_methods_need_the_scope_of_the_strictest() {
+    for instance in warm_and_cold(&[]).await {
+        let admin = instance.server.admin("acme");
+        let reader = admin.with_key(&admin.create("reader", "read").await.secret);
+        let writer = admin.with_key(&admin.create("writer", "write").await.secret);
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert_eq!(instance.check(&reader, method, &[]).await.status, 200, "{method}");
+        }
+        let lacks_scope =
+            async |headers: &_| refused(&instance.check(&reader, "GET", headers).await, 403, "insufficient_scope");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "get", "PURGE"] {
+            assert_eq!(instance.check(&reader, method, &[]).await.status, 403, "{method}");
+            assert_eq!(instance.check(&writer, method, &[]).await.status, 200, "{method}");
+            for header in ["X-Forwarded-Method", "X-Original-Method"] {
+                lacks_scope(&[(header, method)]).await;
+                lacks_scope(&[(header, "GET"), (header, method)]).await;
+            }
+        }
+        lacks_scope(&[("X-Forwarded-Method", "GET"), ("X-Original-Method", "DELETE")]).await;
+        assert_eq!(instance.check(&reader, "GET", &[("X-Forwarded-Method", "HEAD")]).await.status, 200);
     }
-    for method in ["POST", "PUT", "PATCH", "DELETE", "get", "PURGE"] {
-        assert_eq!(ask(&reader, method, &[]).await.status, 403, "{method}");
-        assert_eq!(ask(&writer, method, &[]).await.status, 200, "{method}");
-        for header in ["X-Forwarded-Method", "X-Original-Method"] {
-            refused(&ask(&reader, "GET", &[(header, method)]).await, 403, "insufficient_scope");
-            refused(&ask(&reader, "GET", &[(header, "GET"), (header, method)]).await, 403, "insufficient_scope");
+}
+
+#[tokio::test]
+async fn the_scope_parameter_adds_a_requirement_and_removes_none() {
+    for instance in warm_and_cold(&[]).await {
+        let admin = instance.server.admin("acme");
+        let reader = admin.with_key(&admin.create("reader", "read").await.secret);
+        let writer = admin.with_key(&admin.create("writer", "write").await.secret);
+        let check = async |client: &Client, method, path: &str| instance.check_path(client, method, path).await;
+        refused(&check(&writer, "GET", "/forward-auth?scope=admin").await, 403, "insufficient_scope");
+        assert_eq!(check(&admin, "GET", "/forward-auth?scope=admin").await.status, 200);
+        refused(&check(&reader, "POST", "/forward-auth?scope=read").await, 403, "insufficient_scope");
+        refused(&check(&reader, "GET", "/forward-auth?scope=read&scope=write").await, 403, "insufficient_scope");
+        refused(&check(&admin, "GET", "/forward-auth?scope=everything").await, 401, "invalid_request");
+        // Envoy appends the client's own path and query, which are no word of the gateway's.
+        assert_eq!(check(&reader, "GET", "/forward-auth/contacts/7?scope=admin").await.status, 200);
+        refused(&check(&reader, "PUT", "/forward-auth/contacts/7?scope=read").await, 403, "insufficient_scope");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_401_or_403_with_its_code_in_a_header() {
+    for instance in warm_and_cold(&[]).await {
+        let admin = instance.server.admin("acme");
+        let key = admin.create("n", "read").await;
+        let client = admin.with_key(&key.secret);
+        let check = async |client: &Client| instance.check(client, "GET", &[]).await;
+        assert_eq!(check(&client).await.status, 200);
+        refused(&check(&admin.with(Credential::None)).await, 401, "missing_credentials");
+        refused(&check(&client.on("nobody.localhost")).await, 401, "tenant_not_found");
+        refused(&check(&client.on("globex.localhost")).await, 401, "invalid_key");
+        refused(&check(&admin.on("globex.localhost")).await, 403, "wrong_tenant");
+        let two = [("authorization", "Bearer x.y.z")];
+        refused(&instance.check(&client, "GET", &two).await, 401, "ambiguous_credentials");
+        refused(&check(&client.with_key("rk_live_zzz")).await, 401, "invalid_key");
+        admin.delete(&key.path()).await.expect(204);
+        refused(&check(&client).await, 401, "key_revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_looked_up_is_503_unless_it_is_cached() {
+    let instances = warm_and_cold(&[]).await;
+    let admin = instances[0].server.admin("acme");
+    let cached = admin.create("Cached", "read").await;
+    let unused = admin.create("Unused", "read").await;
+    for instance in &instances {
+        let client = instance.server.admin("acme").with_key(&cached.secret);
+        assert_eq!(instance.check(&client, "GET", &[]).await.status, 200);
+    }
+    instances[0].server.database.execute("ALTER TABLE api_key_secrets RENAME TO gone").await;
+    for instance in &instances {
+        let admin = instance.server.admin("acme");
+        refused(&instance.check(&admin.with_key(&unused.secret), "GET", &[]).await, 503, "internal_error");
+        let reply = instance.check(&admin.with_key(&cached.secret), "GET", &[]).await;
+        match instance.state {
+            CacheState::Warm => assert_eq!(allowed(&reply)[4], cached.id),
+            CacheState::Cold => refused(&reply, 503, "internal_error"),
         }
     }
-    let both = [("X-Forwarded-Method", "GET"), ("X-Original-Method", "DELETE")];
-    refused(&ask(&reader, "GET", &both).await, 403, "insufficient_scope");
-    assert_eq!(ask(&reader, "GET", &[("X-Forwarded-Method", "HEAD")]).await.status, 200);
-}
-
-#[tokio::test]
-async fn the_gateway_may_ask_for_more_and_never_for_less() {
-    let server = TestServer::start().await;
-    let admin = server.admin("acme");
-    let reader = admin.with_key(&admin.create("reader", "read").await.secret);
-    let writer = admin.with_key(&admin.create("writer", "write").await.secret);
-    let with = async |client: &Client, method: Method, path: &str| send(client.request(method, path)).await;
-    refused(&with(&writer, Method::GET, "/forward-auth?scope=admin").await, 403, "insufficient_scope");
-    assert_eq!(with(&admin, Method::GET, "/forward-auth?scope=admin").await.status, 200);
-    refused(&with(&reader, Method::POST, "/forward-auth?scope=read").await, 403, "insufficient_scope");
-    refused(&with(&reader, Method::GET, "/forward-auth?scope=read&scope=write").await, 403, "insufficient_scope");
-    refused(&with(&admin, Method::GET, "/forward-auth?scope=everything").await, 401, "invalid_request");
-    // Envoy appends the client's own path and query, which say nothing.
-    assert_eq!(with(&reader, Method::GET, "/forward-auth/contacts/7?scope=admin").await.status, 200);
-    refused(&with(&reader, Method::PUT, "/forward-auth/contacts/7?scope=read").await, 403, "insufficient_scope");
-}
-
-#[tokio::test]
-async fn refusals_are_401_or_403_with_the_code() {
-    let server = TestServer::start().await;
-    let admin = server.admin("acme");
-    let key = admin.create("n", "read").await;
-    let client = admin.with_key(&key.secret);
-    refused(&ask(&admin.with(Credential::None), "GET", &[]).await, 401, "missing_credentials");
-    refused(&ask(&client.on("nobody.localhost"), "GET", &[]).await, 401, "tenant_not_found");
-    refused(&ask(&client.on("globex.localhost"), "GET", &[]).await, 401, "invalid_key");
-    refused(&ask(&admin.on("globex.localhost"), "GET", &[]).await, 403, "wrong_tenant");
-    refused(&ask(&client, "GET", &[("authorization", "Bearer x.y.z")]).await, 401, "ambiguous_credentials");
-    refused(&ask(&client.with_key("rk_live_zzz"), "GET", &[]).await, 401, "invalid_key");
-    admin.delete(&key.path()).await.expect(204);
-    refused(&ask(&client, "GET", &[]).await, 401, "key_revoked");
-}
-
-#[tokio::test]
-async fn it_refuses_when_it_cannot_know() {
-    let server = TestServer::start().await;
-    let admin = server.admin("acme");
-    let key = admin.create("n", "read").await;
-    server.database.execute("ALTER TABLE api_key_secrets RENAME TO gone").await;
-    let reply = ask(&admin.with_key(&key.secret), "GET", &[]).await;
-    refused(&reply, 503, "internal_error");
 }
