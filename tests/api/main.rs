@@ -55,6 +55,7 @@ mod reference_page;
 mod reuse;
 mod revoke;
 mod rotate;
+mod round_trips;
 mod row_level_security;
 mod scopes;
 mod shutdown;

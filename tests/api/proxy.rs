@@ -1,6 +1,13 @@
-//! A TCP proxy in front of the tests' PostgreSQL, which can go wrong.
+//! A TCP proxy in front of the tests' PostgreSQL, which can fail and which counts round trips.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,6 +30,7 @@ pub enum Mode {
 pub struct Proxy {
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
+    round_trips: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -31,12 +39,21 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (mode, modes) = watch::channel(Mode::Pass);
+        let round_trips = Arc::<AtomicUsize>::default();
+        let counter = round_trips.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, socket.clone(), modes.clone()));
+                tokio::spawn(relay(client, socket.clone(), modes.clone(), counter.clone()));
             }
         });
-        Self { address, mode }
+        Self { address, mode, round_trips }
+    }
+
+    /// How often, on any connection, a client sent something after the server had: as often as it has waited for the
+    /// server. Statements that are sent together count once. What sqlx sends when a connection returns to its pool
+    /// does not count: no request waits for that.
+    pub fn round_trips(&self) -> usize {
+        self.round_trips.load(Ordering::SeqCst)
     }
 
     /// From now on, for connections that are open too.
@@ -45,20 +62,37 @@ impl Proxy {
     }
 }
 
-async fn relay(client: TcpStream, socket: PathBuf, modes: watch::Receiver<Mode>) {
+async fn relay(client: TcpStream, socket: PathBuf, modes: watch::Receiver<Mode>, round_trips: Arc<AtomicUsize>) {
     let Ok(server) = UnixStream::connect(socket).await else { return };
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
+    // In this protocol the client sends first.
+    let is_clients_turn = AtomicBool::new(true);
+    let from_client = |bytes: &[u8]| {
+        if is_clients_turn.swap(false, Ordering::SeqCst) && !is_sent_on_release(bytes) {
+            round_trips.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let from_server = |_: &[u8]| is_clients_turn.store(true, Ordering::SeqCst);
     tokio::select! {
-        () = pump(client_read, server_write, modes.clone()) => {}
-        () = pump(server_read, client_write, modes) => {}
+        () = pump(client_read, server_write, modes.clone(), from_client) => {}
+        () = pump(server_read, client_write, modes, from_server) => {}
     }
 }
 
+/// A Sync alone, or after the ROLLBACK of a transaction that was dropped.
+fn is_sent_on_release(bytes: &[u8]) -> bool {
+    const SYNC: &[u8] = b"S\0\0\0\x04";
+    const ROLLBACK: &[u8] = b"Q\0\0\0\x0dROLLBACK\0";
+    bytes.strip_prefix(ROLLBACK).unwrap_or(bytes) == SYNC
+}
+
+/// `on_bytes` has them before they are passed on.
 async fn pump(
     mut from: impl tokio::io::AsyncRead + Unpin,
     mut to: impl tokio::io::AsyncWrite + Unpin,
     mut modes: watch::Receiver<Mode>,
+    on_bytes: impl Fn(&[u8]),
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -72,6 +106,7 @@ async fn pump(
             read = from.read(&mut buffer), if mode == Mode::Pass => match read {
                 Ok(0) | Err(_) => return,
                 Ok(length) => {
+                    on_bytes(&buffer[..length]);
                     if to.write_all(&buffer[..length]).await.is_err() {
                         return;
                     }
