@@ -68,3 +68,4 @@ mod traces;
 mod update;
 mod upgrade;
 mod usage;
+mod usage_locks;
