@@ -11,7 +11,7 @@
 //! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
 //! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
-//! | [`usage`] | what keys were used for, and by whom last: tallied, noted in batches, summed up later, without holding up a request |
+//! | [`usage`] | usage of keys: counted per cached secret, written in batches, read by plain queries; no request waits for it |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |
 //! | [`domain`] | what it is about, in types; pure |
 //!

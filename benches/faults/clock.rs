@@ -5,7 +5,6 @@ use std::{fs, path::PathBuf, time::Duration};
 use chrono::{TimeDelta, Utc};
 use rally_api_keys::domain::Scope;
 use serde_json::Value;
-use sqlx::Executor as _;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -84,9 +83,8 @@ pub async fn jumps(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     let samples = load.finish().await?;
     let odd = std::mem::take(&mut client.odd);
     server.stop().await?;
-    // Noted at the latest by the stop.
+    // Written at the latest by the stop.
     let mut connection = scene.database.connect().await?;
-    connection.execute("SELECT sum_up_usage(ARRAY(SELECT id FROM tenants))").await?;
     let counted: i64 =
         sqlx::query_scalar("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage WHERE key_id = ANY($1)")
             .bind(keys.iter().map(|key| key.id.0).collect::<Vec<_>>())

@@ -28,7 +28,7 @@ use rally_api_keys::{
         },
     },
     domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
-    usage::Tally,
+    usage::UsageCounter,
 };
 use uuid::Uuid;
 
@@ -127,7 +127,7 @@ fn lasting_lease() -> Arc<Lease> {
 async fn remember(verdicts: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
     let (group, cache_key) = verdicts.secret_key(tenant, secret);
     let known = CachedSecret {
-        tally: Tally::new(tenant, key, secret.lookup_digest()),
+        usage: UsageCounter::new(tenant, key, secret.lookup_digest()),
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
         endings: Endings::default(),

@@ -91,8 +91,8 @@ impl Stand {
         })?;
         let (clock, lease) = (Clock::default(), lasting_lease());
         let verdicts = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
-        let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), TimeDelta::days(400));
-        runtime.spawn(writer.run(std::future::pending()));
+        let (recorder, worker) = usage::start(store.clone(), clock.clone(), TimeDelta::days(400));
+        runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
         let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
         let (verifier_store, verifier_clock) = (store.clone(), clock.clone());

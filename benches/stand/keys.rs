@@ -58,15 +58,17 @@ pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewS
     let (mut key_rows, mut secret_rows) = (String::new(), String::new());
     for (n, (key, sealed)) in keys.iter().zip(secrets).enumerate() {
         let (tenant, id) = (key.tenant.id, key.id);
-        writeln!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com")?;
+        let last4 = sealed.hint.last4().to_owned();
+        writeln!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com\t{last4}")?;
         let (stamp, pepper_id) = match sealed.stamp {
             Some((stamp, pepper_id)) => (bytea(&stamp), pepper_id),
             None => ("\\N".to_owned(), "\\N".to_owned()),
         };
-        let (digest, phc, last4) = (bytea(sealed.lookup_digest.as_bytes()), sealed.phc, sealed.hint.last4().to_owned());
+        let (digest, phc) = (bytea(sealed.lookup_digest.as_bytes()), sealed.phc);
         writeln!(secret_rows, "{tenant}\t{digest}\t{id}\t{phc}\t{stamp}\t{pepper_id}\t{last4}\t{created}")?;
     }
-    let key_columns = "COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by) FROM STDIN";
+    let key_columns =
+        "COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, last4) FROM STDIN";
     let secret_columns = "COPY api_key_secrets
         (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at) FROM STDIN";
     for (statement, rows) in [(key_columns, key_rows), (secret_columns, secret_rows)] {

@@ -92,29 +92,19 @@ impl Database {
         Ok(sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(&mut self.connect().await?).await?)
     }
 
-    /// Until no instance writes any more what a measurement left it to write, all of that is summed up, and
-    /// nothing is being vacuumed for it, which would disturb the next one. Writers wake each second, and sum up
-    /// a minute later.
+    /// Waits until no instance has usage left to write from a measurement (each writes a batch a second), and nothing is
+    /// being vacuumed after it: both would disturb the next one.
     pub async fn settle(&self) -> Outcome<()> {
         const BUSY: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
-            WHERE application_name = 'rally-api-keys' AND (state <> 'idle' OR query_start > now() - interval '0.2 s')
-              AND query ~ 'note_usage|sum_up_usage' OR backend_type = 'autovacuum worker')";
-        const SUM_UP: &str = "SELECT sum_up_usage(tenants)
-            FROM (SELECT array_agg(DISTINCT tenant_id) AS tenants FROM api_key_usage_notes) noted
-            WHERE tenants IS NOT NULL";
+            WHERE application_name = 'rally-api-keys' AND query ~ 'record_usage' AND query_start > now() - interval '2.5 s'
+               OR backend_type = 'autovacuum worker')";
         let mut connection = self.connect().await?;
-        let (mut quiet, mut needed) = (0, 12);
-        for _ in 0..300 {
-            let busy: bool = sqlx::query_scalar(BUSY).fetch_one(&mut connection).await?;
-            // Where an instance is at it just now, it cannot be done.
-            let left = sqlx::query(SUM_UP).execute(&mut connection).await.map_or(1, |done| done.rows_affected());
-            quiet = if busy || left > 0 { 0 } else { quiet + 1 };
-            // The more a writer has, the longer it pauses: for up to 3.4 s.
-            needed = if left > 0 { 40 } else { needed };
-            if quiet == needed {
+        for _ in 0..600 {
+            // Batches that began before the measurement's end are seen, since it looks back for longer than a tick.
+            sleep(Duration::from_millis(100)).await;
+            if !sqlx::query_scalar(BUSY).fetch_one(&mut connection).await? {
                 break;
             }
-            sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ use crate::{
     },
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
     telemetry::traces::{TraceExport, TracesError},
-    usage::{self, Writer},
+    usage::{self, UsageWorker},
 };
 
 /// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
@@ -111,7 +111,7 @@ pub struct Service {
     tasks: TaskTracker,
     follower: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
-    writer: Writer,
+    usage_worker: UsageWorker,
     store: Store,
     trace_export: Option<TraceExport>,
     max_connections: usize,
@@ -148,7 +148,7 @@ impl Service {
         let observer = Arc::clone(&verdicts);
         let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
         let store = Store::open(database, pools, observer).await?;
-        let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), config.usage_retention);
+        let (recorder, usage_worker) = usage::start(store.clone(), clock.clone(), config.usage_retention);
         let follower = InvalidationListener {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
             lease: lease.clone(),
@@ -212,7 +212,7 @@ impl Service {
             tasks,
             follower,
             issuers,
-            writer,
+            usage_worker,
             store,
             trace_export,
             max_connections: config.http.max_connections,
@@ -242,8 +242,8 @@ impl Service {
         for issuer in self.issuers {
             followers.spawn(issuer.keep_fresh());
         }
-        let (stop_writer, stopped) = oneshot::channel::<Instant>();
-        let writer = tokio::spawn(self.writer.run(stopped.unwrap_or_else(|_| Instant::now())));
+        let (stop_usage_worker, stopped) = oneshot::channel::<Instant>();
+        let usage_worker = tokio::spawn(self.usage_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
         let drain = self.drain.clone();
         let mut end = Instant::now();
         let last_request = async {
@@ -277,9 +277,9 @@ impl Service {
         let left = end.saturating_duration_since(Instant::now());
         let answered = timeout_at(end - LAST_WRITES.min(left / 4), last_answers).await.is_ok();
         let stop = async {
-            // What was noted is all there is to write.
-            let _ = stop_writer.send(end - CLOSING.min(left / 8));
-            let _ = writer.await;
+            // No request counts any more.
+            let _ = stop_usage_worker.send(end - CLOSING.min(left / 8));
+            let _ = usage_worker.await;
             // Until here it can be watched.
             drop(stop_admin);
             if let Some(Ok(graceful)) = OptionFuture::from(admin).await {

@@ -165,16 +165,6 @@ impl ApiKey {
         (self.revoked_at.is_none() && now < expires_at).then_some(PreviousSecret { expires_at, ..previous })
     }
 
-    /// Takes over when it was last used, from the same key as it was read later.
-    pub fn take_last_uses(&mut self, later: &Self) {
-        self.last_used_at = later.last_used_at;
-        if let (Some(previous), Some(later)) = (&mut self.previous, later.previous)
-            && previous.hint == later.hint
-        {
-            previous.last_used_at = later.last_used_at;
-        }
-    }
-
     /// Whether it works at that moment, and if not, why.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {

@@ -97,21 +97,7 @@ impl<R: Requirement> Authorized<R> {
     /// been revoked or narrowed since the request began, or its secret rotated away, and what it
     /// then still made would outlive that. From here on, `principal` is what the key is now.
     pub async fn begin_change(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
-        let transaction = self.keys.begin().await?;
-        self.look_again(transaction, clock).await
-    }
-
-    /// The same for a change of secrets, which may have to wait.
-    pub async fn begin_changing_secrets(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
-        let transaction = self.keys.begin_changing_secrets().await?;
-        self.look_again(transaction, clock).await
-    }
-
-    async fn look_again(
-        &mut self,
-        mut transaction: TenantTransaction,
-        clock: &Clock,
-    ) -> Result<TenantTransaction, Error> {
+        let mut transaction = self.keys.begin().await?;
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids: two keys that change each other do not wait for
             // one another.

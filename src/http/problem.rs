@@ -404,7 +404,7 @@ impl From<store::Error> for Problem {
 impl From<&store::Error> for Problem {
     fn from(error: &store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) | store::Error::TooSlow | store::Error::SummingUp => {
+            store::Error::Unavailable(_) | store::Error::TooSlow => {
                 tracing::warn!(%error, "answered 503");
                 Self::database_unavailable()
             }

@@ -63,6 +63,12 @@ pub struct NewSecret {
     pub hint: KeyHint,
 }
 
+impl NewSecret {
+    fn stamp_columns(&self) -> (Option<&[u8]>, Option<&str>) {
+        self.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str())).unzip()
+    }
+}
+
 /// Which keys a list shows.
 #[derive(Clone, Debug)]
 pub struct KeyFilter {
@@ -84,8 +90,10 @@ impl KeyFilter {
         self.now = now;
     }
 
-    fn status_names(&self) -> Vec<String> {
-        self.statuses.iter().map(|status| status.as_str().to_owned()).collect()
+    /// `None`: all of them. PostgreSQL cannot estimate what the condition selects, and without it need not.
+    fn status_names(&self) -> Option<Vec<String>> {
+        let is_partial = self.statuses.len() < Status::ALL.len();
+        is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
     }
 
     /// The search as a LIKE pattern in which nothing of it is a wildcard.
@@ -107,8 +115,8 @@ impl TenantTransaction {
     /// Writes a new key and its first secret.
     pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
         sqlx::query!(
-            "INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             self.tenant.0,
             key.id.0,
             key.name.as_str(),
@@ -117,15 +125,31 @@ impl TenantTransaction {
             key.created_at,
             key.created_by,
             key.version,
+            secret.hint.last4(),
         )
         .execute(&mut *self.transaction)
         .await?;
-        self.insert_secret(key.id, secret, key.created_at).await
+        let (stamp, pepper_id) = secret.stamp_columns();
+        sqlx::query!(
+            "INSERT INTO api_key_secrets
+                 (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            self.tenant.0,
+            secret.lookup_digest.as_bytes(),
+            key.id.0,
+            secret.phc,
+            stamp,
+            pepper_id,
+            secret.hint.last4(),
+            key.created_at,
+        )
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
     }
 
-    /// Puts a new secret in the place of a locked key's current one, which works until
-    /// `previous_until`. One that was rotated away before ends now: no more than two ever work. In a transaction for
-    /// changing secrets.
+    /// Replaces a locked key's current secret by a new one; the current one then works until `previous_until`. One that
+    /// was replaced before ends now: no more than two ever work.
     pub async fn rotate_key(
         &mut self,
         key: ApiKeyId,
@@ -133,75 +157,68 @@ impl TenantTransaction {
         now: Timestamp,
         previous_until: Timestamp,
     ) -> Result<(), Error> {
-        self.end_previous_secret(key, now).await?; // locks the other one, too
+        let (stamp, pepper_id) = secret.stamp_columns();
         sqlx::query!(
-            "UPDATE api_key_secrets
-             SET retired_at = $3, expires_at = $4
-             WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL",
+            // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
+            // unique index allows one current secret.
+            "WITH ended AS (
+                 UPDATE api_key_secrets
+                 SET expires_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+             ), retired AS (
+                 UPDATE api_key_secrets
+                 SET retired_at = $3, expires_at = $4
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL
+                 RETURNING lookup_digest, last4
+             ), inserted AS (
+                 INSERT INTO api_key_secrets
+                     (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
+                 SELECT $1, $5, $2, $6, $7, $8, $9, $3 FROM retired
+             )
+             UPDATE api_keys k
+             SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
+                 previous_last4 = retired.last4, previous_expires_at = $4
+             FROM retired
+             WHERE k.tenant_id = $1 AND k.id = $2",
             self.tenant.0,
             key.0,
             now,
             previous_until,
-        )
-        .execute(&mut *self.transaction)
-        .await?;
-        self.insert_secret(key, secret, now).await?;
-        sqlx::query!(
-            "UPDATE api_keys SET version = version + 1 WHERE tenant_id = $1 AND id = $2",
-            self.tenant.0,
-            key.0,
-        )
-        .execute(&mut *self.transaction)
-        .await?;
-        self.changed.push(key);
-        Ok(())
-    }
-
-    /// Ends a key's previous secret now. Tells whether one worked until then. In a transaction for changing secrets.
-    pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-        sqlx::query!(
-            "SELECT FROM api_key_secrets
-             WHERE tenant_id = $1 AND key_id = $2 AND (expires_at IS NULL OR expires_at > $3)
-             ORDER BY lookup_digest
-             FOR NO KEY UPDATE",
-            self.tenant.0,
-            key.0,
-            now,
-        )
-        .fetch_all(&mut *self.transaction)
-        .await?;
-        let done = sqlx::query!(
-            "UPDATE api_key_secrets
-             SET expires_at = $3
-             WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3",
-            self.tenant.0,
-            key.0,
-            now,
-        )
-        .execute(&mut *self.transaction)
-        .await?;
-        self.changed.push(key);
-        Ok(done.rows_affected() > 0)
-    }
-
-    async fn insert_secret(&mut self, key: ApiKeyId, secret: &NewSecret, now: Timestamp) -> Result<(), Error> {
-        let (stamp, pepper_id) = secret.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id)).unzip();
-        sqlx::query!(
-            "INSERT INTO api_key_secrets
-                 (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            self.tenant.0,
             secret.lookup_digest.as_bytes(),
-            key.0,
             secret.phc,
             stamp,
             pepper_id,
             secret.hint.last4(),
-            now,
         )
         .execute(&mut *self.transaction)
         .await?;
+        self.changed.push(key);
         Ok(())
+    }
+
+    /// Ends a locked key's previous secret now. Returns whether it worked until then.
+    pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+        let ended = sqlx::query_scalar!(
+            // The row of a revoked key does not change.
+            r#"WITH ended AS (
+                   UPDATE api_key_secrets
+                   SET expires_at = $3
+                   WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+                   RETURNING lookup_digest
+               ), shown AS (
+                   UPDATE api_keys
+                   SET previous_expires_at = $3
+                   WHERE tenant_id = $1 AND id = $2 AND previous_expires_at > $3 AND revoked_at IS NULL
+               )
+               SELECT count(*) AS "count!" FROM ended"#,
+            self.tenant.0,
+            key.0,
+            now,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        self.changed.push(key);
+        Ok(ended > 0)
     }
 
     /// The tenant's keys, newest first.
@@ -209,43 +226,37 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4 AS "last4!", s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
-                      p.last_used_at AS "previous_last_used_at?"
-               -- The page first, then a look-up for each of its keys (LATERAL with a LIMIT): so it
-               -- is planned also where PostgreSQL's statistics are missing or old.
+                      k.last4 AS "last4!", k.previous_last4, k.previous_expires_at, u.last_used_at,
+                      u.previous_last_used_at
+               -- The page first, then a look-up for each of its keys (LATERAL): so it is planned also where
+               -- PostgreSQL's statistics are missing or old.
                FROM (
                    SELECT *
                    FROM api_keys
                    WHERE tenant_id = $1
                      AND ($2::text IS NULL OR name ILIKE $2)
-                     AND CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                              WHEN expires_at <= $3 THEN 'expired'
-                              ELSE 'active' END = ANY ($4)
+                     AND ($4::text[] IS NULL OR
+                          CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                               WHEN expires_at <= $3 THEN 'expired'
+                               ELSE 'active' END = ANY ($4))
                      AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
-                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND NOT EXISTS (
-                         SELECT FROM api_key_secrets u
-                         WHERE u.tenant_id = $1 AND u.key_id = api_keys.id AND u.last_used_at > $8)))
+                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND coalesce(
+                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = api_keys.id) <= $8,
+                         true)))
                    ORDER BY created_at DESC, id DESC
                    LIMIT $7
                ) k
                CROSS JOIN LATERAL (
-                   SELECT max(last4) FILTER (WHERE retired_at IS NULL) AS last4, max(last_used_at) AS last_used_at
-                   FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id
-                   HAVING bool_or(retired_at IS NULL)
-               ) s
-               LEFT JOIN LATERAL (
-                   SELECT last4, expires_at, last_used_at
-                   FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
-                   ORDER BY expires_at DESC
-                   LIMIT 1
-               ) p ON true
+                   SELECT max(used_at) AS last_used_at,
+                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
+                   FROM api_key_last_uses
+                   WHERE tenant_id = $1 AND key_id = k.id
+               ) u
                ORDER BY k.created_at DESC, k.id DESC"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,
-            &filter.status_names(),
+            filter.status_names() as Option<Vec<String>>,
             page.after.map(|after| after.at),
             page.after.map(|after| after.id),
             page.limit,
@@ -265,16 +276,17 @@ impl TenantTransaction {
                FROM api_keys k
                WHERE k.tenant_id = $1
                  AND ($2::text IS NULL OR k.name ILIKE $2)
-                 AND CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                          WHEN k.expires_at <= $3 THEN 'expired'
-                          ELSE 'active' END = ANY ($4)
-                 AND ($5::timestamptz IS NULL OR (created_at <= $5 AND NOT EXISTS (
-                     SELECT FROM api_key_secrets u
-                     WHERE u.tenant_id = $1 AND u.key_id = k.id AND u.last_used_at > $5)))"#,
+                 AND ($4::text[] IS NULL OR
+                      CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                           WHEN k.expires_at <= $3 THEN 'expired'
+                           ELSE 'active' END = ANY ($4))
+                 AND ($5::timestamptz IS NULL OR (k.created_at <= $5 AND coalesce(
+                     (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $5,
+                     true)))"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,
-            &filter.status_names(),
+            filter.status_names() as Option<Vec<String>>,
             filter.unused_since,
         )
         .fetch_one(&mut *self.transaction)
@@ -286,22 +298,14 @@ impl TenantTransaction {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      s.last4 AS "last4!", s.last_used_at, p.last4 AS "previous_last4?", p.expires_at AS "previous_expires_at?",
-                      p.last_used_at AS "previous_last_used_at?"
+                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
                FROM api_keys k
                CROSS JOIN LATERAL (
-                   SELECT max(last4) FILTER (WHERE retired_at IS NULL) AS last4, max(last_used_at) AS last_used_at
-                   FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id
-                   HAVING bool_or(retired_at IS NULL)
-               ) s
-               LEFT JOIN LATERAL (
-                   SELECT last4, expires_at, last_used_at
-                   FROM api_key_secrets
-                   WHERE tenant_id = k.tenant_id AND key_id = k.id AND retired_at IS NOT NULL
-                   ORDER BY expires_at DESC
-                   LIMIT 1
-               ) p ON true
+                   SELECT max(used_at) AS last_used_at,
+                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
+                   FROM api_key_last_uses
+                   WHERE tenant_id = $1 AND key_id = k.id
+               ) u
                WHERE k.tenant_id = $1 AND k.id = $2"#,
             self.tenant.0,
             id.0,
@@ -312,19 +316,29 @@ impl TenantTransaction {
         .transpose()
     }
 
-    /// The same, and nobody else changes it until this transaction ends.
+    /// The same, and nobody else changes it until this transaction ends. The last uses are from before a wait for the
+    /// lock.
     pub async fn key_for_update(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        let locked = sqlx::query!(
-            "SELECT version FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
+                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
+               FROM api_keys k
+               CROSS JOIN LATERAL (
+                   SELECT max(used_at) AS last_used_at,
+                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
+                   FROM api_key_last_uses
+                   WHERE tenant_id = $1 AND key_id = k.id
+               ) u
+               WHERE k.tenant_id = $1 AND k.id = $2
+               FOR NO KEY UPDATE OF k"#,
             self.tenant.0,
             id.0,
         )
         .fetch_optional(&mut *self.transaction)
-        .await?;
-        if locked.is_none() {
-            return Ok(None);
-        }
-        self.key(id).await
+        .await?
+        .map(ApiKey::try_from)
+        .transpose()
     }
 
     /// Writes what a patch may change of a locked key, and counts its version up.

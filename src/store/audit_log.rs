@@ -182,42 +182,20 @@ impl TenantTransaction {
     }
 
     async fn lock_chain(&mut self) -> Result<ChainHead, Error> {
-        loop {
-            let head = sqlx::query_as!(
-                ChainHead,
-                "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
-                self.tenant.0,
-            )
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-            if let Some(head) = head {
-                return Ok(head);
-            }
-            sqlx::query!(
-                "INSERT INTO api_key_event_heads (tenant_id, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING",
-                self.tenant.0,
-                &[0; 32][..],
-            )
-            .execute(&mut *self.transaction)
-            .await?;
-        }
-    }
-
-    /// The end of the tenant's chain; none where it has no events yet.
-    pub async fn chain_head(&mut self) -> Result<Option<ChainHead>, Error> {
-        Ok(sqlx::query_as!(ChainHead, "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1", self.tenant.0,)
-            .fetch_optional(&mut *self.transaction)
-            .await?)
-    }
-
-    /// How many events are older than the chain.
-    pub async fn count_unchained_events(&mut self) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM api_key_events WHERE tenant_id = $1 AND seq IS NULL"#,
+        Ok(sqlx::query_as!(
+            ChainHead,
+            "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
             self.tenant.0,
         )
         .fetch_one(&mut *self.transaction)
         .await?)
+    }
+
+    /// The end of the tenant's chain.
+    pub async fn chain_head(&mut self) -> Result<ChainHead, Error> {
+        Ok(sqlx::query_as!(ChainHead, "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1", self.tenant.0)
+            .fetch_one(&mut *self.transaction)
+            .await?)
     }
 
     /// The tenant's chain, the oldest first, from behind that number on.
@@ -225,7 +203,7 @@ impl TenantTransaction {
         let rows = sqlx::query_as!(
             LinkRow,
             r#"SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
-                      seq AS "seq!", previous_hash AS "previous_hash!", hash AS "hash!"
+                      seq, previous_hash, hash
                FROM api_key_events
                WHERE tenant_id = $1 AND seq > $2
                ORDER BY seq

@@ -13,7 +13,6 @@ use tracing::{info, warn};
 use super::{
     CHECK_TIMEOUT, ChangeObserver, Durability, Error, PoolSettings, Store, is_transient, migrate,
     secret_batcher::{self, SecretBatcher},
-    sums,
 };
 
 /// How long a start waits for a database that does not answer yet.
@@ -122,8 +121,12 @@ pub enum ConnectError {
         /// As whom we are logged in.
         role: String,
     },
-    /// The tables are newer than this program, or another program's.
-    #[error("the database's migrations are not this program's: {0}")]
+    /// The schema is from before the first release, or newer than this program.
+    #[error(
+        "the database's schema is not this version's ({0}): it was made by a development version from before the first \
+         release, or by a newer version. One from before the first release cannot be upgraded: create a new database \
+         (with the private PostgreSQL: stop the service and remove DATA_DIR)"
+    )]
     ForeignMigrations(#[source] sqlx::migrate::MigrateError),
     /// Somebody else migrates and does not come to an end.
     #[error("another instance has been migrating the database for over a minute; see pg_locks for its advisory lock")]
@@ -240,8 +243,8 @@ impl Store {
         }
         info!(database = %url, login = login.name, role = role.name, "connected to PostgreSQL");
         drop(connection);
-        let (look_ups, places) = (SecretBatcher::new(checks.clone()), sums::places());
-        let store = Self { pool, checks, look_ups, places, observer };
+        let look_ups = SecretBatcher::new(checks.clone());
+        let store = Self { pool, checks, look_ups, observer };
         store.warm_up().await;
         Ok(store)
     }
@@ -290,7 +293,6 @@ impl Store {
         Ok(Self {
             checks: pool.clone(),
             look_ups: SecretBatcher::new(pool.clone()),
-            places: sums::places(),
             pool,
             observer: Arc::new(|_, _| {}),
         })
@@ -378,9 +380,7 @@ impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         match error {
             Error::Unavailable(error) | Error::Internal(error) => Self::Database(error),
-            error @ (Error::TooSlow | Error::SummingUp | Error::BadRow { .. }) => {
-                Self::Database(sqlx::Error::Protocol(error.to_string()))
-            }
+            error @ (Error::TooSlow | Error::BadRow { .. }) => Self::Database(sqlx::Error::Protocol(error.to_string())),
         }
     }
 }

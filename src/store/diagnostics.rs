@@ -18,7 +18,7 @@ const GUARDED: [&str; 7] = [
     "api_key_events",
     "api_key_event_heads",
     "api_key_usage",
-    "api_key_usage_notes",
+    "api_key_last_uses",
 ];
 
 /// What a server promises about what it has acknowledged.

@@ -9,7 +9,7 @@
 //! # Cancellation
 //! In sqlx 0.9 a `begin` that is dropped half-way leaves its connection with an open
 //! transaction, tenant included, for the next borrower. So nothing in here may be dropped
-//! half-way but single statements ([`Store::note_usage`], [`Store::sum_up_usage`]): requests run in
+//! half-way but single statements ([`Store::record_usage`], [`Store::remove_usage_before`]): requests run in
 //! tasks of their own (`http`'s detach layer), and the test `cancelled_requests_leave_nothing_behind`
 //! cancels thousands.
 
@@ -64,7 +64,6 @@ mod migrate;
 mod notifications;
 mod pool_metrics;
 mod secret_batcher;
-mod sums;
 mod tenant_admin;
 mod tenants;
 mod usage;
@@ -72,7 +71,6 @@ mod usage;
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::secret_batcher::SecretBatcher;
@@ -86,7 +84,7 @@ pub use migrate::migrate;
 pub use notifications::{Beat, Change, ChangeFeed, Heart};
 pub use secret_batcher::SecretRow;
 pub use tenant_admin::{TenantAdmin, TenantRow};
-pub use usage::{LastClient, LastUse, SecretUse, UsageNote};
+pub use usage::{LastUse, SecretUsage, SecretUse};
 
 /// How long a check waits for the database's answer, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -115,9 +113,6 @@ pub enum Error {
     /// It did not answer in time.
     #[error("the database did not answer in time")]
     TooSlow,
-    /// For too long somebody was summing up what the tenant's keys were used for: try again later. Nothing was done.
-    #[error("what the tenant's keys were used for is being summed up")]
-    SummingUp,
     /// It refused or answered what cannot be: a defect of ours or of the schema.
     #[error("the database refused: {0}")]
     Internal(#[source] sqlx::Error),
@@ -191,13 +186,11 @@ pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
 /// The database, under a role that sees one tenant at a time.
 #[derive(Clone)]
 pub struct Store {
-    /// For managing keys, and for notes of their use.
+    /// For managing keys, and for writing their usage.
     pool: PgPool,
     /// For checking them, so that neither starves the other.
     checks: PgPool,
     look_ups: SecretBatcher,
-    /// Places in the database's queue for a lock that may be held for long: who waits there has a connection.
-    places: Arc<Semaphore>,
     observer: ChangeObserver,
 }
 

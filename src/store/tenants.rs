@@ -7,7 +7,7 @@ impl Store {
     /// The tenant of that slug, if it exists and is not suspended. One round trip.
     pub async fn find_tenant(&self, slug: &Slug) -> Result<Option<Tenant>, Error> {
         let row = within!(CHECK_TIMEOUT, self.checks, |connection| sqlx::query!(
-            r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenant($1)"#,
+            r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenants(ARRAY[$1::text])"#,
             slug.as_str()
         )
         .fetch_optional(connection))?;

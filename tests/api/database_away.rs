@@ -395,7 +395,7 @@ async fn nobody_waits_on_for_who_has_gone() {
     let used = admin.create("n", "read").await;
     assert_eq!(admin.with_key(&used.secret).get("/forward-auth").await.status, 200);
     let mut lock = server.database.connect().await;
-    lock.execute("BEGIN; LOCK TABLE api_key_secrets, api_key_usage_notes").await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE api_key_secrets, api_key_usage").await.unwrap();
     let begun = Instant::now();
     let mut most = 0;
     let asking = async {
@@ -414,7 +414,7 @@ async fn nobody_waits_on_for_who_has_gone() {
         }
     };
     tokio::join!(asking, watching);
-    // Those for checks, and the one that notes usage.
+    // Those for checks, and the one that writes usage.
     assert!((2..=4).contains(&most), "{most}");
     lock.execute("COMMIT").await.unwrap();
     assert_eq!(admin.with_key(&keys[0].secret).get("/forward-auth").await.status, 200);

@@ -26,7 +26,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
 
     database
         .execute(
-            "ALTER TABLE api_key_usage NO FORCE ROW LEVEL SECURITY; DELETE FROM _sqlx_migrations WHERE version = 5",
+            "ALTER TABLE api_key_usage NO FORCE ROW LEVEL SECURITY; DELETE FROM _sqlx_migrations WHERE version = 4",
         )
         .await;
     let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str())]).await.stdout;
@@ -34,7 +34,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     for line in [
         "FAIL  users' tokens: nobody could log in: set JWT_ISSUER",
         "FAIL  pepper: every check costs an argon2",
-        "FAIL  migrations: the database lacks migration 5",
+        "FAIL  migrations: the database lacks migration 4",
         "FAIL  row-level security: is not enabled and forced on api_key_usage",
     ] {
         assert!(printed.contains(line), "{line}: {printed}");

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use rally_api_keys::auth::cache::lease::LEASE;
+use rally_api_keys::{
+    auth::cache::lease::LEASE,
+    domain::{ApiKeyId, Slug, Tenant},
+    store,
+};
+use sqlx::Executor as _;
 
 use crate::{
     binary::Home,
     client::Credential,
-    harness::{TestServer, wait_until},
+    harness::{TestServer, open, wait_until},
 };
 
 #[tokio::test]
@@ -29,4 +34,26 @@ async fn the_first_request_after_the_freeze_is_refused() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     frozen.signal("CONT").await;
     asked.await.unwrap().refused(401, "key_revoked");
+}
+
+/// A process that is frozen within a transaction keeps its locks for 5 s.
+#[tokio::test]
+async fn an_idle_transaction_ends_and_frees_its_locks() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    let store = open(&server.database.url().await).await.unwrap();
+    let tenant = store.tenant(&Tenant { id: server.database.acme, slug: Slug::parse("acme").unwrap() });
+    // An export of the audit trail may take its time, and holds no locks.
+    let mut exporting = tenant.begin_snapshot().await.unwrap();
+    exporting.chain(0, 1).await.unwrap();
+    let mut frozen = tenant.begin().await.unwrap();
+    let id = ApiKeyId::parse(&key.id).unwrap();
+    frozen.key_for_update(id).await.unwrap();
+    let mut other = server.database.connect().await;
+    let lock = "SELECT FROM api_keys FOR NO KEY UPDATE NOWAIT";
+    assert!(other.execute(lock).await.is_err(), "locked");
+    wait_until(async || other.execute(lock).await.is_ok()).await;
+    let outcome = frozen.key(id).await;
+    assert!(matches!(outcome, Err(store::Error::Unavailable(_))), "{outcome:?}");
+    exporting.chain(0, 1).await.unwrap();
 }

@@ -217,26 +217,26 @@ impl TestDatabase {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// As a migration that is under way may: the first note of usage is refused.
+    /// Refuses the first batch of usage, as a migration that is under way may.
     pub async fn refuse_usage_once(&self) {
         self.execute(
             "CREATE SEQUENCE attempts;
              GRANT USAGE ON attempts TO rally_app;
              CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-                 'BEGIN IF nextval(''attempts'') = 1 THEN RAISE undefined_function; END IF; RETURN new; END';
-             CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage_notes FOR EACH ROW EXECUTE FUNCTION refuse()",
+                 'BEGIN IF nextval(''public.attempts'') = 1 THEN RAISE undefined_function; END IF; RETURN new; END';
+             CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage FOR EACH ROW EXECUTE FUNCTION refuse()",
         )
         .await;
     }
 
-    /// How many notes there have been since, that one included.
+    /// How many rows of usage were to be written since, the refused one included.
     pub async fn usage_attempts(&self) -> i64 {
         self.count("SELECT last_value FROM attempts").await
     }
 
-    /// Sums up what was noted of keys' use, for who looks into the tables past the service.
-    pub async fn sum_up_usage(&self) {
-        self.execute("SELECT sum_up_usage(ARRAY(SELECT id FROM tenants))").await;
+    /// The sum of all counted requests.
+    pub async fn counted_requests(&self) -> i64 {
+        self.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await
     }
 
     /// The rows of a query with one column of text, as the owner.

@@ -77,7 +77,7 @@ async fn a_slow_one_holds_up_no_other() {
     let slowed = format!(
         "{head} AS $function$ BEGIN
              IF wanted_digests && ARRAY[{}] THEN PERFORM pg_sleep(1.5); END IF;
-             RETURN QUERY SELECT * FROM as_it_was(wanted_tenants, wanted_digests);
+             RETURN QUERY SELECT * FROM public.as_it_was(wanted_tenants, wanted_digests);
          END $function$",
         digests.join(", ")
     );
@@ -138,8 +138,8 @@ async fn more_keys_are_not_read_for_each_look_up() {
         check().await;
     }
     let more = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
-         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'read', now() FROM generate_series(1, 20000) n;
+        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
+         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'read', now(), '0000' FROM generate_series(1, 20000) n;
          INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
          SELECT '{0}', decode(md5('digest ' || n), 'hex'), md5('key ' || n)::uuid, '$argon2id$v=19$', '0000', now()
          FROM generate_series(1, 20000) n",

@@ -57,15 +57,14 @@ mod revoke;
 mod rotate;
 mod round_trips;
 mod row_level_security;
+mod schema;
 mod scopes;
 mod shutdown;
 mod stamps;
-mod sums;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
 mod traces;
 mod update;
-mod upgrade;
 mod usage;
 mod usage_locks;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every family, and its type; besides these, where issuers are asked for keys, `rally_jwks_…`.
-const FAMILIES: [(&str, &str); 26] = [
+const FAMILIES: [(&str, &str); 23] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -31,13 +31,10 @@ const FAMILIES: [(&str, &str); 26] = [
     ("rally_key_stamps_written", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_look_ups_waiting", "gauge"),
-    ("rally_usage_flushes", "counter"),
-    ("rally_usage_flushes_failed", "counter"),
-    ("rally_usage_notes_dropped", "counter"),
-    ("rally_usage_notes_queue_capacity", "gauge"),
-    ("rally_usage_notes_queued", "gauge"),
-    ("rally_usage_sums_failed", "counter"),
-    ("rally_usage_waiting", "gauge"),
+    ("rally_usage_batches", "counter"),
+    ("rally_usage_batches_failed", "counter"),
+    ("rally_usage_lost", "counter"),
+    ("rally_usage_queued", "gauge"),
 ];
 
 /// What `/metrics` says, read.
@@ -143,7 +140,7 @@ async fn what_happens_is_counted() {
     for private in ["acme", "Zapier", key.id.as_str(), other.id.as_str(), "rk_live", "admin@"] {
         assert!(!metrics.text.contains(private), "{private}: {}", metrics.text);
     }
-    wait_until(async || Metrics::of(&admin).await.value("rally_usage_flushes_total") >= 1.0).await;
+    wait_until(async || Metrics::of(&admin).await.value("rally_usage_batches_total") >= 1.0).await;
 }
 
 /// Whatever clients make up: it adds no series.

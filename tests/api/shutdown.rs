@@ -7,7 +7,7 @@ use rally_api_keys::{
     app::Stop,
     domain::{ApiKeyId, KeyHint, Secret},
     store::DatabaseUrl,
-    usage::{self, Tally},
+    usage::{self, UsageCounter},
 };
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -151,8 +151,7 @@ async fn usage_is_written_whoever_lingers() {
     }
     let (status, log) = service.terminate().await;
     assert!(status.success() && log.contains("stopped before every request had ended"), "{log}");
-    database.sum_up_usage().await;
-    assert_eq!(database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 7);
+    assert_eq!(database.counted_requests().await, 7);
 }
 
 /// The database goes wrong in some way some time before the end, as where it moves to another server during a
@@ -174,8 +173,8 @@ async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
     server.wait_for_feed().await;
     let check = async || assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     check().await;
-    let noted = async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1;
-    until(noted, "the first note").await;
+    let written = async || server.database.counted_requests().await == 1;
+    until(written, "the first batch").await;
     proxy.set(mode);
     check().await; // it is remembered
     sleep(before_the_end).await;
@@ -184,8 +183,7 @@ async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
         proxy.set(Mode::Pass);
     };
     tokio::join!(server.stop(), back);
-    server.database.sum_up_usage().await;
-    assert_eq!(server.database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 2);
+    assert_eq!(server.database.counted_requests().await, 2);
 }
 
 #[tokio::test]
@@ -209,16 +207,16 @@ async fn dead_uses_wait_for_a_database(mode: Mode) {
     let key = server.admin("acme").create("Dead", "read").await;
     let proxy = Proxy::start(server.database.socket().await).await;
     let url = DatabaseUrl::parse(&server.database.url_through(proxy.address)).unwrap();
-    let (recorder, writer) = usage::recorder(open(&url).await.unwrap(), server.clock.clone(), TimeDelta::days(1));
+    let (recorder, worker) = usage::start(open(&url).await.unwrap(), server.clock.clone(), TimeDelta::days(1));
     proxy.set(mode);
     let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
-    let tally = Tally::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest);
-    recorder.reused(&tally, KeyHint::from_last4("0000").unwrap(), server.clock.now(), None, "some-request");
+    let counter = UsageCounter::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest);
+    recorder.dead_secret_used(&counter, KeyHint::from_last4("0000").unwrap(), server.clock.now(), None, "some-request");
     let back = async {
         sleep(Duration::from_secs(5)).await;
         proxy.set(Mode::Pass);
     };
-    tokio::join!(writer.run(ready(Instant::now() + Duration::from_secs(15))), back);
+    tokio::join!(worker.run(ready(Instant::now() + Duration::from_secs(15))), back);
     let told = "SELECT count(*) FROM api_key_events WHERE kind = 'secret_reused' AND request_id = 'some-request'";
     assert_eq!(server.database.count(told).await, 1);
 }
@@ -243,8 +241,7 @@ async fn usage_that_is_refused_once_is_written_at_the_end() {
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     server.stop().await;
     assert_eq!(server.database.usage_attempts().await, 2);
-    server.database.sum_up_usage().await;
-    assert_eq!(server.database.count("SELECT coalesce(sum(requests), 0)::int8 FROM api_key_usage").await, 1);
+    assert_eq!(server.database.counted_requests().await, 1);
 }
 
 /// Whoever sends requests on after SIGTERM, as load balancers do for a moment, has them answered, and

@@ -224,8 +224,8 @@ async fn a_row_copied_to_another_tenant_verifies_nowhere() {
         )
     };
     let copy_key = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at)
-         SELECT '{to}', id, name, scopes, created_at FROM api_keys WHERE id = '{}'",
+        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
+         SELECT '{to}', id, name, scopes, created_at, last4 FROM api_keys WHERE id = '{}'",
         same_id.id
     );
     // Read before the copies are made: afterwards there are two rows of the same id.

@@ -1,9 +1,12 @@
 //! `PATCH /api/v1/api-keys/{id}`
 
+use std::time::Duration;
+
 use chrono::{SubsecRound as _, TimeDelta};
 use rally_api_keys::domain::format_timestamp;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -516,4 +519,26 @@ async fn a_key_with_an_end_may_edit_a_key_without_one() {
     assert_eq!((&changed["name"], &changed["expiresAt"]), (&json!("New"), &Value::Null));
     let events = updates(&server, &endless).await;
     assert_eq!(events[0]["actor"], format!("api-key:{}", caller.id));
+}
+
+/// The key's own end passes while the call waits for the key's row.
+#[tokio::test]
+async fn a_calling_key_that_expires_while_it_waits_changes_nothing() {
+    let Fixture { server, admin, .. } = fixture().await;
+    let key = admin.create("n", "read").await;
+    let end = moment(&server, TimeDelta::minutes(10));
+    let caller = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": end})).await;
+    let mut other = server.database.connect().await;
+    let lock = format!("BEGIN; SELECT FROM api_keys WHERE id = '{}' FOR UPDATE", caller.id);
+    other.execute(AssertSqlSafe(lock)).await.unwrap();
+    let caller = admin.with_key(&caller.secret);
+    let (path, rename) = (key.path(), json!({"name": "renamed"}));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.clock.turn(TimeDelta::minutes(11));
+        other.execute("COMMIT").await.unwrap();
+    };
+    let (renamed, ()) = tokio::join!(caller.patch(&path, &rename), meanwhile);
+    renamed.refused(401, "key_expired");
+    assert_eq!(admin.get(&path).await.expect(200)["name"], "n");
 }

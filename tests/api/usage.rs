@@ -1,14 +1,15 @@
-//! What a key was used for, by the hour and day; and who has not been used at all.
+//! Usage of keys by the hour and day, how it is written, and keys that are not used at all.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use rally_api_keys::{
     domain::{ApiKeyId, Secret},
-    usage::{self, Tally},
+    usage::{self, UsageCounter},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 use tokio::time::Instant;
 
 use crate::{
@@ -93,12 +94,7 @@ async fn buckets_are_hours_or_days() {
         }
         // Real hours pass more slowly than they are written.
         sent += count;
-        let written = "SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage";
-        wait_until(async || {
-            server.database.sum_up_usage().await;
-            server.database.count(written).await == sent
-        })
-        .await;
+        wait_until(async || server.database.counted_requests().await == sent).await;
     }
     let admin = server.admin("acme");
     let sibling = server.sibling(&[]).await;
@@ -213,9 +209,8 @@ async fn windows_are_checked() {
     assert_eq!(told["buckets"].as_array().unwrap().len(), 10_000);
 }
 
-/// Two instances, each told to stop in the middle of it: not one request too few or too many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopping_loses_no_figure() {
+async fn two_instances_that_stop_have_counted_each_request_once() {
     let mut one = TestServer::start().await;
     let mut other = one.sibling(&[]).await;
     let admin = one.admin("acme");
@@ -232,14 +227,13 @@ async fn stopping_loses_no_figure() {
     }
     one.stop().await;
     other.stop().await;
-    one.database.sum_up_usage().await;
     for (key, sent) in keys.iter().zip(sent) {
         let sum = format!("SELECT sum(requests)::bigint FROM api_key_usage WHERE key_id = '{}'", key.id);
         assert_eq!(one.database.count(&sum).await, sent);
     }
 }
 
-/// The program as it is killed without a word: what was asked more than five seconds before is there.
+/// Requests from more than five seconds before the kill are counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_loses_five_seconds_at_most() {
     let database = TestDatabase::create().await;
@@ -259,8 +253,7 @@ async fn a_kill_loses_five_seconds_at_most() {
     }
     let killed = begun.elapsed();
     service.kill().await;
-    database.sum_up_usage().await;
-    let counted = database.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await;
+    let counted = database.counted_requests().await;
     let old = sent_at.iter().filter(|at| **at + Duration::from_secs(5) < killed).count();
     let (old, all) = (i64::try_from(old).unwrap(), i64::try_from(sent_at.len()).unwrap());
     assert!(old > 50 && (old..=all).contains(&counted), "{counted} counted; {old} old ones of {all}");
@@ -288,40 +281,42 @@ async fn old_hours_are_removed() {
     drop(sibling);
 }
 
-/// The answer to a batch was lost, so that it is sent again.
-#[tokio::test]
-async fn a_batch_counts_once() {
-    let server = TestServer::start().await;
-    let key = server.admin("acme").create("n", "read").await;
-    let (tenant, digest) = (server.database.acme, key.digest());
-    let batch = |number: i64| {
-        format!(
-            "SET ROLE rally_app;
-             SELECT note_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY['\\x{digest}'::bytea], ARRAY[''], ARRAY['5'], NULL, NULL,
-                 ARRAY[''], ARRAY[E'\t\n'], ARRAY['1'])"
-        )
-    };
-    for number in [1, 1, 2, 1, 2, 3] {
-        server.database.execute(&batch(number)).await;
-    }
-    server.database.sum_up_usage().await;
-    assert_eq!(server.database.count("SELECT requests FROM api_key_usage").await, 15);
+/// A call of `record_usage`: `count` requests with that secret now, as the batch of that number.
+fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i64) -> String {
+    format!(
+        "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
+             ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{count}::bigint],
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
+        key.id,
+        key.digest()
+    )
 }
 
-/// One batch of several tenants, hours and clients: each secret has its own figures, and its own last client.
 #[tokio::test]
-async fn what_was_noted_together_is_told_apart() {
+async fn a_batch_that_is_sent_again_counts_once() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    for number in [1, 1, 2, 1, 2, 3] {
+        let batch = batch(number, server.database.acme, &key, 5);
+        server.database.execute(&format!("SET ROLE rally_app; {batch}")).await;
+    }
+    assert_eq!(server.database.counted_requests().await, 15);
+}
+
+/// One batch with several tenants, hours and clients, and with two counters of one secret, as after an eviction.
+#[tokio::test]
+async fn a_batch_keeps_secrets_hours_and_clients_apart() {
     let server = TestServer::start().await;
     let store = open(&server.database.url().await).await.unwrap();
-    let (recorder, writer) = usage::recorder(store, server.clock.clone(), TimeDelta::days(1));
+    let (recorder, worker) = usage::start(store, server.clock.clone(), TimeDelta::days(1));
     let now = server.clock.now();
     let mut expected = Vec::new();
     for (name, tenant) in [("acme", server.database.acme), ("globex", server.database.globex)] {
         for n in 0..8_u8 {
             let key = server.admin(name).create(&format!("n{n}"), "read").await;
             let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
-            let tally = Arc::new(Tally::new(tenant, ApiKeyId::parse(&key.id).unwrap(), digest));
+            let counter = || Arc::new(UsageCounter::new(tenant, ApiKeyId::parse(&key.id).unwrap(), digest));
+            let counters = [counter(), counter()];
             // Some have a client in common, and some were last used an hour ago, or in both hours.
             let (address, agent) = (format!("192.0.2.{}", n / 6), format!("agent-{}", n / 3));
             let hours: &[i64] = [&[0][..], &[1], &[1, 0]][usize::from(n % 3)];
@@ -330,14 +325,14 @@ async fn what_was_noted_together_is_told_apart() {
                     address: Some(address.parse().unwrap()),
                     user_agent: (n != 5).then_some(agent.as_bytes()),
                 };
-                for _ in 0..=n {
-                    recorder.used(&tally, now - TimeDelta::hours(*ago), client);
+                for m in 0..=n {
+                    recorder.used(&counters[usize::from(m % 2)], now - TimeDelta::hours(*ago), client);
                 }
                 if n == 4 {
-                    recorder.denied(&tally, now - TimeDelta::hours(*ago), usage::Denied::Scope);
+                    recorder.denied(&counters[0], now - TimeDelta::hours(*ago), usage::Denied::Scope);
                 }
             }
-            let agent = if n == 5 { "" } else { &agent };
+            let agent = if n == 5 { "none" } else { &agent };
             expected.push(format!(
                 "{} {address} {agent} {} {} 0 {}",
                 key.id,
@@ -348,98 +343,83 @@ async fn what_was_noted_together_is_told_apart() {
         }
     }
     drop(recorder);
-    writer.run(ready(Instant::now() + Duration::from_secs(5))).await;
-    server.database.sum_up_usage().await;
-    let told = "SELECT format('%s %s %s %s %s %s %s', key_id, host(last_address), last_user_agent, count(hour),
-                              sum(requests), sum(denied_expired), sum(denied_scope))
-                FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
-                GROUP BY tenant_id, lookup_digest
-                ORDER BY 1";
+    worker.run(ready(Instant::now() + Duration::from_secs(5))).await;
+    let written = "SELECT format('%s %s %s %s %s %s %s', key_id, host(address), coalesce(user_agent, 'none'),
+                                 count(hour), sum(requests), sum(denied_expired), sum(denied_scope))
+                   FROM api_key_last_uses JOIN api_key_usage USING (tenant_id, key_id)
+                   GROUP BY tenant_id, key_id, lookup_digest
+                   ORDER BY 1";
     expected.sort();
-    assert_eq!(server.database.texts(told).await, expected);
+    assert_eq!(server.database.texts(written).await, expected);
 }
 
-/// Instances of the last two versions, which have not been replaced yet.
 #[tokio::test]
-async fn what_older_instances_note_counts() {
-    let server = TestServer::start().await;
-    let (key, theirs) =
-        (server.admin("acme").create("n", "read").await, server.admin("globex").create("n", "read").await);
-    let (acme, globex) = (server.database.acme, server.database.globex);
-    let (ours, theirs) = (key.digest(), theirs.digest());
-    let note_by_note = format!(
-        "SELECT note_usage('00000000-0000-4000-8000-00000000000a', 1, ARRAY['{globex}', '{acme}', '{globex}']::uuid[],
-             ARRAY['\\x{theirs}', '\\x{ours}', '\\x{theirs}']::bytea[],
-             ARRAY[now(), now() - interval '2 s', now() - interval '1 s'],
-             ARRAY['192.0.2.1', '192.0.2.2', '192.0.2.3']::inet[], ARRAY['curl', NULL, 'wget'],
-             array_fill(date_trunc('hour', now(), 'UTC'), ARRAY[3]), ARRAY[5, 6, 7]::bigint[],
-             ARRAY[0, 1, 0]::bigint[], ARRAY[2, 0, 0]::bigint[])"
-    );
-    let by_arrays = format!(
-        "SELECT note_usage('00000000-0000-4000-8000-00000000000b', 1, ARRAY['{globex}', '{acme}']::uuid[],
-             array_fill(date_trunc('hour', now(), 'UTC'), ARRAY[2]), ARRAY[3, 2], ARRAY[2, 1],
-             ARRAY['{theirs}', '{theirs}', '{theirs}', '{ours}', '{ours}']::uuid[],
-             ARRAY[now(), now() + interval '1 s', now() + interval '2 s', NULL, now()],
-             ARRAY[10, 20, 30, 40, 50]::bigint[], NULL, ARRAY[0, 0, 100, 200, 300]::bigint[],
-             ARRAY['192.0.2.4', '2001:db8::1', NULL]::inet[], ARRAY['a', 'b', NULL], ARRAY[2, 1, 2])"
-    );
-    let told =
-        "SELECT format('%s %s %s %s %s', host(last_address), last_user_agent, requests, denied_expired, denied_scope)
-         FROM api_key_secrets JOIN api_key_usage USING (tenant_id, key_id)
-         ORDER BY requests";
-    for (batch, expected) in [
-        (note_by_note, ["192.0.2.2  6 1 0", "192.0.2.1 curl 12 0 2"]),
-        (by_arrays, ["2001:db8::1 b 72 0 102", "192.0.2.2  96 1 500"]),
-    ] {
-        // The second time it counts no more.
-        server.database.execute(&format!("SET ROLE rally_app; {batch}")).await;
-        server.database.execute(&format!("SET ROLE rally_app; {batch}")).await;
-        server.database.sum_up_usage().await;
-        assert_eq!(server.database.texts(told).await, expected);
-    }
-}
-
-/// For a migration that was under way, say.
-#[tokio::test]
-async fn figures_that_are_refused_once_are_not_lost() {
+async fn a_batch_that_is_refused_once_is_sent_again() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
     server.database.refuse_usage_once().await;
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
-    wait_until(async || server.database.count("SELECT count(*) FROM api_key_usage_notes").await == 1).await;
-    assert_eq!(admin.get(&usage(&key)).await.expect(200)["requests"], 1);
+    wait_until(async || admin.get(&usage(&key)).await.expect(200)["requests"] == 1).await;
     assert_eq!(server.database.usage_attempts().await, 2);
 }
 
-/// One tenant's notes are refused each time: others', which went in the same batch, are written.
 #[tokio::test]
-async fn a_tenant_whose_figures_are_refused_costs_others_none() {
+async fn a_batch_that_is_refused_each_time_is_dropped_and_counted_as_lost() {
     let server = TestServer::start().await;
     let (ours, theirs) = (server.admin("acme"), server.admin("globex"));
-    let keys = [ours.create("n", "read").await, theirs.create("n", "read").await];
+    let (key, refused) = (ours.create("n", "read").await, theirs.create("n", "read").await);
     let refuse = format!(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE undefined_function; END';
-         CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage_notes FOR EACH ROW
+         CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage FOR EACH ROW
              WHEN (new.tenant_id = '{}') EXECUTE FUNCTION refuse()",
         server.database.globex
     );
     server.database.execute(&refuse).await;
-    for round in 1..=2 {
-        for (admin, key) in [&ours, &theirs].into_iter().zip(&keys) {
-            assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
-        }
-        wait_until(async || ours.get(&usage(&keys[0])).await.expect(200)["requests"] == round).await;
-        let lost = format!("rally_usage_notes_dropped_total {round}\n");
-        wait_until(async || ours.get("/metrics").await.body.contains(&lost)).await;
-    }
-    assert_eq!(theirs.get(&usage(&keys[1])).await.expect(200)["requests"], 0);
+    assert_eq!(theirs.with_key(&refused.secret).get(CHECK).await.status, 200);
+    wait_until(async || ours.get("/metrics").await.body.contains("rally_usage_lost_total 1\n")).await;
+    // Later batches are written.
+    assert_eq!(ours.with_key(&key.secret).get(CHECK).await.status, 200);
+    wait_until(async || ours.get(&usage(&key)).await.expect(200)["requests"] == 1).await;
+    assert_eq!(theirs.get(&usage(&refused)).await.expect(200)["requests"], 0);
+}
+
+/// Statistics never delay a call that changes a key, nor one that reads.
+#[tokio::test]
+async fn locked_usage_tables_delay_no_management_call() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+    wait_until(async || server.database.counted_requests().await == 1).await;
+    let mut lock = server.database.connect().await;
+    lock.execute("BEGIN; LOCK TABLE api_key_usage, api_key_last_uses, usage_writers IN EXCLUSIVE MODE").await.unwrap();
+    let begun = Instant::now();
+    // So that the worker has something to write, and waits for the lock.
+    assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%record_usage%'";
+    wait_until(async || server.database.count(waits).await == 1).await;
+    let calls = Instant::now();
+    let other = admin.create("other", "read").await;
+    admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
+    admin.delete(&format!("{}/previous-secret", key.path())).await.expect(204);
+    admin.patch(&key.path(), &json!({"name": "renamed"})).await.expect(200);
+    admin.get(PATH).await.expect(200);
+    admin.get(&key.path()).await.expect(200);
+    admin.get(&usage(&key)).await.expect(200);
+    admin.delete(&other.path()).await.expect(204);
+    let took = calls.elapsed();
+    assert_eq!(server.database.counted_requests().await, 1, "still locked after {:?}", begun.elapsed());
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    lock.execute("COMMIT").await.unwrap();
+    wait_until(async || server.database.counted_requests().await == 2).await;
 }
 
 // ---- unusedForDays
 
 #[tokio::test]
-async fn the_list_shows_what_nobody_uses() {
+async fn a_list_by_unused_for_days_shows_keys_without_a_later_use() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let never = admin.create("never", "read").await;
@@ -449,8 +429,11 @@ async fn the_list_shows_what_nobody_uses() {
     admin.post(&format!("{}/rotate", by_its_old_secret.path()), &json!({})).await.expect(200);
     server.database.execute("UPDATE api_keys SET created_at = created_at - interval '200 days'").await;
     let aged = format!(
-        "UPDATE api_key_secrets SET last_used_at = now() - interval '91 days' WHERE key_id = '{}'",
-        long_ago.id
+        "INSERT INTO api_key_last_uses (tenant_id, key_id, lookup_digest, used_at)
+         VALUES ('{}', '{}', '\\x{}', now() - interval '91 days')",
+        server.database.acme,
+        long_ago.id,
+        long_ago.digest()
     );
     server.database.execute(&aged).await;
     let young = admin.create("young", "read").await;

@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{Clock, LookupDigest, Secret, Status, Tenant, Timestamp},
     store::{self, SecretRow, Store},
-    usage::{Client, Denied, Recorder, Tally},
+    usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
 /// What happens to a secret whose row has no stamp under a known pepper.
@@ -40,7 +40,7 @@ pub type Checked = Result<(Arc<Entry<CachedSecret>>, Timestamp), Error>;
 pub struct KeyVerifier {
     verdicts: Arc<AuthCache>,
     examiner: Arc<Examiner>,
-    recorder: Recorder,
+    recorder: UsageRecorder,
     metrics: Arc<VerifierMetrics>,
     clock: Clock,
 }
@@ -53,7 +53,7 @@ impl KeyVerifier {
         hasher: SecretHasher,
         fallback: KeyFallback,
         verdicts: Arc<AuthCache>,
-        recorder: Recorder,
+        recorder: UsageRecorder,
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerifierMetrics>::default();
@@ -134,7 +134,8 @@ impl KeyVerifier {
         request_id: &RequestId,
     ) -> Result<Timestamp, Error> {
         let now = self.clock.now();
-        let reused = || self.recorder.reused(&known.tally, known.hint, now, client.address, request_id.as_str());
+        let reused =
+            || self.recorder.dead_secret_used(&known.usage, known.hint, now, client.address, request_id.as_str());
         match known.key_status_at(now) {
             // Rotated away, and its time is over: it is no secret of the key any more.
             Status::Active | Status::Expired if known.secret_ended_at(now) => {
@@ -171,7 +172,7 @@ impl Examiner {
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(CachedSecret {
-            tally: Tally::new(tenant.id, row.key_id, lookup_digest),
+            usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             endings: Ended {

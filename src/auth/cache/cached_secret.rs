@@ -3,15 +3,15 @@
 use super::epoch_cache::Entry;
 use crate::{
     domain::{KeyHint, Principal, RotatedAway, ScopeSet, Status, Timestamp},
-    usage::{Tallied, Tally},
+    usage::{HasUsageCounter, UsageCounter},
 };
 
 /// What is known of a secret that was checked: whose it is, and what bounds it. Expiry is held
 /// against the clock at each use.
 #[derive(Debug)]
 pub struct CachedSecret {
-    /// Where its use is noted; also tells its key.
-    pub tally: Tally,
+    /// Counts its use; also holds its key's id.
+    pub usage: UsageCounter,
     /// What the key allows.
     pub scopes: ScopeSet,
     /// When the key ends.
@@ -77,9 +77,9 @@ impl Endings {
     }
 }
 
-impl Tallied for Entry<CachedSecret> {
-    fn tally(&self) -> &Tally {
-        &self.tally
+impl HasUsageCounter for Entry<CachedSecret> {
+    fn usage(&self) -> &UsageCounter {
+        &self.usage
     }
 }
 
@@ -88,8 +88,8 @@ impl CachedSecret {
     #[must_use]
     pub fn principal(&self) -> Principal {
         Principal::ApiKey {
-            secret: self.tally.lookup_digest(),
-            id: self.tally.key(),
+            secret: self.usage.lookup_digest(),
+            id: self.usage.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
             hint: self.hint,

@@ -38,7 +38,7 @@ impl AuthCache {
         Self {
             secrets: Arc::new(CachedLookup::new(
                 max_secrets,
-                |_, known: &CachedSecret| known.tally.key(),
+                |_, known: &CachedSecret| known.usage.key(),
                 lease.clone(),
             )),
             tenants: Arc::new(CachedLookup::new(MAX_TENANTS, |_, tenant: &Tenant| tenant.id, lease.clone())),

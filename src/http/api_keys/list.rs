@@ -107,7 +107,7 @@ pub async fn list(
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
 
-    let mut transaction = caller.keys.begin_reading().await?;
+    let mut transaction = caller.keys.begin().await?;
     let now = clock.now(); // which has gone on if that took a while
     filter.move_to(now);
     let mut keys = transaction.keys(&filter, paging::with_lookahead(page)).await?;

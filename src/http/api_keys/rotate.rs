@@ -91,7 +91,7 @@ async fn give_new_secret<R: Requirement>(
     refuse_dead(&find(caller, id).await?, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
-    let mut transaction = caller.begin_changing_secrets(clock).await?;
+    let mut transaction = caller.begin_change(clock).await?;
     let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
@@ -159,7 +159,7 @@ pub async fn end_own_previous_secret(
 }
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
-    let mut transaction = caller.begin_changing_secrets(clock).await?;
+    let mut transaction = caller.begin_change(clock).await?;
     let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
     let now = clock.now();
     let previous = key.working_previous(now);

@@ -20,9 +20,7 @@ use crate::{
         input::{InputFields, KeyIdParam, MergePatchBody},
         problem::{FieldError, Problem},
     },
-    store::{self, TenantStore},
 };
-use tracing::warn;
 use utoipa::ToSchema;
 
 /// What is absent stays as it is.
@@ -90,26 +88,7 @@ pub async fn update(
         transaction.record(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
     }
     transaction.commit().await?;
-    tell_last_uses(&caller.keys, &mut key).await;
     Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
-}
-
-/// As they are known by now. The change is made, and does not depend on whether that can be found out.
-async fn tell_last_uses(keys: &TenantStore, key: &mut ApiKey) {
-    let read = async {
-        let mut transaction = keys.begin_reading_soon().await?;
-        let read = transaction.key(key.id).await?;
-        transaction.commit().await?;
-        Ok::<_, store::Error>(read)
-    };
-    match read.await {
-        Ok(read) => {
-            if let Some(read) = read {
-                key.take_last_uses(&read);
-            }
-        }
-        Err(error) => warn!(%error, key_id = %key.id, "cannot read an API key's last use: an older one is told"),
-    }
 }
 
 /// Nobody grants what it lacks; a key gives no key a later end than its own (else it could

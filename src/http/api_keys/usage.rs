@@ -85,7 +85,7 @@ async fn read(
     let window = read_window(&mut fields, now);
     fields.finish(&[])?;
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
-    let mut transaction = keys.begin_reading().await?;
+    let mut transaction = keys.begin().await?;
     if !transaction.key_exists(id).await? {
         return Err(Problem::key_not_found());
     }

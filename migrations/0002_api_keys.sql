@@ -1,0 +1,204 @@
+-- API keys and their secrets.
+
+SET LOCAL search_path = '';
+
+-- An API key. Rows are never deleted: a revoked key stays, for the record.
+CREATE TABLE public.api_keys (
+    tenant_id           uuid        NOT NULL REFERENCES public.tenants,
+    id                  uuid        NOT NULL,
+    name                text        NOT NULL
+                                    CHECK (char_length(name) BETWEEN 1 AND 100)
+                                    CHECK (name = btrim(name))
+                                    CHECK (name !~ '[\u0001-\u001f\u007f-\u009f]'),
+    -- As granted: without duplicates, in this order.
+    scopes              text        NOT NULL
+                                    CHECK (scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
+                                                      'write,admin', 'read,write,admin')),
+    expires_at          timestamptz CHECK (expires_at > created_at),
+    created_at          timestamptz NOT NULL,
+    created_by          text        CHECK (char_length(created_by) BETWEEN 1 AND 320),
+    revoked_at          timestamptz,
+    -- Counts what an admin changed; the entity tag (ETag) is made of it.
+    version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
+    -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, whether it
+    -- still works or not. With them, listing keys reads one row per key (with a join, a list took three times as long),
+    -- and a statement that waited for the key's lock sees the secrets as they are under that lock.
+    last4               text        NOT NULL CHECK (last4 ~ '^[0-9a-f]{4}$'),
+    previous_digest     bytea       CHECK (octet_length(previous_digest) = 16),
+    previous_last4      text        CHECK (previous_last4 ~ '^[0-9a-f]{4}$'),
+    previous_expires_at timestamptz,
+    PRIMARY KEY (tenant_id, id),
+    CHECK (num_nulls(previous_digest, previous_last4, previous_expires_at) IN (0, 3))
+);
+
+-- The order of the list.
+CREATE INDEX api_keys_newest_first ON public.api_keys (tenant_id, created_at DESC, id DESC);
+
+-- A secret of a key, never in plain text. A key has one that works, or two while a rotation overlaps; those that have
+-- ended stay, so that their use is noticed.
+CREATE TABLE public.api_key_secrets (
+    tenant_id      uuid        NOT NULL,
+    -- The first 16 bytes of SHA-256 over a label and the secret: a check finds the row by it.
+    lookup_digest  bytea       NOT NULL CHECK (octet_length(lookup_digest) = 16),
+    key_id         uuid        NOT NULL,
+    -- Argon2id in PHC form. Verified where there is no stamp under a known pepper.
+    phc            text        NOT NULL CHECK (phc LIKE '$argon2id$v=19$%'),
+    -- HMAC-SHA-256 under a key derived from the pepper, over key, tenant and secret; with the pepper's id. The pepper is
+    -- not in the database, so a row that was copied or forged here verifies nowhere.
+    stamp          bytea       CHECK (octet_length(stamp) = 32),
+    pepper_id      text        CHECK (char_length(pepper_id) BETWEEN 1 AND 32),
+    -- Shown, so that people can tell keys apart.
+    last4          text        NOT NULL CHECK (last4 ~ '^[0-9a-f]{4}$'),
+    created_at     timestamptz NOT NULL,
+    -- The end of this secret, where it is before the key's own.
+    expires_at     timestamptz,
+    -- When a newer secret replaced this one, which then works until expires_at. NULL: the current secret.
+    retired_at     timestamptz CHECK (retired_at IS NULL OR expires_at IS NOT NULL),
+    -- When the last event `secret_reused` was recorded: this secret was used after its end.
+    reuse_noted_at timestamptz,
+    PRIMARY KEY (tenant_id, lookup_digest),
+    FOREIGN KEY (tenant_id, key_id) REFERENCES public.api_keys,
+    CHECK ((stamp IS NULL) = (pepper_id IS NULL))
+);
+
+-- key_id first: an index that begins with the tenant would be chosen for look-ups by digest too, while statistics are
+-- from when each tenant had one key, and would read all keys of the tenant for each.
+CREATE INDEX api_key_secrets_by_key ON public.api_key_secrets (key_id, tenant_id, created_at DESC);
+CREATE UNIQUE INDEX api_key_secrets_one_current ON public.api_key_secrets (tenant_id, key_id) WHERE retired_at IS NULL;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- FORCE: the tables' owner is bound too. (A superuser never is, so the service never works as one.)
+ALTER TABLE public.api_keys        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.api_key_secrets ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+
+CREATE POLICY one_tenant ON public.api_keys TO rally_app
+    USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
+    WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
+    USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
+    WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+
+GRANT SELECT, INSERT ON public.api_keys TO rally_app;
+GRANT UPDATE (name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
+              previous_expires_at) ON public.api_keys TO rally_app;
+GRANT SELECT, INSERT ON public.api_key_secrets TO rally_app;
+GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- A revoked key never works again, whoever changes the row.
+CREATE FUNCTION public.api_keys_refuse_change_of_revoked() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    RAISE EXCEPTION 'a revoked API key does not change' USING ERRCODE = 'check_violation';
+END
+$$;
+
+-- See 0001_tenants.sql for the payloads.
+CREATE FUNCTION public.notify_key_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    PERFORM pg_notify('rally_changes', 'key ' || OLD.tenant_id::text || ' ' || OLD.id::text);
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.notify_secret_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    PERFORM pg_notify('rally_changes', 'key ' || OLD.tenant_id::text || ' ' || OLD.key_id::text);
+    RETURN NULL;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION public.api_keys_refuse_change_of_revoked(), public.notify_key_change(),
+    public.notify_secret_change() FROM PUBLIC;
+
+CREATE TRIGGER revoked_is_final BEFORE UPDATE ON public.api_keys
+    FOR EACH ROW WHEN (OLD.revoked_at IS NOT NULL AND NEW IS DISTINCT FROM OLD)
+    EXECUTE FUNCTION public.api_keys_refuse_change_of_revoked();
+CREATE TRIGGER notify_update AFTER UPDATE ON public.api_keys
+    FOR EACH ROW WHEN (OLD IS DISTINCT FROM NEW) EXECUTE FUNCTION public.notify_key_change();
+CREATE TRIGGER notify_delete AFTER DELETE ON public.api_keys
+    FOR EACH ROW EXECUTE FUNCTION public.notify_key_change();
+CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION public.notify_any_change();
+
+-- Not for reuse_noted_at, on which no check depends.
+CREATE TRIGGER notify_update
+    AFTER UPDATE OF tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, expires_at, retired_at
+    ON public.api_key_secrets
+    FOR EACH ROW WHEN (
+        (OLD.tenant_id, OLD.lookup_digest, OLD.key_id, OLD.phc, OLD.stamp, OLD.pepper_id, OLD.last4, OLD.expires_at,
+         OLD.retired_at)
+        IS DISTINCT FROM
+        (NEW.tenant_id, NEW.lookup_digest, NEW.key_id, NEW.phc, NEW.stamp, NEW.pepper_id, NEW.last4, NEW.expires_at,
+         NEW.retired_at))
+    EXECUTE FUNCTION public.notify_secret_change();
+CREATE TRIGGER notify_delete AFTER DELETE ON public.api_key_secrets
+    FOR EACH ROW EXECUTE FUNCTION public.notify_secret_change();
+CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_key_secrets
+    FOR EACH STATEMENT EXECUTE FUNCTION public.notify_any_change();
+
+ALTER TABLE public.api_keys
+    ENABLE ALWAYS TRIGGER revoked_is_final, ENABLE ALWAYS TRIGGER notify_update,
+    ENABLE ALWAYS TRIGGER notify_delete, ENABLE ALWAYS TRIGGER notify_truncate;
+ALTER TABLE public.api_key_secrets
+    ENABLE ALWAYS TRIGGER notify_update, ENABLE ALWAYS TRIGGER notify_delete, ENABLE ALWAYS TRIGGER notify_truncate;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Looks presented secrets up, in one round trip for several: under load, most of what a check costs is the round trip
+-- and the statement around it. Element n of the one array belongs to element n of the other; `place` is n, from 1; a
+-- secret that is unknown has no row. Each tenant is set in turn for the policies, once where the arrays are sorted by
+-- tenant.
+CREATE FUNCTION public.find_api_key_secrets(wanted_tenants uuid[], wanted_digests bytea[])
+RETURNS TABLE (
+    place             integer,
+    key_id            uuid,
+    scopes            text,
+    key_expires_at    timestamptz,
+    revoked_at        timestamptz,
+    phc               text,
+    stamp             bytea,
+    pepper_id         text,
+    secret_expires_at timestamptz,
+    secret_retired_at timestamptz,
+    last4             text
+)
+LANGUAGE plpgsql
+SET search_path = ''
+SET lock_timeout = '1500ms' -- see find_tenants
+-- Plans are kept, and may be from when the tables were small enough for any plan: a join from then took 12 ms per secret
+-- once there were 100,000 keys. So each table is read by its primary key, and never sequentially.
+SET enable_seqscan = off
+AS $$
+DECLARE
+    tenant uuid;
+    digest bytea;
+    is_set uuid;
+    secret record;
+BEGIN
+    FOR n IN 1 .. cardinality(wanted_tenants) LOOP
+        tenant := wanted_tenants[n];
+        digest := wanted_digests[n];
+        IF tenant IS DISTINCT FROM is_set THEN
+            PERFORM set_config('rally.tenant_id', tenant::text, true);
+            is_set := tenant;
+        END IF;
+        SELECT s.key_id, s.phc, s.stamp, s.pepper_id, s.expires_at, s.retired_at, s.last4
+            INTO secret
+            FROM public.api_key_secrets s
+            WHERE s.tenant_id = tenant AND s.lookup_digest = digest;
+        CONTINUE WHEN NOT FOUND;
+        -- Read after the secret, so that a revocation that has been committed is seen.
+        RETURN QUERY
+            SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
+                   secret.expires_at, secret.retired_at, secret.last4
+            FROM public.api_keys k
+            WHERE k.tenant_id = tenant AND k.id = secret.key_id;
+    END LOOP;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.find_api_key_secrets(uuid[], bytea[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.find_api_key_secrets(uuid[], bytea[]) TO rally_app;
+
+RESET search_path;

@@ -1,0 +1,78 @@
+//! Records uses of dead secrets (rotated away, or of a revoked key) in the audit trail.
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout_at},
+};
+use tracing::{error, warn};
+
+use super::{
+    Metrics,
+    flush::{RETRY, TICK},
+};
+use crate::store::{self, SecretReuse, Store};
+
+/// Writes the events one after the other. While the database is away, they wait in the queue.
+pub(super) struct DeadSecretWorker {
+    queue: mpsc::Receiver<SecretReuse>,
+    /// Taken from the queue and not written yet.
+    current: Option<SecretReuse>,
+    store: Store,
+    metrics: Metrics,
+}
+
+impl DeadSecretWorker {
+    pub(super) fn new(queue: mpsc::Receiver<SecretReuse>, store: Store, metrics: Metrics) -> Self {
+        Self { queue, current: None, store, metrics }
+    }
+
+    /// Writes events until `stop` resolves, then the rest, until the deadline to which it resolves.
+    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
+        let mut stop = std::pin::pin!(stop);
+        let deadline = loop {
+            if self.current.is_none() {
+                tokio::select! {
+                    biased;
+                    deadline = &mut stop => break deadline,
+                    next = self.queue.recv(), if !self.queue.is_closed() || !self.queue.is_empty() => self.current = next,
+                }
+            }
+            // A transaction is not dropped half-way: `stop` waits for it.
+            if !self.write().await {
+                tokio::select! { deadline = &mut stop => break deadline, () = sleep(TICK) => {} }
+            }
+        };
+        loop {
+            self.current = self.current.take().or_else(|| self.queue.try_recv().ok());
+            if self.current.is_none() {
+                return;
+            }
+            match timeout_at(deadline, self.write()).await {
+                Ok(true) => {}
+                Ok(false) => sleep(RETRY).await,
+                Err(_) => break,
+            }
+        }
+        let events = self.queue.len() + usize::from(self.current.is_some());
+        error!(events, "the process ends: lost events that dead secrets were used");
+        self.metrics.lost.inc_by(u64::try_from(events).unwrap_or(0));
+    }
+
+    /// False: it has to be tried again.
+    async fn write(&mut self) -> bool {
+        let Some(reuse) = &self.current else { return true };
+        match self.store.record_reuse(reuse).await {
+            Ok(()) => {}
+            Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
+                error!(%error, key_id = %reuse.key, "lost the event that a dead secret was used: the database refuses it");
+                self.metrics.lost.inc();
+            }
+            Err(error) => {
+                warn!(%error, key_id = %reuse.key, "could not record that a dead secret was used; trying again");
+                return false;
+            }
+        }
+        self.current = None;
+        true
+    }
+}

@@ -1,0 +1,130 @@
+//! Writes counters to the database, batch by batch.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use super::{HasUsageCounter, Metrics};
+use crate::store::{self, SecretUsage, Store};
+
+/// How often a batch is written.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+/// Pause between attempts at the end of the process.
+pub(super) const RETRY: Duration = Duration::from_millis(200);
+/// Cached secrets per batch. With the tick, this bounds what usage costs PostgreSQL and how late a last use is written:
+/// 4 s where 10,000 keys are in constant use, 40 s where 100,000 are.
+const MAX_CACHED: usize = 2_500;
+/// Counters per batch. Those of secrets that are not cached (any more) come on top of the cached ones: each holds a
+/// request or a few, and the next request has another counter, so they would soon fill the queue.
+const MAX_COUNTERS: usize = 25_000;
+/// A batch that the database has refused so often is dropped. A migration under way explains the first times.
+const MAX_REFUSALS: u32 = 5;
+
+/// Takes counters from the queue and writes what they hold.
+pub(super) struct Flusher {
+    queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
+    /// Sent and not confirmed. It is sent again as it is, under the same number, since it may have been written.
+    unconfirmed: Option<Batch>,
+    writer: Uuid,
+    last_number: i64,
+    store: Store,
+    metrics: Metrics,
+}
+
+struct Batch {
+    rows: Vec<SecretUsage>,
+    refusals: u32,
+}
+
+impl Flusher {
+    pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: Store, metrics: Metrics) -> Self {
+        Self { queue, unconfirmed: None, writer: Uuid::new_v4(), last_number: 0, store, metrics }
+    }
+
+    /// Writes a batch each tick until `stop` resolves, then the rest, until the deadline to which it resolves.
+    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
+        let deadline = tokio::select! {
+            biased;
+            deadline = stop => deadline,
+            never = self.write_each_tick() => match never {},
+        };
+        if timeout_at(deadline, self.write_rest()).await.is_err() {
+            let rows = self.unconfirmed.as_ref().map_or(0, |batch| batch.rows.len());
+            self.lose(rows + self.queue.len(), "the process ends, and the database was not available in time");
+        }
+    }
+
+    /// May be dropped at any time: a batch that is being sent stays in `unconfirmed`.
+    async fn write_each_tick(&mut self) -> Infallible {
+        loop {
+            let next = Instant::now() + TICK;
+            self.write_batch().await;
+            self.metrics.queued.set(i64::try_from(self.queue.len()).unwrap_or(i64::MAX));
+            sleep_until(next).await;
+        }
+    }
+
+    async fn write_rest(&mut self) {
+        while self.unconfirmed.is_some() || !self.queue.is_empty() {
+            if !self.write_batch().await {
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Writes the unconfirmed batch, else the next one. False: it has to be sent again.
+    async fn write_batch(&mut self) -> bool {
+        if self.unconfirmed.is_none() {
+            let rows = self.take_rows();
+            if rows.is_empty() {
+                return true;
+            }
+            self.last_number += 1;
+            self.unconfirmed = Some(Batch { rows, refusals: 0 });
+        }
+        let Some(batch) = &mut self.unconfirmed else { return true };
+        match self.store.record_usage(self.writer, self.last_number, &batch.rows).await {
+            Ok(()) => {
+                self.metrics.batches.inc();
+                self.unconfirmed = None;
+                return true;
+            }
+            Err(error) => {
+                self.metrics.failed_batches.inc();
+                let is_refusal = matches!(error, store::Error::Internal(_) | store::Error::BadRow { .. });
+                batch.refusals += u32::from(is_refusal);
+                let rows = batch.rows.len();
+                if batch.refusals == MAX_REFUSALS {
+                    self.unconfirmed = None;
+                    self.lose(rows, &format!("the database refuses them: {error}"));
+                    return true;
+                }
+                warn!(%error, rows, "could not write a batch of API keys' usage; it is sent again");
+            }
+        }
+        false
+    }
+
+    fn take_rows(&mut self) -> Vec<SecretUsage> {
+        let (mut rows, mut counters, mut cached) = (Vec::new(), 0, 0);
+        while cached < MAX_CACHED
+            && counters < MAX_COUNTERS
+            && let Ok(secret) = self.queue.try_recv()
+        {
+            counters += 1;
+            cached += usize::from(Arc::strong_count(&secret) > 1);
+            secret.usage().take(|row| rows.push(row));
+        }
+        rows
+    }
+
+    fn lose(&self, figures: usize, why: &str) {
+        error!(figures, why, "lost figures of API keys' usage");
+        self.metrics.lost.inc_by(u64::try_from(figures).unwrap_or(0));
+    }
+}
