@@ -83,7 +83,6 @@ async fn revoke(admin: &Client, key: &CreatedKey) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "usage is being rewritten: today rotate, previous-secret, get and list wait for locks of usage"]
 async fn usage_locks_delay_no_change() {
     let mut before = TestServer::start().await;
     let server = before.sibling(&[]).await;
