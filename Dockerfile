@@ -7,8 +7,9 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 
-# Dependencies only: this layer is rebuilt when Cargo.toml or Cargo.lock change.
+# Dependencies only: this layer is rebuilt when Cargo.toml, Cargo.lock or crates/ change.
 COPY Cargo.toml Cargo.lock ./
+COPY crates crates
 RUN mkdir src \
  && echo '//! placeholder' > src/lib.rs \
  && echo '//! placeholder\nfn main() {}' > src/main.rs \
