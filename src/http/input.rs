@@ -14,7 +14,7 @@ use serde_json::{Value, error::Category};
 
 use utoipa::IntoParams;
 
-use super::problem::{FieldError, Problem};
+use super::problem::{Code, FieldError, Problem};
 use crate::domain::{ApiKeyId, Secret};
 
 /// The largest body, in bytes.
@@ -185,14 +185,14 @@ impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
 
 async fn read(request: Request, media_types: &[&'static str]) -> Result<InputFields, Problem> {
     if !is_one_of(request.headers(), media_types) {
-        return Err(Problem::unsupported_media_type(media_types[0]));
+        return Err(Code::UnsupportedMediaType.into());
     }
     let body = Limited::new(request.into_body(), MAX_BODY).collect();
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Problem::body_too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::BodyTooLarge.into()),
         Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
-        Err(_) => return Err(Problem::body_timeout()),
+        Err(_) => return Err(Code::RequestTimeout.into()),
     };
     let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(explain(&error)))?;
     Ok(InputFields::new(members))

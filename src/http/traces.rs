@@ -7,7 +7,7 @@
 //! its database; who called is told the span's ids in `traceresponse` (a draft of the same group's).
 
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderValue},
     response::Response,
 };
 use opentelemetry::{
@@ -21,10 +21,8 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider, Span},
 };
 
-use super::metrics::KnownMethod;
+use super::{names::TRACERESPONSE, request_metrics::KnownMethod};
 use crate::auth::request::RequestId;
-
-const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Makes spans of requests.
 #[derive(Clone, Debug)]

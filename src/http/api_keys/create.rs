@@ -9,7 +9,7 @@ use axum::{
 
 use utoipa::ToSchema;
 
-use super::{PATH, responses::ApiKeyCreatedResponse, schema};
+use super::{responses::ApiKeyCreatedResponse, schema};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{
@@ -18,7 +18,8 @@ use crate::{
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, JsonBody},
-        problem::Problem,
+        names::API_KEYS,
+        problem::{BODY, CALLER, Problem, SERVER},
     },
 };
 
@@ -38,7 +39,7 @@ pub(super) const READ_ONLY: &[&str] = &[
 ];
 
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateApiKeyRequest {
     #[schema(schema_with = schema::name)]
     name: KeyName,
@@ -84,8 +85,10 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
         body = ApiKeyCreatedResponse,
         headers(("Location" = String, description = "The key's own path")),
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY]))),
 )]
-pub async fn create(
+pub(crate) async fn create(
     mut caller: Authorized<Admin>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
@@ -121,7 +124,7 @@ pub async fn create(
     transaction.record(&caller.event(EventKind::Created, id, now)).await?;
     transaction.commit().await?;
 
-    let location = format!("{PATH}/{id}");
+    let location = format!("{API_KEYS}/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
 }
 

@@ -3,7 +3,10 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::{domain::ApiKey, http::problem::Problem};
+use crate::{
+    domain::ApiKey,
+    http::problem::{Code, Problem},
+};
 
 /// The key's tag, as in `"7"`.
 pub(super) fn etag(key: &ApiKey) -> HeaderValue {
@@ -22,5 +25,5 @@ pub(super) fn check_if_match(headers: &HeaderMap, key: &ApiKey) -> Result<(), Pr
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
         .map(<[u8]>::trim_ascii)
         .any(|tag| tag == b"*" || tag == current.as_bytes());
-    if matches { Ok(()) } else { Err(Problem::precondition_failed()) }
+    if matches { Ok(()) } else { Err(Code::PreconditionFailed.into()) }
 }

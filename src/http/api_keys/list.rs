@@ -6,7 +6,6 @@ use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
 use super::{
-    PATH,
     paging::{self, PageParams},
     responses::ApiKeyResponse,
     schema,
@@ -16,7 +15,8 @@ use crate::{
     http::{
         authorized::{Authorized, Read},
         input::{InputFields, QueryParams},
-        problem::Problem,
+        names::API_KEYS,
+        problem::{CALLER, PARAMS, Problem, SERVER},
     },
     store::{KeyFilter, Position},
 };
@@ -96,9 +96,11 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     operation_id = "listApiKeys",
     tag = "API keys",
     params(ListParams, PageParams),
-    responses((status = 200, description = "The keys", body = [ApiKeyResponse])),
+    responses((status = 200, description = "The keys", body = [ApiKeyResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS]))),
 )]
-pub async fn list(
+pub(crate) async fn list(
     caller: Authorized<Read>,
     State(clock): State<Clock>,
     QueryParams(mut fields): QueryParams,
@@ -115,7 +117,7 @@ pub async fn list(
     transaction.commit().await?;
 
     let position = |key: &crate::domain::ApiKey| Position { at: key.created_at, id: key.id.0 };
-    let headers = paging::finish(page, &mut keys, total, PATH, write_filter(&filter), position);
+    let headers = paging::finish(page, &mut keys, total, API_KEYS, write_filter(&filter), position);
     let keys: Vec<_> = keys.into_iter().map(|key| ApiKeyResponse::new(key, now)).collect();
     Ok((headers, Json(keys)))
 }

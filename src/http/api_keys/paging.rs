@@ -1,7 +1,7 @@
 //! Pages of a list that is ordered by a moment and an id, newest first: `limit=` and `cursor=` in
 //! the query, `Link: …; rel="next"` (RFC 8288) and `X-Total-Count` in the answer.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike as _};
 use form_urlencoded::Serializer;
@@ -9,12 +9,11 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    http::input::InputFields,
+    http::{input::InputFields, names::X_TOTAL_COUNT},
     store::{Page, Position},
 };
 
 const MAX_LIMIT: i64 = 1000;
-const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// Which page of a list.
 #[derive(IntoParams)]

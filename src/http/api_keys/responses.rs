@@ -62,6 +62,7 @@ pub struct ApiKeyResponse {
 /// A rotation that is under way: who still uses the previous secret?
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names of the properties")]
 pub struct Rotation {
     /// The prefix and last four digits of the previous secret
     pub previous_key_hint: String,

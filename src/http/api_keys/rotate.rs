@@ -8,7 +8,7 @@ use crate::{
     http::{
         authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
         input::{InputFields, KeyIdParam, OptionalJsonBody},
-        problem::Problem,
+        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
@@ -21,7 +21,7 @@ const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
 
 /// How a key is rotated.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code, reason = "says what is read member by member")]
 struct RotateApiKeyRequest {
     /// How long the previous secret still works, in seconds; 0 ends it at once
@@ -36,14 +36,16 @@ struct RotateApiKeyRequest {
     operation_id = "rotateApiKey",
     tag = "Rotation",
     params(KeyIdParam),
-    request_body(content = RotateApiKeyRequest),
+    request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
         description = "The key, with its new secret: the only time that it is shown",
         body = ApiKeyCreatedResponse,
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
-pub async fn rotate(
+pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(hasher): State<SecretHasher>,
@@ -59,14 +61,16 @@ pub async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    request_body(content = RotateApiKeyRequest),
+    request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
         description = "The key, with its new secret: the only time that it is shown",
         body = ApiKeyCreatedResponse,
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
-pub async fn rotate_self(
+pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKey>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
@@ -92,7 +96,7 @@ async fn give_new_secret<R: Requirement>(
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_changing_secrets(clock).await?;
-    let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let mut key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
     // Not past the key's own end, which may be put off later.
@@ -114,14 +118,14 @@ async fn find<R>(caller: &Authorized<R>, id: ApiKeyId) -> Result<ApiKey, Problem
     let mut transaction = caller.keys.begin().await?;
     let key = transaction.key(id).await?;
     transaction.commit().await?;
-    key.ok_or_else(Problem::key_not_found)
+    Ok(key.ok_or(Code::KeyNotFound)?)
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     match key.status(now) {
         Status::Active => Ok(()),
-        Status::Expired => Err(Problem::expired_key()),
-        Status::Revoked => Err(Problem::revoked_key()),
+        Status::Expired => Err(Code::KeyExpiredConflict.into()),
+        Status::Revoked => Err(Code::KeyRevokedConflict.into()),
     }
 }
 
@@ -133,8 +137,10 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     tag = "Rotation",
     params(KeyIdParam),
     responses((status = 204, description = "No previous secret works any more")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn end_previous_secret(
+pub(crate) async fn end_previous_secret(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -149,8 +155,10 @@ pub async fn end_previous_secret(
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
     responses((status = 204, description = "No previous secret works any more")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]
-pub async fn end_own_previous_secret(
+pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
@@ -160,7 +168,7 @@ pub async fn end_own_previous_secret(
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_changing_secrets(clock).await?;
-    let key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     let previous = key.working_previous(now);
     if transaction.end_previous_secret(id, now).await?

@@ -18,7 +18,7 @@ use crate::{
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody},
-        problem::{FieldError, Problem},
+        problem::{BODY, CALLER, Code, FieldError, PARAMS, Problem, SERVER},
     },
     store::{self, TenantStore},
 };
@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 
 /// What is absent stays as it is.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code, reason = "says what `ApiKeyPatch` is read from")]
 struct UpdateApiKeyRequest {
     #[schema(schema_with = schema::name, required = false)]
@@ -62,9 +62,11 @@ fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem>
         (UpdateApiKeyRequest = "application/json"),
         (UpdateApiKeyRequest = "application/merge-patch+json"),
     )),
-    responses((status = 200, description = "The key as it is now", body = ApiKeyResponse)),
+    responses((status = 200, description = "The key as it is now", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
 )]
-pub async fn update(
+pub(crate) async fn update(
     mut caller: Authorized<Admin>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -73,10 +75,10 @@ pub async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let patch = read(fields, clock.now())?;
     let mut transaction = caller.begin_change(&clock).await?;
-    let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let mut key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if key.revoked_at.is_some() {
-        return Err(Problem::revoked_key());
+        return Err(Code::KeyRevokedConflict.into());
     }
     check_if_match(&headers, &key)?;
     // Only where clocks differ between instances; the table holds it too.

@@ -8,7 +8,7 @@ use crate::{
     http::{
         authorized::{AnyKey, Authorized, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams},
-        problem::Problem,
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::TenantStore,
 };
@@ -22,8 +22,10 @@ use utoipa::IntoParams;
     tag = "Usage and events",
     params(KeyIdParam, UsageParams),
     responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn usage(
+pub(crate) async fn usage(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -40,8 +42,10 @@ pub async fn usage(
     tag = "The calling key",
     params(UsageParams),
     responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
-pub async fn own_usage(
+pub(crate) async fn own_usage(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
     QueryParams(fields): QueryParams,
@@ -87,7 +91,7 @@ async fn read(
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
     let mut transaction = keys.begin_reading().await?;
     if !transaction.key_exists(id).await? {
-        return Err(Problem::key_not_found());
+        return Err(Code::KeyNotFound.into());
     }
     let counted = transaction.usage(id, &window).await?;
     let secrets = transaction.secret_uses(id).await?;
