@@ -1,6 +1,6 @@
 //! HTTP: the accept loop, routes, middleware, and the management API.
 //!
-//! [`server`] → [`dispatch`] (every request; `/forward-auth` ends here) → `middleware` → a route of `routes`.
+//! `server` (accept loop) → `dispatch` (every request; `/forward-auth` ends here) → `middleware` → `routes` → a handler.
 
 mod api_keys;
 mod authorized;
@@ -15,12 +15,12 @@ mod names;
 mod openapi;
 mod operator_endpoints;
 mod problem;
-pub mod request_metrics;
+pub(crate) mod request_metrics;
 mod request_scope;
 mod routes;
-pub mod server;
+pub(crate) mod server;
 mod socket;
-pub mod traces;
+pub(crate) mod traces;
 
 use std::sync::Arc;
 

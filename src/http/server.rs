@@ -1,10 +1,10 @@
 //! The accept loop: hyper with the limits that `axum::serve` does not set.
 //!
-//! - A new connection has [`FIRST_REQUEST`] to send its first request, so that silent and slow clients free their
+//! - A new connection has `FIRST_REQUEST` to send its first request, so that silent and slow clients free their
 //!   connection soon.
-//! - After each response it has [`IDLE`] to read that and to send the next request's header. That is longer than the
+//! - After each response it has `IDLE` to read that and to send the next request's header. That is longer than the
 //!   60 s for which nginx keeps idle upstream connections: otherwise nginx could send a request on a connection that
-//!   is being closed. ([`Activity`] enforces both, since hyper would set a timer for each request.)
+//!   is being closed. (`Activity` enforces both, since hyper would set a timer for each request.)
 //! - Headers: 100 fields (hyper's own limit) and 32 KiB in all; more is a 431.
 //! - Connections are limited; more of them wait in the kernel's queue.
 //!

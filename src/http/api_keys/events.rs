@@ -19,22 +19,21 @@ use axum::{Json, http::HeaderMap, response::IntoResponse};
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
-/// Which events are listed.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct EventParams {
-    /// Events of this type
+    /// Only events of this type
     #[param(schema_with = schema::event_type, required = false)]
     r#type: Option<String>,
-    /// Events of this key
+    /// Only events of this key
     #[param(value_type = Option<Uuid>, nullable = false)]
     key_id: Option<ApiKeyId>,
 }
 
 type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
 
-/// The tenant's events, newest first; of one type or key with `type=` and `keyId=`.
+/// Lists the tenant's events, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/events",
@@ -55,7 +54,7 @@ pub(crate) async fn tenant_events(
     read(&caller.keys, EventFilter { kind, key }, &format!("{API_KEYS}/events"), &query, fields).await
 }
 
-/// One key's events, newest first.
+/// Lists one key's events, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}/events",

@@ -13,7 +13,7 @@ use crate::{
     store::TenantStore,
 };
 
-/// One key of the tenant.
+/// Gets a key.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}",
@@ -32,7 +32,7 @@ pub(crate) async fn get(
     read(&caller.keys, id, &clock).await
 }
 
-/// The key that is calling.
+/// Gets the calling key.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/self",

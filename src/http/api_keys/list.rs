@@ -24,18 +24,17 @@ use crate::{
 const MAX_SEARCH_CHARS: usize = 100;
 const MAX_UNUSED_DAYS: i64 = 3650;
 
-/// Which keys are listed.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct ListParams {
-    /// Keys of these states, comma-separated (default: all)
+    /// Only keys with one of these states, comma-separated (default: all)
     #[param(schema_with = schema::statuses, required = false)]
     status: Option<String>,
-    /// Keys with this in their name, whatever the case
+    /// Only keys whose name contains this text (case-insensitive)
     #[param(schema_with = schema::search, required = false)]
     search: Option<String>,
-    /// Keys that nobody has used for so many days (new ones count from their creation)
+    /// Only keys that were not used for this number of days; a key that was never used counts from its creation
     #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false)]
     unused_for_days: Option<i64>,
 }
@@ -47,7 +46,7 @@ fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
     KeyFilter { statuses, search, unused_since: unused_for_days.map(|days| now - TimeDelta::days(days)), now }
 }
 
-/// The same filter, for the next page.
+/// The query of the next page.
 fn write_filter(filter: &KeyFilter) -> Serializer<'static, String> {
     let mut query = Serializer::new(String::new());
     if filter.statuses.len() < Status::ALL.len() {
@@ -89,7 +88,9 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Lists the tenant's keys, newest first, inactive ones too; page by page with `limit`.
+/// Lists the tenant's keys, newest first, including inactive ones.
+///
+/// All keys in one response, unless there is a `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys",
@@ -110,7 +111,7 @@ pub(crate) async fn list(
     fields.finish(&[])?;
 
     let mut transaction = caller.keys.begin_reading().await?;
-    let now = clock.now(); // which has gone on if that took a while
+    let now = clock.now(); // after the wait for a connection
     filter.move_to(now);
     let mut keys = transaction.keys(&filter, paging::with_lookahead(page)).await?;
     let total = if page.limit.is_some() { transaction.count_keys(&filter).await? } else { 0 };

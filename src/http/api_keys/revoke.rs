@@ -11,14 +11,16 @@ use crate::{
     },
 };
 
-/// Takes a key away, for good. Again on the same key: 204 again.
+/// Revokes a key for good.
+///
+/// Responds with 204 if it was revoked before, too.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
     params(KeyIdParam),
-    responses((status = 204, description = "It is revoked, now or before")),
+    responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
@@ -30,13 +32,13 @@ pub(crate) async fn revoke(
     end(&mut caller, id, &clock).await
 }
 
-/// The key that is calling takes itself away.
+/// Revokes the calling key.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    responses((status = 204, description = "It is revoked")),
+    responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]

@@ -1,5 +1,4 @@
-//! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`, and the
-//! same for `self`.
+//! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`; both for `self` too.
 
 use super::{create::READ_ONLY, responses::ApiKeyCreatedResponse};
 use crate::{
@@ -19,17 +18,19 @@ use utoipa::ToSchema;
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
 
-/// How a key is rotated.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[allow(dead_code, reason = "says what is read member by member")]
+#[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct RotateApiKeyRequest {
-    /// How long the previous secret still works, in seconds; 0 ends it at once
+    /// The time for which the previous secret still works, in seconds; 0 ends it at once
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800, default = 86_400, nullable = false)]
     overlap_seconds: i64,
 }
 
-/// Gives a key a new secret; the previous one works on for `overlapSeconds`.
+/// Gives a key a new secret.
+///
+/// The previous secret still works for `overlapSeconds`. If a rotation is under way already, its previous secret ends
+/// at once.
 #[utoipa::path(
     post,
     path = "/api/v1/api-keys/{id}/rotate",
@@ -39,7 +40,7 @@ struct RotateApiKeyRequest {
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key, with its new secret: the only time that it is shown",
+        description = "The key with its new secret, which no later response contains",
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
@@ -55,7 +56,7 @@ pub(crate) async fn rotate(
     give_new_secret(&mut caller, id, &hasher, &clock, fields).await
 }
 
-/// The key that is calling gives itself a new secret.
+/// Gives the calling key a new secret.
 #[utoipa::path(
     post,
     path = "/api/v1/api-keys/self/rotate",
@@ -64,7 +65,7 @@ pub(crate) async fn rotate(
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key, with its new secret: the only time that it is shown",
+        description = "The key with its new secret, which no later response contains",
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
@@ -91,7 +92,7 @@ async fn give_new_secret<R: Requirement>(
     fields.finish(READ_ONLY)?;
 
     let secret = Secret::generate();
-    // Before the transaction, as for a new key; a key that is not there costs no hash.
+    // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
     refuse_dead(&find(caller, id).await?, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
@@ -99,7 +100,7 @@ async fn give_new_secret<R: Requirement>(
     let mut key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
-    // Not past the key's own end, which may be put off later.
+    // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
     transaction.rotate_key(id, &sealed, now, previous_until).await?;
@@ -129,14 +130,16 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     }
 }
 
-/// Ends a key's previous secret before its time. Again, or where there is none: 204 all the same.
+/// Ends a key's previous secret at once.
+///
+/// Responds with 204 if there is none, too.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/{id}/previous-secret",
     operation_id = "endPreviousSecret",
     tag = "Rotation",
     params(KeyIdParam),
-    responses((status = 204, description = "No previous secret works any more")),
+    responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
@@ -148,13 +151,13 @@ pub(crate) async fn end_previous_secret(
     end(&mut caller, id, &clock).await
 }
 
-/// The key that is calling ends its previous secret.
+/// Ends the calling key's previous secret at once.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/self/previous-secret",
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
-    responses((status = 204, description = "No previous secret works any more")),
+    responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]

@@ -1,4 +1,4 @@
-//! `GET /api/v1/api-keys/{id}/usage`: what a key was used for, by the hour or day.
+//! `GET /api/v1/api-keys/{id}/usage`: requests with a key, by hour or day.
 
 use axum::{Json, extract::State, response::IntoResponse};
 
@@ -14,7 +14,7 @@ use crate::{
 };
 use utoipa::IntoParams;
 
-/// What a key was used for: by default in the last 30 days, by day.
+/// Counts the requests with a key by hour or day.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}/usage",
@@ -34,7 +34,7 @@ pub(crate) async fn usage(
     read(&caller.keys, id, clock.now(), fields).await
 }
 
-/// What the key that is calling was used for.
+/// Counts the requests with the calling key by hour or day.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/self/usage",
@@ -53,15 +53,14 @@ pub(crate) async fn own_usage(
     read(&caller.keys, caller.key_id()?, clock.now(), fields).await
 }
 
-/// Which hours or days.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct UsageParams {
-    /// From the hour or day with this moment on (default: 30 days ago)
+    /// The first hour or day is the one that contains this time (default: 30 days ago)
     #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
     from: Option<Timestamp>,
-    /// Up to and with the hour or day with this moment (default: now); at most 10,000 buckets
+    /// The last hour or day is the one that contains this time (default: now); at most 10,000 buckets
     #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
     to: Option<Timestamp>,
     /// `hour` or `day`, in UTC (default: `day`)
