@@ -1,13 +1,13 @@
 # syntax=docker/dockerfile:1
-# Two stages: build with the dependencies in a layer of their own, then run as nobody in
-# particular in a small image. The build needs no database: queries are checked against .sqlx.
+# Two stages: a build with the dependencies in a layer of their own, and a small image that runs as an
+# unprivileged user. The build needs no database: queries are checked against .sqlx.
 
 FROM rust:1.95-slim-bookworm AS build
-# aws-lc (JWTs, TLS to PostgreSQL) has C in it.
+# aws-lc (JWTs, TLS) needs a C compiler.
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 
-# Dependencies alone: this layer is rebuilt when Cargo.toml or Cargo.lock change, and only then.
+# Dependencies only: this layer is rebuilt when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src \
  && echo '//! placeholder' > src/lib.rs \
@@ -19,11 +19,11 @@ COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
 COPY src src
-# Newer than the placeholders' artefacts, whatever the checkout's times are.
+# Cargo compares times: the sources must be newer than what was built from the placeholders.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
 FROM debian:bookworm-slim
-# ca-certificates: TLS to issuers of users' tokens, and to a collector of traces.
+# ca-certificates: TLS to issuers of users' tokens and to a collector of traces.
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin rally

@@ -1,5 +1,5 @@
-"""Whom schemathesis calls as: the demo tenant's admin; and where the calling key is what is asked for, a
-key that was made for that one call."""
+"""Credentials for schemathesis: the demo tenant's admin; for paths about the calling key, a new key for
+each call."""
 
 import os
 

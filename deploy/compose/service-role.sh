@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once by the postgres image, when the database is new: the login that the service works
-# under. It is a member of rally_app and of nothing else, and owns nothing.
+# The postgres image runs this once, when the database is new. Creates the service's login: a member of
+# rally_app and of nothing else, which owns nothing.
 set -eu
 psql --set=ON_ERROR_STOP=1 --set=password="$RALLY_API_PASSWORD" --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" <<'SQL'
 CREATE ROLE rally_app NOLOGIN;
