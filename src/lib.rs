@@ -18,7 +18,7 @@
 //! # The import rule
 //! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. `config` and
 //! `telemetry` are read by `app`, `demo` and `cli` only; every other part receives its own
-//! section. The test `imports_run_one_way` reads the `use` lines and holds this.
+//! section. The tests in `import_rule` check this.
 //!
 //! # A create, from outside in
 //! `http::dispatch` (request id, span, panic → 500) → `http::layers` (CORS, a task of its own) →
@@ -62,59 +62,4 @@ pub mod telemetry;
 pub mod usage;
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, path::Path};
-
-    /// Each room, and the rooms that it may name.
-    const RULE: &[(&str, &[&str])] = &[
-        ("domain", &[]),
-        ("store", &["domain"]),
-        ("usage", &["domain", "store"]),
-        ("auth", &["domain", "store", "usage"]),
-        ("http", &["domain", "store", "usage", "auth"]),
-        ("config", &["domain", "store", "auth", "http"]),
-        ("telemetry", &["config"]),
-        ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),
-        ("demo", &["domain", "store", "auth", "http", "config", "app"]),
-        ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "demo"]),
-    ];
-
-    fn sources(path: &Path, found: &mut Vec<(String, String)>) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                sources(&entry.unwrap().path(), found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
-        }
-    }
-
-    #[test]
-    fn imports_run_one_way() {
-        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        for (room, allowed) in RULE {
-            let mut files = Vec::new();
-            let folder = src.join(room);
-            sources(if folder.is_dir() { &folder } else { &src }, &mut files);
-            files.retain(|(path, _)| folder.is_dir() || path.ends_with(&format!("src/{room}.rs")));
-            assert!(!files.is_empty(), "no room {room}");
-            for (path, text) in files {
-                for (other, _) in RULE.iter().filter(|(other, _)| other != room && !allowed.contains(other)) {
-                    let named = text.contains(&format!("crate::{other}::")) || {
-                        // `use crate::{ … }` groups, nested or not
-                        text.split("use crate::{").skip(1).any(|group| {
-                            let group = group.split(";\n").next().unwrap_or_default();
-                            group.lines().any(|line| {
-                                let line = line.trim();
-                                line.starts_with(&format!("{other}::")) || line.trim_end_matches([',', '}']) == *other
-                            })
-                        })
-                    };
-                    assert!(!named, "{path} names `{other}`, which {room} may not");
-                }
-                let names_sqlx = text.contains("sqlx::") && *room != "store";
-                assert!(!names_sqlx, "{path} names sqlx, which only `store` may");
-            }
-        }
-    }
-}
+mod import_rule;
