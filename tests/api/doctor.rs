@@ -32,8 +32,8 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str())]).await.stdout;
     let printed = String::from_utf8(printed).unwrap();
     for line in [
-        "FAIL  users' tokens: nobody could log in: set JWT_ISSUER",
-        "FAIL  pepper: every check costs an argon2",
+        "FAIL  users' tokens: no user could log in, since no key verifies JWTs: set JWT_ISSUER",
+        "FAIL  pepper: every first check of a key costs an argon2",
         "FAIL  migrations: the database lacks migration 5",
         "FAIL  row-level security: is not enabled and forced on api_key_usage",
     ] {
