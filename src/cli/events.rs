@@ -21,7 +21,7 @@ pub(super) enum EventsCommand {
         #[command(flatten)]
         of: OfTenant,
         /// The number and hash that an earlier `verify` printed, such as `1204:9f86d0…`. Fails if that event is
-        /// missing or has another hash: a trail that was cut off or rewritten as a whole is found only so
+        /// missing or has another hash. Only this finds a trail that was rewritten as a whole
         #[arg(long, value_name = "NUMBER:HASH")]
         expect: Option<String>,
     },

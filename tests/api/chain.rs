@@ -49,7 +49,7 @@ impl Verifier {
     }
 }
 
-/// As somebody who owns the database.
+/// Changes events as the owner of the database can.
 async fn tamper(database: &TestDatabase, sql: &str) {
     database
         .execute(&format!(
@@ -60,7 +60,7 @@ async fn tamper(database: &TestDatabase, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_untouched_chain_holds() {
+async fn an_unchanged_trail_verifies() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-holds", &server.database).await;
@@ -79,7 +79,7 @@ async fn an_untouched_chain_holds() {
 }
 
 #[tokio::test]
-async fn whoever_tampers_is_found() {
+async fn a_tampered_event_is_found() {
     let cases = [
         ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "event 3 "),
         ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "event 1 "),
@@ -119,10 +119,9 @@ async fn whoever_tampers_is_found() {
     }
 }
 
-/// Somebody who rewrites all of it, the end that is noted included, is found by what was printed
-/// before.
+/// The recorded end of the chain is rewritten too; only a hash that was printed before reveals it.
 #[tokio::test]
-async fn a_rewritten_chain_is_found_by_its_old_end() {
+async fn a_rewritten_trail_is_found_by_an_expected_hash() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-rewritten", &server.database).await;
@@ -134,14 +133,14 @@ async fn a_rewritten_chain_is_found_by_its_old_end() {
              WHERE h.tenant_id = '{acme}' AND e.tenant_id = h.tenant_id AND e.seq = 7"
     );
     tamper(&server.database, &cut).await;
-    assert!(verifier.holds(&[]).await.contains("7 entries"));
+    assert!(verifier.holds(&[]).await.contains("7 events"));
     assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 is expected, but the last one is 7"));
     server.admin("acme").create("Another eighth", "read").await;
-    assert!(verifier.is_broken(&["--expect", &last]).await.contains("entry 8 has another hash than expected"));
+    assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 has another hash than expected"));
 }
 
 #[tokio::test]
-async fn an_export_can_be_checked_by_anybody() {
+async fn an_export_can_be_verified_with_sha256_alone() {
     let server = TestServer::start().await;
     let keys = some_history(&server).await;
     let verifier = Verifier::new("chain-export", &server.database).await;
@@ -165,9 +164,9 @@ async fn an_export_can_be_checked_by_anybody() {
     assert!(keys.iter().all(|key| !export.contains(&key.secret[8..])));
 }
 
-/// Many at once, of two tenants, over two instances.
+/// Sixty concurrent creates of two tenants, on two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn appending_at_once_leaves_no_gap() {
+async fn concurrent_appends_leave_no_gap() {
     let one = TestServer::start().await;
     let other = one.sibling(&[]).await;
     let creates = (0..60).map(|n| {
@@ -177,9 +176,9 @@ async fn appending_at_once_leaves_no_gap() {
     });
     futures_util::future::join_all(creates).await;
     let verifier = Verifier::new("chain-at-once", &one.database).await;
-    assert!(verifier.holds(&[]).await.contains("40 entries"));
+    assert!(verifier.holds(&[]).await.contains("40 events"));
     let globex = ["events", "verify", "--tenant", "globex"];
-    assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("20 entries"));
+    assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("20 events"));
 }
 
 /// A transaction that holds the end of one tenant's chain does not hold up another tenant.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_wrong_is_named_with_what_to_do() {
+async fn doctor_names_each_failure_with_what_to_do() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor"));
     let url = database.url_text(None).await;
     let settings = |url| [("DATABASE_URL", url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
@@ -45,7 +45,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn issuers_are_asked_for_their_keys() {
+async fn doctor_fetches_the_keys_of_issuers() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor-issuer"));
     let url = database.url_text(None).await;
     let key = SigningKey::generate("key", Algorithm::ES256);
