@@ -7,21 +7,22 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 
-# Dependencies only: this layer is rebuilt when Cargo.toml, Cargo.lock or crates/ change.
+# Dependencies only: this layer is rebuilt when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
-COPY crates crates
-RUN mkdir src \
- && echo '//! placeholder' > src/lib.rs \
+COPY crates/local-postgres/Cargo.toml crates/local-postgres/
+RUN mkdir src crates/local-postgres/src \
+ && echo '//! placeholder' | tee src/lib.rs crates/local-postgres/src/lib.rs \
  && echo '//! placeholder\nfn main() {}' > src/main.rs \
  && cargo build --release --locked \
- && rm -rf src
+ && rm -rf src crates
 
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
+COPY crates crates
 COPY src src
 # Cargo compares times: the sources must be newer than what was built from the placeholders.
-RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+RUN touch src/lib.rs src/main.rs crates/*/src/lib.rs && cargo build --release --locked
 
 FROM debian:bookworm-slim
 # ca-certificates: TLS to issuers of users' tokens and to a collector of traces.

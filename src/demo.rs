@@ -1,5 +1,4 @@
-//! What runs when nothing is configured: a private PostgreSQL, secrets made for it, a demo
-//! tenant, and commands to paste.
+//! The start without settings: a private PostgreSQL, generated secrets, a demo tenant, and commands to paste.
 
 use std::{
     fmt::Write as _,
@@ -28,55 +27,50 @@ const DEMO_TENANT: &str = "acme";
 const DEMO_ADMIN: &str = "admin@acme.com";
 const DEMO_TOKEN_DAYS: i64 = 30;
 
-/// Why the zero-configuration start fails.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The private PostgreSQL.
+pub(crate) enum Error {
     #[error(transparent)]
     Postgres(#[from] local_postgres::Error),
-    /// Its database.
     #[error(transparent)]
     Database(#[from] ConnectError),
-    /// There is no home directory to keep it in.
-    #[error("cannot tell where to keep the private PostgreSQL: {0}; set DATA_DIR")]
+    #[error("cannot find a data folder for the private PostgreSQL: {0}; set DATA_DIR")]
     NoDataDir(#[source] etcetera::HomeDirError),
-    /// A secret cannot be kept.
-    #[error("cannot keep {path}: {1}", path = .0.display())]
+    #[error("cannot read or write the secret in {path}: {1}", path = .0.display())]
     Secret(PathBuf, #[source] io::Error),
-    /// A kept secret is damaged.
-    #[error("{path} {1}; restore it, or remove it to have a new one made", path = .0.display())]
+    #[error("{path} {1}; restore it, or remove it to have a new secret generated", path = .0.display())]
     BadSecret(PathBuf, &'static str),
-    /// The demo's token.
     #[error("cannot sign the demo token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
 }
 
-/// The private PostgreSQL, running.
-pub struct PrivateDatabase {
+/// The running private PostgreSQL.
+pub(crate) struct PrivateDatabase {
     server: PrivatePostgres,
-    /// Its database, as the owner.
-    pub url: DatabaseUrl,
+    /// The database under its owner's login.
+    pub(crate) url: DatabaseUrl,
 }
 
 impl PrivateDatabase {
-    /// Starts or joins it, and completes the configuration by the secrets that are kept with it.
-    pub async fn open(config: &mut Config) -> Result<Self, Error> {
+    /// Starts the server, or joins the running one. Adds the JWT secret and the pepper that are stored beside it to the
+    /// settings, where those are unset.
+    pub(crate) async fn open(config: &mut Config) -> Result<Self, Error> {
         let data_dir = match &config.database.data_dir {
             Some(dir) => std::path::absolute(dir).map_err(|error| Error::Secret(dir.clone(), error))?,
             None => default_data_dir()?,
         };
         let server = local_postgres::start(&data_dir, &[]).await?;
-        if config.jwt.trusts_nobody() {
+        if config.jwt.is_empty() {
             let path = data_dir.join("jwt-secret");
-            let secret = kept_secret(&path, random_base64::<48>).map_err(|error| Error::Secret(path.clone(), error))?;
+            let secret =
+                stored_secret(&path, random_base64::<48>).map_err(|error| Error::Secret(path.clone(), error))?;
             if secret.len() < 32 {
-                return Err(Error::BadSecret(path, "holds fewer than 32 bytes"));
+                return Err(Error::BadSecret(path, "has fewer than 32 bytes"));
             }
             config.jwt.secret = Some(Zeroizing::new(secret.as_bytes().to_vec()));
         }
         if config.keys.peppers.current.is_none() {
             let path = data_dir.join("key-pepper");
-            let pepper = kept_secret(&path, || format!("private:{}", random_base64::<32>()))
+            let pepper = stored_secret(&path, || format!("private:{}", random_base64::<32>()))
                 .map_err(|error| Error::Secret(path.clone(), error))?;
             config.keys.peppers.current =
                 Some(Pepper::parse(&pepper).map_err(|problem| Error::BadSecret(path, problem))?);
@@ -86,18 +80,23 @@ impl PrivateDatabase {
         Ok(Self { url: maintenance.database(DATABASE), server })
     }
 
-    /// Stops the server, unless another process uses it too.
-    pub async fn close(self) -> Result<(), Error> {
+    /// Stops the server, unless another process uses it.
+    pub(crate) async fn close(self) -> Result<(), Error> {
         Ok(self.server.stop().await?)
     }
 
-    /// Makes the demo tenant, if it is not there, and tells what to paste.
-    pub async fn welcome(&self, config: &Config, address: SocketAddr, clock: &Clock) -> Result<String, Error> {
+    /// Creates the demo tenant if it does not exist, and returns the commands to print.
+    pub(crate) async fn create_demo(
+        &self,
+        config: &Config,
+        address: SocketAddr,
+        clock: &Clock,
+    ) -> Result<String, Error> {
         let Ok(slug) = Slug::parse(DEMO_TENANT) else {
             return Ok(String::new());
         };
-        let mut operator = TenantAdmin::connect(&self.url).await?;
-        operator.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
+        let mut admin = TenantAdmin::connect(&self.url).await?;
+        admin.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
         let url = format!("http://{DEMO_TENANT}.{}:{}", config.tenancy.base_domain, address.port());
         let Some(secret) = config.jwt.secret.as_deref() else {
             return Ok(commands(&url, None));
@@ -110,15 +109,15 @@ impl PrivateDatabase {
     }
 }
 
-/// The demo's commands. Each works on its own when pasted into a shell; where tokens are signed
-/// elsewhere, once there is one in `$TOKEN`.
+/// The demo's commands. Each works on its own when pasted into a shell. Without a token, since an issuer signs them,
+/// they read it from `$TOKEN`.
 fn commands(url: &str, token: Option<&str>) -> String {
     let mut text = format!("\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\n");
     let bearer = if let Some(token) = token {
-        let _ = writeln!(text, "An admin's JWT, good for {DEMO_TOKEN_DAYS} days:\n{token}");
+        let _ = writeln!(text, "An admin's JWT, valid for {DEMO_TOKEN_DAYS} days:\n{token}");
         format!("'Authorization: Bearer {token}'")
     } else {
-        let _ = writeln!(text, "Tokens are signed elsewhere. Put an admin's into a variable:\nTOKEN=eyJ...");
+        let _ = writeln!(text, "Your issuer signs the tokens. Put an admin's token into a variable:\nTOKEN=eyJ...");
         "\"Authorization: Bearer $TOKEN\"".to_owned()
     };
     let _ = write!(
@@ -130,16 +129,16 @@ curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application
 List the API keys:
 curl -sS {url}/api/v1/api-keys -H {bearer}
 
-Create another one and let it look at itself:
+Create another key and let it read its own entry:
 curl -sS {url}/api/v1/api-keys/self -H "X-Api-Key: $(curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application/json' -d '{{"name": "ETL Pipeline"}}' | sed 's/.*"key":"\([^"]*\)".*/\1/')"
 
-Stop with Ctrl-C. Everything is kept for the next start.
+Stop with Ctrl-C. The keys are still there at the next start.
 "#
     );
     text
 }
 
-/// The platform's data folder; as root, one that PostgreSQL's unprivileged user can reach.
+/// The platform's data folder. For root, a folder that PostgreSQL's unprivileged user can enter.
 fn default_data_dir() -> Result<PathBuf, Error> {
     if nix::unistd::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/rally-api-keys"));
@@ -157,9 +156,9 @@ fn random_base64<const BYTES: usize>() -> String {
     BASE64_STANDARD.encode(*random_bytes::<BYTES>())
 }
 
-/// The secret in that file; made and kept there, for its owner alone, if there is none. Of
-/// several processes that make it at once, all end up with the same.
-fn kept_secret(path: &Path, make: impl FnOnce() -> String) -> io::Result<Zeroizing<String>> {
+/// Reads the secret from a file. If there is none, generates it and writes it with mode 0600. Processes that do so at
+/// the same time all get the same secret.
+fn stored_secret(path: &Path, generate: impl FnOnce() -> String) -> io::Result<Zeroizing<String>> {
     let read = || fs::read_to_string(path).map(|text| Zeroizing::new(text.trim().to_owned()));
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -168,9 +167,9 @@ fn kept_secret(path: &Path, make: impl FnOnce() -> String) -> io::Result<Zeroizi
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(make().as_bytes())?;
+        file.write_all(generate().as_bytes())?;
         file.sync_all()?;
-        // Unlike a rename, a link does not replace what another process has put there meanwhile.
+        // Unlike a rename, a link does not replace the file of another process.
         match fs::hard_link(&draft, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
@@ -188,14 +187,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn a_kept_secret_stays_and_is_its_owners_alone() {
-        let dir = std::env::temp_dir().join(format!("rally-kept-secret-{}", std::process::id()));
+    fn a_stored_secret_is_generated_once_and_readable_by_its_owner_only() {
+        let dir = std::env::temp_dir().join(format!("rally-stored-secret-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join("secret");
-        assert_eq!(*kept_secret(&path, || "first".into()).unwrap(), "first");
-        assert_eq!(*kept_secret(&path, || "second".into()).unwrap(), "first");
+        assert_eq!(*stored_secret(&path, || "first".into()).unwrap(), "first");
+        assert_eq!(*stored_secret(&path, || "second".into()).unwrap(), "first");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no draft is left");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -1,120 +1,85 @@
-//! API keys for Rally CRM: the management API under `/api/v1/api-keys`, and the check of a key
-//! on every request.
+//! API keys for Rally CRM: the management API under `/api/v1/api-keys`, and `/forward-auth`, by which a gateway checks
+//! the credential of every request to the CRM.
 //!
-//! # The map
-//! | room | owns |
+//! # Rooms
+//! The modules at the top, called rooms, from the command line down:
+//!
+//! | room | contents |
 //! |---|---|
-//! | [`cli`] | the command line: `serve`, `migrate`, `tenant`, `events`, `token`, `config check`, `doctor`, `health` |
-//! | [`app`] | the composition root: configuration → parts → router; starting and stopping |
-//! | [`demo`] | what runs when nothing is configured: private PostgreSQL, demo tenant, commands to paste |
+//! | [`cli`] | the command line, one file for each command |
+//! | `demo` | the start without settings: private PostgreSQL, demo tenant, commands to paste |
+//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
+//! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`telemetry`] | logs; where spans of requests are sent |
-//! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
-//! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
-//! | [`usage`] | usage of keys: counted per cached secret, written in batches, read by plain queries; no request waits for it |
-//! | [`store`] | PostgreSQL; the only room that names sqlx |
-//! | [`domain`] | what it is about, in types; pure |
+//! | [`http`] | server, routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
+//! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
+//! | [`usage`] | counts what keys are used for, and writes the counts in batches |
+//! | [`store`] | PostgreSQL: the only room that imports sqlx |
+//! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
+//!
+//! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.
 //!
 //! # The import rule
-//! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. `config` and
-//! `telemetry` are read by `app`, `demo` and `cli` only; every other part receives its own
-//! section. The test `imports_run_one_way` reads the `use` lines and holds this.
+//! Rooms import one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. Only `app`, `demo` and `cli` import
+//! `config` and `telemetry`; all other parts receive their settings as arguments. Within a folder, sibling modules import
+//! one another without a circle. The tests in `import_rule` check both.
 //!
-//! # A create, from outside in
-//! `http::dispatch` (request id, span, panic → 500) → `http::middleware` (CORS, a task of its own) →
-//! `http::authorized::Authorized` (host → tenant, one credential → principal, scope) →
-//! `http::input` (a body, with every bad field named at once) →
-//! `http::api_keys::create` (scopes and end within the caller's; a secret; argon2 on the pool
-//! *before* the transaction; key, secret and event in one) → 201.
+//! # Glossary
+//! | word | meaning |
+//! |---|---|
+//! | tenant | a customer of the CRM, known by its slug, the first label of the host: `acme.rallycrm.io` |
+//! | API key | the named object that a tenant's admin manages: id, name, scopes, expiry. It keeps its id for life |
+//! | secret | the credential `rk_live_…`. A key has one, or two during the overlap of a rotation |
+//! | principal | the authenticated caller: a user (by JWT) or an API key |
+//! | scope | `read`, `write` or `admin`. Each implies the ones before it |
+//! | lookup digest | a hash of the secret that its row is found by |
+//! | stamp | the HMAC of a secret under the pepper: what a check compares |
+//! | pepper | a key outside the database, so that a row that is forged there verifies nowhere |
+//! | cache hit | everything that a check needs is cached: it runs without I/O and without a future |
+//! | single flight | requests that miss on the same entry at the same time share one lookup |
+//! | batch | many lookups, or many usage counts, in one round trip to the database |
+//! | invalidation | removes a changed key from the caches of all instances |
+//! | change feed | the LISTEN connection that invalidations arrive on, and this instance's own heartbeats |
+//! | lease | how long cached results may be used: until some seconds after the newest heartbeat that came back was sent |
+//! | epoch | a counter that invalidations increment. A lookup that began in an earlier epoch is not cached |
+//! | flush | writes the usage counts that have changed to the database |
+//! | drain | keeps serving after SIGTERM while `/readyz` fails, so that load balancers move on first |
 //!
-//! # A request with an API key
-//! Host → tenant → form of the secret (malformed: 401, and no question to the database) → what is remembered of the secret, by a
-//! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::cache::lease`]) → else
-//! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
-//! shared by those who ask for it at once ([`auth::cache::single_flight`]), and with other secrets that come meanwhile
-//! (`store::secret_batcher`) → its stamp in constant time (argon2 only
-//! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
-//! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
-//! remembered, a gateway's question is answered at once, without a future ([`http::dispatch`]).
+//! # Walks
+//! **Creating a key.** `http::dispatch` gives the request its id and span, and turns a panic into a 500. The middleware
+//! runs the handler in a task of its own, so that a disconnect cannot cancel a transaction. The extractor
+//! `http::authorized` authenticates the caller and requires the scope `admin`. `http::input` reads the body and reports
+//! every bad field at once. `http::api_keys::create` limits scopes and expiry to the caller's own, generates the secret,
+//! hashes it with argon2 *before* the transaction, and inserts key, secret and audit event in one transaction. The 201 is
+//! the only response that contains the secret.
 //!
-//! # A request with a JWT
-//! What is remembered of the token, while whoever vouches for its key still does ([`auth::jwt::verifier`]) →
-//! else its signature under a configured key, or the one of its issuer's that it names
-//! ([`auth::jwt::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud` → `exp` and
-//! `nbf`, by the clock → tenant → the user as principal.
+//! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
+//! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the
+//! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
+//! `store::secret_batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
+//! on a bounded pool (`auth::api_key`). The result is cached if the epoch is unchanged. From the facts,
+//! `domain::access` allows or denies, `usage` counts, and the key is the principal.
 //!
-//! # A revoke
-//! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the
-//! commit tells the cache here to forget the key, and counts its epoch up → 204. Peers: the feed
-//! ([`auth::cache::invalidation`]) receives the change and does the same. Where the feed breaks, the lease ends
-//! and everything is forgotten; it is back only after a new LISTEN, and a heartbeat of one's own
-//! that has come back through the database.
+//! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
+//! the signature with a configured key, or with the key that the token's `kid` names in its issuer's key set, which is
+//! fetched again (rarely) for an unknown `kid`. It then checks `iss`, `aud`, `exp`, `nbf` and the tenant claim. The user
+//! is the principal.
+//!
+//! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
+//! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification
+//! (`auth::cache::invalidation`) and do the same. If the feed breaks, the lease lapses and every check asks the database,
+//! until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back.
 
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
-pub mod demo;
+mod demo;
 pub mod domain;
 pub mod http;
-pub mod store;
-pub mod telemetry;
-pub mod usage;
-
 #[cfg(test)]
-mod tests {
-    use std::{fs, path::Path};
-
-    /// Each room, and the rooms that it may name.
-    const RULE: &[(&str, &[&str])] = &[
-        ("domain", &[]),
-        ("store", &["domain"]),
-        ("usage", &["domain", "store"]),
-        ("auth", &["domain", "store", "usage"]),
-        ("http", &["domain", "store", "usage", "auth"]),
-        ("config", &["domain", "store", "auth", "http"]),
-        ("telemetry", &["config"]),
-        ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),
-        ("demo", &["domain", "store", "auth", "http", "config", "app"]),
-        ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "demo"]),
-    ];
-
-    fn sources(path: &Path, found: &mut Vec<(String, String)>) {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).unwrap() {
-                sources(&entry.unwrap().path(), found);
-            }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
-        }
-    }
-
-    #[test]
-    fn imports_run_one_way() {
-        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        for (room, allowed) in RULE {
-            let mut files = Vec::new();
-            let folder = src.join(room);
-            sources(if folder.is_dir() { &folder } else { &src }, &mut files);
-            files.retain(|(path, _)| folder.is_dir() || path.ends_with(&format!("src/{room}.rs")));
-            assert!(!files.is_empty(), "no room {room}");
-            for (path, text) in files {
-                for (other, _) in RULE.iter().filter(|(other, _)| other != room && !allowed.contains(other)) {
-                    let named = text.contains(&format!("crate::{other}::")) || {
-                        // `use crate::{ … }` groups, nested or not
-                        text.split("use crate::{").skip(1).any(|group| {
-                            let group = group.split(";\n").next().unwrap_or_default();
-                            group.lines().any(|line| {
-                                let line = line.trim();
-                                line.starts_with(&format!("{other}::")) || line.trim_end_matches([',', '}']) == *other
-                            })
-                        })
-                    };
-                    assert!(!named, "{path} names `{other}`, which {room} may not");
-                }
-                let names_sqlx = text.contains("sqlx::") && *room != "store";
-                assert!(!names_sqlx, "{path} names sqlx, which only `store` may");
-            }
-        }
-    }
-}
+mod import_rule;
+#[allow(clippy::disallowed_types, reason = "the room that owns the pools")]
+pub mod store;
+mod telemetry;
+pub mod usage;

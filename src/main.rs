@@ -1,4 +1,4 @@
-//! Parses the command line and runs it.
+//! The binary: sets the allocator and runs the command line.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Requests without a pause while something goes wrong, each with what became of it.
+//! Continuous requests during a fault, with the outcome of each.
 
 use std::{
     net::SocketAddr,
@@ -25,20 +25,20 @@ use crate::{
     },
 };
 
-/// No answer takes longer; what does has failed.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// A request that takes longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 pub const API: &str = "/api/v1/api-keys";
 
-/// What became of a request.
+/// A request and its outcome.
 pub struct Sample {
-    /// Which one it was, in the list that the load goes through.
+    /// The index in the list of the load's requests.
     pub request: usize,
     pub begun: Instant,
     pub took: Duration,
-    /// None: the connection broke.
+    /// `None`: the connection failed.
     pub status: Option<u16>,
-    /// Of what was made.
+    /// Of a 201.
     pub body: Option<Value>,
 }
 
@@ -52,16 +52,15 @@ impl Sample {
     }
 }
 
-/// A load, under way.
+/// A running load.
 pub struct Load {
     done: Arc<AtomicBool>,
     workers: JoinSet<Vec<Sample>>,
 }
 
 impl Load {
-    /// Goes through the requests again and again, over so many connections, each of which rests
-    /// after each answer.
-    pub fn start(address: SocketAddr, requests: Vec<String>, connections: usize, rest: Duration) -> Self {
+    /// Repeats the requests over several connections. Each connection pauses after each response.
+    pub fn start(address: SocketAddr, requests: Vec<String>, connections: usize, pause: Duration) -> Self {
         let (done, requests) = (Arc::new(AtomicBool::new(false)), Arc::new(requests));
         let mut workers = JoinSet::new();
         for worker in 0..connections {
@@ -79,7 +78,7 @@ impl Load {
                     let body = reply.filter(|reply| reply.status == 201);
                     let body = body.and_then(|reply| serde_json::from_slice(&reply.body).ok());
                     samples.push(Sample { request: index, begun, took, status, body });
-                    sleep(rest).await;
+                    sleep(pause).await;
                 }
                 samples
             });
@@ -87,7 +86,7 @@ impl Load {
         Self { done, workers }
     }
 
-    /// All that it sent.
+    /// Stops the load and returns all samples, in the order in which they ended.
     pub async fn finish(mut self) -> Outcome<Vec<Sample>> {
         self.done.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
@@ -99,7 +98,7 @@ impl Load {
     }
 }
 
-/// Connects anew where that is needed.
+/// Reconnects when the connection is closed.
 pub struct Client {
     address: SocketAddr,
     connection: Option<Connection>,
@@ -110,7 +109,7 @@ impl Client {
         Self { address, connection: None }
     }
 
-    /// The answer, if there was one.
+    /// The response, if there was one.
     pub async fn send(&mut self, request: &str) -> Option<Reply> {
         let sending = async {
             let mut connection = match self.connection.take() {
@@ -123,44 +122,43 @@ impl Client {
             }
             Outcome::Ok(reply)
         };
-        let reply = timeout(PATIENCE, sending).await.ok().and_then(Result::ok);
+        let reply = timeout(TIMEOUT, sending).await.ok().and_then(Result::ok);
         if reply.is_none() {
-            sleep(Duration::from_millis(5)).await; // as any client does before it tries again
+            sleep(Duration::from_millis(5)).await; // as clients do before a retry
         }
         reply
     }
 }
 
-/// What gateways ask about these keys.
+/// A gateway's checks of these keys.
 pub fn checks(keys: &[Key]) -> Vec<String> {
     keys.iter().map(check).collect()
 }
 
-/// By an admin of the scene's tenant.
+/// A request by an admin of the scene's tenant.
 pub fn by_admin(scene: &Scene, method: &str, path: &str, body: &str) -> Outcome<String> {
     let token = token(&scene.tenant, rally_api_keys::domain::Scope::Admin)?;
     Ok(request(method, path, &scene.tenant, &format!("Authorization: Bearer {token}\r\n"), body))
 }
 
-/// How many of them end so.
 pub fn count(samples: &[Sample], which: impl Fn(&Sample) -> bool) -> usize {
     samples.iter().filter(|sample| which(sample)).count()
 }
 
-/// The 99th percentile of how long they took, in milliseconds; NaN of none.
+/// The 99th percentile of durations, in milliseconds; NaN if there are no samples.
 pub fn p99(samples: &[Sample], which: impl Fn(&Sample) -> bool) -> f64 {
     let mut took: Vec<f64> = samples.iter().filter(|it| which(it)).map(|it| it.took.as_secs_f64() * 1e3).collect();
     took.sort_by(f64::total_cmp);
     took.get((took.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
-/// How long after that moment the last failure was told, in seconds.
+/// The time from `after` to the end of the last failed request, in seconds.
 pub fn last_failure(samples: &[Sample], after: Instant) -> f64 {
     let failures = samples.iter().filter(|sample| !sample.succeeded() && sample.ended() > after);
     failures.map(|sample| (sample.ended() - after).as_secs_f64()).fold(0.0, f64::max)
 }
 
-/// Of the keys that were acknowledged, how many are not in the database.
+/// The number of acknowledged keys that are not in the database.
 pub async fn lost(scene: &Scene, samples: &[Sample]) -> Outcome<usize> {
     let ids: Vec<uuid::Uuid> =
         samples.iter().filter_map(|sample| sample.body.as_ref()?["id"].as_str()?.parse().ok()).collect();
@@ -171,7 +169,7 @@ pub async fn lost(scene: &Scene, samples: &[Sample]) -> Outcome<usize> {
     Ok(ids.len() - usize::try_from(found)?)
 }
 
-/// `17 of 400`, for what is told of a load.
+/// `17 of 400`.
 pub fn share(part: usize, samples: &[Sample]) -> String {
     format!("{part} of {:.0}", as_figure(samples.len()))
 }

@@ -1,17 +1,22 @@
-//! What goes wrong in production, done to the real service on purpose, with a figure for each:
+//! Injects the faults of production into the service as a process, and measures what clients see:
 //!
 //! ```sh
 //! cargo bench --bench faults            # everything, some four minutes
-//! cargo bench --bench faults -- a e     # these
+//! cargo bench --bench faults -- a e     # these faults
 //! ```
 //!
-//! Each fault has a promise; the program fails when one is broken. What a machine cannot do (mount
-//! a small disk, turn a clock, run nginx) is skipped, and said.
+//! Each fault has promises. The program fails if one is broken. Faults that this machine cannot produce (without root for
+//! a small disk, libfaketime or nginx) are skipped and reported.
 //!
-//! Load and service share this machine's cores, so that latencies are those of a busy machine.
-//! Everything listens on 127.0.0.1 or a socket, and is gone at the end, also after Ctrl-C.
+//! Load and service share this machine's cores, so latencies are those of a busy machine. Everything listens on 127.0.0.1
+//! or on a socket, and is stopped at the end, also after Ctrl-C.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints what it finds")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "rules for the service, not for its benchmarks"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its results")]
 
 mod clients;
 mod clock;
@@ -41,20 +46,18 @@ use self::{
 const LETTERS: &str = "abcdefghij";
 const KEYS: usize = 2_000;
 
-/// What all faults happen to: a database with a tenant and its keys.
+/// A database with a tenant and its keys.
 pub struct Scene {
-    /// With everything in it.
-    pub database: Database,
-    /// Whose keys they are.
-    pub tenant: Tenant,
-    /// All of them stamped.
+    pub(crate) database: Database,
+    pub(crate) tenant: Tenant,
+    /// With stamps.
     pub keys: Vec<Key>,
 }
 
 impl Scene {
-    async fn set(database: Database, count: usize) -> Outcome<Self> {
-        let mut operator = TenantAdmin::connect(&database.url()).await?;
-        let tenant = keys::tenant(&mut operator, "faults").await?;
+    async fn seed(database: Database, count: usize) -> Outcome<Self> {
+        let mut admin = TenantAdmin::connect(&database.url()).await?;
+        let tenant = keys::tenant(&mut admin, "faults").await?;
         let keys = keys::generate(std::slice::from_ref(&tenant), count);
         keys::copy_stamped(&mut database.connect().await?, &keys).await?;
         Ok(Self { database, tenant, keys })
@@ -64,10 +67,10 @@ impl Scene {
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     if !args.iter().any(|arg| arg == "--bench") {
-        println!("to see the service through faults: cargo bench --bench faults");
+        println!("run the fault tests with: cargo bench --bench faults");
         return ExitCode::SUCCESS;
     }
-    // One thread: what the load leaves of the cores is the servers'.
+    // One thread, which leaves the other cores to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args))) {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,12 +84,12 @@ fn main() -> ExitCode {
 async fn run(args: &[String]) -> Outcome<()> {
     let mut letters: String = args.iter().filter(|arg| *arg != "--bench").map(String::as_str).collect();
     if let Some(letter) = letters.chars().find(|letter| !LETTERS.contains(*letter)) {
-        return Err(format!("{letter:?} is no fault; faults are the letters {LETTERS}").into());
+        return Err(format!("{letter:?} is not a fault; faults are the letters {LETTERS}").into());
     }
     if letters.is_empty() {
         letters.push_str(LETTERS);
     }
-    let mut scene = Scene::set(Database::start("faults").await?, KEYS).await?;
+    let mut scene = Scene::seed(Database::start("faults").await?, KEYS).await?;
     let mut report = Report::new(scene.database.version().await?);
     let mut outcome = Outcome::Ok(());
     for letter in letters.chars() {
@@ -113,7 +116,7 @@ async fn fault(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<
         'f' => process::started_together(scene, report).await,
         'g' => rolling::replaced(scene, report).await,
         'h' => clients::slow(scene, report).await,
-        'i' => clients::bombs_and_pipelines(scene, report).await,
+        'i' => clients::oversized_and_pipelined(scene, report).await,
         _ => clock::jumps(scene, report).await,
     }
 }

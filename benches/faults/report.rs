@@ -1,16 +1,13 @@
-//! What is printed: a line for each figure, and whether the promise behind it was kept.
+//! The report: a line for each figure, and whether its promise was kept.
 
 use std::fmt;
 
 use crate::stand::table::{machine, write_table};
 
-/// What was promised of a figure.
 enum Promise {
-    /// At most so much.
     AtMost(f64),
-    /// At least so much.
     AtLeast(f64),
-    /// Nothing: it is told for what it is worth.
+    /// The figure is informational.
     None,
 }
 
@@ -49,7 +46,7 @@ impl Line {
     }
 }
 
-/// Everything that was found out.
+/// All results.
 pub struct Report {
     postgres: String,
     lines: Vec<Line>,
@@ -69,33 +66,31 @@ impl Report {
     }
 
     /// A figure without a promise.
-    pub fn tell(&mut self, fault: char, what: impl Into<String>, figure: f64, unit: &'static str) {
+    pub fn info(&mut self, fault: char, what: impl Into<String>, figure: f64, unit: &'static str) {
         self.add(fault, what, figure, unit, Promise::None);
     }
 
-    /// A figure that must not be larger.
     pub fn at_most(&mut self, fault: char, what: impl Into<String>, figure: f64, unit: &'static str, most: f64) {
         self.add(fault, what, figure, unit, Promise::AtMost(most));
     }
 
-    /// A figure that must not be smaller.
     pub fn at_least(&mut self, fault: char, what: impl Into<String>, figure: f64, unit: &'static str, least: f64) {
         self.add(fault, what, figure, unit, Promise::AtLeast(least));
     }
 
-    /// What must not happen at all.
+    /// An event that must not happen.
     pub fn never(&mut self, fault: char, what: impl Into<String>, count: usize, unit: &'static str) {
         self.at_most(fault, what, as_figure(count), unit, 0.0);
     }
 
-    /// A fault that this machine cannot do.
+    /// A fault that this machine cannot produce.
     pub fn skip(&mut self, fault: char, why: impl fmt::Display) {
-        let note = format!("{fault}: NOT TRIED: {why}");
+        let note = format!("{fault}: SKIPPED: {why}");
         eprintln!("{note}");
         self.skipped.push(note);
     }
 
-    /// Whether a promise was.
+    /// Whether any promise was broken.
     pub fn broken(&self) -> bool {
         self.lines.iter().any(|line| !line.kept())
     }

@@ -1,4 +1,4 @@
-//! Instances are replaced one by one behind nginx, under load.
+//! A rolling deployment: instances behind nginx are replaced under load.
 
 use std::{
     fs,
@@ -22,10 +22,10 @@ use crate::{
 };
 
 const REPLACEMENTS: usize = 4;
-const REST: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// Two instances behind nginx are stopped by SIGTERM and started again, in turn: what a deployment
-/// does. Nobody is to notice; without the drain, somebody might.
+/// Two instances behind nginx are stopped by SIGTERM and started again in turn. With the drain, no request fails; without
+/// it, some may.
 pub async fn replaced(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     let Some(program) = find_nginx() else {
         report.skip('g', "nginx is not installed (apt-get install nginx-light)");
@@ -38,23 +38,22 @@ pub async fn replaced(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
         took.as_secs_f64(),
         checked.len()
     );
-    report.never('g', what, failed(&checked), "answers");
-    report.never('g', format!("creates that failed, of {}", created.len()), failed(&created), "answers");
-    report.never('g', "acknowledged creates that are lost", lost(scene, &created).await?, "keys");
-    report.at_most('g', "SIGTERM → it ended (2 s of it are the drain)", slowest.as_secs_f64(), "s", 10.0);
-    report.tell('g', "checks through nginx meanwhile, p99", p99(&checked, |_| true), "ms");
+    report.never('g', what, failed(&checked), "responses");
+    report.never('g', format!("creates that failed, of {}", created.len()), failed(&created), "responses");
+    report.never('g', "acknowledged creates that were lost", lost(scene, &created).await?, "keys");
+    report.at_most('g', "SIGTERM → end of the process, with a drain of 2 s", slowest.as_secs_f64(), "s", 10.0);
+    report.info('g', "checks through nginx meanwhile, p99", p99(&checked, |_| true), "ms");
     let Deployment { checked, created, .. } = deploy(scene, &program, "0").await?;
     let what = format!("the same without a drain: requests that failed, of {}", checked.len() + created.len());
-    report.tell('g', what, as_figure(failed(&checked) + failed(&created)), "answers");
+    report.info('g', what, as_figure(failed(&checked) + failed(&created)), "responses");
     Ok(())
 }
 
 struct Deployment {
     checked: Vec<Sample>,
     created: Vec<Sample>,
-    /// How long a stop took at most.
+    /// The longest stop.
     slowest: Duration,
-    /// All of it.
     took: Duration,
 }
 
@@ -67,9 +66,9 @@ async fn deploy(scene: &Scene, nginx: &Path, drain: &str) -> Outcome<Deployment>
     let gateway = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let nginx = start_nginx(nginx, scene.database.dir(), gateway, &addresses).await?;
 
-    let create = by_admin(scene, "POST", API, r#"{"name":"Made during a deployment"}"#)?;
-    let checking = Load::start(gateway, checks(&scene.keys[400..500]), 16, REST);
-    let creating = Load::start(gateway, vec![create], 4, REST);
+    let create = by_admin(scene, "POST", API, r#"{"name":"Created during a deployment"}"#)?;
+    let checking = Load::start(gateway, checks(&scene.keys[400..500]), 16, PAUSE);
+    let creating = Load::start(gateway, vec![create], 4, PAUSE);
     let (mut slowest, begun) = (Duration::ZERO, Instant::now());
     for replacement in 0..REPLACEMENTS {
         sleep(Duration::from_millis(500)).await;
@@ -100,9 +99,9 @@ fn find_nginx() -> Option<PathBuf> {
     folders.map(|folder| folder.join("nginx")).find(|program| program.is_file())
 }
 
-/// As the documented gateway asks: connections that stay. What an upstream does not take is sent to the
-/// next one, as nginx does by itself; and none is left out for a while since it was away once (by
-/// default for 10 s, in which the other one is replaced too).
+/// With persistent connections, as in the documented gateway. nginx sends a request that an upstream does not accept to
+/// the next one. `max_fails=0`: by default, nginx excludes an upstream for 10 s after a failure, and meanwhile the other
+/// one is replaced too.
 async fn start_nginx(program: &Path, dir: &Path, at: SocketAddr, upstreams: &[SocketAddr]) -> Outcome<Child> {
     let dir = dir.join("nginx");
     fs::create_dir_all(&dir)?;

@@ -1,4 +1,4 @@
-//! What the service is compared with: axum alone, and axum with one query.
+//! Baselines for comparison: axum alone, and axum with one query.
 
 use axum::{
     Router,
@@ -16,19 +16,18 @@ use crate::{
     stand::{postgres::Database, server::Server},
 };
 
-/// Makes this program serve instead of measure; the kind follows.
+/// The argument that makes this program serve, followed by the kind of baseline.
 pub const ARGUMENT: &str = "serve-";
 
-/// Which of them.
 #[derive(Clone, Copy)]
 pub enum Baseline {
-    /// A route that says `ok`, and no layers.
+    /// A route that returns `ok`, without middleware.
     Bare,
-    /// A route that reads one row by its primary key.
+    /// A route that reads a row by its primary key.
     Select,
 }
 
-/// Starts this very program as one of them.
+/// Starts this program as a baseline.
 pub async fn start(database: &Database, kind: Baseline) -> Outcome<Server> {
     let name = match kind {
         Baseline::Bare => "bare",
@@ -40,15 +39,15 @@ pub async fn start(database: &Database, kind: Baseline) -> Outcome<Server> {
     Server::start(database.dir(), &argument, &program, Some(&argument), &[("DATABASE_URL", &url)]).await
 }
 
-/// Serves until it is killed.
+/// Runs a baseline until the process is killed.
 pub fn serve(kind: &str) -> Outcome<()> {
-    // As `#[tokio::main]` does it in the service.
+    // As in the service's `#[tokio::main]`.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let router = match kind {
             "bare" => Router::new().route("/healthz", get(async || "ok")),
             "select" => Router::new().route("/rows/{tenant}/{id}", get(select)).with_state(pool()?),
-            kind => return Err(format!("no baseline {kind}").into()),
+            kind => return Err(format!("there is no baseline {kind}").into()),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         eprintln!("listening address={} ", listener.local_addr()?);
@@ -57,7 +56,7 @@ pub fn serve(kind: &str) -> Outcome<()> {
     })
 }
 
-/// As the service's pool for checks.
+/// Like the service's pool for checks.
 fn pool() -> Outcome<PgPool> {
     let url = std::env::var("DATABASE_URL")?;
     Ok(PgPoolOptions::new().max_connections(10).test_before_acquire(false).connect_lazy(&url)?)

@@ -1,5 +1,5 @@
-//! Latency at a fixed rate, by oha: what a client waits while the service is half busy, counted
-//! from when each request was due, not from when it could be sent.
+//! Latency at a fixed rate, by oha, at half of the maximum throughput. It is counted from when each request was due, not
+//! from when it could be sent.
 
 use std::{collections::BTreeMap, process::Stdio};
 
@@ -14,8 +14,7 @@ use crate::{
     wrk::on_path,
 };
 
-/// oha sends one and the same request; where that would be shared in flight, as in row d, a part
-/// of the questions is.
+/// oha sends the same request each time. In row d, some of these share a lookup in flight.
 const ROWS: [&str; 3] = ["a", "b1", "d"];
 const PERCENTILES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
@@ -35,9 +34,9 @@ struct Summary {
 
 pub async fn measure(plan: &Plan, stand: &Stand, report: &mut Report) -> Outcome<()> {
     if on_path("oha").is_none() {
-        report
-            .notes
-            .push("Latency at a fixed rate was left out: oha is not installed (cargo install --locked oha).".into());
+        report.notes.push(
+            "Latency at a fixed rate was not measured: oha is not installed (cargo install --locked oha).".into(),
+        );
         return Ok(());
     }
     let heading = ["row", "at requests/s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms"];
@@ -85,7 +84,7 @@ async fn oha(plan: &Plan, stand: &Stand, row: &Row, rate: f64) -> Outcome<Result
     }
     let result: Result = serde_json::from_slice(&output.stdout)?;
     if result.statuses.keys().any(|status| status != "200") {
-        return Err(format!("oha met with {:?} in row {}", result.statuses, row.name).into());
+        return Err(format!("oha received the statuses {:?} in row {}", result.statuses, row.name).into());
     }
     Ok(result)
 }

@@ -1,4 +1,4 @@
-//! Row j: what an instance takes of memory.
+//! Row j: the memory of an instance.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     stand::{client::send_each, postgres::Database, server::Server},
 };
 
-/// A fresh instance, before its first request and with 200,000 remembered keys.
+/// Of a new instance: before its first request, and with 200,000 cached keys.
 pub async fn measure(database: &Database, seed: &Seed, report: &mut Report) -> Outcome<()> {
     let server = Server::instance(database, "memory", &[]).await?;
     sleep(Duration::from_secs(2)).await;
@@ -20,14 +20,14 @@ pub async fn measure(database: &Database, seed: &Seed, report: &mut Report) -> O
     for keys in [&seed.keys, &seed.more] {
         send_each(server.address, &checks(keys), 200).await?;
     }
-    database.settle().await?; // what is noted of uses takes memory until it is written
+    database.settle().await?; // usage takes memory until it is written
     let (full, peak) = (server.memory("VmRSS")?, server.memory("VmHWM")?);
     server.stop().await?;
     let keys = seed.keys.len() + seed.more.len();
     for (name, what, mebibytes) in [
         ("j1", "memory, idle".to_owned(), idle),
-        ("j2", format!("memory, {keys} remembered keys"), full),
-        ("j3", "memory, at its highest on the way there".to_owned(), peak),
+        ("j2", format!("memory, {keys} cached keys"), full),
+        ("j3", "memory, peak until then".to_owned(), peak),
     ] {
         let mut line = Line::new(name, &what, "MiB");
         line.add(mebibytes, None);

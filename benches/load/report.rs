@@ -1,4 +1,4 @@
-//! What is printed: the machine, the table, the goals.
+//! The report: the machine, the table, the goals.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use crate::{
     stand::table::{machine, median, write_table},
 };
 
-/// A line of the table: a value per round.
+/// A line of the table, with a value for each round.
 pub struct Line {
     name: &'static str,
     what: String,
     unit: &'static str,
     rounds: Vec<f64>,
-    /// The server's CPU time per request, in microseconds.
+    /// The server's CPU time per request in each round, in microseconds.
     cpu: Vec<f64>,
-    /// Answers that were not the expected one.
+    /// The number of unexpected responses.
     pub wrong: u64,
 }
 
@@ -33,7 +33,7 @@ impl Line {
         median(&self.rounds)
     }
 
-    /// The median of the rounds' ratios: in each, both met the same disturbances.
+    /// The median of the rounds' ratios: within a round, disturbances of the machine affect both rows.
     fn ratio_to(&self, other: &Self) -> f64 {
         let ratios: Vec<f64> = self.rounds.iter().zip(&other.rounds).map(|(value, other)| value / other).collect();
         median(&ratios)
@@ -48,11 +48,10 @@ impl Line {
     }
 }
 
-/// What is aimed at.
 enum Goal {
-    /// So much of another row's throughput, or more.
+    /// A row, the row that it is compared with, and the minimal ratio of their throughput.
     Ratio(&'static str, &'static str, f64),
-    /// At most so much.
+    /// A row and its maximal value.
     AtMost(&'static str, f64),
 }
 
@@ -69,25 +68,25 @@ const GOALS: &[Goal] = &[
     Goal::AtMost("k stale", 0.0),
 ];
 
-/// sched(7): with autogroups, a process that does nothing but wake up now and then was seen to wait for a
-/// second, where all cores were busy in another session. Each of PostgreSQL's processes has a session.
+/// With autogroups, see sched(7), a process that wakes up now and then can wait for a second while another session uses
+/// all cores. PostgreSQL's processes have a session each.
 fn autogroup_note() -> Option<String> {
     let setting = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").ok()?;
     (setting.trim() == "1").then(|| {
-        "kernel.sched_autogroup_enabled is 1: under full load, Linux keeps some of PostgreSQL's processes waiting \
-         for up to a second, and row k shows it. Without: sysctl kernel.sched_autogroup_enabled=0"
+        "kernel.sched_autogroup_enabled is 1: under full load, Linux delays some of PostgreSQL's processes by up to a \
+         second, which row k shows. To switch it off: sysctl kernel.sched_autogroup_enabled=0"
             .into()
     })
 }
 
-/// Everything that was found out.
+/// All results.
 pub struct Report {
     postgres: String,
     how: String,
     pub lines: Vec<Line>,
-    /// A table of its own, its heading first.
+    /// A table, with its heading first.
     pub latency: Vec<Vec<String>>,
-    /// Said below the tables.
+    /// Printed below the tables.
     pub notes: Vec<String>,
 }
 
@@ -100,7 +99,7 @@ impl Report {
         Self { postgres, how, lines: Vec::new(), latency: Vec::new(), notes }
     }
 
-    /// Whether an answer was not the expected one.
+    /// Whether any response was unexpected.
     pub fn failed(&self) -> bool {
         self.lines.iter().any(|line| line.wrong > 0)
     }
@@ -109,7 +108,6 @@ impl Report {
         self.lines.iter().find(|line| line.name == name)
     }
 
-    /// The median of a row that was measured.
     pub fn median_of(&self, name: &str) -> Option<f64> {
         self.line(name).map(Line::median)
     }
@@ -124,7 +122,7 @@ impl Report {
             let range = format!("{}–{}", bound(f64::min), bound(f64::max));
             let what = match line.wrong {
                 0 => line.what.clone(),
-                wrong => format!("{}; FAILED: {wrong} answers were wrong", line.what),
+                wrong => format!("{}; FAILED: {wrong} unexpected responses", line.what),
             };
             rows.push(vec![
                 line.name.to_owned(),
@@ -143,10 +141,10 @@ impl Report {
         let mut rows = vec![["goal", "found", "met"].map(str::to_owned).to_vec()];
         for goal in GOALS {
             let found = match goal {
-                Goal::Ratio(name, base, wanted) => self.line(name).zip(self.line(base)).map(|(line, base_line)| {
+                Goal::Ratio(name, base, least) => self.line(name).zip(self.line(base)).map(|(line, base_line)| {
                     let ratio = line.ratio_to(base_line);
                     let right = line.wrong + base_line.wrong == 0;
-                    (format!("{name} ≥ {wanted:.2} of {base}"), format!("{ratio:.3}"), right && ratio >= *wanted)
+                    (format!("{name} ≥ {least:.2} of {base}"), format!("{ratio:.3}"), right && ratio >= *least)
                 }),
                 Goal::AtMost(name, most) => self.line(name).map(|line| {
                     let text = format!("{name} ≤ {most:.0} {}", line.unit);

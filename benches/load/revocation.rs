@@ -1,5 +1,5 @@
-//! Row k: how soon a revoked key is refused on another instance, and that the one that
-//! acknowledged the revocation never lets it in again.
+//! Row k: how soon another instance refuses a revoked key, and that the instance that acknowledged the revocation never
+//! accepts it again.
 
 use std::{
     cell::Cell,
@@ -28,26 +28,26 @@ use crate::{
 };
 
 const REVOCATIONS: usize = 1_000;
-const AT_ONCE: usize = 10;
-/// Further ones are left out, on a machine that is too slow for all.
-const AT_MOST: Duration = Duration::from_secs(50);
-/// Keys that the load beside it uses, of the same tenants.
+const CONCURRENT: usize = 10;
+/// On a slow machine, the revocations that are left after this time are skipped.
+const TIME_LIMIT: Duration = Duration::from_secs(50);
+/// Keys of the same tenants, for the background load.
 const BACKGROUND_KEYS: usize = 1_000;
 const BACKGROUND_CONNECTIONS: usize = 32;
-/// How often the acknowledging instance is asked about each revoked key.
-const QUESTIONS: usize = 3;
-const NEVER: Duration = Duration::from_secs(10);
+/// How often the acknowledging instance checks each revoked key.
+const CHECKS: usize = 3;
+/// Until the other instance refuses; more is an error.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was seen.
 #[derive(Default)]
-struct Seen {
-    /// From the 204 until the other instance refused, in milliseconds.
+struct Observed {
+    /// From the 204 to the first refusal of the other instance, in milliseconds.
     delays: Vec<f64>,
-    /// From the 204 until the other instance let it in for the last time; 0 = never after it.
+    /// From the 204 to the last acceptance by the other instance, in milliseconds; 0 if there was none after it.
     last_accepted: Vec<f64>,
-    /// Accepted after the 204 by the instance that gave it.
+    /// Acceptances after the 204 by the instance that sent it.
     stale: u64,
-    /// Accepted by the other after it had refused once.
+    /// Acceptances by the other instance after its first refusal.
     flapping: u64,
 }
 
@@ -74,7 +74,7 @@ pub async fn measure(wrk: &Wrk, database: &Database, seed: &Seed, report: &mut R
     let mut all = outcome?;
     one.stop().await?;
     other.stop().await?;
-    let background = format!("{:.0} and {:.0} requests/s beside it", rate_of_one?, rate_of_other?);
+    let background = format!("{:.0} and {:.0} requests/s in the background", rate_of_one?, rate_of_other?);
     all.delays.sort_by(f64::total_cmp);
     all.last_accepted.sort_by(f64::total_cmp);
     let slowest = &all.delays[all.delays.len().saturating_sub(5)..];
@@ -86,7 +86,7 @@ pub async fn measure(wrk: &Wrk, database: &Database, seed: &Seed, report: &mut R
         ("k p50", format!("{count} revocations: 204 on one → refused on the other, p50"), &all.delays, 50),
         ("k p99", format!("the same, p99; {background}"), &all.delays, 99),
         ("k max", "the same, max".to_owned(), &all.delays, 100),
-        ("k in p99", "204 on one → let in by the other for the last time, p99".to_owned(), &all.last_accepted, 99),
+        ("k in p99", "204 on one → last accepted by the other, p99".to_owned(), &all.last_accepted, 99),
         ("k in max", "the same, max".to_owned(), &all.last_accepted, 100),
     ] {
         let mut line = Line::new(name, &what, "ms");
@@ -109,7 +109,7 @@ async fn load_until(done: &Cell<bool>, wrk: &Wrk, address: SocketAddr, requests:
     while !done.get() {
         let load = wrk.run(address, requests, BACKGROUND_CONNECTIONS, 2).await?;
         if load.refused + load.broken > 0 {
-            return Err(format!("{} of the requests beside it failed", load.refused + load.broken).into());
+            return Err(format!("{} background requests failed", load.refused + load.broken).into());
         }
         sent += exact(load.requests);
         seconds += load.seconds;
@@ -117,70 +117,70 @@ async fn load_until(done: &Cell<bool>, wrk: &Wrk, address: SocketAddr, requests:
     Ok(sent / seconds)
 }
 
-async fn revoke_all(one: SocketAddr, other: SocketAddr, keys: &[Key]) -> Outcome<Seen> {
+async fn revoke_all(one: SocketAddr, other: SocketAddr, keys: &[Key]) -> Outcome<Observed> {
     let (next, started) = (&AtomicUsize::new(0), Instant::now());
-    let workers = (0..AT_ONCE).map(|_| async move {
-        let mut seen = Seen::default();
+    let workers = (0..CONCURRENT).map(|_| async move {
+        let mut observed = Observed::default();
         let (mut at_one, mut at_other) = (Connection::open(one).await?, Connection::open(other).await?);
-        while started.elapsed() < AT_MOST
+        while started.elapsed() < TIME_LIMIT
             && let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            revoke(key, &mut at_one, &mut at_other, &mut seen).await?;
+            revoke(key, &mut at_one, &mut at_other, &mut observed).await?;
         }
-        Outcome::Ok(seen)
+        Outcome::Ok(observed)
     });
     let each = try_join_all(workers).await?;
-    Ok(each.into_iter().fold(Seen::default(), |mut all, seen| {
-        all.delays.extend(seen.delays);
-        all.last_accepted.extend(seen.last_accepted);
-        Seen { stale: all.stale + seen.stale, flapping: all.flapping + seen.flapping, ..all }
+    Ok(each.into_iter().fold(Observed::default(), |mut all, one| {
+        all.delays.extend(one.delays);
+        all.last_accepted.extend(one.last_accepted);
+        Observed { stale: all.stale + one.stale, flapping: all.flapping + one.flapping, ..all }
     }))
 }
 
-async fn revoke(key: &Key, one: &mut Connection, other: &mut Connection, seen: &mut Seen) -> Outcome<()> {
+async fn revoke(key: &Key, one: &mut Connection, other: &mut Connection, observed: &mut Observed) -> Outcome<()> {
     let check = check(key);
     for connection in [&mut *one, &mut *other] {
-        accepted(connection, &check).await?.then_some(()).ok_or("a key is refused before it is revoked")?;
+        accepted(connection, &check).await?.then_some(()).ok_or("a key was refused before its revocation")?;
     }
     let admin = format!("Authorization: Bearer {}\r\n", token(&key.tenant, Scope::Admin)?);
     let path = format!("/api/v1/api-keys/{}", key.id);
     let reply = one.send(&request("DELETE", &path, &key.tenant, &admin, "")).await?;
     let acknowledged = Instant::now();
     if reply.status != 204 {
-        return Err(format!("a revocation was answered by {}", reply.status).into());
+        return Err(format!("a revocation has status {}", reply.status).into());
     }
-    let ask_one = async {
+    let check_one = async {
         let mut stale = 0;
-        for _ in 0..QUESTIONS {
+        for _ in 0..CHECKS {
             stale += u64::from(accepted(one, &check).await?);
         }
         Outcome::Ok(stale)
     };
-    let ask_other = async {
+    let check_other = async {
         let mut last_accepted = Duration::ZERO;
         while accepted(other, &check).await? {
             last_accepted = acknowledged.elapsed();
-            if acknowledged.elapsed() > NEVER {
+            if acknowledged.elapsed() > REFUSAL_TIMEOUT {
                 return Err("a revoked key was still accepted after ten seconds".into());
             }
         }
-        // When the refusal is here, not when it was made: somewhat too long rather than too short.
+        // Measured when the refusal has arrived: an upper bound.
         let delay = acknowledged.elapsed();
         Outcome::Ok((delay, last_accepted, u64::from(accepted(other, &check).await?)))
     };
-    let (stale, (delay, last_accepted, flapping)) = tokio::try_join!(ask_one, ask_other)?;
-    seen.delays.push(delay.as_secs_f64() * 1e3);
-    seen.last_accepted.push(last_accepted.as_secs_f64() * 1e3);
-    seen.stale += stale;
-    seen.flapping += flapping;
+    let (stale, (delay, last_accepted, flapping)) = tokio::try_join!(check_one, check_other)?;
+    observed.delays.push(delay.as_secs_f64() * 1e3);
+    observed.last_accepted.push(last_accepted.as_secs_f64() * 1e3);
+    observed.stale += stale;
+    observed.flapping += flapping;
     Ok(())
 }
 
-/// Whether the key is let in. Anything but yes and no ends the benchmark.
+/// Whether the key is accepted. A status other than 200 and 401 is an error.
 async fn accepted(connection: &mut Connection, check: &str) -> Outcome<bool> {
     match connection.send(check).await?.status {
         200 => Ok(true),
         401 => Ok(false),
-        status => Err(format!("a check was answered by {status}").into()),
+        status => Err(format!("a check has status {status}").into()),
     }
 }

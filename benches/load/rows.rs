@@ -20,19 +20,19 @@ use crate::{
     wrk::{Load, Wrk, write_requests},
 };
 
-const CONNECTIONS: usize = 64;
-/// Distinct requests per row, where what is asked for can differ so much.
+pub const CONNECTIONS: usize = 64;
+/// Distinct requests in rows of many keys.
 const REQUESTS: usize = 100_000;
-const API: &str = "/api/v1/api-keys";
+pub const API: &str = "/api/v1/api-keys";
 
-/// Who is asked.
+/// The server that a row measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// An instance as it comes, its cache full.
+    /// An instance with default settings and a warm cache.
     Hot,
-    /// One that remembers no keys.
+    /// An instance without a cache.
     Cold,
-    /// One that remembers no keys and has no pepper.
+    /// An instance without a cache and without a pepper.
     Argon2,
     Bare,
     Select,
@@ -41,24 +41,24 @@ pub enum Target {
 /// One line of the table.
 pub struct Row {
     letter: char,
-    /// How goals and other rows refer to it.
+    /// The name in the table and in goals.
     pub name: &'static str,
     what: &'static str,
     pub target: Target,
-    /// What every answer must be.
+    /// The status of every response.
     status: u16,
-    /// So many of the requests are sent before each measurement, so that they are remembered.
+    /// The number of requests that are sent before each measurement to fill the cache.
     warm: usize,
     pub requests: Vec<String>,
 }
 
-/// The servers, and what they are asked.
+/// The servers and the rows that measure them.
 pub struct Stand {
     servers: Vec<(Target, Server)>,
     pub rows: Vec<Row>,
 }
 
-/// As many requests as there are items, or copies of them; each is told by a number.
+/// `count` requests, for the items in turn. Each has another User-Agent.
 fn requests<T>(items: &[T], count: usize, make: impl Fn(&T, String) -> String) -> Vec<String> {
     let items = items.iter().cycle().take(count).enumerate();
     items.map(|(n, item)| make(item, format!("User-Agent: load/{n}\r\n"))).collect()
@@ -98,11 +98,11 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         request("GET", &format!("/rows/{}/{}", key.tenant.id, key.id), &key.tenant, &agent, "")
     });
     let malformed = requests(&seed.keys, 1_000, |key, agent| {
-        let garbage = Secret::generate().reveal().to_uppercase(); // a key's length, and not its form
-        forward_auth(&key.tenant, &agent, &garbage)
+        let malformed = Secret::generate().reveal().to_uppercase(); // a key's length, but not its form
+        forward_auth(&key.tenant, &agent, &malformed)
     });
     let unknown = requests(&seed.keys, REQUESTS, |key, agent| {
-        forward_auth(&key.tenant, &agent, Secret::generate().reveal()) // nobody's
+        forward_auth(&key.tenant, &agent, Secret::generate().reveal()) // of no key
     });
     let by_token = requests(&tokens[..1], 1, |(tenant, token), agent| {
         with_token("GET", "/forward-auth", tenant, &agent, token, "")
@@ -116,7 +116,7 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
     let rotations = requests(&seed.rotating, seed.rotating.len(), |key, agent| {
         with_token("POST", &format!("{API}/{}/rotate", key.id), &key.tenant, &agent, &rotating_admin, "{}")
     });
-    let from = (seed.planted - TimeDelta::days(399)).format("%Y-%m-%dT%H:%M:%SZ");
+    let from = (seed.seeded_at - TimeDelta::days(399)).format("%Y-%m-%dT%H:%M:%SZ");
     let usages = requests(&seed.listed[..1], 1_000, |key, agent| {
         let path = format!("{API}/{}/usage?from={from}", key.id);
         with_token("GET", &path, &key.tenant, &agent, &listed_admin, "")
@@ -140,8 +140,8 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         row('d', "d", "cold, stamps: no cache", Target::Cold, 200, checks()),
         row('e', "e", "bare axum, a SELECT of one row", Target::Select, 200, rows_by_id),
         row('f', "f", "cold, no pepper: argon2", Target::Argon2, 200, keys("/forward-auth", &seed.unstamped, 10_000)),
-        row('g', "g1", "garbage, not a key's form", Target::Hot, 401, malformed),
-        row('g', "g2", "garbage of a key's form: a query each", Target::Hot, 401, unknown),
+        row('g', "g1", "malformed secret", Target::Hot, 401, malformed),
+        row('g', "g2", "unknown secret: a query each", Target::Hot, 401, unknown),
         row('h', "h", "create", Target::Hot, 201, creates),
         row('i', "i", "list of 1,000 keys", Target::Hot, 200, keys(API, &seed.listed, 1_000)),
         row('l', "l", "rotate", Target::Hot, 200, rotations),
@@ -172,13 +172,12 @@ impl Stand {
         Ok(Self { servers, rows })
     }
 
-    /// The server that a row asks.
     pub fn server(&self, target: Target) -> Outcome<&Server> {
         let found = self.servers.iter().find(|(it, _)| *it == target);
         Ok(found.map(|(_, server)| server).ok_or("no such server was started")?)
     }
 
-    /// All rows, in rounds.
+    /// Measures all rows in each round.
     pub async fn measure(&self, plan: &Plan, wrk: &Wrk, database: &Database, report: &mut Report) -> Outcome<()> {
         let mut files: Vec<PathBuf> = Vec::new();
         for row in &self.rows {
@@ -186,7 +185,7 @@ impl Stand {
             write_requests(&file, &row.requests)?;
             files.push(file);
             report.lines.push(Line::new(row.name, row.what, "requests/s"));
-            // wrk does not tell one 2xx from another.
+            // wrk does not distinguish 2xx statuses.
             send_each(self.server(row.target)?.address, &row.requests[..1], row.status).await?;
         }
         for round in 1..=plan.rounds {
@@ -221,13 +220,13 @@ fn rate(load: Load) -> f64 {
     exact(load.requests) / load.seconds
 }
 
-/// How many answers were not what they had to be.
+/// The number of unexpected responses.
 fn wrong(load: Load, status: u16) -> u64 {
     let refused_wrongly = if status < 400 { load.refused } else { load.requests - load.refused };
     refused_wrongly + load.broken
 }
 
-/// What gateways ask about these keys.
+/// A gateway's checks of these keys.
 pub fn checks(keys: &[Key]) -> Vec<String> {
     keys.iter().map(check).collect()
 }

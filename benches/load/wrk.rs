@@ -1,4 +1,4 @@
-//! wrk: as many requests as it gets answered.
+//! Runs wrk, which sends requests as fast as the server responds.
 
 use std::{
     fs,
@@ -12,8 +12,8 @@ use tokio::process::Command;
 
 use crate::Outcome;
 
-/// Sends the requests of a file, one a line, in random order. All are made before the clock
-/// starts. `|` stands for a line end within a request.
+/// Sends the requests of a file, one per line, in random order. They are built before the measurement starts. `|` stands
+/// for a line end within a request.
 const SCRIPT: &str = r#"
 local requests = {}
 local random = math.random
@@ -36,7 +36,7 @@ function request()
 end
 "#;
 
-/// Tells what came of it.
+/// Prints the result in a form that this program reads.
 const RESULT_SCRIPT: &str = r#"
 function done(summary)
     local errors = summary.errors
@@ -45,35 +45,32 @@ function done(summary)
 end
 "#;
 
-/// Where wrk is.
 pub fn find() -> Outcome<PathBuf> {
     on_path("wrk").ok_or_else(|| "wrk is not installed: sudo apt-get install wrk, or brew install wrk".into())
 }
 
-/// A program on the PATH.
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// Writes requests in the script's form.
+/// Writes requests in the format that the script reads.
 pub fn write_requests(path: &Path, requests: &[String]) -> Outcome<()> {
     let lines: Vec<String> = requests.iter().map(|request| request.replace("\r\n", "|")).collect();
     Ok(fs::write(path, lines.join("\n"))?)
 }
 
-/// What came of a measurement.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
     pub requests: u64,
     pub seconds: f64,
-    /// Answers of 400 and above.
+    /// Responses with a status of 400 or more.
     pub refused: u64,
-    /// Connections that failed, answers that did not come.
+    /// Failed connections and missing responses.
     pub broken: u64,
 }
 
-/// How wrk is run.
 pub struct Wrk {
     program: PathBuf,
     script: PathBuf,
@@ -90,14 +87,14 @@ impl Wrk {
         Ok(Self { program, script, result_script, threads })
     }
 
-    /// Sends these requests in random order, each connection as fast as it is answered.
+    /// Sends these requests in random order.
     pub async fn run(&self, address: SocketAddr, requests: &Path, connections: usize, seconds: u64) -> Outcome<Load> {
         let mut wrk = self.command(connections, seconds);
         wrk.arg("-s").arg(&self.script).arg(format!("http://{address}/")).arg("--").arg(requests);
         Self::finish(wrk).await
     }
 
-    /// Sends one and the same GET, which costs wrk the least.
+    /// Sends the same GET each time, which costs wrk the least.
     pub async fn run_one(&self, address: SocketAddr, request: &str, connections: usize, seconds: u64) -> Outcome<Load> {
         let mut lines = request.lines();
         let path = lines.next().and_then(|line| line.strip_prefix("GET ")?.split(' ').next()).ok_or("not a GET")?;

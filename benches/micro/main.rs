@@ -1,7 +1,12 @@
-//! What single steps of a check cost, and whole requests but for the kernel's part, for which it starts a PostgreSQL:
-//! `cargo bench --bench micro`.
+//! The cost of single steps of a check, and of whole requests without the kernel's part: `cargo bench --bench micro`. It
+//! starts a private PostgreSQL.
 
-#![allow(clippy::expect_used, reason = "a benchmark ends where its expectations do")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "rules for the service, not for its benchmarks"
+)]
+#![allow(clippy::expect_used, reason = "a benchmark panics if its setup fails")]
 
 #[path = "../stand/mod.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the other benchmarks")]
@@ -35,7 +40,7 @@ use uuid::Uuid;
 const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 const KEY: ApiKeyId = ApiKeyId(Uuid::from_u128(2));
 
-// As the service's own.
+// As in the service.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -86,7 +91,7 @@ fn cache_key(bencher: Bencher<'_, '_>) {
     bencher.bench(|| verdicts.secret_key(TENANT, black_box(&secret)));
 }
 
-/// Without making the cache's key; among so many remembered keys, in no order.
+/// Without computing the cache's key. The entries are read in random order.
 #[divan::bench(args = [1, 100_000])]
 fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
     let lease = lasting_lease();
@@ -99,7 +104,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
             verdicts.secret_key(TENANT, &secret)
         })
         .collect();
-    // In the order in which they were remembered they lie side by side in memory.
+    // In the order of insertion, they would be adjacent in memory.
     keys.sort_unstable_by_key(|(_, key)| u128::from_le_bytes(key.to_bytes()));
     let mut turn = keys.iter().cycle();
     bencher.bench_local(|| {
@@ -108,12 +113,12 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
     });
 }
 
-/// One that holds until the process ends.
+/// A lease that is renewed until the process ends.
 fn lasting_lease() -> Arc<Lease> {
     let lease = Arc::new(Lease::default());
     lease.renew(Moment::now());
     let kept = lease.clone();
-    // Each time it is only good for seconds.
+    // A renewal is valid for seconds.
     thread::spawn(move || {
         loop {
             thread::sleep(Duration::from_millis(500));
@@ -123,7 +128,7 @@ fn lasting_lease() -> Arc<Lease> {
     lease
 }
 
-/// As if the secret had been looked up. Its key has an end, as most should.
+/// Caches a secret as if it had been looked up. Its key expires, as most should.
 async fn remember(verdicts: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
     let (group, cache_key) = verdicts.secret_key(tenant, secret);
     let known = CachedSecret {

@@ -1,5 +1,4 @@
-//! A whole request, but for the kernel's part: hyper, the front door, and what it answers, on a
-//! connection that is memory.
+//! Whole requests without the kernel's part: hyper and the dispatcher, on a connection in memory.
 
 use std::{
     cell::Cell,
@@ -58,10 +57,10 @@ use crate::{
 };
 
 const KEYS: usize = 100_000;
-/// Requests on one connection, and in one turn of the measurement.
+/// Requests on one connection, and in one iteration of the measurement.
 const REQUESTS: usize = 1_000;
 
-/// The service's parts, with all keys remembered.
+/// The service's parts, with all keys cached.
 struct Stand {
     runtime: Runtime,
     dispatch: Dispatcher,
@@ -70,7 +69,7 @@ struct Stand {
     _database: Database,
 }
 
-static STAND: LazyLock<Stand> = LazyLock::new(|| Stand::set_up().expect("a database and all that"));
+static STAND: LazyLock<Stand> = LazyLock::new(|| Stand::set_up().expect("a database and the service's parts"));
 
 impl Stand {
     fn set_up() -> Outcome<Self> {
@@ -121,7 +120,7 @@ impl Stand {
     }
 }
 
-/// All keys, and their tenant.
+/// Caches all keys and their tenant.
 async fn remember_all(verdicts: &AuthCache, keys: &[Key]) {
     for key in keys {
         let (group, cache_key) = verdicts.tenant_key(&key.tenant.slug);
@@ -132,7 +131,7 @@ async fn remember_all(verdicts: &AuthCache, keys: &[Key]) {
     }
 }
 
-/// A client that sends its next request when it has the last one's answer, at once.
+/// A client that sends its next request as soon as it has the response to the last one.
 struct Client<F> {
     next_request: F,
     sent: usize,
@@ -142,7 +141,7 @@ struct Client<F> {
 impl<F: FnMut() -> &'static str + Unpin> Read for Client<F> {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         if self.sent > self.answered.get() {
-            return Poll::Pending; // it is asked again without being told to
+            return Poll::Pending; // it is polled again without a wake-up
         }
         if self.sent < REQUESTS {
             self.sent += 1;
@@ -194,7 +193,7 @@ fn answer_probe(bencher: Bencher<'_, '_>) {
 fn answer_check(bencher: Bencher<'_, '_>, keys: usize) {
     let mut turn = 0_usize;
     answer(bencher, || {
-        // In an order that no prefetching foresees.
+        // In an order that defeats prefetching.
         turn = turn.wrapping_add(61_803);
         &STAND.checks[turn % keys]
     });

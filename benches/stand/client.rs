@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 over connections that stay: for what must be sent exactly once, or timed by us.
+//! A plain HTTP/1.1 client over persistent connections, for requests that are sent exactly once or timed singly.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Outcome, keys::Key};
 
-/// A request as it goes over the wire. `extra` is header lines, each with its line end.
+/// A request's bytes. `extra` contains header lines, each with its line end.
 pub fn request(method: &str, path: &str, tenant: &Tenant, extra: &str, body: &str) -> String {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}.localhost\r\n{extra}", tenant.slug);
     if !body.is_empty() {
@@ -24,21 +24,21 @@ pub fn request(method: &str, path: &str, tenant: &Tenant, extra: &str, body: &st
     text + "\r\n" + body
 }
 
-/// What a gateway asks about a key.
+/// A gateway's check of a key.
 pub fn check(key: &Key) -> String {
     let header = format!("X-Api-Key: {}\r\n", key.secret.reveal());
     request("GET", "/forward-auth", &key.tenant, &header, "")
 }
 
-/// What a server answered.
+/// A response.
 pub struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
-    /// It is the connection's last one.
+    /// The server closes the connection after it.
     pub closes: bool,
 }
 
-/// One connection, one request at a time.
+/// A connection with one request at a time.
 pub struct Connection(BufReader<TcpStream>);
 
 impl Connection {
@@ -71,11 +71,11 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
-        Ok(Reply { status: status.ok_or("an answer without a status")?, body, closes })
+        Ok(Reply { status: status.ok_or("a response without a status")?, body, closes })
     }
 }
 
-/// Sends each request once, over 32 connections; each has to be answered by `status`.
+/// Sends each request once, over 32 connections. An error if a response has another status.
 pub async fn send_each(address: SocketAddr, requests: &[String], status: u16) -> Outcome<()> {
     let next = &AtomicUsize::new(0);
     let workers = (0..32.min(requests.len())).map(|_| async move {

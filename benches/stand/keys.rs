@@ -1,4 +1,4 @@
-//! Tenants and keys, by COPY; and tokens.
+//! Tenants, keys (written by COPY) and tokens.
 
 use std::fmt::Write as _;
 
@@ -18,21 +18,21 @@ use super::Outcome;
 pub const PEPPER: &str = "bench:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub const JWT_SECRET: &str = "a secret of the benchmark, of more than 32 bytes";
 
-/// A row with a stamp is never held against its PHC string, so one of the right form does for
-/// all of them; 200,000 real ones would take half an hour.
+/// The PHC string of a row with a stamp is never verified, so all rows have this one. 200,000 hashes would take half an
+/// hour.
 const SOME_PHC: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// A key with its secret.
+/// A key and its secret.
 pub struct Key {
     pub tenant: Tenant,
     pub id: ApiKeyId,
     pub secret: Secret,
 }
 
-pub async fn tenant(operator: &mut TenantAdmin, slug: &str) -> Outcome<Tenant> {
+pub async fn tenant(admin: &mut TenantAdmin, slug: &str) -> Outcome<Tenant> {
     let slug = Slug::parse(slug)?;
-    let id = operator.create_tenant(&slug, slug.as_str(), Utc::now()).await?.ok_or("a tenant exists already")?;
+    let id = admin.create_tenant(&slug, slug.as_str(), Utc::now()).await?.ok_or("a tenant exists already")?;
     Ok(Tenant { id, slug })
 }
 
@@ -41,7 +41,7 @@ pub fn generate(tenants: &[Tenant], count: usize) -> Vec<Key> {
     tenants.map(|it| Key { tenant: *it, id: ApiKeyId::generate(), secret: Secret::generate() }).collect()
 }
 
-/// Keys with stamps, as those are that were made under the pepper.
+/// Inserts keys whose secrets have stamps.
 pub async fn copy_stamped(connection: &mut PgConnection, keys: &[Key]) -> Outcome<()> {
     let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), retired: Vec::new() };
     let sealed = keys.iter().map(|key| NewSecret {
@@ -53,13 +53,21 @@ pub async fn copy_stamped(connection: &mut PgConnection, keys: &[Key]) -> Outcom
     copy(connection, keys, sealed.collect()).await
 }
 
+/// Inserts keys into the current schema, or into one in which `api_keys` has no `last4`: `load compare` measures older
+/// binaries too.
 pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewSecret>) -> Outcome<()> {
+    let has_last4: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'api_keys' AND column_name = 'last4')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let (created, end) = lifetime()?;
     let (mut key_rows, mut secret_rows) = (String::new(), String::new());
     for (n, (key, sealed)) in keys.iter().zip(secrets).enumerate() {
         let (tenant, id) = (key.tenant.id, key.id);
         let last4 = sealed.hint.last4().to_owned();
-        writeln!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com\t{last4}")?;
+        let of_key = if has_last4 { format!("\t{last4}") } else { String::new() };
+        writeln!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com{of_key}")?;
         let (stamp, pepper_id) = match sealed.stamp {
             Some((stamp, pepper_id)) => (bytea(&stamp), pepper_id),
             None => ("\\N".to_owned(), "\\N".to_owned()),
@@ -67,11 +75,12 @@ pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewS
         let (digest, phc) = (bytea(sealed.lookup_digest.as_bytes()), sealed.phc);
         writeln!(secret_rows, "{tenant}\t{digest}\t{id}\t{phc}\t{stamp}\t{pepper_id}\t{last4}\t{created}")?;
     }
+    let last4 = if has_last4 { ", last4" } else { "" };
     let key_columns =
-        "COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, last4) FROM STDIN";
+        format!("COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by{last4}) FROM STDIN");
     let secret_columns = "COPY api_key_secrets
         (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at) FROM STDIN";
-    for (statement, rows) in [(key_columns, key_rows), (secret_columns, secret_rows)] {
+    for (statement, rows) in [(key_columns.as_str(), key_rows), (secret_columns, secret_rows)] {
         let mut copy = connection.copy_in_raw(statement).await?;
         copy.send(rows.into_bytes()).await?;
         copy.finish().await?;
@@ -79,7 +88,7 @@ pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewS
     Ok(())
 }
 
-/// In COPY's text form, where a backslash is written twice.
+/// The text format of COPY, in which a backslash is doubled.
 fn bytea(bytes: &[u8]) -> String {
     bytes.iter().fold(String::from("\\\\x"), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -89,12 +98,12 @@ fn bytea(bytes: &[u8]) -> String {
 
 fn lifetime() -> Outcome<(String, String)> {
     let created: Timestamp = Utc::now();
-    // Every key has an end, as most should: it is checked, and told in a header.
+    // Every key expires, as most should: a check compares the time and sends it in a header.
     let end = created.checked_add_signed(TimeDelta::days(365)).ok_or("no next year")?;
     Ok((created.to_rfc3339(), end.to_rfc3339()))
 }
 
-/// A user's token for that tenant, good for hours.
+/// A user's JWT, valid for six hours.
 pub fn token(tenant: &Tenant, scope: Scope) -> Outcome<String> {
     let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
     let now = Utc::now();

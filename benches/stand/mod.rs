@@ -1,13 +1,14 @@
-//! What `load` and `faults` share: a PostgreSQL of the run's own, the service as a process, keys in the
-//! database, a plain HTTP client, tables. Each uses its part of it.
+//! Shared by the benchmarks: a private PostgreSQL, the service as a child process, seeding of keys, a plain HTTP client,
+//! tables.
 
 pub mod client;
+pub mod cpu;
 pub mod keys;
 pub mod postgres;
 pub mod server;
 pub mod table;
 
-/// What fails here ends the run, with a message for whoever started it.
+/// An error ends the run with its message.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[allow(clippy::cast_precision_loss, reason = "some millions")]

@@ -1,4 +1,4 @@
-//! A PostgreSQL of the run's own: as durable as one is by default, behind a socket.
+//! A private PostgreSQL with default durability, on a socket.
 
 use std::{
     fs,
@@ -12,35 +12,42 @@ use rally_api_keys::store::{self, DatabaseUrl};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
-use super::Outcome;
+use super::{Outcome, cpu};
 
 const NAME: &str = "bench";
-/// Room for the pools of all instances that run at once; everything else is as it comes.
+/// For the pools of all instances that run at the same time. All other settings have their defaults.
 const SETTINGS: &[(&str, &str)] = &[("max_connections", "300")];
 
-/// A migrated database, and the folder of everything that the run leaves behind.
+/// A private PostgreSQL with a database, and the folder for all files of the run.
 pub struct Database {
-    /// None while it is down.
+    /// `None` while it is down.
     server: Option<PrivatePostgres>,
     settings: Vec<(&'static str, &'static str)>,
     socket_dir: PathBuf,
     port: u16,
     user: String,
     dir: PathBuf,
-    /// The cleaner acts when this closes: with the process, however that ends.
+    /// When this closes, which also happens when this process is killed, the cleaner stops the server.
     alive: ChildStdin,
     cleaner: Child,
 }
 
 impl Database {
-    /// In a folder of that name.
+    /// In a temporary folder with this name. The database is migrated.
     pub async fn start(name: &str) -> Outcome<Self> {
         let dir = std::env::temp_dir().join(format!("rally-api-keys-{name}-{}", std::process::id()));
         Self::start_in(dir, &[]).await
     }
 
-    /// In that folder, with these settings of the server besides.
+    /// In this folder, with additional server settings.
     pub async fn start_in(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
+        let database = Self::start_empty(dir, settings).await?;
+        store::migrate(&database.url()).await?;
+        Ok(database)
+    }
+
+    /// The same with an empty database.
+    pub async fn start_empty(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
         let mut cleaner = clean_up_afterwards(&dir)?;
         let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
         let settings = [SETTINGS, settings].concat();
@@ -48,26 +55,25 @@ impl Database {
         let (socket_dir, port, user) = (server.socket_dir().to_owned(), server.port(), server.user().to_owned());
         let database = Self { server: Some(server), settings, socket_dir, port, user, dir, alive, cleaner };
         store::create_database(&database.url_of("postgres"), NAME).await?;
-        store::migrate(&database.url()).await?;
         Ok(database)
     }
 
-    /// As its owner.
+    /// The database, under its owner's login.
     pub fn url(&self) -> DatabaseUrl {
         self.url_of(NAME)
     }
 
-    /// Another database of the server's.
+    /// Another database of the server.
     pub fn url_of(&self, name: &str) -> DatabaseUrl {
         DatabaseUrl::socket(&self.socket_dir, self.port, &self.user, name)
     }
 
-    /// The same for `DATABASE_URL`.
+    /// The same in the form of `DATABASE_URL`.
     pub fn url_text(&self) -> String {
         self.url_text_of(NAME)
     }
 
-    /// Another one for `DATABASE_URL`.
+    /// Another database in the form of `DATABASE_URL`.
     pub fn url_text_of(&self, name: &str) -> String {
         let socket_dir = self.socket_dir.display().to_string().replace('/', "%2F");
         format!("postgres://{}@{socket_dir}:{}/{name}", self.user, self.port)
@@ -77,7 +83,7 @@ impl Database {
         &self.dir
     }
 
-    /// A connection past all policies.
+    /// A connection as superuser: row-level security does not apply.
     pub async fn connect(&self) -> Outcome<PgConnection> {
         let options = PgConnectOptions::new_without_pgpass()
             .socket(&self.socket_dir)
@@ -109,7 +115,12 @@ impl Database {
         Ok(())
     }
 
-    /// Shuts the server down, in an orderly way.
+    /// The CPU time of all processes of the server since its start.
+    pub fn cpu(&self) -> Option<Duration> {
+        cpu::of_family(&self.pid()?)
+    }
+
+    /// Stops the server in order.
     pub async fn stop_server(&mut self) -> Outcome<()> {
         if let Some(server) = self.server.take() {
             server.stop().await?;
@@ -117,10 +128,10 @@ impl Database {
         Ok(())
     }
 
-    /// Ends the server without a word to anybody, as a crash would.
+    /// Ends the server as a crash would: by SIGQUIT, without a checkpoint.
     pub async fn crash_server(&mut self) -> Outcome<()> {
         drop(self.server.take());
-        let pid = self.pid().ok_or("PostgreSQL does not run")?;
+        let pid = self.pid().ok_or("PostgreSQL is not running")?;
         Command::new("kill").args(["-s", "QUIT", &pid]).status()?;
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.pid().is_some() {
@@ -132,21 +143,21 @@ impl Database {
         Ok(())
     }
 
-    /// Its first process, while that runs.
+    /// The process id of the postmaster, while it runs.
     pub fn pid(&self) -> Option<String> {
         let text = fs::read_to_string(self.dir.join("postgres/postmaster.pid")).ok()?;
         let pid = text.lines().next()?.trim().to_owned();
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty()).then_some(pid)
     }
 
-    /// Starts it again, if it is down.
+    /// Starts the server again after a stop or crash.
     pub async fn start_server(&mut self) -> Outcome<()> {
         drop(self.server.take());
         self.server = Some(local_postgres::start(&self.dir, &self.settings).await?);
         Ok(())
     }
 
-    /// Stops the server and waits until the folder is gone.
+    /// Stops the server and waits until the folder is removed.
     pub async fn stop(mut self) -> Outcome<()> {
         self.stop_server().await?;
         let Self { alive, mut cleaner, .. } = self;
@@ -156,7 +167,7 @@ impl Database {
     }
 }
 
-/// A process that waits for this one to end, then stops the server and removes its folder.
+/// Starts a process that waits until this one ends, then stops the server and removes its folder.
 fn clean_up_afterwards(dir: &Path) -> Outcome<Child> {
     let script = r#"
         trap '' INT TERM HUP
@@ -165,7 +176,7 @@ fn clean_up_afterwards(dir: &Path) -> Outcome<Child> {
             kill -INT "$pid" 2>/dev/null
             for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.5; done
         fi
-        # Where the folder is a file system of its own.
+        # If the folder is a file system of its own.
         umount "$0" 2>/dev/null
         rm -rf "$0"
     "#;

@@ -1,8 +1,7 @@
-//! Figures as people read them.
+//! Medians, tables and the description of the machine.
 
 use std::{fmt, fs, process::Command, thread::available_parallelism};
 
-/// The middle one.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -14,7 +13,7 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Markdown that can be read as it is.
+/// A Markdown table with aligned columns.
 pub fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Result {
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
@@ -31,7 +30,7 @@ pub fn write_table(f: &mut fmt::Formatter<'_>, table: &[Vec<String>]) -> fmt::Re
     writeln!(f)
 }
 
-/// What it was measured on.
+/// CPU, memory, kernel and compiler.
 pub fn machine() -> String {
     let line = |path, name| {
         let text = fs::read_to_string(path).unwrap_or_default();

@@ -1,15 +1,12 @@
-//! The composition root: config → parts → router; the order of starting and stopping.
+//! The composition root: builds the service's parts from the settings and connects them ([`Service::start`]), then
+//! runs and stops them in order ([`Service::run`]).
+
+mod run;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use futures_util::{TryFutureExt as _, future::OptionFuture};
 use prometheus_client::{metrics::info::Info, registry::Registry};
-use tokio::{
-    net::TcpListener,
-    sync::oneshot,
-    task::JoinSet,
-    time::{Instant, sleep, timeout_at},
-};
+use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
@@ -24,114 +21,104 @@ use crate::{
         },
         metrics::Gauges,
     },
-    config::Config,
+    config::{Config, Jwt},
     domain::{Clock, random_bytes},
     http::{
-        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics, server,
-        traces::RequestTraces,
+        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics, traces::RequestTraces,
     },
     store::{ConnectError, DatabaseUrl, PoolSettings, Store},
     telemetry::traces::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
 
-/// How many hashes wait for each core: at 20 ms each, somewhat over a second's work.
-const WAITING_PER_CORE: usize = 64;
-/// How much of the grace is kept for what is still to be written; a quarter of it, where that is less.
-const LAST_WRITES: Duration = Duration::from_secs(3);
-/// How much of it for what is done after that; an eighth, where that is less.
-const CLOSING: Duration = Duration::from_millis(500);
-/// At most as many connections of operators at once.
-const MAX_ADMIN_CONNECTIONS: usize = 64;
-/// How long a request to manage keys waits for a connection to the database.
+/// The length of the queue for argon2, for each core. At some 20 ms a hash, it is worked off in somewhat over a second.
+const QUEUED_HASHES_PER_CORE: usize = 64;
+/// How long a request of the management API waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a check of a key does: gateways wait for it, and so does every request behind them.
+/// The same for a check of a key, which delays the gateway's request.
 const CHECK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Nobody could log in.
+    /// No key that verifies JWTs is configured.
     #[error(
-        "nobody could log in: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET to 32 bytes or more (`openssl rand -base64 48`)"
+        "no user could log in, since no key verifies JWTs: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET to 32 bytes or more (`openssl rand -base64 48`)"
     )]
     NoTokenKey,
-    /// There is no way to ask issuers.
-    #[error("cannot ask issuers for their keys: {0}")]
+    /// The HTTP client for issuers' keys cannot be created.
+    #[error("cannot fetch issuers' keys: {0}")]
     Issuers(#[from] FetchError),
-    /// There is no way to send traces.
+    /// The export of traces cannot be started.
     #[error(transparent)]
     Traces(#[from] TracesError),
-    /// The database cannot be worked with.
+    /// The database is unreachable or does not fit this version.
     #[error(transparent)]
     Database(#[from] ConnectError),
-    /// The address is taken or not ours.
+    /// The address is in use or does not belong to this machine.
     #[error("cannot listen on {address} ({setting}): {source}")]
     Listen {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
-        /// Where it was set.
+        /// The setting that it comes from.
         setting: &'static str,
-        /// Why not.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// An address that is listened on, and what is answered there.
-struct Door {
-    listener: TcpListener,
+/// A bound address and the routes that are served there.
+struct Listener {
+    socket: TcpListener,
+    /// As bound: with the port that the system chose for port 0.
     address: SocketAddr,
-    behind: Dispatcher,
+    dispatcher: Dispatcher,
 }
 
-impl Door {
-    async fn open(wanted: SocketAddr, setting: &'static str, behind: Dispatcher) -> Result<Self, StartError> {
-        let listen = async {
-            let listener = TcpListener::bind(wanted).await?;
-            let address = listener.local_addr()?;
-            Ok(Self { listener, address, behind })
+impl Listener {
+    async fn bind(address: SocketAddr, setting: &'static str, dispatcher: Dispatcher) -> Result<Self, StartError> {
+        let bind = async {
+            let socket = TcpListener::bind(address).await?;
+            Ok(Self { address: socket.local_addr()?, socket, dispatcher })
         };
-        listen.await.map_err(|source| StartError::Listen { address: wanted, setting, source })
+        bind.await.map_err(|source| StartError::Listen { address, setting, source })
     }
 }
 
-/// How the service is told to stop.
+/// How the service stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Others send it requests and have to find out first: by [`Drain`].
+    /// Keeps serving for SHUTDOWN_DRAIN_SECONDS while `/readyz` fails, so that load balancers move on first.
     Drain,
-    /// Somebody waits for the end.
+    /// Accepts no more connections at once.
     AtOnce,
 }
 
-/// The service: connected, listening, not yet answering.
+/// The service, connected to its database and bound to its addresses. It serves from [`run`](Self::run) on.
 pub struct Service {
-    public: Door,
-    admin: Option<Door>,
+    public: Listener,
+    admin: Option<Listener>,
     drain: Drain,
     tasks: TaskTracker,
-    follower: InvalidationListener,
+    invalidation_listener: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
     usage_worker: UsageWorker,
     store: Store,
     trace_export: Option<TraceExport>,
     max_connections: usize,
     drain_time: Duration,
+    /// From the signal until the end, at most.
     grace: Duration,
 }
 
 impl Service {
-    /// Puts the parts together over that database.
+    /// Connects to the database, builds the parts and binds the addresses.
     pub async fn start(config: &Config, database: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
         let jwt = &config.jwt;
-        if jwt.trusts_nobody() {
+        if jwt.is_empty() {
             return Err(StartError::NoTokenKey);
         }
-        let issuers: Vec<_> = jwt
-            .issuers
-            .iter()
-            .map(|location| IssuerKeys::new(location.clone(), &jwt.rules))
-            .collect::<Result<_, _>>()?;
+        let issuers = issuer_keys(jwt)?;
         let trusted = TrustedKeys {
             secret: jwt.secret.as_deref().map(Vec::as_slice),
             public_key: jwt.public_key.as_ref().map(|(_, key)| key),
@@ -139,37 +126,42 @@ impl Service {
         };
         let keys = &config.keys;
         let lease = Arc::new(Lease::default());
-        let verdicts = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
+        let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let pools = PoolSettings {
             max_connections: config.database.max_connections,
             max_check_connections: config.database.check_connections,
             acquire_timeout: ACQUIRE_TIMEOUT,
             check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
         };
-        let observer = Arc::clone(&verdicts);
-        let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
-        let store = Store::open(database, pools, observer).await?;
+        let invalidated = Arc::clone(&cache);
+        let invalidate = Arc::new(move |tenant, key| invalidated.forget_key(tenant, key));
+        let store = Store::open(database, pools, invalidate).await?;
         let (recorder, usage_worker) = usage::start(store.clone(), clock.clone(), config.usage_retention);
-        let follower = InvalidationListener {
+        let invalidation_listener = InvalidationListener {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
             lease: lease.clone(),
-            verdicts: verdicts.clone(),
+            verdicts: cache.clone(),
         };
 
         if keys.peppers.current.is_none() {
             warn!(
-                "KEY_PEPPER is not set: every check of an API key costs an argon2, and a forged row would be believed"
+                "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
+                 database would be accepted; set KEY_PEPPER"
             );
         }
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, WAITING_PER_CORE * cores.get());
+        let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
         let mut metrics = Registry::default();
-        metrics.register("rally_build", "Which program this is", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        metrics.register(
+            "rally_build",
+            "The version of this instance, in a label",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         store.register(&mut metrics);
-        let gauges = Gauges { lease: lease.clone(), verdicts: verdicts.clone(), hasher: hasher.clone() };
+        let gauges = Gauges { lease: lease.clone(), verdicts: cache.clone(), hasher: hasher.clone() };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
@@ -179,11 +171,11 @@ impl Service {
                 store.clone(),
                 hasher.clone(),
                 keys.fallback,
-                verdicts.clone(),
+                cache.clone(),
                 recorder,
                 clock.clone(),
             ),
-            verdicts,
+            verdicts: cache,
         });
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
@@ -191,19 +183,19 @@ impl Service {
         let metrics = Arc::new(metrics);
         let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
         let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
-        let drain_too = drain.clone();
-        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain: drain_too };
+        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain: drain.clone() };
         let admin = match config.http.admin_listen_addr {
             None => None,
-            Some(wanted) => {
-                let dispatch = http::operator_dispatcher(state.clone());
-                Some(Door::open(wanted, "ADMIN_LISTEN_ADDR", dispatch).await?)
+            Some(address) => {
+                let dispatcher = http::operator_dispatcher(state.clone());
+                Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher).await?)
             }
         };
-        let dispatch = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
-        let public = Door::open(config.http.listen_addr, "LISTEN_ADDR", dispatch).await?;
+        let dispatcher =
+            http::public_dispatcher(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
+        let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher).await?;
         if let Some(admin) = &admin {
-            info!(address = %admin.address, "probes and metrics");
+            info!(address = %admin.address, "listening for metrics and probes");
         }
         info!(address = %public.address, base_domain = config.tenancy.base_domain, "listening");
         Ok(Self {
@@ -211,7 +203,7 @@ impl Service {
             admin,
             drain,
             tasks,
-            follower,
+            invalidation_listener,
             issuers,
             usage_worker,
             store,
@@ -222,81 +214,19 @@ impl Service {
         })
     }
 
-    /// Where it listens.
+    /// The public address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.public.address
     }
 
-    /// Where operators find metrics and probes, if that is somewhere else.
+    /// The address of metrics and probes, if it is another one.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|door| door.address)
+        self.admin.as_ref().map(|listener| listener.address)
     }
+}
 
-    /// Answers until `shutdown` is done. Then, within the grace: the drain, if it is to be; no new
-    /// connections, requests in flight end, the ones whose clients have left too, usage is
-    /// written, and the database's connections are closed.
-    pub async fn run(self, shutdown: impl Future<Output = Stop>) {
-        let mut followers = JoinSet::new();
-        followers.spawn(self.follower.follow());
-        for issuer in self.issuers {
-            followers.spawn(issuer.keep_fresh());
-        }
-        let (stop_usage_worker, stopped) = oneshot::channel::<Instant>();
-        let usage_worker = tokio::spawn(self.usage_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
-        let drain = self.drain.clone();
-        let mut end = Instant::now();
-        let last_request = async {
-            let how = shutdown.await;
-            end = Instant::now() + self.grace;
-            if how == Stop::Drain && !self.drain_time.is_zero() {
-                info!(drain = ?self.drain_time, "draining");
-                drain.begin();
-                sleep(self.drain_time).await; // which is less than the grace
-            }
-        };
-        let (stop_admin, stopped) = oneshot::channel::<()>();
-        let admin = self.admin.map(|Door { listener, behind, .. }| {
-            let drain = self.drain.clone();
-            tokio::spawn(async move {
-                let stopped = async {
-                    let _ = stopped.await;
-                };
-                server::serve(listener, behind, MAX_ADMIN_CONNECTIONS, &drain, stopped).await
-            })
-        });
-        let Door { listener, behind, .. } = self.public;
-        let graceful = server::serve(listener, behind, self.max_connections, &self.drain, last_request).await;
-        info!(grace = ?end.saturating_duration_since(Instant::now()), "stopping");
-        let last_answers = async {
-            graceful.shutdown().await;
-            self.tasks.close();
-            self.tasks.wait().await;
-        };
-        // A client that does not take its answer is not to cost what everybody's keys were used for.
-        let left = end.saturating_duration_since(Instant::now());
-        let answered = timeout_at(end - LAST_WRITES.min(left / 4), last_answers).await.is_ok();
-        let stop = async {
-            // No request counts any more.
-            let _ = stop_usage_worker.send(end - CLOSING.min(left / 8));
-            let _ = usage_worker.await;
-            // Until here it can be watched.
-            drop(stop_admin);
-            if let Some(Ok(graceful)) = OptionFuture::from(admin).await {
-                graceful.shutdown().await;
-            }
-            if let Some(export) = self.trace_export {
-                export.stop().await;
-            }
-            followers.shutdown().await;
-            self.store.close().await;
-        };
-        let stopped = timeout_at(end, stop).await.is_ok();
-        match (answered, stopped) {
-            (true, true) => info!("stopped"),
-            (false, true) => warn!("stopped before every request had ended"),
-            (_, false) => warn!("stopped before everything was written and closed"),
-        }
-    }
+fn issuer_keys(jwt: &Jwt) -> Result<Vec<Arc<IssuerKeys>>, FetchError> {
+    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone(), &jwt.rules)).collect()
 }

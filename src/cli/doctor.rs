@@ -10,8 +10,8 @@ use crate::{
     store::{Finding, inspect},
 };
 
-/// Looks at everything that the service needs, and says of each failure what to do. Changes nothing;
-/// where no DATABASE_URL is set, the private PostgreSQL is started for it.
+/// Checks everything that the service depends on and prints what to do about each failure. Changes nothing. Without
+/// DATABASE_URL, it starts the private PostgreSQL for the checks.
 pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     let private = match &config.database.url {
         Some(_) => None,
@@ -47,8 +47,8 @@ async fn jwt(config: &Config) -> Vec<Finding> {
     let Jwt { secret, public_key, issuers, rules } = &config.jwt;
     let tokens = |outcome| Finding { what: "users' tokens", outcome };
     let mut findings = Vec::new();
-    if config.jwt.trusts_nobody() {
-        findings.push(tokens(Err("nobody could log in: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET \
+    if config.jwt.is_empty() {
+        findings.push(tokens(Err("no user could log in, since no key verifies JWTs: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET \
                                   (`openssl rand -base64 48`)"
             .into())));
     }
@@ -56,16 +56,16 @@ async fn jwt(config: &Config) -> Vec<Finding> {
         findings.push(tokens(Ok("HS256, by JWT_SECRET".into())));
     }
     if let Some((path, key)) = public_key {
-        findings.push(tokens(Ok(format!("{}, by {}", key.algorithms(), path.display()))));
+        findings.push(tokens(Ok(format!("{}, by the key in {}", key.algorithms(), path.display()))));
     }
     for location in issuers {
         let keys = async { IssuerKeys::new(location.clone(), rules)?.count().await };
         findings.push(tokens(match keys.await {
-            Ok(0) => Err(format!("{location} publishes no key that can be used: RSA of 2048 bits or more, P-256, P-384 or Ed25519")),
+            Ok(0) => Err(format!("{location} publishes no usable key; usable are RSA of 2048 bits or more, P-256, P-384 and Ed25519")),
             Ok(1) => Ok(format!("{location} publishes one key")),
             Ok(n) => Ok(format!("{location} publishes {n} keys")),
             Err(error) => Err(format!(
-                "{error}; is JWT_ISSUER (or JWT_JWKS_URL) right, and may this machine reach it? A private CA is named by SSL_CERT_FILE"
+                "{error}; check JWT_ISSUER (or JWT_JWKS_URL) and that this machine can reach it; set SSL_CERT_FILE for a private CA"
             )),
         }));
     }
@@ -74,14 +74,16 @@ async fn jwt(config: &Config) -> Vec<Finding> {
 
 fn pepper(config: &Config) -> Finding {
     let outcome = match (&config.keys.peppers.current, config.keys.fallback) {
-        (None, _) => Err("every check costs an argon2, and a forged row would be believed: set KEY_PEPPER \
+        (None, _) => {
+            Err("every first check of a key costs an argon2, and a forged row would be accepted: set KEY_PEPPER \
                           (`echo \"p1:$(openssl rand -base64 32)\"`)"
-            .into()),
+                .into())
+        }
         (Some(pepper), KeyFallback::Argon2) => Ok(format!(
-            "\"{}\"; rows without a stamp are believed by their argon2 hash, until KEY_FALLBACK=deny",
+            "\"{}\"; rows without a stamp are verified by their argon2 hash, unless KEY_FALLBACK=deny",
             pepper.id()
         )),
-        (Some(pepper), KeyFallback::Deny) => Ok(format!("\"{}\", and nothing else lets a key in", pepper.id())),
+        (Some(pepper), KeyFallback::Deny) => Ok(format!("\"{}\"; rows without a stamp are refused", pepper.id())),
     };
     Finding { what: "pepper", outcome }
 }

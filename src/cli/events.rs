@@ -1,31 +1,31 @@
-//! `rally-api-keys events …`: the audit trail as a chain.
+//! `rally-api-keys events …`: verifies and exports the audit trail, a hash chain for each tenant.
 
 use std::io::{Write, stdout};
 
 use clap::{Args, Subcommand};
 
-use super::{Error, OwnDatabase, tenant};
+use super::{Error, OwnerDatabase, tenant};
 use crate::{
     config::Config,
     domain::{Tenant, hex},
     store::{self, ChainHead, Link, Store, TenantAdmin, TenantTransaction},
 };
 
-/// Entries per query.
+/// Events per query.
 const PAGE: i64 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
-    /// Walk a tenant's audit trail and name the first entry that was tampered with
+    /// Verify the hash chain of a tenant's audit trail and print the first event that was tampered with
     Verify {
         #[command(flatten)]
         of: OfTenant,
-        /// An entry's number and hash that an earlier `verify` printed, as in `1204:9f86d0…`: what
-        /// was there then must be there still
+        /// The number and hash that an earlier `verify` printed, such as `1204:9f86d0…`. Fails if that event is
+        /// missing or has another hash. Only this finds a trail that was rewritten as a whole
         #[arg(long, value_name = "NUMBER:HASH")]
         expect: Option<String>,
     },
-    /// Write a tenant's audit trail, the oldest entry first, as JSON, one a line
+    /// Print a tenant's audit trail as JSON, one event per line, oldest first
     Export {
         #[command(flatten)]
         of: OfTenant,
@@ -40,13 +40,13 @@ pub(super) struct OfTenant {
 }
 
 pub(super) async fn run(mut config: Config, command: EventsCommand) -> Result<(), Error> {
-    let database = OwnDatabase::open(&mut config).await?;
-    let outcome = read(&database, command).await;
+    let database = OwnerDatabase::open(&mut config).await?;
+    let outcome = execute(&database, command).await;
     database.close().await?;
     outcome
 }
 
-async fn read(database: &OwnDatabase, command: EventsCommand) -> Result<(), Error> {
+async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(), Error> {
     let (EventsCommand::Verify { of, .. } | EventsCommand::Export { of }) = &command;
     let tenant = find(database, &of.tenant).await?;
     let store = Store::open_for_command(&database.url).await?;
@@ -63,7 +63,7 @@ async fn read(database: &OwnDatabase, command: EventsCommand) -> Result<(), Erro
     Ok(())
 }
 
-async fn find(database: &OwnDatabase, slug: &str) -> Result<Tenant, Error> {
+async fn find(database: &OwnerDatabase, slug: &str) -> Result<Tenant, Error> {
     let slug = tenant::parse(slug)?;
     if database.private.is_some() {
         store::migrate(&database.url).await?;
@@ -71,7 +71,7 @@ async fn find(database: &OwnDatabase, slug: &str) -> Result<Tenant, Error> {
     let tenants = TenantAdmin::connect(&database.url).await?.tenants().await?;
     match tenants.into_iter().find(|tenant| tenant.slug == slug.as_str()) {
         Some(row) => Ok(Tenant { id: row.id, slug }),
-        None => tenant::unknown(&slug),
+        None => Err(tenant::unknown(&slug)),
     }
 }
 
@@ -97,7 +97,7 @@ async fn verify(
         for link in &links {
             if let Some(fault) = fault(link, &end) {
                 let id = link.event.event.id;
-                return Err(broken(tenant, &format!("entry {} (id {id}): {fault}", link.event.seq)));
+                return Err(broken(tenant, &format!("event {} (id {id}): {fault}", link.event.seq)));
             }
             end = ChainHead { seq: link.event.seq, hash: link.hash.clone() };
             if let Some((number, hash)) = expected.take_if(|(number, _)| *number == end.seq)
@@ -105,22 +105,25 @@ async fn verify(
             {
                 return Err(broken(
                     tenant,
-                    &format!("entry {number} has another hash than expected: {}", hex(&end.hash)),
+                    &format!("event {number} has another hash than expected: {}", hex(&end.hash)),
                 ));
             }
         }
     }
     if let Some((number, _)) = expected {
-        return Err(broken(tenant, &format!("entry {number} is expected, and the last one is {}", end.seq)));
+        return Err(broken(tenant, &format!("event {number} is expected, but the last one is {}", end.seq)));
     }
     let head = transaction.chain_head().await?;
     if head != end {
-        let (last, noted) = (end.seq, head.seq);
-        return Err(broken(tenant, &format!("the last entry is {last}, where {noted} was noted: the end was cut off")));
+        let (last, recorded) = (end.seq, head.seq);
+        return Err(broken(
+            tenant,
+            &format!("the last event is {last}, but {recorded} were recorded: the end was cut off"),
+        ));
     }
     writeln!(
         stdout(),
-        "tenant {}: {} entries, unbroken; the last: {}:{}",
+        "tenant {}: {} events, the chain is intact; last event: {}:{}",
         tenant.slug,
         end.seq,
         end.seq,
@@ -129,18 +132,18 @@ async fn verify(
     Ok(())
 }
 
-/// What is wrong with an entry that follows `before`.
+/// What is wrong with an event that should follow `before`.
 fn fault(link: &Link, before: &ChainHead) -> Option<String> {
     let event = &link.event;
     if event.seq != before.seq + 1 {
-        return Some(format!("follows entry {}: what was between is missing", before.seq));
+        return Some(format!("follows event {}: events are missing between them", before.seq));
     }
     if event.previous_hash[..] != before.hash[..] {
-        return Some(format!("does not carry the hash of entry {}", before.seq));
+        return Some(format!("does not contain the hash of event {}", before.seq));
     }
     match event.hash() {
         Ok(hash) if hash[..] == link.hash[..] => None,
-        _ => Some("is not what its hash was made of: it was changed".into()),
+        _ => Some("does not match its hash: it was changed".into()),
     }
 }
 
@@ -156,7 +159,7 @@ async fn export(transaction: &mut TenantTransaction) -> Result<(), Error> {
         let Some(last) = links.last() else { break };
         after = last.event.seq;
         for link in &links {
-            let line = link.event.line().map_err(|error| Error::Refused(format!("entry {after}: {error}")))?;
+            let line = link.event.line().map_err(|error| Error::Refused(format!("event {after}: {error}")))?;
             writeln!(output, "{line}")?;
         }
     }

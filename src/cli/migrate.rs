@@ -1,11 +1,11 @@
 //! `rally-api-keys migrate`
 
-use super::{Error, OwnDatabase};
+use super::{Error, OwnerDatabase};
 use crate::{config::Config, store};
 
-/// Brings the database up to date, as its owner.
+/// Applies the missing migrations, as the database's owner.
 pub(super) async fn migrate(mut config: Config) -> Result<(), Error> {
-    let database = OwnDatabase::open(&mut config).await?;
+    let database = OwnerDatabase::open(&mut config).await?;
     let outcome = store::migrate(&database.url).await;
     database.close().await?;
     Ok(outcome?)

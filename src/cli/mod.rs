@@ -1,4 +1,4 @@
-//! The command line: one file per command.
+//! The command line: one file for each command.
 
 mod doctor;
 mod events;
@@ -25,45 +25,44 @@ use crate::{
 
 /// API keys for Rally CRM.
 ///
-/// Settings are read from the environment and from `.env`; see `.env.example`. With
-/// nothing set, the service runs on a private PostgreSQL.
+/// Settings are read from the environment and from `.env`; `.env.example` lists them. Without
+/// settings, the service runs on a private PostgreSQL with a demo tenant.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Answer requests (the default)
+    /// Serve requests (the default)
     Serve,
-    /// Bring the database up to date, and end
+    /// Apply the database migrations
     Migrate,
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Read a tenant's audit trail
+    /// Verify or export a tenant's audit trail
     #[command(subcommand)]
     Events(events::EventsCommand),
-    /// Sign a JWT with JWT_SECRET, for development and for a first admin
+    /// Sign a JWT with JWT_SECRET, for development or for the first admin
     Token(token::TokenArgs),
-    /// Look at the settings
+    /// Check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look at everything that the service needs, and say what to do about what is wrong
+    /// Check everything that the service depends on, and print what to do about each failure
     Doctor,
-    /// Ask the running service whether it is alive; for container health checks
+    /// Probe the running service on LISTEN_ADDR; for container health checks
     Health,
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the settings in effect, with secrets hidden; fail where one is bad
+    /// Print the settings in effect with secrets hidden; fail if one is bad
     Check,
 }
 
-/// Why a command failed. The message says what to do.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -75,7 +74,7 @@ enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Quickstart(#[from] demo::Error),
+    Demo(#[from] demo::Error),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
     #[error("cannot sign the token: {0}")]
@@ -84,14 +83,14 @@ enum Error {
     Refused(String),
 }
 
-/// Parses the command line and runs it.
+/// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output has seen enough, as in `rally-api-keys tenant list | head`.
+        // The reader has closed the pipe, as in `rally-api-keys tenant list | head`.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            #[allow(clippy::print_stderr, reason = "the program's last words, whatever the log level")]
+            #[allow(clippy::print_stderr, reason = "the error of a command, whatever the log level")]
             {
                 eprintln!("rally-api-keys: {error}");
             }
@@ -120,14 +119,14 @@ async fn execute(cli: Cli) -> Result<(), Error> {
     }
 }
 
-/// The database as its owner, for the length of a command: DATABASE_MIGRATION_URL, else
-/// DATABASE_URL, else the private PostgreSQL, which is started for it where it does not run.
-struct OwnDatabase {
+/// The database under its owner's login, for one command: DATABASE_MIGRATION_URL, else DATABASE_URL, else the private
+/// PostgreSQL, which is started if it is not running.
+struct OwnerDatabase {
     url: DatabaseUrl,
     private: Option<PrivateDatabase>,
 }
 
-impl OwnDatabase {
+impl OwnerDatabase {
     async fn open(config: &mut Config) -> Result<Self, Error> {
         let urls = &config.database;
         if let Some(url) = urls.migration_url.clone().or_else(|| urls.url.clone()) {

@@ -14,10 +14,9 @@ use crate::{
     domain::Clock,
 };
 
-/// Answers requests until SIGTERM or SIGINT (whoever presses Ctrl-C waits for no drain); a second one
-/// ends the process at once.
+/// Serves until SIGTERM, or SIGINT, which skips the drain. A second signal ends the process at once.
 pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
-    // Before anything starts, so that an early signal stops in order too.
+    // Registered before anything starts, so that an early signal stops the service in order too.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_file_limit(config.http.max_connections);
@@ -28,33 +27,38 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
         let private = PrivateDatabase::open(&mut config).await?;
         (private.url.clone(), Some(private))
     };
-    let outcome = answer(&config, &url, private.as_ref(), &mut terminate, &mut interrupt).await;
+    let outcome = serve_on(&config, &url, private.as_ref(), &mut terminate, &mut interrupt).await;
     if let Some(private) = private {
         private.close().await?;
     }
     outcome
 }
 
-/// Files that are open besides clients' connections: the database's, logs, the private PostgreSQL's.
+/// Open files other than clients' connections: those to the database, for example.
 const OTHER_FILES: usize = 1_000;
 
-/// Each connection is an open file. The usual limit of 1,024 is meant for programs that call select(2), and
-/// may be raised by any process; were it reached, the database could not be connected to either.
+/// Raises the soft limit of open files for the connections of clients, up to the hard limit. At the limit, connections
+/// to the database would fail too. The usual soft limit of 1,024 exists for programs that call select(2).
 fn raise_file_limit(max_connections: usize) {
-    let wanted = (max_connections + OTHER_FILES) as u64;
+    let needed = (max_connections + OTHER_FILES) as u64;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < wanted
+        && soft < needed
     {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard); // seen below
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard); // checked below
     }
     if let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && limit < wanted
+        && limit < needed
     {
-        warn!(limit, wanted, "HTTP_MAX_CONNECTIONS needs more open files (ulimit -Hn): raise that, or lower this");
+        warn!(
+            limit,
+            needed,
+            "the hard limit of open files is too low for HTTP_MAX_CONNECTIONS: raise it (ulimit -Hn), or lower \
+             HTTP_MAX_CONNECTIONS"
+        );
     }
 }
 
-async fn answer(
+async fn serve_on(
     config: &Config,
     url: &crate::store::DatabaseUrl,
     private: Option<&PrivateDatabase>,
@@ -64,21 +68,21 @@ async fn answer(
     let clock = Clock::default();
     let service = Service::start(config, url, clock.clone()).await?;
     if let Some(private) = private {
-        let welcome = private.welcome(config, service.address(), &clock).await?;
-        // Not a log line: it holds a token, and it is meant for the person at the terminal.
-        let _ = writeln!(std::io::stdout(), "{welcome}");
+        let demo = private.create_demo(config, service.address(), &clock).await?;
+        // Printed and not logged: it contains a token.
+        let _ = writeln!(std::io::stdout(), "{demo}");
     }
-    service.run(first_of(terminate, interrupt)).await;
+    service.run(first_signal(terminate, interrupt)).await;
     Ok(())
 }
 
-/// Done at the first signal; the second then ends the process.
-async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
-    let how = tokio::select! {
+/// Completes at the first signal, and makes the second one end the process.
+async fn first_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+    let stop = tokio::select! {
         _ = terminate.recv() => Stop::Drain,
         _ = interrupt.recv() => Stop::AtOnce,
     };
-    info!(?how, "told to stop");
+    info!(?stop, "received a signal to stop");
     tokio::spawn(async {
         let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {
@@ -88,8 +92,8 @@ async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        info!("told to stop again; ending at once");
+        info!("received a second signal: ending at once");
         std::process::exit(1);
     });
-    how
+    stop
 }

@@ -8,7 +8,7 @@ use std::{
 use chrono::TimeDelta;
 use clap::Args;
 
-use super::{Error, OwnDatabase, tenant};
+use super::{Error, OwnerDatabase, tenant};
 use crate::{
     auth::jwt::signer::TokenSigner,
     config::Config,
@@ -17,30 +17,31 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
-    /// The tenant that it is for, by its slug
+    /// The slug of the token's tenant
     #[arg(long)]
     tenant: String,
-    /// Who holds it
+    /// The user's email address
     #[arg(long)]
     email: String,
-    /// What it allows: read, write, admin, comma-separated
+    /// Comma-separated: read, write, admin
     #[arg(long, value_parser = ScopeSet::parse)]
     scopes: ScopeSet,
-    /// How long it is good, as in `15m`, `1h`, `7days`
+    /// Validity, such as `15m`, `1h` or `7days`
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     ttl: Duration,
 }
 
-/// Prints a token that the service accepts.
+/// Prints a JWT that the service accepts.
 pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Error> {
     let slug = tenant::parse(&args.tenant)?;
-    if config.jwt.trusts_nobody() && config.database.url.is_none() {
-        // The private PostgreSQL's secret is kept beside it.
-        OwnDatabase::open(&mut config).await?.close().await?;
+    if config.jwt.is_empty() && config.database.url.is_none() {
+        // The JWT secret is stored beside the private PostgreSQL.
+        OwnerDatabase::open(&mut config).await?.close().await?;
     }
     let Some(secret) = &config.jwt.secret else {
         return Err(Error::Refused(
-            "JWT_SECRET is not set, so this service does not trust tokens that are signed here".into(),
+            "JWT_SECRET is not set: the service would not accept a token that is signed here; get one from your issuer"
+                .into(),
         ));
     };
     let now = Clock::default().now();

@@ -1,25 +1,24 @@
-//! The database.
+//! Settings of the database.
 
 use std::path::PathBuf;
 
 use super::reader::Reader;
 use crate::store::DatabaseUrl;
 
-/// The database.
 #[derive(Clone, Debug)]
-pub struct Database {
-    /// Which one; none = a private PostgreSQL in `data_dir`.
-    pub url: Option<DatabaseUrl>,
-    /// The same one as its owner, for migrations and tenants.
-    pub migration_url: Option<DatabaseUrl>,
-    /// The same one past any pooler, for the change feed.
-    pub direct_url: Option<DatabaseUrl>,
-    /// At most as many connections for managing keys.
-    pub max_connections: u32,
-    /// At most as many for checking them.
-    pub check_connections: u32,
-    /// Where the private PostgreSQL and its secrets are; none = the platform's data folder.
-    pub data_dir: Option<PathBuf>,
+pub(crate) struct Database {
+    /// `None`: a private PostgreSQL in `data_dir`.
+    pub(crate) url: Option<DatabaseUrl>,
+    /// The same database under its owner's login, for migrations and for managing tenants.
+    pub(crate) migration_url: Option<DatabaseUrl>,
+    /// The same database without a pooler in between, for the change feed, which needs a session of its own.
+    pub(crate) direct_url: Option<DatabaseUrl>,
+    /// The pool's limit for the management API.
+    pub(crate) max_connections: u32,
+    /// The pool's limit for checks of keys.
+    pub(crate) check_connections: u32,
+    /// The folder of the private PostgreSQL and its secrets. `None`: the platform's data folder.
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 impl Database {
@@ -30,7 +29,7 @@ impl Database {
         let direct_url = settings.parse("DATABASE_DIRECT_URL", EXAMPLE, DatabaseUrl::parse);
         for (name, url) in [("DATABASE_MIGRATION_URL", &migration_url), ("DATABASE_DIRECT_URL", &direct_url)] {
             if url.is_some() && settings.get("DATABASE_URL").is_none() {
-                settings.refuse(name, "needs DATABASE_URL beside it", "");
+                settings.reject(name, "needs DATABASE_URL to be set too", "");
             }
         }
         Self {

@@ -1,4 +1,4 @@
-//! The HTTP side, and how its requests name their tenant.
+//! Settings of the HTTP server, and of how a request names its tenant.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,22 +11,19 @@ use ipnet::IpNet;
 use super::{joined, reader::Reader};
 use crate::auth::tenant_host::TenantResolver;
 
-/// The HTTP side.
 #[derive(Clone, Debug)]
-pub struct Http {
-    /// Where it listens.
-    pub listen_addr: SocketAddr,
-    /// Where metrics and probes are, if not (metrics) or not only (probes) there.
-    pub admin_listen_addr: Option<SocketAddr>,
-    /// At most as many connections at once.
-    pub max_connections: usize,
-    /// How long the service may take to end once it is told to: the drain, and then the requests in
-    /// flight.
-    pub shutdown_grace: Duration,
-    /// How long it goes on serving before that, while `/readyz` says that it is about to end.
-    pub shutdown_drain: Duration,
-    /// Web origins that may call, besides the tenants' own.
-    pub cors_origins: Vec<HeaderValue>,
+pub(crate) struct Http {
+    pub(crate) listen_addr: SocketAddr,
+    /// A second listener for metrics and probes. Metrics are then served there only, probes on both.
+    pub(crate) admin_listen_addr: Option<SocketAddr>,
+    /// On the public listener, at the same time.
+    pub(crate) max_connections: usize,
+    /// From the signal to stop until the process ends at the latest, the drain included.
+    pub(crate) shutdown_grace: Duration,
+    /// How long the service keeps serving after SIGTERM while `/readyz` fails, so that load balancers move on first.
+    pub(crate) shutdown_drain: Duration,
+    /// Origins that browsers may call from, in addition to the tenants' own hosts.
+    pub(crate) cors_origins: Vec<HeaderValue>,
 }
 
 impl Http {
@@ -34,7 +31,7 @@ impl Http {
         let grace = settings.number("SHUTDOWN_GRACE_SECONDS", 20, (0, 3600), "20");
         let drain = settings.number("SHUTDOWN_DRAIN_SECONDS", grace / 4, (0, 3600), "5");
         if drain > 0 && drain >= grace {
-            settings.refuse("SHUTDOWN_DRAIN_SECONDS", "must be less than SHUTDOWN_GRACE_SECONDS", "5");
+            settings.reject("SHUTDOWN_DRAIN_SECONDS", "must be less than SHUTDOWN_GRACE_SECONDS", "5");
         }
         let address = |text: &str| text.parse().map_err(|_| "must be an IP address and a port");
         Self {
@@ -66,7 +63,7 @@ impl Http {
     }
 }
 
-/// An origin (RFC 6454) as browsers send it: scheme, host and port, nothing behind.
+/// An origin (RFC 6454) as browsers send it: scheme, host and port only.
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let problem = || format!("must be web origins, comma-separated; {text:?} is not scheme://host[:port]");
     let uri: Uri = text.parse().map_err(|_| problem())?;
@@ -111,7 +108,7 @@ mod tests {
     use crate::config::tests::config;
 
     #[test]
-    fn the_drain_is_a_part_of_the_grace() {
+    fn the_drain_time_is_part_of_the_grace_time() {
         let drain = |pairs: &[(&str, &str)]| config(pairs).map(|config| config.http.shutdown_drain.as_secs());
         assert_eq!(drain(&[]), Ok(5));
         for grace in ["0", "1"] {

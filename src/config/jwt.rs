@@ -1,4 +1,4 @@
-//! Whose tokens are trusted.
+//! Settings of JWTs: trusted keys and required claims.
 
 use std::{fmt, fs, path::PathBuf};
 
@@ -10,23 +10,21 @@ use crate::auth::jwt::{
     verification_key::{ClaimRules, PublicKey},
 };
 
-/// Which tokens are trusted: those that any of these keys has signed.
+/// A JWT is trusted if any of these keys signed it.
 #[derive(Clone)]
-pub struct Jwt {
-    /// The secret of HS256.
-    pub secret: Option<Zeroizing<Vec<u8>>>,
-    /// A public key, out of that file.
-    pub public_key: Option<(PathBuf, PublicKey)>,
-    /// Issuers that publish their keys.
-    pub issuers: Vec<JwksLocation>,
-    /// What else a token must hold.
-    pub rules: ClaimRules,
+pub(crate) struct Jwt {
+    /// For HS256.
+    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
+    /// The key, and the file that it was read from.
+    pub(crate) public_key: Option<(PathBuf, PublicKey)>,
+    /// Where issuers publish their keys.
+    pub(crate) issuers: Vec<JwksLocation>,
+    pub(crate) rules: ClaimRules,
 }
 
 impl Jwt {
-    /// Whether nobody could log in.
-    #[must_use]
-    pub fn trusts_nobody(&self) -> bool {
+    /// True if no key is configured, so that no user could log in.
+    pub(crate) fn is_empty(&self) -> bool {
         self.secret.is_none() && self.public_key.is_none() && self.issuers.is_empty()
     }
 
@@ -45,14 +43,14 @@ impl Jwt {
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
         let issuers = settings.list("JWT_ISSUER", "", any);
         let urls = settings.list("JWT_JWKS_URL", "", any);
-        let discovers = urls.is_empty()
+        let discovery = urls.is_empty()
             && ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE"].into_iter().all(|name| settings.get(name).is_none());
         let rules = ClaimRules {
             issuers,
             audiences: settings.list("JWT_AUDIENCE", "", any),
             tenant_claim: settings.get("JWT_TENANT_CLAIM").unwrap_or("tenant").to_owned(),
         };
-        let issuers = if discovers { discovered(settings, &rules) } else { published(settings, &rules, &urls) };
+        let issuers = if discovery { discovered(settings, &rules) } else { published(settings, &rules, &urls) };
         Self { secret, public_key, issuers, rules }
     }
 
@@ -80,29 +78,31 @@ impl fmt::Debug for Jwt {
     }
 }
 
-/// Issuers that tell themselves where their keys are.
+/// Issuers whose key sets are found by OpenID Connect Discovery.
 fn discovered(settings: &mut Reader, rules: &ClaimRules) -> Vec<JwksLocation> {
     let locations: Result<_, _> = rules.issuers.iter().map(|issuer| JwksLocation::of(issuer)).collect();
     locations.unwrap_or_else(|problem| {
-        let problem = format!("{problem}, since without JWT_SECRET and the like it is where keys are looked for");
-        settings.refuse("JWT_ISSUER", problem, "https://login.rallycrm.io");
+        let problem = format!(
+            "{problem}, since without JWT_SECRET, JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL its keys are found by discovery"
+        );
+        settings.reject("JWT_ISSUER", problem, "https://login.rallycrm.io");
         vec![]
     })
 }
 
-/// Issuers whose keys are where we are told.
+/// Issuers whose key sets are at the addresses in JWT_JWKS_URL.
 fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<JwksLocation> {
     const EXAMPLE: &str = "https://login.rallycrm.io/jwks";
     let issuers = &rules.issuers;
     if !urls.is_empty() && !issuers.is_empty() && urls.len() != issuers.len() {
         let problem = "must hold as many addresses as JWT_ISSUER holds issuers, in the same order";
-        settings.refuse("JWT_JWKS_URL", problem, EXAMPLE);
+        settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
         return vec![];
     }
     let issuers = issuers.iter().cloned().map(Some).chain(std::iter::repeat(None));
     let locations: Result<_, _> = urls.iter().zip(issuers).map(|(url, issuer)| JwksLocation::at(url, issuer)).collect();
     locations.unwrap_or_else(|problem| {
-        settings.refuse("JWT_JWKS_URL", problem, EXAMPLE);
+        settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
         vec![]
     })
 }
@@ -112,7 +112,7 @@ mod tests {
     use crate::config::tests::config;
 
     #[test]
-    fn issuers_publish_their_keys_here_or_there() {
+    fn an_issuers_keys_are_found_by_discovery_or_at_the_configured_address() {
         let trusted = |pairs: &[(&str, &str)]| {
             config(pairs).map(|config| config.jwt.issuers.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
@@ -120,7 +120,10 @@ mod tests {
             (("JWT_SECRET", "0123456789abcdef0123456789abcdef"), "https://a.example", "https://b.example/");
         let both = format!("{a}, {b}");
         assert_eq!(trusted(&[("JWT_ISSUER", &both)]).unwrap(), [a, b], "discovered");
-        assert!(trusted(&[secret, ("JWT_ISSUER", "anything")]).unwrap().is_empty(), "asked of our own tokens");
+        assert!(
+            trusted(&[secret, ("JWT_ISSUER", "anything")]).unwrap().is_empty(),
+            "with a secret, JWT_ISSUER is only a required claim"
+        );
         let keys = "https://a.example/keys?for=us,https://b.example/keys";
         assert_eq!(trusted(&[("JWT_JWKS_URL", keys)]).unwrap(), ["https://a.example/keys", "https://b.example/keys"]);
         assert_eq!(trusted(&[secret, ("JWT_JWKS_URL", keys), ("JWT_ISSUER", &both)]).unwrap(), [a, b]);

@@ -1,4 +1,4 @@
-//! How secrets are kept.
+//! Settings of secrets: peppers, argon2, the cache.
 
 use super::{HIDDEN, joined, reader::Reader};
 use crate::auth::api_key::{
@@ -7,17 +7,14 @@ use crate::auth::api_key::{
     verifier::KeyFallback,
 };
 
-/// How secrets are kept.
 #[derive(Clone, Debug)]
-pub struct Keys {
-    /// What stamps are made and checked under.
-    pub peppers: Peppers,
-    /// What happens to a secret without a usable stamp.
-    pub fallback: KeyFallback,
-    /// The cost of argon2id.
-    pub argon2: Argon2Cost,
-    /// At most as many checked secrets are remembered.
-    pub cache_entries: usize,
+pub(crate) struct Keys {
+    pub(crate) peppers: Peppers,
+    /// How a secret without a usable stamp is verified.
+    pub(crate) fallback: KeyFallback,
+    pub(crate) argon2: Argon2Cost,
+    /// The cache's capacity, in secrets.
+    pub(crate) cache_entries: usize,
 }
 
 impl Keys {
@@ -30,7 +27,7 @@ impl Keys {
         ids.sort_unstable();
         ids.dedup();
         if ids.len() < all {
-            settings.refuse("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
+            settings.reject("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
         }
         let fallback = settings
             .parse("KEY_FALLBACK", "argon2", |text| match text {
@@ -40,9 +37,9 @@ impl Keys {
             })
             .unwrap_or_default();
         if fallback == KeyFallback::Deny && settings.get("KEY_PEPPER").is_none() {
-            settings.refuse(
+            settings.reject(
                 "KEY_FALLBACK",
-                "can be deny only where KEY_PEPPER is set: nothing else would let a key in",
+                "can be deny only if KEY_PEPPER is set: otherwise every key would be refused",
                 "",
             );
         }
@@ -80,7 +77,7 @@ fn argon2(settings: &mut Reader) -> Argon2Cost {
         parallelism: settings.number("ARGON2_PARALLELISM", default.parallelism, (1, max.parallelism), "1"),
     };
     if !cost.is_valid() {
-        settings.refuse("ARGON2_MEMORY_KIB", "must be at least 8 times ARGON2_PARALLELISM", "19456");
+        settings.reject("ARGON2_MEMORY_KIB", "must be at least 8 times ARGON2_PARALLELISM", "19456");
     }
     cost
 }
@@ -90,7 +87,7 @@ mod tests {
     use crate::config::tests::config;
 
     #[test]
-    fn deny_needs_a_pepper() {
+    fn fallback_deny_without_a_pepper_is_rejected() {
         assert!(config(&[("KEY_FALLBACK", "deny")]).unwrap_err().contains("KEY_PEPPER"));
         let pepper = format!("a:{}=", "A".repeat(43));
         assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());

@@ -1,8 +1,8 @@
-//! Every setting, typed, with its default. Read from the environment and from `.env`; the
-//! environment wins. `.env.example` mirrors the list, and a test holds it to that.
+//! Every setting, typed, with its default. One file for each section.
 //!
-//! A bad setting stops the start, and so does a name that is nearly one of ours: `KEY_PEPER`
-//! silently ignored would mean keys without a pepper. A file for each section, which reads it and tells it.
+//! Settings are read from the environment and from `.env`; the environment has precedence. A test keeps `.env.example`
+//! in step. A bad setting stops the start, and so does a misspelt name: if `KEY_PEPER` were ignored, keys would be
+//! created without a stamp.
 
 mod database;
 mod http;
@@ -15,19 +15,19 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
+pub use self::reader::ConfigError;
 use self::reader::Reader;
-pub use self::{
+pub(crate) use self::{
     database::Database,
     http::Http,
     jwt::Jwt,
     keys::Keys,
-    reader::ConfigError,
     telemetry::{Log, TraceSampler, Traces},
 };
 use crate::auth::tenant_host::TenantResolver;
 
-/// The names of all settings, in `.env.example`'s order.
-pub const NAMES: &[&str] = &[
+/// The names of all settings, in the order of `.env.example`.
+pub(crate) const NAMES: &[&str] = &[
     "LISTEN_ADDR",
     "ADMIN_LISTEN_ADDR",
     "BASE_DOMAIN",
@@ -66,38 +66,32 @@ pub const NAMES: &[&str] = &[
     "OTEL_TRACES_SAMPLER_ARG",
 ];
 
-/// What is shown in a secret's place.
+/// Printed in place of a secret.
 const HIDDEN: &str = "[hidden]";
 
-/// Everything that can be set.
+/// The settings in effect.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The HTTP side.
-    pub http: Http,
-    /// The database.
-    pub database: Database,
-    /// How requests name their tenant.
-    pub tenancy: TenantResolver,
-    /// Which tokens are trusted.
-    pub jwt: Jwt,
-    /// How secrets are kept.
-    pub keys: Keys,
-    /// How long the figures of keys' usage are kept.
-    pub usage_retention: TimeDelta,
-    /// What is logged, and how.
-    pub log: Log,
-    /// Where spans of requests are sent; none = nowhere.
-    pub traces: Option<Traces>,
+    pub(crate) http: Http,
+    pub(crate) database: Database,
+    pub(crate) tenancy: TenantResolver,
+    pub(crate) jwt: Jwt,
+    pub(crate) keys: Keys,
+    /// How long usage counts are stored.
+    pub(crate) usage_retention: TimeDelta,
+    pub(crate) log: Log,
+    /// `None`: no traces are sent.
+    pub(crate) traces: Option<Traces>,
 }
 
 impl Config {
-    /// Reads the process' environment, and `.env` of the working directory or one above it.
-    pub fn from_environment() -> Result<Self, ConfigError> {
+    /// Reads the process's environment, and the `.env` of the working directory or its nearest ancestor that has one.
+    pub(crate) fn from_environment() -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
         match dotenvy::dotenv_iter() {
             Ok(lines) => {
                 for line in lines {
-                    // The error would repeat the line, which may hold a secret.
+                    // dotenvy's error contains the line, which may hold a secret.
                     let (name, value) =
                         line.map_err(|_| ConfigError::of(".env", "has a line that is not NAME=value"))?;
                     values.insert(name, value);
@@ -129,11 +123,10 @@ impl Config {
         settings.finish(config)
     }
 
-    /// The settings in effect, as text, in the order of [`NAMES`]. Secrets are hidden.
-    #[must_use]
-    pub fn effective(&self) -> Vec<(&'static str, String)> {
+    /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
+    pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
         let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces } = self;
-        let mut told = [
+        let mut settings = [
             http.effective(),
             http::effective_tenancy(tenancy),
             database.effective(),
@@ -144,8 +137,8 @@ impl Config {
             Traces::effective(traces.as_ref()),
         ]
         .concat();
-        told.sort_by_key(|(name, _)| NAMES.iter().position(|known| known == name));
-        told
+        settings.sort_by_key(|(name, _)| NAMES.iter().position(|known| known == name));
+        settings
     }
 }
 
@@ -162,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_effect_is_told_without_secrets() {
-        let told = |pairs: &[(&str, &str)]| config(pairs).unwrap().effective();
-        let names: Vec<&str> = told(&[]).into_iter().map(|(name, _)| name).collect();
+    fn effective_settings_are_complete_without_secrets_and_can_be_read_again() {
+        let effective = |pairs: &[(&str, &str)]| config(pairs).unwrap().effective();
+        let names: Vec<&str> = effective(&[]).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, NAMES);
         let pepper = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let set = told(&[
+        let set = effective(&[
             ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally"),
             ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
             ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
@@ -197,16 +190,15 @@ mod tests {
         ] {
             assert!(text.contains(shown), "{text}");
         }
-        // What is not hidden can be set again, to the same effect.
         let again: Vec<_> = set.iter().filter(|(_, value)| !value.contains(HIDDEN)).cloned().collect();
         let pairs: Vec<(&str, &str)> = again.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        for (name, value) in told(&pairs) {
+        for (name, value) in effective(&pairs) {
             assert!(again.contains(&(name, value.clone())) || value.is_empty(), "{name}={value}");
         }
     }
 
     #[test]
-    fn nothing_needs_to_be_set() {
+    fn no_setting_is_required() {
         let config = config(&[]).unwrap();
         assert_eq!(config.http.listen_addr.to_string(), "127.0.0.1:8080");
         assert_eq!(config.tenancy.base_domain, "localhost");
@@ -214,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_setting_is_named_at_once_and_no_secret_is_repeated() {
+    fn an_error_names_every_bad_setting_and_repeats_no_secret() {
         let error = config(&[
             ("LISTEN_ADDR", "8080"),
             ("DATABASE_URL", "mysql://root:hunter2@db/x"),
@@ -249,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_output_contains_no_secret() {
         let secret = "0123456789abcdef0123456789abcdef";
         let config = config(&[("JWT_SECRET", secret), ("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
         let debug = format!("{config:?}");

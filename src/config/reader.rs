@@ -1,10 +1,10 @@
-//! The settings as text, and what is wrong with them.
+//! Reads settings from text and collects every error.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use super::NAMES;
 
-/// The settings that are wrong, all of them.
+/// Every bad setting, with what is wrong and an example.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError(Vec<BadSetting>);
 
@@ -34,7 +34,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The settings as text, and what turned out to be wrong with them.
+/// The settings as text, and the errors found so far.
 pub(super) struct Reader {
     values: BTreeMap<String, String>,
     bad: Vec<BadSetting>,
@@ -43,27 +43,27 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new() };
-        settings.refuse_misspelt();
+        settings.reject_misspelt_names();
         settings
     }
 
-    /// What was read of them, unless something is wrong.
+    /// Returns what was read, unless a setting was bad.
     pub(super) fn finish<T>(self, read: T) -> Result<T, ConfigError> {
         if self.bad.is_empty() { Ok(read) } else { Err(ConfigError(self.bad)) }
     }
 
-    /// An empty value counts as unset, so that `docker compose` can pass settings through.
+    /// An empty value counts as unset, since `docker compose` passes unset variables on as empty ones.
     pub(super) fn get(&self, name: &'static str) -> Option<&str> {
-        debug_assert!(NAMES.contains(&name), "{name} is not listed");
+        debug_assert!(NAMES.contains(&name), "{name} is missing in NAMES");
         self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    pub(super) fn refuse(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
+    pub(super) fn reject(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
         self.bad.push(BadSetting { name: name.into(), problem: problem.into(), example });
     }
 
-    /// A setting that `parse` accepts; its error message reads after the name. The value is not
-    /// repeated: it may be a secret.
+    /// `None` if the setting is unset or bad. The message of the error follows the setting's name and must not
+    /// contain the value, which may be a secret.
     pub(super) fn parse<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
@@ -73,7 +73,7 @@ impl Reader {
         match parse(self.get(name)?) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.refuse(name, problem.to_string(), example);
+                self.reject(name, problem.to_string(), example);
                 None
             }
         }
@@ -107,7 +107,7 @@ impl Reader {
         .unwrap_or_default()
     }
 
-    fn refuse_misspelt(&mut self) {
+    fn reject_misspelt_names(&mut self) {
         let misspelt: Vec<_> = self
             .values
             .keys()
@@ -118,7 +118,7 @@ impl Reader {
             })
             .collect();
         for (name, known) in misspelt {
-            self.refuse(name, format!("is not a setting; did you mean {known}?"), "");
+            self.reject(name, format!("is not a setting; did you mean {known}?"), "");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is told of the service, and where. Settings of traces are OpenTelemetry's own.
+//! Settings of logs and traces. Those of traces are OpenTelemetry's standard variables.
 
 use std::fmt;
 
@@ -7,13 +7,12 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::{HIDDEN, reader::Reader};
 
-/// What is logged, and how.
 #[derive(Clone, Debug)]
-pub struct Log {
-    /// In `RUST_LOG`'s syntax.
-    pub filter: String,
-    /// One JSON object per line, for machines.
-    pub json: bool,
+pub(crate) struct Log {
+    /// In the syntax of `RUST_LOG`.
+    pub(crate) filter: String,
+    /// One JSON object per line instead of text.
+    pub(crate) json: bool,
 }
 
 impl Log {
@@ -37,19 +36,16 @@ impl Log {
     }
 }
 
-/// Where spans of requests are sent, and which. The settings are OpenTelemetry's own.
 #[derive(Clone)]
-pub struct Traces {
-    /// The collector's address, without `/v1/traces`.
-    pub endpoint: String,
-    /// What it is sent with each batch, such as a credential of its own.
-    pub headers: Vec<(String, String)>,
-    /// What the service is called.
-    pub service_name: Option<String>,
-    /// What else is said of it.
-    pub resource: Vec<(String, String)>,
-    /// Which requests have one.
-    pub sampler: TraceSampler,
+pub(crate) struct Traces {
+    /// The collector's URL, without `/v1/traces`.
+    pub(crate) endpoint: String,
+    /// Sent with each export, such as a credential for the collector.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) service_name: Option<String>,
+    /// Resource attributes.
+    pub(crate) resource: Vec<(String, String)>,
+    pub(crate) sampler: TraceSampler,
 }
 
 impl Traces {
@@ -63,7 +59,7 @@ impl Traces {
             authority.map(|_| text.to_owned()).ok_or("must be http(s)://host[:port][/path], without a user name")
         });
         let headers = settings.parse("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20token", |text| {
-            pairs(text)
+            parse_pairs(text)
                 .filter(|pairs| {
                     let is_header = |(name, value): &(String, String)| {
                         name.parse::<HeaderName>().is_ok() && value.parse::<HeaderValue>().is_ok()
@@ -73,7 +69,7 @@ impl Traces {
                 .ok_or("must be name=value pairs, comma-separated, values percent-encoded")
         });
         let resource = settings.parse("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=production", |text| {
-            pairs(text).ok_or("must be name=value pairs, comma-separated, values percent-encoded")
+            parse_pairs(text).ok_or("must be name=value pairs, comma-separated, values percent-encoded")
         });
         let ratio = settings.parse("OTEL_TRACES_SAMPLER_ARG", "0.1", |text| {
             text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or("must be a number from 0 to 1")
@@ -98,16 +94,16 @@ impl Traces {
     }
 
     pub(super) fn effective(traces: Option<&Self>) -> Vec<(&'static str, String)> {
-        let told = |tell: fn(&Self) -> Option<String>| traces.and_then(tell).unwrap_or_default();
+        let value = |value: fn(&Self) -> Option<String>| traces.and_then(value).unwrap_or_default();
         vec![
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", told(|traces| Some(traces.endpoint.clone()))),
-            ("OTEL_EXPORTER_OTLP_HEADERS", told(|traces| (!traces.headers.is_empty()).then(|| HIDDEN.to_owned()))),
-            ("OTEL_SERVICE_NAME", told(|traces| traces.service_name.clone())),
-            ("OTEL_RESOURCE_ATTRIBUTES", told(|traces| Some(told_pairs(&traces.resource)))),
-            ("OTEL_TRACES_SAMPLER", told(|traces| Some(traces.sampler.to_string()))),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", value(|traces| Some(traces.endpoint.clone()))),
+            ("OTEL_EXPORTER_OTLP_HEADERS", value(|traces| (!traces.headers.is_empty()).then(|| HIDDEN.to_owned()))),
+            ("OTEL_SERVICE_NAME", value(|traces| traces.service_name.clone())),
+            ("OTEL_RESOURCE_ATTRIBUTES", value(|traces| Some(format_pairs(&traces.resource)))),
+            ("OTEL_TRACES_SAMPLER", value(|traces| Some(traces.sampler.to_string()))),
             (
                 "OTEL_TRACES_SAMPLER_ARG",
-                told(|traces| traces.sampler.ratio.filter(|ratio| *ratio > 0.0).map(|ratio| ratio.to_string())),
+                value(|traces| traces.sampler.ratio.filter(|ratio| *ratio > 0.0).map(|ratio| ratio.to_string())),
             ),
         ]
     }
@@ -126,13 +122,12 @@ impl fmt::Debug for Traces {
     }
 }
 
-/// Which requests have a span that is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TraceSampler {
-    /// Where the caller is traced, those whose caller's is; only the others as below.
-    pub parent_based: bool,
-    /// Which share; none = all.
-    pub ratio: Option<f64>,
+pub(crate) struct TraceSampler {
+    /// Follows the caller's sampling decision if the request carries one.
+    pub(crate) parent_based: bool,
+    /// The share of traces that are sampled. `None`: all.
+    pub(crate) ratio: Option<f64>,
 }
 
 impl fmt::Display for TraceSampler {
@@ -146,8 +141,8 @@ impl fmt::Display for TraceSampler {
     }
 }
 
-/// `a=1,b=2`, the values percent-encoded, as OpenTelemetry's settings are.
-fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+/// Parses `a=1,b=2` with percent-encoded values, the format of OpenTelemetry's variables.
+fn parse_pairs(text: &str) -> Option<Vec<(String, String)>> {
     let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let value = percent_decode_str(value.trim()).decode_utf8().ok()?.into_owned();
@@ -157,8 +152,7 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     pairs.collect()
 }
 
-/// The same back.
-fn told_pairs(pairs: &[(String, String)]) -> String {
+fn format_pairs(pairs: &[(String, String)]) -> String {
     let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
     pairs.collect::<Vec<_>>().join(",")
 }
@@ -169,7 +163,7 @@ mod tests {
     use crate::config::tests::config;
 
     #[test]
-    fn opentelemetrys_settings_are_read_as_its_sdk_reads_them() {
+    fn opentelemetry_variables_are_read_as_its_sdk_reads_them() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
         let traces =
             |more: &[(&str, &str)]| config(&[&[endpoint][..], more].concat()).map(|config| config.traces.unwrap());

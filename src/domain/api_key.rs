@@ -1,4 +1,4 @@
-//! The named thing that a tenant's admin manages.
+//! The API key: the named object that a tenant's admin manages.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use uuid::Uuid;
 
 use super::{KeyHint, ScopeSet, Timestamp, format_timestamp};
 
-/// An API key's id, for life.
+/// An API key's id. It never changes, also when the secret is rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApiKeyId(pub Uuid);
 
 impl ApiKeyId {
-    /// A new id: UUIDv7 (RFC 9562), which keeps the index's newest pages together.
+    /// A UUIDv7 (RFC 9562): ids grow with time, so new keys are adjacent in the index.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// Reads the hyphenated form of a UUID, in either case, and no other form.
+    /// Accepts the hyphenated form of a UUID, in either case, and no other form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 36).then(|| Uuid::try_parse(text).ok())?.map(Self)
@@ -31,24 +31,24 @@ impl fmt::Display for ApiKeyId {
     }
 }
 
-/// What people call a key: 1 to 100 characters without surrounding white space or control
+/// A key's display name: 1 to 100 characters without surrounding white space or control
 /// characters. Names need not be unique.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName(String);
 
-/// Why a text is no name.
+/// Why a text is not a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// Nothing is left after trimming, or more than 100 characters are.
+    /// Empty or longer than 100 characters after trimming.
     #[error("must have 1 to 100 characters after trimming")]
     Length,
-    /// A control character (Unicode's Cc), NUL included.
+    /// Contains a control character (Unicode category Cc), such as NUL.
     #[error("must not contain control characters")]
     ControlCharacter,
 }
 
 impl KeyName {
-    /// Trims the text and takes it for a name when it is one.
+    /// Trims the text and validates it.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let name = text.trim();
         if name.chars().any(char::is_control) {
@@ -60,7 +60,6 @@ impl KeyName {
         Ok(Self(name.to_owned()))
     }
 
-    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -121,43 +120,36 @@ impl Status {
 /// An API key as its admin sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// For life.
     pub id: ApiKeyId,
-    /// What people call it.
     pub name: KeyName,
-    /// What it allows.
     pub scopes: ScopeSet,
-    /// The last digits of its newest secret.
+    /// Of the current secret.
     pub hint: KeyHint,
-    /// When it ends; none = never.
+    /// `None`: the key never expires.
     pub expires_at: Option<Timestamp>,
-    /// When one of its secrets last let somebody in.
+    /// The last accepted request with any of its secrets.
     pub last_used_at: Option<Timestamp>,
-    /// The secret that was rotated away last, whether it still works or not.
+    /// The secret that the last rotation replaced, also after its end.
     pub previous: Option<PreviousSecret>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// The creator's name for the audit trail; see [`Principal::audit_name`](super::Principal::audit_name).
     pub created_by: Option<String>,
-    /// When it was taken away.
     pub revoked_at: Option<Timestamp>,
-    /// Counts what an admin changed; the entity tag is made of it.
+    /// Incremented by each change of an admin; the `ETag` is derived from it.
     pub version: i64,
 }
 
-/// A secret in whose place there is a newer one.
+/// A secret that a rotation replaced. It works until the end of the overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PreviousSecret {
-    /// Its last digits.
     pub hint: KeyHint,
-    /// Until when it works, where the key itself does not end before.
+    /// The end of the overlap. The key itself may expire earlier.
     pub expires_at: Timestamp,
-    /// When it last let somebody in.
     pub last_used_at: Option<Timestamp>,
 }
 
 impl ApiKey {
-    /// The previous secret while it works, with its true end: never past the key's own.
+    /// The previous secret while it is accepted. Its `expires_at` is capped at the key's.
     #[must_use]
     pub fn working_previous(&self, now: Timestamp) -> Option<PreviousSecret> {
         let previous = self.previous?;
@@ -165,13 +157,12 @@ impl ApiKey {
         (self.revoked_at.is_none() && now < expires_at).then_some(PreviousSecret { expires_at, ..previous })
     }
 
-    /// Whether it works at that moment, and if not, why.
     #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         Status::at(now, self.expires_at, self.revoked_at)
     }
 
-    /// Applies a patch and tells what it changed: what already was as asked is no change.
+    /// Applies a patch and returns the fields whose value changed.
     pub fn apply(&mut self, patch: ApiKeyPatch) -> Vec<FieldChange> {
         let mut changes = Vec::new();
         if let Some(name) = patch.name.filter(|name| *name != self.name) {
@@ -191,26 +182,22 @@ impl ApiKey {
     }
 }
 
-/// What an admin asks to change; `None` leaves a property as it is.
+/// The changes of a PATCH. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct ApiKeyPatch {
-    /// A new name.
     pub name: Option<KeyName>,
-    /// A new set of scopes.
     pub scopes: Option<ScopeSet>,
-    /// A new end; `Some(None)` = never.
-    #[allow(clippy::option_option, reason = "absent, null and a time are three different wishes")]
+    /// `Some(None)`: the key never expires.
+    #[allow(clippy::option_option, reason = "absent, null and a time are three different requests")]
     pub expires_at: Option<Option<Timestamp>>,
 }
 
-/// One property that a patch changed, for the audit trail.
+/// A field that a patch changed, for the audit trail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {
-    /// The property's name in JSON.
+    /// The field's name in JSON.
     pub field: &'static str,
-    /// Its value before.
     pub from: Value,
-    /// Its value after.
     pub to: Value,
 }
 
@@ -227,7 +214,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_are_trimmed_and_bounded() {
+    fn a_name_is_trimmed_and_its_length_is_limited() {
         assert_eq!(KeyName::parse("  Zapier Sync\n").map(|n| n.0), Ok("Zapier Sync".to_owned()));
         assert!(KeyName::parse(&"🔑".repeat(100)).is_ok());
         assert_eq!(KeyName::parse(&"🔑".repeat(101)), Err(InvalidName::Length));
@@ -238,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_one_form() {
+    fn an_id_parses_only_in_the_hyphenated_form() {
         let id = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
         assert_eq!(ApiKeyId::parse(id).map(|id| id.to_string()).as_deref(), Some(id));
         assert_eq!(ApiKeyId::parse(&id.to_uppercase()), ApiKeyId::parse(id));
@@ -248,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_expires_at_the_very_moment() {
+    fn a_key_is_expired_from_its_end_on() {
         let end = DateTime::UNIX_EPOCH;
         let micro = TimeDelta::microseconds(1);
         assert_eq!(Status::at(end - micro, Some(end), None), Status::Active);
@@ -259,15 +246,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn name_parse_never_panics_and_is_stable(text in any::<String>()) {
+        fn a_parsed_name_parses_to_itself(text in any::<String>()) {
             if let Ok(name) = KeyName::parse(&text) {
                 prop_assert_eq!(KeyName::parse(name.as_str()), Ok(name));
             }
         }
 
-        /// What the table's constraints demand of a name holds for each that is accepted.
+        /// The CHECK constraints of the table `api_keys`.
         #[test]
-        fn the_table_takes_every_name(text in "[ \\t\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}a🔑]{0,6}.{0,101}") {
+        fn an_accepted_name_satisfies_the_table_constraints(text in "[ \\t\u{0}-\u{1f}\u{7f}-\u{a0}\u{2028}\u{feff}a🔑]{0,6}.{0,101}") {
             if let Ok(name) = KeyName::parse(&text) {
                 prop_assert!((1..=100).contains(&name.as_str().chars().count()));
                 prop_assert_eq!(name.as_str().trim_matches(' '), name.as_str());
@@ -276,9 +263,8 @@ mod tests {
             }
         }
 
-        /// A patch changes what it names, tells each change once, and is done then.
         #[test]
-        fn a_patch_is_done_at_once(
+        fn a_patch_changes_and_reports_exactly_the_fields_that_differ(
             name in prop::option::of("[a-c]"),
             scopes in prop::option::of(0_usize..3),
             end in prop::option::of(prop::option::of(1_i64..3)),

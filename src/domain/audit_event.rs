@@ -1,4 +1,4 @@
-//! The audit trail's entries.
+//! The audit trail's events.
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -8,29 +8,22 @@ use uuid::Uuid;
 
 use super::{ApiKeyId, FieldChange, Principal, TenantId, Timestamp, format_timestamp};
 
-/// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
-    /// It was made.
     Created,
-    /// Its name, scopes or end were changed.
     Updated,
-    /// It got a new secret.
     Rotated,
-    /// Its previous secret was ended before its time.
+    /// An admin ended the overlap of a rotation early.
     PreviousSecretEnded,
-    /// It was taken away.
     Revoked,
-    /// Somebody used a secret that works no more: a previous one after its end, or a revoked key's.
+    /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
 }
 
 impl EventKind {
-    /// Every kind.
     pub const ALL: [Self; 6] =
         [Self::Created, Self::Updated, Self::Rotated, Self::PreviousSecretEnded, Self::Revoked, Self::SecretReused];
 
-    /// The kind of that exact name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
@@ -50,43 +43,33 @@ impl EventKind {
     }
 }
 
-/// An entry of the audit trail.
+/// A stored event of the audit trail. For the fields, see [`NewEvent`].
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Its own id.
     pub id: Uuid,
-    /// Which key it is about.
     pub key_id: ApiKeyId,
-    /// What happened.
     pub kind: EventKind,
-    /// When.
     pub occurred_at: Timestamp,
-    /// Who did it.
     pub actor: Option<String>,
-    /// From which address.
     pub address: Option<IpAddr>,
-    /// In which request.
     pub request_id: String,
-    /// What changed.
     pub details: Value,
 }
 
-/// An entry with its place in its tenant's chain: it carries the hash of the entry before it, so
-/// that none can be changed, removed or put in without a break.
+/// An event with its position in the tenant's hash chain. Each event contains the hash of the event before it, so
+/// an event that is changed, removed or inserted breaks the chain.
 #[derive(Clone, Debug)]
 pub struct ChainedEvent {
-    /// Whose.
     pub tenant: TenantId,
     /// Counts from 1.
     pub seq: i64,
-    /// Of the entry before; zeros where this is the first.
+    /// The hash of the event before; zeros for the first one.
     pub previous_hash: [u8; 32],
-    /// The entry.
     pub event: Event,
 }
 
 impl ChainedEvent {
-    /// The canonical form (RFC 8785) of everything that the entry says.
+    /// The JSON that is hashed. It contains every field.
     #[must_use]
     pub fn canonical(&self) -> Value {
         let Event { id, key_id, kind, occurred_at, actor, address, request_id, details } = &self.event;
@@ -105,12 +88,12 @@ impl ChainedEvent {
         })
     }
 
-    /// SHA-256 over the canonical form.
+    /// SHA-256 over the canonical JSON (RFC 8785).
     pub fn hash(&self) -> Result<[u8; 32], serde_json::Error> {
         Ok(Sha256::digest(serde_json_canonicalizer::to_vec(&self.canonical())?).into())
     }
 
-    /// A line for an archive: the canonical form, and the hash beside it.
+    /// A line of an export: the canonical JSON with the hash as another member.
     pub fn line(&self) -> Result<String, serde_json::Error> {
         let mut line = self.canonical();
         line["hash"] = hex(&self.hash()?).into();
@@ -118,7 +101,7 @@ impl ChainedEvent {
     }
 }
 
-/// In lower-case hexadecimal.
+/// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
@@ -127,35 +110,30 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// An entry to be written: who did what to which key, when, from where.
+/// An event to be written.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// What happened.
     pub kind: EventKind,
-    /// To which key.
     pub key_id: ApiKeyId,
-    /// When.
     pub occurred_at: Timestamp,
-    /// Who did it.
+    /// The principal's audit name. `None`: unknown.
     pub actor: Option<String>,
-    /// From which address, as far as trusted proxies tell it.
+    /// The client's address, as trusted proxies report it.
     pub address: Option<IpAddr>,
-    /// In which request.
     pub request_id: String,
-    /// What changed, as `{"<property>": {"from": …, "to": …}}`; never a secret.
+    /// For an update, `{"<field>": {"from": …, "to": …}}`. Never a secret.
     pub details: Value,
 }
 
 impl NewEvent {
-    /// An entry without details.
     #[must_use]
     pub fn new(kind: EventKind, key_id: ApiKeyId, principal: &Principal, occurred_at: Timestamp) -> Self {
-        Self { actor: principal.audit_name(), ..Self::of_nobody(kind, key_id, occurred_at) }
+        Self { actor: principal.audit_name(), ..Self::anonymous(kind, key_id, occurred_at) }
     }
 
-    /// The same where nobody knows who it was.
+    /// An event whose actor is unknown.
     #[must_use]
-    pub fn of_nobody(kind: EventKind, key_id: ApiKeyId, occurred_at: Timestamp) -> Self {
+    pub fn anonymous(kind: EventKind, key_id: ApiKeyId, occurred_at: Timestamp) -> Self {
         Self {
             kind,
             key_id,
@@ -167,22 +145,19 @@ impl NewEvent {
         }
     }
 
-    /// With where the request came from.
     #[must_use]
-    pub fn from_request(mut self, address: Option<IpAddr>, request_id: &str) -> Self {
+    pub fn with_request(mut self, address: Option<IpAddr>, request_id: &str) -> Self {
         self.address = address;
         request_id.clone_into(&mut self.request_id);
         self
     }
 
-    /// With what else there is to tell.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.details = details;
         self
     }
 
-    /// With what changed.
     #[must_use]
     pub fn with_changes(mut self, changes: &[FieldChange]) -> Self {
         self.details = changes

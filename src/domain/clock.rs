@@ -1,4 +1,4 @@
-//! Time, which comes in from outside so that tests can turn it, and its text form.
+//! The clock, which tests can set, and the text form of timestamps.
 
 use std::{
     sync::{
@@ -10,49 +10,48 @@ use std::{
 
 use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Timelike as _, Utc};
 
-/// A moment in UTC, in whole microseconds as PostgreSQL keeps it.
+/// A time in UTC, in whole microseconds, as PostgreSQL stores it.
 pub type Timestamp = DateTime<Utc>;
 
-/// The wall clock. Clones share one offset, so a test that turns one turns all.
+/// The wall clock. Clones share one offset, so a test that advances one advances all.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     offset_micros: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// Now, in whole microseconds.
+    /// Clamped to the times from 1970 to the end of chrono's range.
     #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
-        // A clock that stands before 1970 counts as standing there, and one beyond all dates as at their end.
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
         let micros = micros.saturating_add(self.offset_micros.load(Ordering::Relaxed));
         DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// Turns the clock forward (or, when negative, back). For tests.
+    /// Advances the clock, or sets it back if `by` is negative. For tests.
     pub fn turn(&self, by: TimeDelta) {
         let micros = by.num_microseconds().unwrap_or(i64::MAX);
         self.offset_micros.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
-/// The text is no RFC 3339 time with an offset, or outside the years that RFC 3339 can say.
+/// The text is not an RFC 3339 time with an offset, or outside the years 0 to 9999 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 time with an offset, as in 2027-01-31T09:00:00Z")]
 pub struct InvalidTimestamp;
 
-/// Reads an RFC 3339 time with any offset; it comes out in UTC, cut to microseconds.
+/// Parses an RFC 3339 time with any offset. The result is in UTC, truncated to microseconds.
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, InvalidTimestamp> {
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?;
-    // A leap second (:60) has no place in PostgreSQL's time line; it becomes the next second,
-    // as in POSIX time.
+    // PostgreSQL has no leap seconds; `:60` becomes the next second, as in POSIX time.
     let time = DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or(InvalidTimestamp)?;
-    // An offset can carry the last hours of 9999 over into a year that RFC 3339 cannot write.
+    // In UTC, the last hours of 9999 at a negative offset are in the year 10000, which RFC 3339 cannot represent.
     (0..=9999).contains(&time.year()).then_some(time).ok_or(InvalidTimestamp)
 }
 
-/// RFC 3339 in UTC with `Z`, and no fraction when it is zero; what RFC 3339 cannot say, as ISO 8601 does.
+/// RFC 3339 in UTC with `Z`, without a fraction if it is zero. Years beyond 9999 are in ISO 8601's extended form.
 #[must_use]
 pub fn format_timestamp(time: Timestamp) -> String {
     match TimestampText::new(time) {
@@ -61,8 +60,8 @@ pub fn format_timestamp(time: Timestamp) -> String {
     }
 }
 
-/// What [`format_timestamp`] says, kept in place: each check of a key tells a time, and chrono, which takes any
-/// format, takes four times as long over it. (`every_time_is_written_as_chrono_would` compares them.)
+/// The text of [`format_timestamp`] without an allocation. Every check of a key writes a time into a header, and
+/// chrono's general formatter takes four times as long. (`format_timestamp_agrees_with_chrono` compares them.)
 #[derive(Clone, Copy, Debug)]
 pub struct TimestampText {
     text: [u8; Self::MAX_LEN],
@@ -70,16 +69,16 @@ pub struct TimestampText {
 }
 
 impl TimestampText {
-    /// Of the longest, in bytes.
+    /// In bytes.
     pub const MAX_LEN: usize = "9999-12-31T23:59:59.999999Z".len();
 
-    /// Of a time in whole microseconds, within the years that RFC 3339 can say, as all are that [`parse_timestamp`]
-    /// takes. `None`: it is another.
+    /// `None` for a time outside the years 0 to 9999, with a fraction below microseconds, or in a leap second.
+    /// [`parse_timestamp`] returns none of those.
     #[must_use]
     pub fn new(time: Timestamp) -> Option<Self> {
         let (date, time) = (time.naive_utc().date(), time.naive_utc().time());
         let (year, nanos) = (u32::try_from(date.year()).ok().filter(|year| *year <= 9999)?, time.nanosecond());
-        // Of a leap second, there are more than a second's.
+        // chrono represents a leap second by a billion nanoseconds or more.
         if nanos >= 1_000_000_000 || nanos % 1_000 != 0 {
             return None;
         }
@@ -109,20 +108,18 @@ impl TimestampText {
         Some(Self { text, len })
     }
 
-    /// The text, in ASCII.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..self.len]
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default() // digits, and what is between them
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default() // ASCII
     }
 }
 
-/// The last digit of a number.
+/// The last decimal digit, in ASCII.
 #[allow(clippy::cast_possible_truncation, reason = "a digit")]
 const fn digit(number: u32) -> u8 {
     b'0' + (number % 10) as u8
@@ -138,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_normalised_to_utc() {
+    fn a_time_with_any_offset_is_normalised_to_utc() {
         assert_eq!(normalised("2026-01-01T00:00:00Z").as_deref(), Ok("2026-01-01T00:00:00Z"));
         assert_eq!(normalised("2026-01-01T02:00:00+02:00").as_deref(), Ok("2026-01-01T00:00:00Z"));
         assert_eq!(normalised("2026-01-01t00:00:00.5z").as_deref(), Ok("2026-01-01T00:00:00.500Z"));
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn a_malformed_time_is_rejected() {
         for bad in [
             "",
             "2026-01-01",
@@ -171,15 +168,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_never_panics_and_round_trips(text in "[-+0-9TtZz:. ]{0,40}") {
+        fn a_parsed_time_round_trips(text in "[-+0-9TtZz:. ]{0,40}") {
             if let Ok(time) = parse_timestamp(&text) {
                 prop_assert_eq!(parse_timestamp(&format_timestamp(time)), Ok(time));
             }
         }
 
-        /// Everything that can be stored can be written, and read again.
         #[test]
-        fn every_time_round_trips(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
+        fn every_storable_time_round_trips(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
             let time = DateTime::from_timestamp_micros(micros).unwrap();
             let text = format_timestamp(time);
             prop_assert!(text.ends_with('Z') && text.len() <= 27, "{}", text);
@@ -187,27 +183,26 @@ mod tests {
         }
 
         #[test]
-        fn every_time_is_written_as_chrono_would(
+        fn format_timestamp_agrees_with_chrono(
             seconds in prop_oneof![-62_167_219_200_i64..253_402_300_800, -8_000_000_000_000_i64..8_000_000_000_000],
             micros in prop_oneof![Just(0), (0..1000_u32).prop_map(|millis| millis * 1000), 0..1_000_000_u32],
             nanos in prop_oneof![9 => Just(0), 1 => 0..1_000_000_000_u32],
         ) {
-            // Together they may be more than a second, as those of a leap second are.
+            // More than a billion is a leap second.
             let nanos = micros * 1000 + nanos;
             let time = DateTime::from_timestamp(seconds, nanos).or(DateTime::from_timestamp(seconds, nanos / 2)).unwrap();
             prop_assert_eq!(format_timestamp(time), time.to_rfc3339_opts(SecondsFormat::AutoSi, true));
         }
 
-        /// An offset says the same moment otherwise; the moment is what is kept.
         #[test]
-        fn offsets_are_taken_off(seconds in 0_i64..250_000_000_000, minutes in -1439..=1439_i32) {
+        fn a_time_with_an_offset_parses_to_the_same_instant(seconds in 0_i64..250_000_000_000, minutes in -1439..=1439_i32) {
             let time = DateTime::from_timestamp(seconds, 0).unwrap();
             let there = chrono::FixedOffset::east_opt(minutes * 60).unwrap();
             prop_assert_eq!(parse_timestamp(&time.with_timezone(&there).to_rfc3339()), Ok(time));
         }
 
         #[test]
-        fn what_is_nearly_a_time_never_panics(text in "[-+]?[0-9]{1,6}-[0-9]{1,3}-[0-9]{1,3}[Tt ][0-9]{1,3}:[0-9]{1,3}:[0-9]{1,3}(\\.[0-9]{0,12})?([Zz]|[-+][0-9]{1,3}:[0-9]{1,3})?") {
+        fn a_text_that_resembles_a_time_never_panics(text in "[-+]?[0-9]{1,6}-[0-9]{1,3}-[0-9]{1,3}[Tt ][0-9]{1,3}:[0-9]{1,3}:[0-9]{1,3}(\\.[0-9]{0,12})?([Zz]|[-+][0-9]{1,3}:[0-9]{1,3})?") {
             if let Ok(time) = parse_timestamp(&text) {
                 prop_assert!((0..=9999).contains(&time.year()));
                 prop_assert_eq!(parse_timestamp(&format_timestamp(time)), Ok(time));

@@ -1,8 +1,7 @@
-//! What the service is about, in types: pure, no I/O.
+//! The domain's types and rules: pure, without I/O.
 //!
-//! Nothing here names axum, sqlx or tokio. A value of one of these types is valid by
-//! construction: text from outside becomes a [`Slug`], a [`KeyName`], a [`ScopeSet`] or a
-//! [`Secret`] through its `parse`, or does not become one.
+//! Nothing here imports axum, sqlx or tokio. Values are valid by construction: input becomes a [`Slug`], a
+//! [`KeyName`], a [`ScopeSet`] or a [`Secret`] only through its `parse`.
 
 mod api_key;
 mod audit_event;
@@ -14,12 +13,16 @@ mod secret;
 mod tenant;
 mod usage_window;
 
-pub use api_key::{ApiKey, ApiKeyId, ApiKeyPatch, FieldChange, InvalidName, KeyName, PreviousSecret, Status};
-pub use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
-pub use clock::{Clock, InvalidTimestamp, Timestamp, TimestampText, format_timestamp, parse_timestamp};
-pub use principal::{Principal, RotatedAway};
-pub use random::random_bytes;
-pub use scope::{InvalidScopes, Scope, ScopeSet};
-pub use secret::{KeyHint, LookupDigest, Secret};
-pub use tenant::{InvalidSlug, Slug, Tenant, TenantId};
-pub use usage_window::{InvalidWindow, UsageBucket, UsageInterval, UsageWindow};
+pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
+pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
+pub(crate) use clock::{InvalidTimestamp, TimestampText, parse_timestamp};
+pub(crate) use principal::{Principal, RotatedAway};
+pub(crate) use random::random_bytes;
+pub(crate) use secret::LookupDigest;
+pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
+// Tests and benchmarks use these.
+pub use api_key::ApiKeyId;
+pub use clock::{Clock, Timestamp, format_timestamp};
+pub use scope::{Scope, ScopeSet};
+pub use secret::{KeyHint, Secret};
+pub use tenant::{Slug, Tenant, TenantId};

@@ -1,12 +1,12 @@
-//! Randomness, from the operating system alone.
+//! Random bytes from the operating system.
 
 use rand::{TryRng as _, rngs::SysRng};
 use zeroize::Zeroizing;
 
-/// So many random bytes, wiped when they go.
+/// `N` random bytes, zeroed when dropped.
 ///
 /// # Panics
-/// Where the operating system has no randomness to give: nothing sensible can go on.
+/// If the operating system's generator fails: no secret could be created.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> Zeroizing<[u8; N]> {
     let mut bytes = Zeroizing::new([0; N]);

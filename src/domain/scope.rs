@@ -1,24 +1,23 @@
-//! What a principal may do.
+//! Scopes: what a principal may do.
 
 use std::fmt;
 
-/// One permission. `admin` implies `write`, and `write` implies `read`, which is the order
-/// of the variants.
+/// A permission. `Admin` implies `Write`, and `Write` implies `Read`: the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Look at things.
+    /// Read the CRM's data, and list keys.
     Read,
-    /// Change things.
+    /// Change the CRM's data.
     Write,
     /// Manage the tenant's API keys.
     Admin,
 }
 
 impl Scope {
-    /// Every scope, in the order in which they are written.
+    /// Every scope, weakest first.
     pub const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
 
-    /// The scope's name in text: `read`, `write` or `admin`.
+    /// The name in JSON, in claims and in text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,7 +27,7 @@ impl Scope {
         }
     }
 
-    /// The scope of that exact name.
+    /// Case-sensitive.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
@@ -45,28 +44,27 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of scopes as they were granted: `admin` alone stays `admin` in text, although it
-/// allows everything.
+/// A set of scopes as granted: `admin` alone stays `admin` in text, although it implies the others.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScopeSet(u8);
 
-/// Why a text is no list of scopes.
+/// Why a text is not a valid list of scopes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidScopes {
-    /// The list names no scope at all.
+    /// The list is empty.
     #[error("must name at least one of read, write, admin")]
     Empty,
-    /// An element of the list is none of the three.
+    /// An element is not a scope's name.
     #[error("must be a comma-separated list of read, write, admin (lower-case)")]
     Unknown,
 }
 
 impl ScopeSet {
-    /// The default of a new key: `read`.
+    /// The default of a new key.
     pub const READ: Self = Self(Scope::Read.bit());
 
-    /// Reads `read, write,admin`: lower-case, comma-separated, spaces around commas
-    /// allowed, in any order, duplicates folded.
+    /// Parses a comma-separated list of lower-case names, in any order. Spaces around commas and duplicates are
+    /// allowed.
     pub fn parse(text: &str) -> Result<Self, InvalidScopes> {
         if text.trim_matches(' ').is_empty() {
             return Err(InvalidScopes::Empty);
@@ -74,16 +72,10 @@ impl ScopeSet {
         text.split(',').map(|name| Scope::from_name(name.trim_matches(' ')).ok_or(InvalidScopes::Unknown)).collect()
     }
 
-    /// Whether the set names no scope.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the set allows what `scope` allows, by name or by implication.
+    /// True if the set contains `scope` or a stronger one.
     #[must_use]
     pub fn allows(self, scope: Scope) -> bool {
-        // The bits are in the order of implication: any bit at or above is enough.
+        // A stronger scope has a higher bit.
         self.0 >= scope.bit()
     }
 
@@ -93,16 +85,16 @@ impl ScopeSet {
         other.iter().rev().find(|scope| !self.allows(*scope))
     }
 
-    /// The list that [`ScopeSet::parse`] reads: comma-separated, weakest first.
+    /// The form that [`ScopeSet::parse`] accepts: comma-separated, weakest first.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        // By bits, as the order of the variants gives them.
+        // Indexed by the bits.
         const LISTS: [&str; 8] =
             ["", "read", "write", "read,write", "admin", "read,admin", "write,admin", "read,write,admin"];
         LISTS[(self.0 & 0b111) as usize]
     }
 
-    /// The named scopes, weakest first.
+    /// The scopes as granted, weakest first.
     #[must_use]
     pub fn iter(self) -> impl DoubleEndedIterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
@@ -137,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn text_is_normalised() {
+    fn a_list_of_scopes_is_normalised() {
         assert_eq!(set("write , read,write").to_string(), "read,write");
         assert_eq!(set("admin").to_string(), "admin");
         assert_eq!(set(" read ").to_string(), "read");
     }
 
     #[test]
-    fn every_set_is_read_from_its_text() {
+    fn every_set_parses_from_its_text() {
         for bits in 1..8 {
             assert_eq!(ScopeSet::parse(ScopeSet(bits).as_str()), Ok(ScopeSet(bits)));
         }
@@ -152,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_text_is_refused() {
+    fn a_malformed_list_is_rejected() {
         assert_eq!(ScopeSet::parse(""), Err(InvalidScopes::Empty));
         assert_eq!(ScopeSet::parse("  "), Err(InvalidScopes::Empty));
         for text in ["Read", "read,", ",", "read;write", "read write", "delete", "read\t", "read,\0"] {
@@ -161,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn stronger_scopes_imply_weaker_ones() {
+    fn a_stronger_scope_allows_the_weaker_ones() {
         assert!(set("admin").allows(Scope::Read) && set("admin").allows(Scope::Write));
         assert!(set("write").allows(Scope::Read) && !set("write").allows(Scope::Admin));
         assert!(!set("read").allows(Scope::Write));
@@ -172,15 +164,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parse_never_panics_and_round_trips(text in ".{0,40}") {
+        fn a_parsed_list_round_trips(text in ".{0,40}") {
             if let Ok(scopes) = ScopeSet::parse(&text) {
                 prop_assert_eq!(ScopeSet::parse(&scopes.to_string()), Ok(scopes));
             }
         }
 
-        /// In any order, with any spaces, however often: the same set, in one form.
         #[test]
-        fn any_list_of_names_is_their_set(items in prop::collection::vec((0_usize..3, " {0,2}", " {0,2}"), 1..8)) {
+        fn a_list_parses_to_its_set_in_any_order_and_spacing(items in prop::collection::vec((0_usize..3, " {0,2}", " {0,2}"), 1..8)) {
             let list: Vec<_> = items.iter().map(|(n, left, right)| format!("{left}{}{right}", Scope::ALL[*n])).collect();
             let scopes = set(&list.join(","));
             for (n, scope) in Scope::ALL.into_iter().enumerate() {
@@ -191,17 +182,16 @@ mod tests {
         }
 
         #[test]
-        fn one_bad_name_spoils_the_list(bad in "[a-zA-Z ,;\\t\u{0}]{0,8}", before in any::<bool>()) {
+        fn a_list_with_one_unknown_name_is_rejected(bad in "[a-zA-Z ,;\\t\u{0}]{0,8}", before in any::<bool>()) {
             prop_assume!(ScopeSet::parse(&bad).is_err());
             let list = if before { format!("{bad},read") } else { format!("read,{bad}") };
             prop_assert_eq!(ScopeSet::parse(&list), Err(InvalidScopes::Unknown), "{:?}", list);
         }
 
-        /// What a set lacks of another is exactly what it does not allow.
         #[test]
-        fn lacking_and_allowing_agree(mine in 0_u8..8, wanted in 0_u8..8) {
-            let (mine, wanted) = (ScopeSet(mine), ScopeSet(wanted));
-            prop_assert_eq!(mine.first_lacking(wanted).is_none(), wanted.iter().all(|scope| mine.allows(scope)));
+        fn first_lacking_is_none_if_and_only_if_every_scope_is_allowed(mine in 0_u8..8, other in 0_u8..8) {
+            let (mine, other) = (ScopeSet(mine), ScopeSet(other));
+            prop_assert_eq!(mine.first_lacking(other).is_none(), other.iter().all(|scope| mine.allows(scope)));
             for pair in Scope::ALL.windows(2) {
                 prop_assert!(!mine.allows(pair[1]) || mine.allows(pair[0]), "the stronger implies the weaker");
             }

@@ -1,4 +1,4 @@
-//! The secret of an API key, and what may be derived from it in the clear.
+//! The secret of an API key, its lookup digest and its hint.
 
 use std::fmt;
 
@@ -11,22 +11,21 @@ use super::random_bytes;
 const SECRET_LEN: usize = 40;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Separates the lookup digest from every other use of SHA-256 over a secret. It is part of
-/// the stored format: a changed label finds no existing key.
+/// Separates the lookup digest from every other use of SHA-256 over a secret. It is part of the stored format: with
+/// another label, no existing key would be found.
 const LOOKUP_LABEL: &[u8] = b"rally-api-keys lookup digest v1\0";
 
-/// An API key's secret, `rk_live_…`: 128 random bits that let their bearer in.
+/// An API key's secret, `rk_live_…`: a bearer credential of 128 random bits.
 ///
-/// There is no `Display` and no `Serialize`, `Debug` redacts, and the memory is wiped when
-/// the value goes. [`Secret::reveal`] is the one way out, for the one response that shows it.
+/// It has no `Display` and no `Serialize`, `Debug` redacts it, and its memory is zeroed on drop. [`Secret::reveal`] is
+/// the only way to read it as text, for the response that shows it.
 pub struct Secret(Zeroizing<[u8; SECRET_LEN]>);
 
 impl Secret {
-    /// What every secret begins with. Never change it: integrations, gateways and secret
-    /// scanners recognise keys by it, and it is part of what stored digests cover.
+    /// Never change it: integrations, gateways and secret scanners recognise keys by it, and stored digests cover it.
     pub const PREFIX: &'static str = "rk_live_";
 
-    /// A new secret: 128 bits from the operating system's generator.
+    /// 128 bits from the operating system's generator.
     #[must_use]
     pub fn generate() -> Self {
         let bits = random_bytes::<16>();
@@ -40,7 +39,7 @@ impl Secret {
         Self(text)
     }
 
-    /// Takes a presented credential for a secret when it has exactly a secret's form.
+    /// `None` unless the credential has exactly the form of a secret.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text: &[u8; SECRET_LEN] = text.try_into().ok()?;
@@ -48,10 +47,10 @@ impl Secret {
         digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then(|| Self(Zeroizing::new(*text)))
     }
 
-    /// The secret in the clear, for the response that creates it. Called nowhere else.
+    /// The secret in clear text, for the response to a create or rotate. Not to be called elsewhere.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        // Constructed from ASCII alone, in both constructors.
+        // ASCII by construction.
         std::str::from_utf8(self.0.as_slice()).unwrap_or_default()
     }
 
@@ -61,7 +60,7 @@ impl Secret {
         self.0.as_slice()
     }
 
-    /// How the secret's row is found; see [`LookupDigest`].
+    /// See [`LookupDigest`].
     #[must_use]
     pub fn lookup_digest(&self) -> LookupDigest {
         let hash = Sha256::new().chain_update(LOOKUP_LABEL).chain_update(self.as_bytes()).finalize();
@@ -70,7 +69,7 @@ impl Secret {
         LookupDigest(digest)
     }
 
-    /// What may be shown of the secret so that people can tell keys apart.
+    /// See [`KeyHint`].
     #[must_use]
     pub fn hint(&self) -> KeyHint {
         let mut last4 = [0; 4];
@@ -85,23 +84,20 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The first 16 bytes of SHA-256 over a label and the secret. It finds a secret's row
-/// without a clear part of the secret in the database. A secret has 128 random bits, so the
-/// digest gives nothing away that could be searched for.
+/// The first 16 bytes of SHA-256 over a label and the secret: what a secret's row is found by, so that the database
+/// holds no part of the secret. A secret of 128 random bits cannot be found from its digest by search.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LookupDigest([u8; 16]);
 
 impl LookupDigest {
-    /// No secret's: nobody will ever find one that has it.
+    /// Not the digest of any secret: finding one that hashes to it is infeasible.
     pub const NONE: Self = Self([0; 16]);
 
-    /// The digest as it is stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The same as an array.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
@@ -119,7 +115,7 @@ impl fmt::Debug for LookupDigest {
 pub struct KeyHint([u8; 4]);
 
 impl KeyHint {
-    /// The hint of a secret that ends so.
+    /// `None` unless the text is four lower-case hex digits.
     #[must_use]
     pub fn from_last4(last4: &str) -> Option<Self> {
         let digits: [u8; 4] = last4.as_bytes().try_into().ok()?;

@@ -1,10 +1,10 @@
-//! A customer of the CRM.
+//! Tenants: the CRM's customers.
 
 use std::fmt;
 
 use uuid::Uuid;
 
-/// A tenant's id in the database.
+/// A tenant's primary key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(pub Uuid);
 
@@ -14,18 +14,17 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// A tenant's name in its host: one DNS label (RFC 1035 with RFC 1123's leading digits),
-/// lower-case.
+/// The first label of a tenant's host: a lower-case DNS label (RFC 1035, with the leading digits of RFC 1123).
 ///
-/// Kept in place, without an allocation: each check of a key reads one.
+/// Stored inline, without an allocation: every check of a key parses one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Slug {
-    /// Zeros behind the text.
+    /// Padded with zeros.
     text: [u8; Slug::MAX_LEN],
     len: u8,
 }
 
-/// The text is no DNS label.
+/// The text is not a valid slug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 63 lower-case letters, digits and inner hyphens, as in `acme`, and no UUID")]
 pub struct InvalidSlug;
@@ -34,12 +33,12 @@ impl Slug {
     /// In bytes (RFC 1035, 2.3.4).
     pub const MAX_LEN: usize = 63;
 
-    /// Takes the text for a slug when it is one.
+    /// Does not fold case: the host is lower-cased before.
     pub fn parse(text: &str) -> Result<Self, InvalidSlug> {
         let valid = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !text.starts_with('-')
             && !text.ends_with('-')
-            // A token names its tenant by slug or by id; one tenant's id must not be another's slug.
+            // A JWT names its tenant by slug or id, so one tenant's id must not be another's slug.
             && !is_uuid_with_any_hyphens(text);
         let len = u8::try_from(text.len()).map_err(|_| InvalidSlug)?;
         let mut kept = [0; Self::MAX_LEN];
@@ -48,13 +47,11 @@ impl Slug {
         Ok(Self { text: kept, len })
     }
 
-    /// The slug's letters, in ASCII.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.len)]
     }
 
-    /// The slug as text.
+    /// ASCII.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // ASCII by construction.
@@ -79,12 +76,12 @@ impl fmt::Debug for Slug {
     }
 }
 
-/// A tenant that is served: it exists and is not suspended.
+/// A tenant that exists and is not suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its key in the database.
+    /// The primary key.
     pub id: TenantId,
-    /// Its name in the host.
+    /// The first label of the host.
     pub slug: Slug,
 }
 
@@ -93,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slugs_are_dns_labels() {
+    fn a_slug_parses_only_as_a_dns_label_that_is_no_uuid() {
         let long = "a".repeat(63);
         for good in ["a", "acme", "acme-2", "0x", long.as_str()] {
             assert!(Slug::parse(good).is_ok(), "{good:?}");

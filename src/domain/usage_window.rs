@@ -1,33 +1,29 @@
-//! What a key was used for, counted by the hour or day, in UTC.
+//! Windows of usage counts, in buckets of an hour or a day in UTC.
 
 use chrono::{DateTime, Datelike as _, TimeDelta};
 
 use super::Timestamp;
 
-/// A request for more is refused.
+/// More than that in one request is an error.
 const MAX_BUCKETS: i64 = 10_000;
 const DEFAULT_DAYS: i64 = 30;
 
-/// How long a bucket is.
+/// The length of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageInterval {
-    /// An hour.
     Hour,
-    /// A day, in UTC.
     Day,
 }
 
 impl UsageInterval {
-    /// Every interval.
     pub const ALL: [Self; 2] = [Self::Hour, Self::Day];
 
-    /// The interval of that exact name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|interval| interval.as_str() == name)
     }
 
-    /// Its name, in JSON and in SQL.
+    /// The name in JSON and in SQL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,28 +45,26 @@ impl UsageInterval {
     }
 }
 
-/// What was counted in one part of a window.
+/// The counts of one bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageBucket {
-    /// Its beginning.
     pub start: Timestamp,
-    /// All requests.
+    /// All requests, denied ones included.
     pub requests: i64,
-    /// Those of them that were refused, since the key had expired.
+    /// Denied because the key had expired.
     pub denied_expired: i64,
-    /// Those that were refused, since its scopes did not suffice.
+    /// Denied because the key's scopes were insufficient.
     pub denied_scope: i64,
 }
 
 impl UsageBucket {
-    /// One in which nothing was counted.
     #[must_use]
     pub const fn empty(start: Timestamp) -> Self {
         Self { start, requests: 0, denied_expired: 0, denied_scope: 0 }
     }
 }
 
-/// From when to when, in whole buckets.
+/// A range of whole buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageWindow {
     from: Timestamp,
@@ -78,22 +72,22 @@ pub struct UsageWindow {
     interval: UsageInterval,
 }
 
-/// Why there is no such window.
+/// Why a window is invalid. The messages follow the name of the parameter, [`InvalidWindow::field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWindow {
-    /// It would end before it begins, or at once.
+    /// `from` is not before `to`.
     #[error("must be before `to`")]
     Empty,
-    /// It has too many parts.
+    /// It has more than 10,000 buckets.
     #[error("must leave at most {MAX_BUCKETS} buckets until `to`")]
     TooLong,
-    /// It ends beyond what RFC 3339 can say.
+    /// It ends after the year 9999.
     #[error("must be before 9999-12-31")]
     TooLate,
 }
 
 impl InvalidWindow {
-    /// Which end of the window it is about.
+    /// The query parameter that is wrong.
     #[must_use]
     pub const fn field(self) -> &'static str {
         match self {
@@ -104,8 +98,7 @@ impl InvalidWindow {
 }
 
 impl UsageWindow {
-    /// The buckets that have a part in `from` (included) to `to` (not included). By default: until
-    /// now, the last 30 days by day.
+    /// The buckets that overlap `from` (inclusive) to `to` (exclusive). Default: the last 30 days up to now, by day.
     pub fn new(
         from: Option<Timestamp>,
         to: Option<Timestamp>,
@@ -113,7 +106,7 @@ impl UsageWindow {
         now: Timestamp,
     ) -> Result<Self, InvalidWindow> {
         let interval = interval.unwrap_or(UsageInterval::Day);
-        // The bucket that is under way belongs to it.
+        // Includes the current bucket.
         let to = to.unwrap_or(now + TimeDelta::microseconds(1));
         let from = match from {
             Some(from) => from,
@@ -137,25 +130,24 @@ impl UsageWindow {
         Ok(Self { from: start, to: end, interval })
     }
 
-    /// The first bucket's beginning.
+    /// The start of the first bucket.
     #[must_use]
     pub const fn from(&self) -> Timestamp {
         self.from
     }
 
-    /// The last bucket's end.
+    /// The end of the last bucket.
     #[must_use]
     pub const fn to(&self) -> Timestamp {
         self.to
     }
 
-    /// How long a bucket is.
     #[must_use]
     pub const fn interval(&self) -> UsageInterval {
         self.interval
     }
 
-    /// Every bucket of the window, in order; those that are not among the `counted` are empty.
+    /// Every bucket of the window, in order. Buckets missing from `counted`, which is sorted, are empty.
     #[must_use]
     pub fn fill(&self, counted: Vec<UsageBucket>) -> Vec<UsageBucket> {
         let mut counted = counted.into_iter().peekable();
@@ -181,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_thirty_days_with_today() {
+    fn the_default_window_is_thirty_days_including_today() {
         let window = UsageWindow::new(None, None, None, at("2026-03-10T12:34:56Z")).unwrap();
         assert_eq!(window.interval(), UsageInterval::Day);
         assert_eq!((window.from(), window.to()), (at("2026-02-09T00:00:00Z"), at("2026-03-11T00:00:00Z")));
@@ -191,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_whole_buckets() {
+    fn a_window_is_extended_to_whole_buckets() {
         let hours = window(Some("2026-03-10T10:59:59Z"), Some("2026-03-10T12:00:00Z"), UsageInterval::Hour).unwrap();
         assert_eq!((hours.from(), hours.to()), (at("2026-03-10T10:00:00Z"), at("2026-03-10T12:00:00Z")));
         let days = window(Some("2026-03-09T23:59:59+02:00"), None, UsageInterval::Day).unwrap();
@@ -199,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_filled() {
+    fn a_missing_bucket_is_filled_with_zeros() {
         let window = window(Some("2026-03-10T00:00:00Z"), Some("2026-03-10T03:00:00Z"), UsageInterval::Hour).unwrap();
         let counted = UsageBucket { requests: 3, ..UsageBucket::empty(at("2026-03-10T01:00:00Z")) };
         let filled = window.fill(vec![counted]);
@@ -209,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_bounded() {
+    fn a_window_that_is_empty_or_too_long_is_rejected() {
         let hours = |from| window(Some(from), Some("2026-03-10T00:00:00Z"), UsageInterval::Hour);
         assert_eq!(hours("2026-03-10T00:00:00Z"), Err(InvalidWindow::Empty));
         assert_eq!(hours("2026-03-11T00:00:00Z"), Err(InvalidWindow::Empty));

@@ -125,7 +125,7 @@ impl<R> Authorized<R> {
     /// An entry for the audit trail: this caller, in this request, did that to that key.
     #[must_use]
     pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
-        NewEvent::new(kind, key, &self.principal, at).from_request(Some(self.address), self.request_id.as_str())
+        NewEvent::new(kind, key, &self.principal, at).with_request(Some(self.address), self.request_id.as_str())
     }
 }
 

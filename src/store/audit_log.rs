@@ -127,8 +127,8 @@ impl Store {
         .await?
         .rows_affected();
         if is_news > 0 {
-            let event = NewEvent::of_nobody(EventKind::SecretReused, reuse.key, reuse.at)
-                .from_request(reuse.address, &reuse.request_id)
+            let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
+                .with_request(reuse.address, &reuse.request_id)
                 .with_details(json!({"keyHint": reuse.hint.to_string()}));
             transaction.record(&event).await?;
         }

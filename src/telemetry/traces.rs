@@ -1,7 +1,7 @@
-//! Where spans of requests go: an OpenTelemetry collector, by OTLP over HTTP.
+//! Exports the spans of requests to an OpenTelemetry collector, by OTLP over HTTP.
 //!
-//! Spans wait in a bounded queue and a thread of their own sends them in batches; where the queue is
-//! full, spans are dropped. So a collector that is slow or gone holds nobody up.
+//! A thread of the SDK sends spans in batches from a bounded queue. If the queue is full, spans are dropped, so a slow
+//! or unreachable collector never delays a request.
 
 use std::{
     collections::HashMap,
@@ -31,30 +31,29 @@ use crate::config::{TraceSampler, Traces};
 
 const SERVICE: &str = "rally-api-keys";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For one batch. The default of OTEL_EXPORTER_OTLP_TIMEOUT.
+/// For one batch: the default of OTEL_EXPORTER_OTLP_TIMEOUT.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the end of the process waits for the last spans.
+/// How long a stop waits for the last batch.
 const LAST_BATCH: Duration = Duration::from_secs(3);
 
-/// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// There is no way to send anything.
+    /// The HTTP client cannot be created.
     #[error("cannot send traces: {0}")]
     Http(#[from] reqwest::Error),
-    /// The settings do not go together.
+    /// The exporter rejects its settings.
     #[error("cannot send traces: {0}")]
     Exporter(#[from] ExporterBuildError),
 }
 
-/// Takes spans and sends them.
-pub struct TraceExport {
+/// The running export.
+pub(crate) struct TraceExport {
     provider: SdkTracerProvider,
 }
 
 impl TraceExport {
-    /// Starts sending. To be called within a runtime, which the sending then uses.
-    pub fn start(traces: &Traces) -> Result<Self, TracesError> {
+    /// Starts the export. It sends on the tokio runtime that this is called in.
+    pub(crate) fn start(traces: &Traces) -> Result<Self, TracesError> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -75,22 +74,21 @@ impl TraceExport {
             .with_sampler(sampler(traces.sampler))
             .with_resource(resource(traces))
             .build();
-        info!(endpoint = traces.endpoint, "traces are sent");
+        info!(endpoint = traces.endpoint, "exporting traces to the OpenTelemetry collector");
         Ok(Self { provider })
     }
 
-    /// Where spans are handed in.
-    #[must_use]
-    pub fn provider(&self) -> &SdkTracerProvider {
+    pub(crate) fn provider(&self) -> &SdkTracerProvider {
         &self.provider
     }
 
-    /// Sends what is left, and waits a few seconds for that.
-    pub async fn stop(self) {
-        // It blocks, and what it waits for needs the runtime.
+    /// Sends the queued spans, for at most three seconds.
+    #[allow(clippy::disallowed_methods, reason = "called once")]
+    pub(crate) async fn stop(self) {
+        // It blocks, while the export that it waits for needs the runtime.
         let stopped = spawn_blocking(move || self.provider.shutdown_with_timeout(LAST_BATCH)).await;
         if let Ok(Err(error)) = stopped {
-            warn!(%error, "the last spans may not have been sent");
+            warn!(%error, "the last spans may be lost: the OpenTelemetry collector did not accept them before the stop");
         }
     }
 }
@@ -104,14 +102,14 @@ fn sampler(TraceSampler { parent_based, ratio }: TraceSampler) -> Sampler {
     if parent_based { Sampler::ParentBased(Box::new(root)) } else { root }
 }
 
-/// Whose spans they are. What is configured has the last word.
+/// Configured attributes override the defaults.
 fn resource(traces: &Traces) -> Resource {
-    let ours = [
+    let defaults = [
         ("service.name", SERVICE.to_owned()),
         ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("service.instance.id", Uuid::new_v4().to_string()),
     ];
-    let mut attributes: HashMap<&str, String> = ours.into_iter().collect();
+    let mut attributes: HashMap<&str, String> = defaults.into_iter().collect();
     attributes.extend(traces.resource.iter().map(|(name, value)| (name.as_str(), value.clone())));
     if let Some(name) = &traces.service_name {
         attributes.insert("service.name", name.clone());
@@ -120,16 +118,16 @@ fn resource(traces: &Traces) -> Resource {
     Resource::builder().with_attributes(attributes).build()
 }
 
-/// Sends by the reqwest that is here anyway. The thread that asks for it is outside the runtime.
+/// Sends by reqwest, on the runtime: the SDK's thread that calls it has none.
 #[derive(Debug)]
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
-    /// So that an outage is told once.
+    /// The last export failed. An outage is logged once, not for each batch.
     failing: Arc<AtomicBool>,
 }
 
-/// As the trait's macro, which needs a crate of its own, would write it.
+/// The return type of `HttpClient::send_bytes`, which is declared by the macro async_trait.
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<axum::http::Response<Bytes>, HttpError>> + Send + 'a>>;
 
 impl HttpClient for Client {
@@ -143,13 +141,13 @@ impl HttpClient for Client {
             let outcome = send(&http, request).await;
             let problem = match &outcome {
                 Ok(response) if response.status().is_success() => None,
-                Ok(response) => Some(format!("it answered with status {}", response.status())),
+                Ok(response) => Some(format!("the response has status {}", response.status())),
                 Err(error) => Some(error.to_string()),
             };
             match problem {
-                None if failing.swap(false, Ordering::Relaxed) => info!("the collector takes traces again"),
+                None if failing.swap(false, Ordering::Relaxed) => info!("the OpenTelemetry collector accepts traces again"),
                 Some(problem) if !failing.swap(true, Ordering::Relaxed) => {
-                    warn!(problem, "the collector takes no traces; spans are lost until it does");
+                    warn!(problem, "cannot export traces: spans are lost until the OpenTelemetry collector accepts them; check OTEL_EXPORTER_OTLP_ENDPOINT and the collector");
                 }
                 _ => {}
             }
@@ -164,9 +162,9 @@ async fn send(
     request: axum::http::Request<Bytes>,
 ) -> Result<axum::http::Response<Bytes>, HttpError> {
     let response = http.execute(request.try_into()?).await?;
-    let mut answer = axum::http::Response::new(Bytes::new());
-    *answer.status_mut() = response.status();
-    *answer.headers_mut() = response.headers().clone();
-    // Its body would only say what a collector rejects; that is the collector's to log.
-    Ok(answer)
+    let mut reply = axum::http::Response::new(Bytes::new());
+    *reply.status_mut() = response.status();
+    *reply.headers_mut() = response.headers().clone();
+    // Without the body: it only lists rejected spans, which the collector logs.
+    Ok(reply)
 }

@@ -49,7 +49,7 @@ impl Verifier {
     }
 }
 
-/// As somebody who owns the database.
+/// Changes events as the owner of the database can.
 async fn tamper(database: &TestDatabase, sql: &str) {
     database
         .execute(&format!(
@@ -60,12 +60,12 @@ async fn tamper(database: &TestDatabase, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_untouched_chain_holds() {
+async fn an_unchanged_trail_verifies() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-holds", &server.database).await;
     let printed = verifier.holds(&[]).await;
-    assert!(printed.starts_with("tenant acme: 8 entries, unbroken; the last: 8:"), "{printed}");
+    assert!(printed.starts_with("tenant acme: 8 events, the chain is intact; last event: 8:"), "{printed}");
     let last = printed.trim().rsplit(' ').next().unwrap().to_owned();
     verifier.holds(&["--expect", &last]).await;
     server.admin("acme").create("One more", "read").await;
@@ -79,31 +79,31 @@ async fn an_untouched_chain_holds() {
 }
 
 #[tokio::test]
-async fn whoever_tampers_is_found() {
+async fn a_tampered_event_is_found() {
     let cases = [
-        ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "entry 3 "),
-        ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "entry 1 "),
+        ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "event 3 "),
+        ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "event 1 "),
         // Of the years that RFC 3339 cannot say.
-        ("a time beyond all", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "entry 1 "),
-        ("other details", "UPDATE api_key_events SET details = details || '{\"x\": 1}' WHERE seq = 4 AND {acme}", "entry 4 "),
-        ("another address", "UPDATE api_key_events SET address = '203.0.113.1' WHERE seq = 2 AND {acme}", "entry 2 "),
-        ("another hash", "UPDATE api_key_events SET hash = sha256('x') WHERE seq = 5 AND {acme}", "entry 5 "),
-        ("one removed", "DELETE FROM api_key_events WHERE seq = 4 AND {acme}", "entry 5 "),
-        ("the first removed", "DELETE FROM api_key_events WHERE seq = 1 AND {acme}", "entry 2 "),
-        ("the last removed", "DELETE FROM api_key_events WHERE seq = 8 AND {acme}", "the last entry is 7, where 8 was noted"),
+        ("a time beyond all", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "event 1 "),
+        ("other details", "UPDATE api_key_events SET details = details || '{\"x\": 1}' WHERE seq = 4 AND {acme}", "event 4 "),
+        ("another address", "UPDATE api_key_events SET address = '203.0.113.1' WHERE seq = 2 AND {acme}", "event 2 "),
+        ("another hash", "UPDATE api_key_events SET hash = sha256('x') WHERE seq = 5 AND {acme}", "event 5 "),
+        ("one removed", "DELETE FROM api_key_events WHERE seq = 4 AND {acme}", "event 5 "),
+        ("the first removed", "DELETE FROM api_key_events WHERE seq = 1 AND {acme}", "event 2 "),
+        ("the last removed", "DELETE FROM api_key_events WHERE seq = 8 AND {acme}", "the last event is 7, but 8 were recorded"),
         (
             "two exchanged",
             "UPDATE api_key_events SET seq = 1000 - seq WHERE seq IN (3, 4) AND {acme};
              UPDATE api_key_events SET seq = CASE seq WHEN 997 THEN 4 ELSE 3 END WHERE seq > 990 AND {acme}",
-            "entry 3 ",
+            "event 3 ",
         ),
         (
             "one put in",
             "INSERT INTO api_key_events SELECT tenant_id, gen_random_uuid(), key_id, 'revoked', now(), 'x', NULL, 'r', '{}',
                  9, hash, sha256('forged') FROM api_key_events WHERE seq = 8 AND {acme}",
-            "entry 9 ",
+            "event 9 ",
         ),
-        ("all removed", "DELETE FROM api_key_events WHERE {acme}", "the last entry is 0, where 8 was noted"),
+        ("all removed", "DELETE FROM api_key_events WHERE {acme}", "the last event is 0, but 8 were recorded"),
     ];
     let server = TestServer::start().await;
     some_history(&server).await;
@@ -119,10 +119,9 @@ async fn whoever_tampers_is_found() {
     }
 }
 
-/// Somebody who rewrites all of it, the end that is noted included, is found by what was printed
-/// before.
+/// The recorded end of the chain is rewritten too; only a hash that was printed before reveals it.
 #[tokio::test]
-async fn a_rewritten_chain_is_found_by_its_old_end() {
+async fn a_rewritten_trail_is_found_by_an_expected_hash() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-rewritten", &server.database).await;
@@ -134,14 +133,14 @@ async fn a_rewritten_chain_is_found_by_its_old_end() {
              WHERE h.tenant_id = '{acme}' AND e.tenant_id = h.tenant_id AND e.seq = 7"
     );
     tamper(&server.database, &cut).await;
-    assert!(verifier.holds(&[]).await.contains("7 entries"));
-    assert!(verifier.is_broken(&["--expect", &last]).await.contains("entry 8 is expected, and the last one is 7"));
+    assert!(verifier.holds(&[]).await.contains("7 events"));
+    assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 is expected, but the last one is 7"));
     server.admin("acme").create("Another eighth", "read").await;
-    assert!(verifier.is_broken(&["--expect", &last]).await.contains("entry 8 has another hash than expected"));
+    assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 has another hash than expected"));
 }
 
 #[tokio::test]
-async fn an_export_can_be_checked_by_anybody() {
+async fn an_export_can_be_verified_with_sha256_alone() {
     let server = TestServer::start().await;
     let keys = some_history(&server).await;
     let verifier = Verifier::new("chain-export", &server.database).await;
@@ -165,9 +164,9 @@ async fn an_export_can_be_checked_by_anybody() {
     assert!(keys.iter().all(|key| !export.contains(&key.secret[8..])));
 }
 
-/// Many at once, of two tenants, over two instances.
+/// Sixty concurrent creates of two tenants, on two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn appending_at_once_leaves_no_gap() {
+async fn concurrent_appends_leave_no_gap() {
     let one = TestServer::start().await;
     let other = one.sibling(&[]).await;
     let creates = (0..60).map(|n| {
@@ -177,9 +176,9 @@ async fn appending_at_once_leaves_no_gap() {
     });
     futures_util::future::join_all(creates).await;
     let verifier = Verifier::new("chain-at-once", &one.database).await;
-    assert!(verifier.holds(&[]).await.contains("40 entries"));
+    assert!(verifier.holds(&[]).await.contains("40 events"));
     let globex = ["events", "verify", "--tenant", "globex"];
-    assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("20 entries"));
+    assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("20 events"));
 }
 
 /// A transaction that holds the end of one tenant's chain does not hold up another tenant.

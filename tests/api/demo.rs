@@ -206,7 +206,7 @@ async fn the_command_line() {
     let service = home.serve(&[]).await;
     assert_eq!(home.succeed(&["migrate"], &[]).await, "");
     let why = home.fail(&["tenant", "create", "beta"], &[]).await;
-    assert_eq!(why, "tenant beta exists already\n");
+    assert_eq!(why, "tenant beta already exists\n");
     let why = home.fail(&["tenant", "create", "Not a slug"], &[]).await;
     assert!(why.starts_with("the tenant's slug "), "{why}");
     let why = home.fail(&["tenant", "suspend", "gamma"], &[]).await;

@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_wrong_is_named_with_what_to_do() {
+async fn doctor_names_each_failure_with_what_to_do() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor"));
     let url = database.url_text(None).await;
     let settings = |url| [("DATABASE_URL", url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
@@ -32,8 +32,8 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let printed = home.run(&["doctor"], &[("DATABASE_URL", url.as_str())]).await.stdout;
     let printed = String::from_utf8(printed).unwrap();
     for line in [
-        "FAIL  users' tokens: nobody could log in: set JWT_ISSUER",
-        "FAIL  pepper: every check costs an argon2",
+        "FAIL  users' tokens: no user could log in, since no key verifies JWTs: set JWT_ISSUER",
+        "FAIL  pepper: every first check of a key costs an argon2",
         "FAIL  migrations: the database lacks migration 4",
         "FAIL  row-level security: is not enabled and forced on api_key_usage",
     ] {
@@ -45,7 +45,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn issuers_are_asked_for_their_keys() {
+async fn doctor_fetches_the_keys_of_issuers() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor-issuer"));
     let url = database.url_text(None).await;
     let key = SigningKey::generate("key", Algorithm::ES256);

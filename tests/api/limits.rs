@@ -385,6 +385,10 @@ async fn the_limit_of_open_files_is_raised() {
     // As far as it may.
     let service = home.launch_under("-n 512", &settings).listening().await;
     assert_eq!(service.file_limit(), 512);
-    assert!(service.log().contains("HTTP_MAX_CONNECTIONS needs more open files"), "{}", service.log());
+    assert!(
+        service.log().contains("the hard limit of open files is too low for HTTP_MAX_CONNECTIONS"),
+        "{}",
+        service.log()
+    );
     service.kill().await;
 }

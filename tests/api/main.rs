@@ -5,6 +5,7 @@
 //! have to misbehave, and [`binary`] runs the real program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "rules for the service, not for its tests")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures with --nocapture, and what was skipped")]
 #![allow(
     clippy::too_many_lines,

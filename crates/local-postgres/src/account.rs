@@ -1,4 +1,4 @@
-//! The operating system's user that the server runs as, and programs run as that user.
+//! The operating system's user that the server runs as, and running programs as that user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,12 +16,12 @@ pub(crate) struct Account {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) name: String,
-    /// We are root, and have to become this user.
+    /// The process is root and switches to this user.
     pub(crate) switch: bool,
 }
 
 impl Account {
-    /// Ourselves; as root, the owner of the cluster, and of a new one `postgres` or `nobody`.
+    /// The current user. For root: the owner of the cluster, and for a new cluster `postgres` or `nobody`.
     pub(crate) fn choose(cluster: &Path) -> Result<Self, Error> {
         let me = geteuid();
         let owner = fs::metadata(cluster).ok().map(|found| (found.uid(), found.gid()));
@@ -51,12 +51,12 @@ impl Account {
         Error::ForeignFolder { folder: folder.to_owned(), owner, user: self.name.clone() }
     }
 
-    /// Refuses a folder that this user cannot get to, and names the one that blocks the way.
-    pub(crate) fn check_reach(&self, folder: &Path) -> Result<(), Error> {
-        let mut way: Vec<_> = folder.ancestors().collect();
-        way.reverse();
-        for folder in way {
-            let found = fs::metadata(folder).map_err(io_error("look at", folder))?;
+    /// Fails if this user may not enter the folder or one of its ancestors, and names that one.
+    pub(crate) fn check_access(&self, folder: &Path) -> Result<(), Error> {
+        let mut ancestors: Vec<_> = folder.ancestors().collect();
+        ancestors.reverse();
+        for folder in ancestors {
+            let found = fs::metadata(folder).map_err(io_error("read the metadata of", folder))?;
             let enter = match () {
                 () if found.uid() == self.uid => 0o100,
                 () if found.gid() == self.gid => 0o010,
@@ -69,24 +69,24 @@ impl Account {
         Ok(())
     }
 
-    /// A program to run as this user, who need not be able to enter our working directory, nor
-    /// to know our secrets: the server outlives us, and so would our environment.
+    /// A program to run as this user, with `/` as its working directory, since the user may not be able to enter the
+    /// current one, and a minimal environment: the server outlives this process, and must not keep its secrets.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir("/").stdin(Stdio::null());
         command.envs(["PATH", "TZ", "LD_LIBRARY_PATH"].iter().filter_map(|name| {
-            Some((name, std::env::var_os(name)?)) // and no PGDATA, PGPORT…
+            Some((name, std::env::var_os(name)?)) // not PGDATA, PGPORT and the like
         }));
-        // English logs; and without a valid locale a server on macOS refuses to start.
+        // For messages in English. On macOS, the server does not start without a valid locale.
         command.env("LC_ALL", "C").env("HOME", "/");
         if self.switch {
-            command.uid(self.uid).gid(self.gid); // drops the supplementary groups, too
+            command.uid(self.uid).gid(self.gid); // drops the supplementary groups too
         }
         command
     }
 }
 
-/// Runs a program to its end; what it printed is the error if it fails.
+/// Runs a program to its end. If it fails, the error contains the end of its output.
 pub(crate) async fn run(command: &mut Command) -> Result<Output, Error> {
     let program = PathBuf::from(command.as_std().get_program());
     let output = command.output().await.map_err(io_error("run", &program))?;

@@ -1,63 +1,63 @@
-//! What can go wrong, and what to do about it.
+//! Errors. Each message says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::OLDEST_MAJOR;
 
-/// Why there is no private database, and what to do about it.
+/// Why the private PostgreSQL cannot be started or stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No PostgreSQL server program was found.
+    /// PostgreSQL is not installed.
     #[error(
         "no PostgreSQL found on this machine, and DATABASE_URL is not set. Do one of these:\n  \
          Debian, Ubuntu:  apt-get install postgresql\n  \
          Fedora, RHEL:    dnf install postgresql-server\n  \
          macOS:           brew install postgresql@17\n  \
-         or set DATABASE_URL to a PostgreSQL database you have\n  \
+         or set DATABASE_URL to an existing PostgreSQL database\n  \
          or run everything in containers: docker compose up"
     )]
     NotFound,
-    /// Only PostgreSQL versions that the service does not support were found.
+    /// All installed versions are older than the oldest supported one.
     #[error(
         "PostgreSQL {OLDEST_MAJOR} or newer is needed, but this machine has only {found}: \
-         install a newer one, or set DATABASE_URL"
+         install a newer one, or set DATABASE_URL to a newer server"
     )]
     TooOld {
-        /// The versions, and where they are.
+        /// The versions and their folders.
         found: String,
     },
-    /// The cluster was made by a major version that is not installed (any more).
+    /// The cluster's major version is not installed.
     #[error(
-        "the database in {} was made by PostgreSQL {made_by}, but this machine has only {found}: \
-         install PostgreSQL {made_by}, or move that folder away to begin with an empty database",
+        "the database in {} was created by PostgreSQL {created_by}, but this machine has only {found}: \
+         install PostgreSQL {created_by}, or move that folder away to start with an empty database",
         cluster.display()
     )]
     OtherMajor {
         /// The cluster's folder.
         cluster: PathBuf,
-        /// The major version that made it.
-        made_by: String,
-        /// The versions that were found, and where they are.
+        /// The major version that created it.
+        created_by: String,
+        /// The installed versions and their folders.
         found: String,
     },
-    /// Root has to run PostgreSQL as another user, and there is none.
+    /// The process is root, and there is no unprivileged user to run PostgreSQL as.
     #[error(
-        "PostgreSQL never runs as root, and this machine has neither a user postgres nor nobody: \
-         add one, or run the service as an ordinary user"
+        "PostgreSQL refuses to run as root, and this machine has neither a user postgres nor nobody: \
+         add one, or run the service as an unprivileged user"
     )]
     NoUser,
-    /// The user that runs PostgreSQL may not enter a folder on the way to the data folder.
+    /// PostgreSQL's user may not enter the data folder or one of its ancestors.
     #[error(
-        "PostgreSQL runs as user {user} here, who may not enter {}: set DATA_DIR to a folder that \
-         everybody can reach, for example /var/lib/rally-api-keys",
+        "PostgreSQL runs as user {user}, who may not enter {}: set DATA_DIR to a folder that \
+         every user can enter, for example /var/lib/rally-api-keys",
         folder.display()
     )]
     Unreachable {
-        /// The folder that blocks the way.
+        /// The folder that the user may not enter.
         folder: PathBuf,
-        /// The user that has to pass it.
+        /// PostgreSQL's user.
         user: String,
     },
     /// A folder of the database belongs to another user.
@@ -69,51 +69,52 @@ pub enum Error {
     ForeignFolder {
         /// The folder.
         folder: PathBuf,
-        /// Whom it belongs to.
+        /// The user id of its owner.
         owner: u32,
-        /// Whom it should belong to.
+        /// The user that must own it.
         user: String,
     },
     /// One of PostgreSQL's programs failed.
-    #[error("{} failed: {output}", program.display())]
+    #[error("{} failed; see its output, or its log file, for the reason:\n{output}", program.display())]
     Program {
         /// The program.
         program: PathBuf,
-        /// The end of what it printed, or of the server's log.
+        /// The end of its output and of the server's log.
         output: String,
     },
-    /// A server runs, or seems to run, on the cluster, but accepts no connections.
+    /// The server did not become ready in time.
     #[error(
-        "the PostgreSQL server of {} (process {pid}) does not accept connections on {}; see {}",
+        "the PostgreSQL server of {} (process {pid}) accepts no connections on {} within a minute: it may still be \
+         recovering from a crash; see {}, and try again",
         cluster.display(), socket.display(), cluster.join("server.log").display()
     )]
     NotReady {
         /// The cluster's folder.
         cluster: PathBuf,
-        /// The socket that was tried.
+        /// Its socket.
         socket: PathBuf,
-        /// The server's process id, if it is known.
+        /// The server's process id, or "unknown".
         pid: String,
     },
-    /// Another process was making, starting or stopping the database for too long.
-    #[error("another process holds {} for minutes already: see what it waits for", lock.display())]
+    /// Another process has held the start lock for too long.
+    #[error("another process has locked {} for three minutes to start or stop PostgreSQL: end that process (`fuser` names it), \
+         and try again", lock.display())]
     Locked {
         /// The lock's file.
         lock: PathBuf,
     },
-    /// The operating system refused something.
+    /// An error of the operating system.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted.
+        /// A verb, such as "create the folder".
         action: &'static str,
-        /// On which file or program.
+        /// The file or program.
         path: PathBuf,
-        /// Why it failed.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
-/// Makes an [`Error::Io`] of what the operating system said.
 pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io { action, path, source }

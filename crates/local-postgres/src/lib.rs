@@ -1,26 +1,26 @@
-//! A private PostgreSQL cluster: the database of a service that was given none.
+//! A private PostgreSQL server for development, demos and tests, run by the PostgreSQL (14 or newer) that is installed on
+//! this machine.
 //!
-//! [`start`] finds the machine's own PostgreSQL (14 or newer), makes a cluster in the service's
-//! data folder the first time, and starts its server, or joins the one that already runs there.
+//! [`start`] creates a cluster in a data folder if there is none, and starts its server, or joins the one that is running.
 //!
 //! ```text
-//! <data_dir>/postgres/             the cluster, and server.log of its current run
-//! <data_dir>/postgres.new-*/       a cluster being made; renamed into place once it is whole
-//! <data_dir>/run/.s.PGSQL.5432     the server's only door: a socket in a folder of mode 0700
-//! <data_dir>/rally.conf            the server settings, written anew before each start
-//! <data_dir>/start.lock            held while the server is made, started or stopped
-//! <data_dir>/users.lock            held, shared, as long as a process uses the server
+//! <data_dir>/postgres/             the cluster, with server.log of its current run
+//! <data_dir>/postgres.new-*/       a cluster that is being created; renamed once it is complete
+//! <data_dir>/run/.s.PGSQL.5432     the server's socket, in a folder of mode 0700; it does not listen on TCP
+//! <data_dir>/rally.conf            the server's settings, rewritten before each start
+//! <data_dir>/start.lock            locked while the cluster is created and its server started or stopped
+//! <data_dir>/users.lock            locked, shared, by each process that uses the server
 //! ```
 //!
-//! The locks let any number of processes share the folder: the first starts the server, the last
-//! to [`stop`](PrivatePostgres::stop) stops it. A process that dies, or just drops its
-//! [`PrivatePostgres`], leaves the server running for the next one to join.
+//! The locks allow any number of processes to share a data folder: the first one starts the server, and the last one that
+//! calls [`stop`](PrivatePostgres::stop) stops it. A process that crashes, or drops its [`PrivatePostgres`], leaves the
+//! server running for the next one to join.
 //!
-//! It refuses to listen on TCP, to run a server as root (root runs it as `postgres` or `nobody`),
-//! to use a folder of somebody else, and to upgrade a cluster from one major version to another.
+//! As root, it runs the server as `postgres` or `nobody`, since PostgreSQL refuses to run as root. It never uses a folder
+//! of another user, and never upgrades a cluster to another major version.
 //!
-//! Why not a crate: those that exist download a server of their own, or make throw-away clusters
-//! for tests; none keeps one cluster for several processes and runs as root.
+//! Existing crates download a server, or create temporary clusters for tests. None shares one cluster between processes
+//! and works as root.
 
 mod account;
 mod cluster;
@@ -43,16 +43,16 @@ use self::{cluster::Cluster, error::io_error};
 /// Older servers are refused.
 const OLDEST_MAJOR: u32 = 14;
 const SUPERUSER: &str = "rally_owner";
-/// Only names the socket file; nothing listens on TCP, so it collides with nothing.
+/// Only a part of the socket's file name: nothing listens on TCP.
 const PORT: u16 = 5432;
-/// How long a server may take until it accepts connections, for instance in crash recovery.
-const START_PATIENCE: Duration = Duration::from_mins(1);
-/// How long another process may make and start the cluster: `initdb`, then `START_PATIENCE`.
-const LOCK_PATIENCE: Duration = Duration::from_mins(3);
+/// Until the server accepts connections, which may take long in crash recovery.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// For the start lock. It covers another process's `initdb` and `START_TIMEOUT`.
+const LOCK_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// A use of the private server, which runs at least as long as this lives.
+/// A use of the private server: it is not stopped as long as this value exists.
 ///
-/// Dropping it leaves the server running; the last user should [`stop`](Self::stop) it.
+/// Dropping it leaves the server running. Call [`stop`](Self::stop) to stop it after the last use.
 #[derive(Debug)]
 pub struct PrivatePostgres {
     cluster: Cluster,
@@ -60,32 +60,32 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// The folder of the server's Unix socket: what `host` is in a connection string.
+    /// The folder of the server's socket: `host` in a connection string.
     #[must_use]
     pub fn socket_dir(&self) -> &Path {
         &self.cluster.socket_dir
     }
 
-    /// The number in the socket's file name: what `port` is in a connection string.
+    /// The number in the socket's file name: `port` in a connection string.
     #[must_use]
     pub fn port(&self) -> u16 {
         PORT
     }
 
-    /// The database superuser; it needs no password.
+    /// The superuser, who needs no password.
     #[must_use]
     pub fn user(&self) -> &str {
         SUPERUSER
     }
 
-    /// Ends this use, and stops the server if nobody else uses it.
+    /// Ends this use, and stops the server if it was the last one.
     ///
     /// # Errors
     ///
-    /// When the server does not stop, or another process keeps the start lock.
+    /// If the server does not stop, or another process holds the start lock for too long.
     pub async fn stop(self) -> Result<(), Error> {
         let Self { cluster, users_lock } = self;
-        let _starting = lock(&cluster.data_dir.join("start.lock")).await?;
+        let _start_lock = lock(&cluster.data_dir.join("start.lock")).await?;
         let path = cluster.data_dir.join("users.lock");
         users_lock.unlock().map_err(io_error("unlock", &path))?;
         match users_lock.try_lock() {
@@ -96,45 +96,45 @@ impl PrivatePostgres {
     }
 }
 
-/// Starts the private server of a data folder, or joins it; makes folder and cluster at need.
+/// Starts the private server of a data folder, or joins the running one. Creates the folder and the cluster if missing.
 ///
-/// `settings` are server settings in addition to this module's own, which win over them. They
-/// apply when this call is the one that starts the server.
+/// `settings` are additional server settings. They apply only if this call starts the server, and cannot override this
+/// crate's own, such as the port.
 ///
 /// # Errors
 ///
-/// When there is no usable PostgreSQL, folder or user, or the server does not come up.
+/// If there is no usable PostgreSQL, folder or user, or the server does not start.
 pub async fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Result<PrivatePostgres, Error> {
-    let data_dir = make_data_dir(data_dir)?;
-    let starting = lock(&data_dir.join("start.lock")).await?;
+    let data_dir = create_data_dir(data_dir)?;
+    let start_lock = lock(&data_dir.join("start.lock")).await?;
     let cluster = Cluster::locate(data_dir).await?;
-    cluster.remove_half_made();
+    cluster.remove_unfinished();
     if !cluster.dir.join("PG_VERSION").exists() {
-        cluster.make(settings.contains(&("fsync", "off"))).await?;
+        cluster.create(settings.contains(&("fsync", "off"))).await?;
     }
-    cluster.make_private_dir(&cluster.socket_dir)?;
-    cluster.bring_up(settings).await?;
+    cluster.create_private_dir(&cluster.socket_dir)?;
+    cluster.ensure_running(settings).await?;
 
     let path = cluster.data_dir.join("users.lock");
     let users_lock = open_lock(&path)?;
-    // Taken exclusively only under the start lock, which we hold: this does not wait.
+    // It is locked exclusively only under the start lock, which is held here: this does not wait.
     users_lock.lock_shared().map_err(io_error("lock", &path))?;
-    drop(starting);
+    drop(start_lock);
     Ok(PrivatePostgres { cluster, users_lock })
 }
 
-/// The data folder, made at need, by its true name. It stays ours: no other user writes here.
-fn make_data_dir(dir: &Path) -> Result<PathBuf, Error> {
-    // As root, PostgreSQL's user has to pass through.
+/// Creates the data folder if missing and returns its canonical path. It belongs to the current user, not to PostgreSQL's.
+fn create_data_dir(dir: &Path) -> Result<PathBuf, Error> {
+    // For root: PostgreSQL's user must be able to enter it.
     let mode = if geteuid().is_root() { 0o711 } else { 0o700 };
-    DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(io_error("make the folder", dir))?;
-    let found = fs::metadata(dir).map_err(io_error("look at", dir))?;
+    DirBuilder::new().recursive(true).mode(mode).create(dir).map_err(io_error("create the folder", dir))?;
+    let found = fs::metadata(dir).map_err(io_error("read the metadata of", dir))?;
     let mode = found.mode() & 0o7777;
     if geteuid().is_root() && found.uid() == 0 && mode & 0o011 != 0o011 {
         fs::set_permissions(dir, Permissions::from_mode(mode | 0o011))
-            .map_err(io_error("let PostgreSQL's user pass through", dir))?;
+            .map_err(io_error("let PostgreSQL's user enter", dir))?;
     }
-    dir.canonicalize().map_err(io_error("look at", dir))
+    dir.canonicalize().map_err(io_error("find the canonical path of", dir))
 }
 
 fn open_lock(path: &Path) -> Result<File, Error> {
@@ -142,10 +142,10 @@ fn open_lock(path: &Path) -> Result<File, Error> {
     opened.map_err(io_error("open", path))
 }
 
-/// Takes a lock, by asking again and again: a blocking wait could not be cancelled or limited.
+/// Acquires a lock by polling: a blocking wait could not be cancelled, and has no timeout.
 async fn lock(path: &Path) -> Result<File, Error> {
     let file = open_lock(path)?;
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -1,4 +1,4 @@
-//! PostgreSQL's programs on this machine.
+//! Finds PostgreSQL's programs on this machine.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::OLDEST_MAJOR;
 use crate::account::{Account, run};
 use crate::error::Error;
 
-/// Folders that may hold PostgreSQL's programs, the preferred ones first.
+/// Folders that may contain PostgreSQL's programs, in order of preference.
 pub(crate) async fn program_folders(account: &Account) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).filter(|it| it.is_absolute()).collect();
@@ -39,34 +39,34 @@ pub(crate) async fn program_folders(account: &Account) -> Vec<PathBuf> {
     folders
 }
 
-/// The folder of the programs to use: of exactly the version that made the cluster, if it exists.
+/// The folder of the programs to use. For an existing cluster, they must have its major version.
 pub(crate) async fn find_programs(account: &Account, cluster: &Path) -> Result<PathBuf, Error> {
-    let made_by = fs::read_to_string(cluster.join("PG_VERSION")).ok();
-    let made_by = made_by.as_deref().map(str::trim);
+    let created_by = fs::read_to_string(cluster.join("PG_VERSION")).ok();
+    let created_by = created_by.as_deref().map(str::trim);
     let mut seen = Vec::new();
     let mut found = Vec::new();
     for folder in program_folders(account).await {
-        // A link on the PATH and the folder it leads to are one and the same PostgreSQL.
+        // A link on the PATH may lead to another of the folders.
         let Ok(program) = folder.join("postgres").canonicalize() else {
             continue;
         };
-        let whole = folder.join("initdb").exists() && folder.join("pg_ctl").exists();
-        if !whole || seen.contains(&program) {
+        let complete = folder.join("initdb").exists() && folder.join("pg_ctl").exists();
+        if !complete || seen.contains(&program) {
             continue;
         }
         seen.push(program.clone());
-        // Run as the account: programs that it cannot reach are of no use.
+        // Run as the account, which must be able to execute it.
         let output = match run(account.command(&program).arg("--version")).await {
             Ok(output) => output,
             Err(error) => {
-                found.push(format!("one that user {} cannot run ({error})", account.name));
+                found.push(format!("one in {} that user {} cannot run ({error})", folder.display(), account.name));
                 continue;
             }
         };
         let Some(major) = major_version(&String::from_utf8_lossy(&output.stdout)) else {
             continue;
         };
-        if made_by.map_or(major >= OLDEST_MAJOR, |made_by| made_by == major.to_string()) {
+        if created_by.map_or(major >= OLDEST_MAJOR, |created_by| created_by == major.to_string()) {
             return Ok(folder);
         }
         found.push(format!("PostgreSQL {major} ({})", folder.display()));
@@ -75,13 +75,13 @@ pub(crate) async fn find_programs(account: &Account, cluster: &Path) -> Result<P
         none if none.is_empty() => return Err(Error::NotFound),
         found => found,
     };
-    Err(match made_by {
-        Some(made_by) => Error::OtherMajor { cluster: cluster.to_owned(), made_by: made_by.to_owned(), found },
+    Err(match created_by {
+        Some(created_by) => Error::OtherMajor { cluster: cluster.to_owned(), created_by: created_by.to_owned(), found },
         None => Error::TooOld { found },
     })
 }
 
-/// The 15 of `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, the 19 of `… 19beta1`.
+/// 15 for `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`, 19 for `… 19beta1`.
 pub(crate) fn major_version(printed: &str) -> Option<u32> {
     let version = printed.strip_prefix("postgres (")?.split_once(") ")?.1;
     let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());

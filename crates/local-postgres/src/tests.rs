@@ -1,4 +1,4 @@
-//! On the machine's own PostgreSQL.
+//! Tests with the PostgreSQL that is installed on this machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +14,7 @@ use super::*;
 
 const FAST: &[(&str, &str)] = &[("fsync", "off"), ("shared_buffers", "1MB")];
 
-/// A data folder that root's `postgres`, too, can reach; removed at the end.
+/// A data folder that PostgreSQL's user can enter too. Removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -26,7 +26,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What a failed test left running; no process id comes from elsewhere than its folder.
+        // After a failed test, the server may still run. Its process id is read from its own folder.
         if let Ok(text) = fs::read_to_string(self.0.join("postgres/postmaster.pid")) {
             let pid = text.lines().next().unwrap_or_default();
             _ = std::process::Command::new("kill").args(["-9", pid]).status();
@@ -51,8 +51,8 @@ impl PrivatePostgres {
         self.cluster.pid_file().unwrap().0
     }
 
-    /// Ends this use as the end of its process would. To close the lock's file is not enough: a process that another
-    /// test has just forked has it, too, until it executes its program.
+    /// Ends this use as the end of its process would. Closing the lock's file is not enough: a process that another test
+    /// has just forked inherits it until its `exec`.
     fn abandon(self) {
         self.users_lock.unlock().unwrap();
     }
@@ -64,7 +64,7 @@ async fn kill_9(pid: u32) {
 }
 
 #[test]
-fn versions() {
+fn major_version_is_read_from_the_output_of_postgres() {
     for (printed, major) in [
         ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15)),
         ("postgres (PostgreSQL) 18.0\n", Some(18)),
@@ -79,23 +79,23 @@ fn versions() {
 }
 
 #[test]
-fn quoting() {
+fn a_quoted_value_cannot_add_a_setting() {
     assert_eq!(quoted(""), "''");
     assert_eq!(quoted("it's C:\\x"), "'it''s C:\\\\x'");
     assert_eq!(quoted("a\nport = 1"), "'a\\nport = 1'");
 }
 
 #[test]
-fn a_long_folder_gets_a_short_socket() {
+fn a_long_data_folder_has_its_socket_in_tmp() {
     assert_eq!(socket_dir(Path::new("/srv/rally")), Path::new("/srv/rally/run"));
     let long = PathBuf::from(format!("/srv/{}", "x".repeat(90)));
     assert_eq!(socket_dir(&long), Path::new("/tmp/rally-341b370382ff93ec"));
 }
 
 #[tokio::test]
-async fn starts_is_used_and_stops() {
+async fn a_cluster_is_created_once_and_keeps_its_data_after_a_stop() {
     let folder = Folder::new("plain");
-    fs::create_dir_all(folder.0.join("postgres.new-1/base")).unwrap(); // of a killed initdb
+    fs::create_dir_all(folder.0.join("postgres.new-1/base")).unwrap(); // left by a killed initdb
     let server = start(&folder.0, FAST).await.unwrap();
     assert_eq!(server.query("create table t (n int); select 41 + 1").await.unwrap(), "CREATE TABLE\n42");
     assert_eq!(server.query("show fsync").await.unwrap(), "off");
@@ -111,7 +111,7 @@ async fn starts_is_used_and_stops() {
 }
 
 #[tokio::test]
-async fn the_last_of_several_users_stops_it() {
+async fn the_last_user_stops_the_server() {
     let folder = Folder::new("shared");
     let (one, two) = tokio::join!(start(&folder.0, FAST), start(&folder.0, FAST));
     let (one, two) = (one.unwrap(), two.unwrap());
@@ -126,7 +126,7 @@ async fn the_last_of_several_users_stops_it() {
 }
 
 #[tokio::test]
-async fn odd_folder_names() {
+async fn a_data_folder_may_have_any_name() {
     for name in ["Application Support, it's \"$HOME\" `x` \\", &"long".repeat(40)] {
         let folder = Folder::new(name);
         let server = start(&folder.0, FAST).await.unwrap();
@@ -136,7 +136,7 @@ async fn odd_folder_names() {
 }
 
 #[tokio::test]
-async fn lock_files_of_the_dead() {
+async fn a_stale_lock_file_does_not_prevent_a_start() {
     let folder = Folder::new("stale");
     let server = start(&folder.0, FAST).await.unwrap();
     kill_9(server.pid()).await;
@@ -144,12 +144,12 @@ async fn lock_files_of_the_dead() {
     assert_eq!(again.query("select 1").await.unwrap(), "1");
     server.abandon();
 
-    // The server dies, and its process id goes to another process of the same user.
+    // The server is killed, and another process of the same user gets its process id.
     let pid_file = folder.0.join("postgres/postmaster.pid");
     let text = fs::read_to_string(&pid_file).unwrap();
     let old = again.pid();
-    let mut stranger = again.cluster.account.command(Path::new("sleep")).arg("300").spawn().unwrap();
-    let new = stranger.id().unwrap();
+    let mut other = again.cluster.account.command(Path::new("sleep")).arg("300").spawn().unwrap();
+    let new = other.id().unwrap();
     kill_9(old).await;
     let socket_lock = again.socket_dir().join(".s.PGSQL.5432.lock");
     fs::write(&pid_file, text.replace(&old.to_string(), &new.to_string())).unwrap();
@@ -157,26 +157,26 @@ async fn lock_files_of_the_dead() {
     assert_eq!(again.cluster.server().await, Server::Down);
     let third = start(&folder.0, FAST).await.unwrap();
     assert_eq!(third.query("select 1").await.unwrap(), "1");
-    assert_eq!(stranger.try_wait().unwrap(), None, "left alone");
+    assert_eq!(other.try_wait().unwrap(), None, "the other process is still running");
     again.abandon();
     third.stop().await.unwrap();
-    _ = stranger.kill().await;
+    _ = other.kill().await;
 
-    // A crash left nothing but the file's name.
+    // A power failure has left an empty file.
     File::create(&pid_file).unwrap().set_modified(UNIX_EPOCH).unwrap();
     let fourth = start(&folder.0, FAST).await.unwrap();
     fourth.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn failures_say_why() {
+async fn an_error_says_why_the_start_failed() {
     let folder = Folder::new("failures");
     let error = start(&folder.0, &[("fsync", "off"), ("no_such_setting", "1")]).await.unwrap_err();
     assert!(error.to_string().contains("unrecognized configuration parameter"), "{error}");
 
     fs::write(folder.0.join("postgres/PG_VERSION"), "8\n").unwrap();
     let error = start(&folder.0, FAST).await.unwrap_err().to_string();
-    assert!(error.contains("made by PostgreSQL 8") && error.contains("only PostgreSQL"), "{error}");
+    assert!(error.contains("created by PostgreSQL 8") && error.contains("only PostgreSQL"), "{error}");
 
     if geteuid().is_root() {
         fs::create_dir(folder.0.join("closed")).unwrap();

@@ -82,6 +82,7 @@ impl Argon2Pool {
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
         let turn = self.turn(tenant).await?;
+        #[allow(clippy::disallowed_methods, reason = "bounded by the turn")]
         let job = tokio::task::spawn_blocking(move || {
             // The turn goes with the job: if the caller goes away, the core is still in use.
             let _turn = turn;
