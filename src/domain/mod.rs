@@ -4,6 +4,7 @@
 //! construction: text from outside becomes a [`Slug`], a [`KeyName`], a [`ScopeSet`] or a
 //! [`Secret`] through its `parse`, or does not become one.
 
+pub mod access;
 mod api_key;
 mod audit_event;
 mod clock;
