@@ -146,7 +146,7 @@ fn token_verify(bencher: Bencher<'_, '_>) {
     let (now, slug) = (clock.now(), Slug::parse("acme").expect("a slug"));
     let end = now.checked_add_signed(TimeDelta::hours(1)).expect("a next hour");
     let scopes = std::iter::once(Scope::Read).collect();
-    let signer = TokenSigner::hs256(secret, rules.clone());
+    let signer = TokenSigner::hs256(secret, rules.clone()).expect("a signer");
     let token = signer.sign(&slug, "somebody@example.com", scopes, now, end).expect("a token");
     let tenant = Tenant { id: TENANT, slug };
     let verifier = TokenVerifier::new(TrustedKeys { secret: Some(secret), ..TrustedKeys::default() }, &rules, clock);

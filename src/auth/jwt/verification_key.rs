@@ -110,10 +110,10 @@ pub(super) struct VerificationKey {
 }
 
 impl VerificationKey {
-    /// The secret of HS256.
-    pub(super) fn hs256(secret: &[u8], rules: &ClaimRules) -> Self {
-        let validation = rules.validation(&[Algorithm::HS256]);
-        Self { id: None, key: DecodingKey::from_secret(secret), validation }
+    /// The secret of HS256. `None`: the secret is empty.
+    pub(super) fn hs256(secret: &[u8], rules: &ClaimRules) -> Option<Self> {
+        let key = DecodingKey::from_secret(secret).ok()?;
+        Some(Self { id: None, key, validation: rules.validation(&[Algorithm::HS256]) })
     }
 
     /// A public key out of a file.

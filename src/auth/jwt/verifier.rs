@@ -88,7 +88,7 @@ impl TokenVerifier {
     /// Trusts tokens that are signed by these keys, and hold what is asked of them.
     #[must_use]
     pub fn new(keys: TrustedKeys<'_>, rules: &ClaimRules, clock: Clock) -> Self {
-        let secret = keys.secret.map(|secret| VerificationKey::hs256(secret, rules));
+        let secret = keys.secret.and_then(|secret| VerificationKey::hs256(secret, rules));
         let public = keys.public_key.map(|key| VerificationKey::public(key, rules));
         Self {
             fixed: secret.into_iter().chain(public).collect(),
@@ -429,7 +429,7 @@ mod tests {
         /// With it, whatever the claims are: only who is named for this tenant, and has an end, gets in.
         #[test]
         fn claims_are_held_to_the_rules(claims in objects(CLAIMS)) {
-            let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+            let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET).unwrap()).unwrap();
             let now = Clock::default().now().timestamp();
             match verify(&token) {
                 Ok(held) => {
