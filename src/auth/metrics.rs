@@ -105,11 +105,11 @@ impl Gauges {
     }
 
     fn argon2(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let Load { workers, running, waiting, refused } = self.hasher.load();
+        let Load { workers, running, queued, refused } = self.hasher.load();
         for (name, help, value) in [
             ("rally_argon2_workers", "argon2 hashes that run at once at most", workers),
             ("rally_argon2_running", "argon2 hashes that run", running),
-            ("rally_argon2_waiting", "argon2 hashes that wait for a core", waiting),
+            ("rally_argon2_waiting", "argon2 hashes that wait for a core", queued),
         ] {
             let gauge = ConstGauge::new(whole(value));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
