@@ -16,7 +16,7 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -83,10 +83,8 @@ impl Dispatcher {
         let Inner { authenticator, requests, .. } = &*self.0;
         let path = request.uri().path();
         let checks = authenticator.as_ref().filter(|_| forward_auth::is_asked(path));
-        let is_probe = path == health::HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD);
         let scope = match checks {
             Some(_) => self.begin(&request, true, Some(forward_auth::ROUTE)),
-            None if is_probe => self.begin(&request, true, Some(health::HEALTHZ)),
             None => self.begin(&request, QUIET.contains(&path), None),
         };
         if let Some(authenticator) = checks {
@@ -98,8 +96,6 @@ impl Dispatcher {
             if let Some(response) = answer.unwrap_or_else(|_panic| Some(forward_auth::failed())) {
                 return Either::Left(ready(scope.finish(&requests.checks, Some(forward_auth::ROUTE), response)));
             }
-        } else if is_probe {
-            return Either::Left(ready(scope.finish(&requests.probes, Some(health::HEALTHZ), health::healthz())));
         }
         hide_credentials(request.headers_mut());
         let dispatch = self.clone();

@@ -29,7 +29,7 @@ pub const READYZ: &str = "/readyz";
     tag = "Service",
     responses((status = 200, description = "It runs", body = Object, example = json!({"status": "ok"})))
 )]
-pub fn healthz() -> Response {
+pub async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 

@@ -24,7 +24,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{AppState, forward_auth, health};
+use super::{AppState, forward_auth};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -142,17 +142,14 @@ impl Route {
 pub struct RequestMetrics {
     /// Gateways ask it before each request to the CRM, so it is at hand.
     pub checks: Arc<Route>,
-    /// The like, for probes.
-    pub probes: Arc<Route>,
     routes: RwLock<HashMap<Box<str>, Arc<Route>>>,
 }
 
 impl Default for RequestMetrics {
     fn default() -> Self {
-        let (checks, probes) = (Arc::<Route>::default(), Arc::<Route>::default());
-        let routes = [(forward_auth::ROUTE, &checks), (health::HEALTHZ, &probes)];
-        let routes = routes.into_iter().map(|(name, route)| (name.into(), route.clone())).collect();
-        Self { checks, probes, routes: RwLock::new(routes) }
+        let checks = Arc::<Route>::default();
+        let routes = HashMap::from([(forward_auth::ROUTE.into(), checks.clone())]);
+        Self { checks, routes: RwLock::new(routes) }
     }
 }
 

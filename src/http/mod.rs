@@ -100,7 +100,7 @@ pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker,
         .layer(cors)
         .layer(from_fn(layers::only_preflights));
     let mut service = Router::from(service_routes())
-        .route(health::HEALTHZ, get(async || health::healthz()))
+        .route(health::HEALTHZ, get(health::healthz))
         .route("/docs/{file}", get(docs::file));
     if shows_metrics {
         service = service.route(metrics::METRICS, get(metrics::metrics));
@@ -113,7 +113,7 @@ pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker,
 /// What is answered where only operators reach it: probes and metrics.
 pub fn open_for_operators(state: AppState) -> Dispatcher {
     let routes = Router::new()
-        .route(health::HEALTHZ, get(async || health::healthz()))
+        .route(health::HEALTHZ, get(health::healthz))
         .route(health::READYZ, get(health::readyz))
         .route(metrics::METRICS, get(metrics::metrics))
         .method_not_allowed_fallback(async || Problem::method_not_allowed());
