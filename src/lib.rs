@@ -10,10 +10,10 @@
 //! | [`config`] | every setting, typed, with its default |
 //! | [`telemetry`] | logs; where spans of requests are sent |
 //! | [`http`] | routes, layers, the accept loop, the one place where an error becomes a response, and the API's description of itself |
-//! | [`auth`] | credential → principal: host, JWT, secret; argon2 and the stamp; what is remembered, and until when |
+//! | [`auth`] | authentication and access: tenant, JWT, secret; argon2 and the stamp; the verification cache |
 //! | [`usage`] | what keys were used for, and by whom last: tallied, noted in batches, summed up later, without holding up a request |
 //! | [`store`] | PostgreSQL; the only room that names sqlx |
-//! | [`domain`] | what it is about, in types; pure |
+//! | [`domain`] | what it is about, in types; the decision about access ([`domain::access`]); pure |
 //!
 //! # The import rule
 //! Imports run one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. `config` and
@@ -28,27 +28,26 @@
 //! *before* the transaction; key, secret and event in one) → 201.
 //!
 //! # A request with an API key
-//! Host → tenant → form of the secret (malformed: 401, and no question to the database) → what is remembered of the secret, by a
-//! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::cache::lease`]) → else
-//! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
-//! shared by those who ask for it at once ([`auth::cache::single_flight`]), and with other secrets that come meanwhile
-//! (`store::secret_batcher`) → its stamp in constant time (argon2 only
-//! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
-//! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
-//! remembered, a gateway's question is answered at once, without a future ([`http::dispatch`]).
+//! `begin` ([`auth::authenticator`]): host → slug → one credential, of a secret's form (else 401 without a query) → tenant
+//! and secret from the cache, by keyed digests ([`auth::cache`]), validated by the lease of the change feed
+//! ([`auth::cache::lease`]). A hit needs no future ([`http::dispatch`]). After a miss, `resolve`: a ticket of the cache's
+//! epoch → the secret's row by its lookup digest, in one round trip, which concurrent misses share
+//! ([`auth::cache::single_flight`]) and which looks up other secrets too (`store::secret_batcher`) → its stamp in constant
+//! time (argon2 only without a usable stamp, on a bounded pool) → cached, if the epoch is still the ticket's. Both paths:
+//! [`domain::access::decide`] → the use is counted → the key as principal.
 //!
 //! # A request with a JWT
-//! What is remembered of the token, while whoever vouches for its key still does ([`auth::jwt::verifier`]) →
-//! else its signature under a configured key, or the one of its issuer's that it names
-//! ([`auth::jwt::jwks`]: asked again, now and then, for a key that is not known) → `iss`, `aud` → `exp` and
-//! `nbf`, by the clock → tenant → the user as principal.
+//! `begin`: the cached token, if its issuer's keys are still those that verified it ([`auth::jwt::verifier`]). `resolve`:
+//! its signature under a configured key, or under the key of its issuer with its `kid` ([`auth::jwt::jwks`]; an unknown
+//! `kid` triggers a fetch) → `iss`, `aud` → `exp`, `nbf` → tenant. Both paths: [`domain::access::decide`] → the user as
+//! principal.
 //!
 //! # A revoke
-//! One guarded `UPDATE`, and its event, in one transaction; a trigger notifies at commit → the
-//! commit tells the cache here to forget the key, and counts its epoch up → 204. Peers: the feed
-//! ([`auth::cache::invalidation`]) receives the change and does the same. Where the feed breaks, the lease ends
-//! and everything is forgotten; it is back only after a new LISTEN, and a heartbeat of one's own
-//! that has come back through the database.
+//! One guarded `UPDATE` and its event in one transaction; a trigger notifies at commit → after the commit the key is
+//! invalidated in this instance's cache, which increments the epoch → 204. Other instances: the change feed
+//! (`auth::cache::invalidation`) delivers the change, and the key is invalidated there. If the feed breaks, the lease
+//! expires and the cache is cleared; the lease is back after a new LISTEN and a heartbeat that came back through the
+//! database.
 
 pub mod app;
 pub mod auth;

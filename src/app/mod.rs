@@ -18,11 +18,11 @@ use crate::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
         cache::{AuthCache, invalidation::InvalidationListener, lease::Lease},
+        gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
             verifier::{TokenVerifier, TrustedKeys},
         },
-        metrics::Gauges,
     },
     config::Config,
     domain::{Clock, random_bytes},
@@ -109,7 +109,7 @@ pub struct Service {
     admin: Option<Door>,
     drain: Drain,
     tasks: TaskTracker,
-    follower: InvalidationListener,
+    invalidation: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
     writer: Writer,
     store: Store,
@@ -138,21 +138,21 @@ impl Service {
         };
         let keys = &config.keys;
         let lease = Arc::new(Lease::default());
-        let verdicts = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
+        let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let pools = PoolSettings {
             max_connections: config.database.max_connections,
             max_check_connections: config.database.check_connections,
             acquire_timeout: ACQUIRE_TIMEOUT,
             check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
         };
-        let observer = Arc::clone(&verdicts);
-        let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
+        let observer = Arc::clone(&cache);
+        let observer = Arc::new(move |tenant, key| observer.invalidate_key(tenant, key));
         let store = Store::open(database, pools, observer).await?;
         let (recorder, writer) = usage::recorder(store.clone(), clock.clone(), config.usage_retention);
-        let follower = InvalidationListener {
+        let invalidation = InvalidationListener {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
             lease: lease.clone(),
-            verdicts: verdicts.clone(),
+            cache: cache.clone(),
         };
 
         if keys.peppers.current.is_none() {
@@ -168,7 +168,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         store.register(&mut metrics);
-        let gauges = Gauges { lease: lease.clone(), verdicts: verdicts.clone(), hasher: hasher.clone() };
+        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone() };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
@@ -178,11 +178,11 @@ impl Service {
                 store.clone(),
                 hasher.clone(),
                 keys.fallback,
-                verdicts.clone(),
+                cache.clone(),
                 recorder,
                 clock.clone(),
             ),
-            verdicts,
+            cache,
         });
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
@@ -210,7 +210,7 @@ impl Service {
             admin,
             drain,
             tasks,
-            follower,
+            invalidation,
             issuers,
             writer,
             store,
@@ -238,7 +238,7 @@ impl Service {
     /// written, and the database's connections are closed.
     pub async fn run(self, shutdown: impl Future<Output = Stop>) {
         let mut followers = JoinSet::new();
-        followers.spawn(self.follower.follow());
+        followers.spawn(self.invalidation.run());
         for issuer in self.issuers {
             followers.spawn(issuer.keep_fresh());
         }

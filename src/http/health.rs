@@ -62,7 +62,10 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
     let ping = tokio::spawn(async move { store.ping().await });
     match timeout(PATIENCE, ping).await {
         Ok(Ok(Ok(()))) => {
-            let parts = [("change_feed", state.lease.holds()), ("token_issuer", authenticator.tokens.issuers_answer())];
+            let parts = [
+                ("change_feed", state.lease.is_valid()),
+                ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
+            ];
             let degraded: Vec<&str> = parts.iter().filter(|(_, good)| !good).map(|(part, _)| *part).collect();
             if degraded.is_empty() {
                 Json(json!({"status": "ready"})).into_response()

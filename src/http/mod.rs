@@ -107,7 +107,7 @@ pub fn open(state: AppState, cors_origins: Vec<HeaderValue>, tasks: TaskTracker,
     }
     let service = service.method_not_allowed_fallback(async || Problem::method_not_allowed());
     let authenticator = state.authenticator.clone();
-    behind_front_door(state, service.merge(api), Some(authenticator))
+    dispatcher(state, service.merge(api), Some(authenticator))
 }
 
 /// What is answered where only operators reach it: probes and metrics.
@@ -117,16 +117,12 @@ pub fn open_for_operators(state: AppState) -> Dispatcher {
         .route(health::READYZ, get(health::readyz))
         .route(metrics::METRICS, get(metrics::metrics))
         .method_not_allowed_fallback(async || Problem::method_not_allowed());
-    behind_front_door(state, routes, None)
+    dispatcher(state, routes, None)
 }
 
-fn behind_front_door(
-    state: AppState,
-    router: Router<AppState>,
-    authenticator: Option<Arc<Authenticator>>,
-) -> Dispatcher {
+fn dispatcher(state: AppState, router: Router<AppState>, authenticator: Option<Arc<Authenticator>>) -> Dispatcher {
     let (requests, traces) = (state.requests.clone(), state.traces.clone());
     let router =
-        router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(dispatch::note_route));
+        router.fallback(async || Problem::path_not_found()).with_state(state).layer(from_fn(dispatch::record_route));
     Dispatcher::new(authenticator, router, requests, traces)
 }

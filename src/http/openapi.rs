@@ -36,7 +36,7 @@ use super::{
         (name = "Gateways", description = "The check of every request to the CRM"),
         (name = "Service", description = "For whoever runs it")
     ),
-    paths(forward_auth::answer, health::healthz),
+    paths(forward_auth::begin, health::healthz),
     components(schemas(ProblemDocument))
 )]
 pub struct Description;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{self, api_key::argon2_pool::Overloaded},
+    auth::{self, error::Overloaded},
     domain::Scope,
     store,
 };

@@ -184,7 +184,7 @@ async fn serve_connection(
         Ok::<_, Infallible>(response)
     };
     let service =
-        service_fn(move |request: hyper::Request<Incoming>| match dispatch.answer(request, Peer(peer.ip())) {
+        service_fn(move |request: hyper::Request<Incoming>| match dispatch.respond(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
                 noted.note_answer();
                 Either::Left(ready(finish(at_once.into_inner(), &drain)))

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::domain::TenantId;
+use crate::{auth::error::Overloaded, domain::TenantId};
 
 /// Clones share the pool.
 #[derive(Clone)]
@@ -37,22 +37,14 @@ struct Queue {
     turns: VecDeque<TenantId>,
 }
 
-/// The queue is full. Retry in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too much hashing is under way")]
-pub struct Overloaded;
-
 /// The state of a pool, for its metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// The largest number of jobs that run at once.
-    pub workers: usize,
-    /// Jobs that are running.
-    pub running: usize,
-    /// Jobs that are queued.
-    pub queued: usize,
-    /// Jobs that were refused since the start.
-    pub refused: u64,
+pub(crate) struct Load {
+    pub(crate) workers: usize,
+    pub(crate) running: usize,
+    pub(crate) queued: usize,
+    /// Since the start.
+    pub(crate) refused: u64,
 }
 
 /// The right to run one job. Dropped, it is handed over to the next queued job.
