@@ -101,7 +101,7 @@ impl PrivateDatabase {
         let Some(secret) = config.jwt.secret.as_deref() else {
             return Ok(commands(&url, None));
         };
-        let signer = TokenSigner::hs256(secret, config.jwt.rules.clone());
+        let signer = TokenSigner::hs256(secret, config.jwt.rules.clone())?;
         let now = clock.now();
         let scopes = ScopeSet::from_iter([Scope::Admin]);
         let token = signer.sign(&slug, DEMO_ADMIN, scopes, now, now + TimeDelta::days(DEMO_TOKEN_DAYS))?;

@@ -23,16 +23,11 @@ use rally_api_keys::{
         api_key::pepper::{Pepper, Peppers},
         cache::{
             AuthCache,
-            cached_secret::{CachedSecret, Endings, Evidence},
+            cached_secret::{CachedSecret, Evidence},
             lease::{Lease, Moment},
         },
-        jwt::{
-            signer::TokenSigner,
-            verification_key::ClaimRules,
-            verifier::{TokenVerifier, TrustedKeys},
-        },
     },
-    domain::{ApiKeyId, Clock, Scope, ScopeSet, Secret, Slug, Tenant, TenantId},
+    domain::{ApiKeyId, Clock, ScopeSet, Secret, TenantId},
     usage::UsageCounter,
 };
 use uuid::Uuid;
@@ -86,22 +81,22 @@ fn stamp_check(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn cache_key(bencher: Bencher<'_, '_>) {
-    let verdicts = AuthCache::new(1, &Arc::new(Lease::default()), [7; 32]);
+    let cache = AuthCache::new(1, &Arc::new(Lease::default()), [7; 32]);
     let secret = Secret::generate();
-    bencher.bench(|| verdicts.secret_key(TENANT, black_box(&secret)));
+    bencher.bench(|| cache.secret_key(TENANT, black_box(&secret)));
 }
 
 /// Without computing the cache's key. The entries are read in random order.
 #[divan::bench(args = [1, 100_000])]
 fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
     let lease = lasting_lease();
-    let verdicts = AuthCache::new(count, &lease, [7; 32]);
+    let cache = AuthCache::new(count, &lease, [7; 32]);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut keys: Vec<_> = (0..count)
         .map(|_| {
             let secret = Secret::generate();
-            runtime.block_on(remember(&verdicts, TENANT, ApiKeyId::generate(), &secret));
-            verdicts.secret_key(TENANT, &secret)
+            runtime.block_on(put(&cache, TENANT, ApiKeyId::generate(), &secret));
+            cache.secret_key(TENANT, &secret)
         })
         .collect();
     // In the order of insertion, they would be adjacent in memory.
@@ -109,7 +104,7 @@ fn cache_hit(bencher: Bencher<'_, '_>, count: usize) {
     let mut turn = keys.iter().cycle();
     bencher.bench_local(|| {
         let (group, key) = turn.next().expect("a key");
-        verdicts.secrets.peek(black_box(group), *key).expect("a hit")
+        cache.secrets.get(black_box(group), *key).expect("a hit")
     });
 }
 
@@ -128,34 +123,17 @@ fn lasting_lease() -> Arc<Lease> {
     lease
 }
 
-/// Caches a secret as if it had been looked up. Its key expires, as most should.
-async fn remember(verdicts: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
-    let (group, cache_key) = verdicts.secret_key(tenant, secret);
-    let known = CachedSecret {
+/// Caches a secret as if it had been looked up. Its key has an end, as most should.
+async fn put(cache: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret) {
+    let (group, cache_key) = cache.secret_key(tenant, secret);
+    let secret = CachedSecret {
         usage: UsageCounter::new(tenant, key, secret.lookup_digest()),
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
-        endings: Endings::default(),
+        rare_times: None,
         hint: secret.hint(),
-        grounds: Evidence::Stamp,
+        evidence: Evidence::Stamp,
     };
-    let ask = || async move { Ok(known) }.boxed();
-    verdicts.secrets.get_or_ask(&group, cache_key, ask).await.expect("what was just said");
-}
-
-#[divan::bench]
-fn token_verify(bencher: Bencher<'_, '_>) {
-    let secret = b"a secret of the benchmark, of more than 32 bytes";
-    let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
-    let clock = Clock::default();
-    let (now, slug) = (clock.now(), Slug::parse("acme").expect("a slug"));
-    let end = now.checked_add_signed(TimeDelta::hours(1)).expect("a next hour");
-    let scopes = std::iter::once(Scope::Read).collect();
-    let signer = TokenSigner::hs256(secret, rules.clone());
-    let token = signer.sign(&slug, "somebody@example.com", scopes, now, end).expect("a token");
-    let tenant = Tenant { id: TENANT, slug };
-    let verifier = TokenVerifier::new(TrustedKeys { secret: Some(secret), ..TrustedKeys::default() }, &rules, clock);
-    bencher.bench(|| {
-        verifier.verify(black_box(&token), &tenant).now_or_never().expect("no waiting").expect("a principal")
-    });
+    let lookup = || async move { Ok(secret) }.boxed();
+    cache.secrets.fetch(&group, cache_key, lookup).await.expect("the secret");
 }

@@ -1,4 +1,4 @@
-//! Whole requests without the kernel's part: hyper and the dispatcher, on a connection in memory.
+//! Whole requests without the kernel's part: hyper and the dispatcher, over a connection in memory.
 
 use std::{
     cell::Cell,
@@ -31,6 +31,7 @@ use rally_api_keys::{
         },
         authenticator::Authenticator,
         cache::AuthCache,
+        client_address::TrustedProxies,
         jwt::{
             verification_key::ClaimRules,
             verifier::{TokenVerifier, TrustedKeys},
@@ -38,7 +39,7 @@ use rally_api_keys::{
         request::Peer,
         tenant_host::TenantResolver,
     },
-    domain::Clock,
+    domain::{Clock, Scope},
     http::{self, AppState, dispatch::Dispatcher, drain::Drain},
     store::{PoolSettings, Store, TenantAdmin},
     usage,
@@ -47,11 +48,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    lasting_lease, remember,
+    lasting_lease, put,
     stand::{
         Outcome,
         client::{check, request},
-        keys::{Key, copy_stamped, generate, tenant},
+        keys::{JWT_SECRET, Key, copy_stamped, generate, tenant, token},
         postgres::Database,
     },
 };
@@ -66,6 +67,7 @@ struct Stand {
     dispatch: Dispatcher,
     probe: String,
     checks: Vec<String>,
+    token_check: String,
     _database: Database,
 }
 
@@ -89,45 +91,48 @@ impl Stand {
             Outcome::Ok((database, keys, store))
         })?;
         let (clock, lease) = (Clock::default(), lasting_lease());
-        let verdicts = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
+        let cache = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
         let (recorder, worker) = usage::start(store.clone(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
         let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
+        let trusted = TrustedKeys { secret: Some(JWT_SECRET.as_bytes()), ..TrustedKeys::default() };
         let (verifier_store, verifier_clock) = (store.clone(), clock.clone());
         let authenticator = Arc::new(Authenticator {
             store,
-            tenancy: TenantResolver { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
-            tokens: TokenVerifier::new(TrustedKeys::default(), &rules, clock.clone()),
+            tenancy: TenantResolver { base_domain: "localhost".into(), trusted_proxies: TrustedProxies::default() },
+            tokens: TokenVerifier::new(trusted, &rules, clock.clone()),
             keys: KeyVerifier::new(
                 verifier_store,
                 hasher.clone(),
                 KeyFallback::Deny,
-                verdicts.clone(),
+                cache.clone(),
                 recorder,
                 verifier_clock,
             ),
-            verdicts: verdicts.clone(),
+            cache: cache.clone(),
         });
-        runtime.block_on(remember_all(&verdicts, &keys));
+        runtime.block_on(put_all(&cache, &keys));
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
         let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
         let dispatch = http::public_dispatcher(state, Vec::new(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();
-        Ok(Self { runtime, dispatch, probe, checks, _database: database })
+        let bearer = format!("Authorization: Bearer {}\r\n", token(&keys[0].tenant, Scope::Read)?);
+        let token_check = request("GET", "/forward-auth", &keys[0].tenant, &bearer, "");
+        Ok(Self { runtime, dispatch, probe, checks, token_check, _database: database })
     }
 }
 
-/// Caches all keys and their tenant.
-async fn remember_all(verdicts: &AuthCache, keys: &[Key]) {
+/// Caches all keys, and their tenant.
+async fn put_all(cache: &AuthCache, keys: &[Key]) {
     for key in keys {
-        let (group, cache_key) = verdicts.tenant_key(&key.tenant.slug);
+        let (group, cache_key) = cache.tenant_key(&key.tenant.slug);
         let tenant = key.tenant;
-        let ask = || async move { Ok(tenant) }.boxed();
-        verdicts.tenants.get_or_ask(&group, cache_key, ask).await.expect("what was just said");
-        remember(verdicts, tenant.id, key.id, &key.secret).await;
+        let lookup = || async move { Ok(tenant) }.boxed();
+        cache.tenants.fetch(&group, cache_key, lookup).await.expect("the tenant");
+        put(cache, tenant.id, key.id, &key.secret).await;
     }
 }
 
@@ -174,8 +179,8 @@ fn answer(bencher: Bencher<'_, '_>, mut next_request: impl FnMut() -> &'static s
         let answered = Rc::default();
         let client = Client { next_request: &mut next_request, sent: 0, answered: Rc::clone(&answered) };
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let answering = STAND.dispatch.answer(request, peer);
-            async { Ok::<_, Infallible>(answering.await) }
+            let response = STAND.dispatch.respond(request, peer);
+            async { Ok::<_, Infallible>(response.await) }
         });
         let mut connection = pin!(http1::Builder::new().serve_connection(client, service));
         let mut context = Context::from_waker(Waker::noop());
@@ -197,4 +202,9 @@ fn answer_check(bencher: Bencher<'_, '_>, keys: usize) {
         turn = turn.wrapping_add(61_803);
         &STAND.checks[turn % keys]
     });
+}
+
+#[divan::bench]
+fn answer_token_check(bencher: Bencher<'_, '_>) {
+    answer(bencher, || &STAND.token_check);
 }

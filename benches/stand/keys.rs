@@ -109,5 +109,5 @@ pub fn token(tenant: &Tenant, scope: Scope) -> Outcome<String> {
     let now = Utc::now();
     let end = now.checked_add_signed(TimeDelta::hours(6)).ok_or("no next hours")?;
     let scopes: ScopeSet = std::iter::once(scope).collect();
-    Ok(TokenSigner::hs256(JWT_SECRET.as_bytes(), rules).sign(&tenant.slug, "load@example.com", scopes, now, end)?)
+    Ok(TokenSigner::hs256(JWT_SECRET.as_bytes(), rules)?.sign(&tenant.slug, "load@example.com", scopes, now, end)?)
 }

@@ -15,11 +15,11 @@ use crate::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
         cache::{AuthCache, invalidation::InvalidationListener, lease::Lease},
+        gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
             verifier::{TokenVerifier, TrustedKeys},
         },
-        metrics::Gauges,
     },
     config::{Config, Jwt},
     domain::{Clock, random_bytes},
@@ -134,13 +134,13 @@ impl Service {
             check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
         };
         let invalidated = Arc::clone(&cache);
-        let invalidate = Arc::new(move |tenant, key| invalidated.forget_key(tenant, key));
+        let invalidate = Arc::new(move |tenant, key| invalidated.invalidate_key(tenant, key));
         let store = Store::open(database, pools, invalidate).await?;
         let (recorder, usage_worker) = usage::start(store.clone(), clock.clone(), config.usage_retention);
         let invalidation_listener = InvalidationListener {
             url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
             lease: lease.clone(),
-            verdicts: cache.clone(),
+            cache: cache.clone(),
         };
 
         if keys.peppers.current.is_none() {
@@ -161,7 +161,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         store.register(&mut metrics);
-        let gauges = Gauges { lease: lease.clone(), verdicts: cache.clone(), hasher: hasher.clone() };
+        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone() };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator {
             store: store.clone(),
@@ -175,7 +175,7 @@ impl Service {
                 recorder,
                 clock.clone(),
             ),
-            verdicts: cache,
+            cache,
         });
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);

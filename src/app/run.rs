@@ -26,7 +26,7 @@ impl Service {
     /// connections to the database.
     pub async fn run(self, shutdown: impl Future<Output = Stop>) {
         let mut background = JoinSet::new();
-        background.spawn(self.invalidation_listener.follow());
+        background.spawn(self.invalidation_listener.run());
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }

@@ -1,139 +1,206 @@
-//! Credential → principal.
+//! Authentication and access control of a request, in one flow for cached and uncached callers.
+//!
+//! [`Authenticator::begin`] answers from the caches alone. After a miss it returns a [`Lookup`], which has everything that
+//! was computed so far, and [`Authenticator::resolve`] finishes it with the database or the issuer.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderValue, header};
 use futures_util::FutureExt as _;
-use tracing::level_filters::LevelFilter;
+use tracing::Span;
 
 use super::{
-    api_key::verifier::KeyVerifier,
-    cache::{AuthCache, cached_secret::CachedSecret, epoch_cache::Entry},
+    api_key::verifier::{KeyRequest, KeyVerifier},
+    cache::{AuthCache, key::Miss},
     credential::Credential,
-    error::Error,
+    error::{Error, Refusal},
     jwt::verifier::TokenVerifier,
-    request::Asking,
+    request::{AuthRequest, RequestId},
+    request_span::record_outcome,
     tenant_host::TenantResolver,
 };
 use crate::{
-    domain::{Principal, Slug, Tenant, Timestamp},
+    domain::{
+        Principal, Secret, Slug, Tenant,
+        access::{Facts, RequiredAccess, decide},
+    },
     store::Store,
     usage::Client,
 };
 
-/// Whose credential held.
-pub struct Caller {
-    /// The tenant that the request's host names.
-    pub tenant: Tenant,
-    /// Who it is.
-    pub principal: Principal,
-    /// Where a key's use was noted, and under which moment.
-    used: Option<(Arc<Entry<CachedSecret>>, Timestamp)>,
+/// A caller who may do what its request requires.
+pub(crate) struct Caller {
+    pub(crate) tenant: Tenant,
+    pub(crate) principal: Principal,
 }
 
-impl Caller {
-    fn with_key(tenant: Tenant, (known, at): (Arc<Entry<CachedSecret>>, Timestamp)) -> Self {
-        Self { tenant, principal: known.principal(), used: Some((known, at)) }
-    }
+/// What [`Authenticator::begin`] returns.
+pub(crate) enum Authentication {
+    /// The decision.
+    Ready(Result<Caller, Refusal>),
+    /// A cache miss. Boxed, to keep the more frequent [`Self::Ready`] small.
+    Pending(Box<Lookup>),
 }
 
-/// Everything that it takes to authenticate a request.
+/// An authentication that needs the database or an issuer, with what was computed before the miss.
+pub(crate) struct Lookup {
+    misses: Misses,
+    /// An error counts only once the tenant is known.
+    credential: Result<OwnedCredential, Error>,
+    client_address: IpAddr,
+    user_agent: Option<HeaderValue>,
+    request_id: RequestId,
+    required: RequiredAccess,
+    span: Span,
+}
+
+/// What was not in the caches.
+struct Misses {
+    tenant: TenantLookup,
+    /// `None`: the cache was not read for the credential, since the tenant was a miss.
+    credential: Option<Miss>,
+}
+
+enum TenantLookup {
+    Cached(Tenant),
+    Missed(Slug, Miss),
+}
+
+enum OwnedCredential {
+    Token(Box<str>),
+    Secret(Secret),
+}
+
+/// Authenticates requests and decides about access.
 pub struct Authenticator {
-    /// Hands out tenants' parts.
+    /// Looks tenants up.
     pub store: Store,
-    /// Reads hosts.
+    /// Finds the tenant's slug in a request's host.
     pub tenancy: TenantResolver,
-    /// Checks JWTs.
+    /// Verifies users' tokens.
     pub tokens: TokenVerifier,
-    /// Checks secrets.
+    /// Verifies API keys.
     pub keys: KeyVerifier,
-    /// What is remembered.
-    pub verdicts: Arc<AuthCache>,
+    /// Tenants and verified secrets.
+    pub cache: Arc<AuthCache>,
 }
 
 impl Authenticator {
-    /// Whose credential it is that a request brings, where what is remembered tells: at once. `None`:
-    /// that has to be found out.
-    pub fn recall(&self, asking: Asking<'_>) -> Option<Result<Caller, Error>> {
-        let slug = match self.slug(asking) {
+    /// Authenticates and decides from the caches alone, without I/O.
+    pub(crate) fn begin(&self, request: AuthRequest<'_>) -> Authentication {
+        let slug = match self.slug(request) {
             Ok(slug) => slug,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Authentication::Ready(Err(error.into())),
         };
-        let (group, key) = self.verdicts.tenant_key(&slug);
-        let read = self.verdicts.tenants.read(&group, key, |tenant| ***tenant)?;
-        let (tenant, mut recalled) = match Credential::from_headers(asking.headers) {
+        let credential = Credential::from_headers(request.headers);
+        let misses = match self.decide_cached(request, &slug, &credential) {
+            Ok((tenant, decision)) => {
+                self.cache.tenants.count_hit();
+                return Authentication::Ready(conclude(request.span, tenant, decision));
+            }
+            Err(misses) => misses,
+        };
+        if let TenantLookup::Cached(_) = misses.tenant {
+            self.cache.tenants.count_hit();
+        }
+        Authentication::Pending(Box::new(Lookup {
+            misses,
+            credential: credential.map(|credential| match credential {
+                Credential::Token(token) => OwnedCredential::Token(token.into()),
+                Credential::Secret(secret) => OwnedCredential::Secret(secret),
+            }),
+            client_address: self.client_address(request),
+            user_agent: request.headers.get(header::USER_AGENT).cloned(),
+            request_id: request.request_id.clone(),
+            required: request.required,
+            span: request.span.clone(),
+        }))
+    }
+
+    /// The tenant and the decision.
+    fn decide_cached(
+        &self,
+        request: AuthRequest<'_>,
+        slug: &Slug,
+        credential: &Result<Credential<'_>, Error>,
+    ) -> Result<(Tenant, Result<Principal, Refusal>), Misses> {
+        let (group, key) = self.cache.tenant_key(slug);
+        let tenant_missed = || Misses { tenant: TenantLookup::Missed(*slug, Miss(key)), credential: None };
+        let credential_missed = |tenant, miss| Misses { tenant: TenantLookup::Cached(tenant), credential: Some(miss) };
+        let read = self.cache.tenants.read(&group, key, |tenant| ***tenant).ok_or_else(tenant_missed)?;
+        let validate = || self.cache.validate(read).ok_or_else(tenant_missed);
+        match credential {
+            // The tenant is validated together with the secret: each validation reads the clock.
+            Ok(Credential::Secret(secret)) => match self.keys.verify_cached(read, secret) {
+                Ok((tenant, verified)) => {
+                    let user_agent = request.headers.get(header::USER_AGENT);
+                    let client = client(self.client_address(request), user_agent);
+                    let AuthRequest { required, request_id, .. } = request;
+                    Ok((tenant, self.keys.authorize(&verified, &KeyRequest { required, client, request_id })))
+                }
+                Err(miss) => Err(credential_missed(validate()?, miss)),
+            },
             Ok(Credential::Token(token)) => {
-                let tenant = self.verdicts.vouch(read)?;
-                let recalled = self.tokens.recall(token, &tenant)?;
-                (tenant, recalled.map(|principal| Caller { tenant, principal, used: None }))
+                let tenant = validate()?;
+                match self.tokens.verify_cached(token, &tenant) {
+                    Ok(user) => Ok((tenant, authorize_user(user, request.required))),
+                    Err(miss) => Err(credential_missed(tenant, miss)),
+                }
             }
-            Ok(Credential::Secret(Some(secret))) => {
-                let (tenant, recalled) = self.keys.recall(read, &secret, self.client(asking), asking.request_id)?;
-                (tenant, recalled.map(|used| Caller::with_key(tenant, used)))
-            }
-            Ok(Credential::Secret(None)) => (self.verdicts.vouch(read)?, Err(Error::InvalidKey)),
-            Err(error) => (self.verdicts.vouch(read)?, Err(error)),
-        };
-        self.verdicts.tenants.count_hit();
-        // To look for a span that is not there would be a part of what the rest costs.
-        if LevelFilter::current() >= LevelFilter::DEBUG {
-            note_tenant(&tenant);
-            recalled = recalled.inspect(note_principal);
+            Err(error) => Ok((validate()?, Err(error.clone().into()))),
         }
-        Some(recalled)
     }
 
-    /// Whose credential it is that a request brings, whatever it takes to find out.
-    pub async fn authenticate(&self, asking: Asking<'_>) -> Result<Caller, Error> {
-        let tenant = self.tenant(self.slug(asking)?).await?;
-        note_tenant(&tenant);
-        let caller = match Credential::from_headers(asking.headers)? {
-            Credential::Token(token) => {
-                Caller { tenant, principal: self.tokens.verify(token, &tenant).await?, used: None }
-            }
-            Credential::Secret(Some(secret)) => {
-                let verified = self.keys.verify(&tenant, secret, self.client(asking), asking.request_id);
-                Caller::with_key(tenant, verified.await?)
-            }
-            Credential::Secret(None) => return Err(Error::InvalidKey),
+    /// Authenticates and decides after a miss.
+    pub(crate) async fn resolve(&self, lookup: Box<Lookup>) -> Result<Caller, Refusal> {
+        let Lookup { misses, credential, client_address, user_agent, request_id, required, span } = *lookup;
+        let tenant = match misses.tenant {
+            TenantLookup::Cached(tenant) => tenant,
+            TenantLookup::Missed(slug, miss) => self.fetch_tenant(slug, miss).await?,
         };
-        note_principal(&caller);
-        Ok(caller)
+        let decision = async {
+            match credential? {
+                OwnedCredential::Token(token) => {
+                    authorize_user(self.tokens.verify(&token, &tenant, misses.credential).await, required)
+                }
+                OwnedCredential::Secret(secret) => {
+                    let verified = self.keys.verify(&tenant, secret, misses.credential).await?;
+                    let client = client(client_address, user_agent.as_ref());
+                    self.keys.authorize(&verified, &KeyRequest { required, client, request_id: &request_id })
+                }
+            }
+        };
+        conclude(&span, tenant, decision.await)
     }
 
-    /// Passes on whether the caller may do what it asks for; that its scopes do not suffice is noted
-    /// among the uses of its key.
-    pub fn allow(&self, caller: &Caller, outcome: Result<(), Error>) -> Result<(), Error> {
-        if let (Err(Error::InsufficientScope(_)), Some((known, at))) = (&outcome, &caller.used) {
-            self.keys.denied(known, *at);
-        }
-        outcome
-    }
-
-    fn slug(&self, Asking { uri, headers, peer, .. }: Asking<'_>) -> Result<Slug, Error> {
+    fn slug(&self, AuthRequest { uri, headers, peer, .. }: AuthRequest<'_>) -> Result<Slug, Error> {
         self.tenancy.slug(uri, headers, peer.0)?.ok_or(Error::TenantNotFound)
     }
 
-    async fn tenant(&self, slug: Slug) -> Result<Tenant, Error> {
-        let (group, key) = self.verdicts.tenant_key(&slug);
-        let store = self.store.clone();
-        let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
-        let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, ask).await?;
-        Ok(**tenant)
+    fn client_address(&self, AuthRequest { headers, peer, .. }: AuthRequest<'_>) -> IpAddr {
+        self.tenancy.trusted_proxies.client_address(headers, peer.0)
     }
 
-    fn client<'a>(&self, Asking { headers, peer, .. }: Asking<'a>) -> Client<'a> {
-        Client {
-            address: Some(self.tenancy.client_address(headers, peer.0)),
-            user_agent: headers.get(header::USER_AGENT).map(HeaderValue::as_bytes),
-        }
+    async fn fetch_tenant(&self, slug: Slug, Miss(key): Miss) -> Result<Tenant, Error> {
+        let (group, store) = (key.to_bytes(), self.store.clone());
+        let lookup = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
+        Ok(**self.cache.tenants.fetch(&group, key, lookup).await?)
     }
 }
 
-fn note_tenant(tenant: &Tenant) {
-    tracing::Span::current().record("tenant", tenant.slug.as_str());
+fn client(address: IpAddr, user_agent: Option<&HeaderValue>) -> Client<'_> {
+    Client { address: Some(address), user_agent: user_agent.map(HeaderValue::as_bytes) }
 }
 
-fn note_principal(caller: &Caller) {
-    tracing::Span::current().record("principal", tracing::field::display(&caller.principal));
+fn authorize_user(user: Result<Principal, Error>, required: RequiredAccess) -> Result<Principal, Refusal> {
+    let user = user?;
+    match decide(&Facts { scopes: user.scopes(), key: None, required }) {
+        Ok(()) => Ok(user),
+        Err(reason) => Err(Refusal::denied(reason, user)),
+    }
+}
+
+fn conclude(span: &Span, tenant: Tenant, decision: Result<Principal, Refusal>) -> Result<Caller, Refusal> {
+    record_outcome(span, &tenant, &decision);
+    decision.map(|principal| Caller { tenant, principal })
 }

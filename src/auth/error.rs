@@ -1,14 +1,37 @@
-//! Why a caller is not let in.
+//! Why a request is refused.
 
 use std::sync::Arc;
 
-use super::api_key::argon2_pool::Overloaded;
-use crate::{domain::Scope, store};
+use crate::{
+    domain::{Principal, Scope, access::DenialReason},
+    store,
+};
 
-/// Why a caller is not let in.
+/// A refused request.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    /// The caller, if the credential is valid and only does not permit what the request requires.
+    pub(crate) principal: Option<Box<Principal>>,
+}
+
+impl Refusal {
+    pub(super) fn denied(reason: DenialReason, principal: Principal) -> Self {
+        let is_caller = matches!(reason, DenialReason::InsufficientScope(_) | DenialReason::KeyRequired);
+        Self { error: reason.into(), principal: is_caller.then(|| Box::new(principal)) }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, principal: None }
+    }
+}
+
+/// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The host names no tenant that is served.
+    /// The host has no tenant's slug, or the tenant is not served.
     #[error("no such tenant")]
     TenantNotFound,
     /// The request names more than one host.
@@ -17,51 +40,68 @@ pub enum Error {
     /// The request names no host (RFC 9112, 3.2).
     #[error("the request has no Host")]
     MissingHost,
-    /// No credential.
+    /// The request has no credential.
     #[error("no credential")]
     MissingCredentials,
-    /// More than one credential.
+    /// The request has more than one credential.
     #[error("more than one credential")]
     AmbiguousCredentials,
-    /// No key has this secret, or everything else that is wrong with a key.
+    /// No key of the tenant has this secret. Also the error for a forged row and for a secret that has ended.
     #[error("invalid key")]
     InvalidKey,
-    /// The secret is right and its time is over.
+    /// The secret is right, and its key has expired.
     #[error("expired key")]
     KeyExpired,
-    /// The secret is right and its key was revoked.
+    /// The secret is right, and its key is revoked.
     #[error("revoked key")]
     KeyRevoked,
-    /// The token does not hold.
+    /// The token is not valid.
     #[error("invalid token: {0}")]
     InvalidToken(&'static str),
-    /// Whether the token holds cannot be known: the issuer's keys cannot be had.
+    /// The token cannot be verified, since its issuer's keys cannot be fetched.
     #[error("the issuer's keys are not known")]
     IssuerUnavailable,
-    /// The token's time is over.
+    /// The token has expired.
     #[error("expired token")]
     TokenExpired,
     /// The token is another tenant's.
     #[error("another tenant's token")]
     WrongTenant,
-    /// The credential holds and does not allow this.
+    /// The credential is valid and lacks this scope.
     #[error("needs scope {0}")]
     InsufficientScope(Scope),
-    /// What a key asks about itself was asked by a person.
+    /// The credential is a user's, and the endpoint is for API keys.
     #[error("needs an API key")]
     KeyRequired,
-    /// Too much hashing is under way.
+    /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    /// The database failed. Shared by the requests that asked it together.
+    /// The database failed. Shared by the requests that waited for the same look-up.
     #[error(transparent)]
     Store(Arc<store::Error>),
-    /// A look-up panicked; the panic itself was logged by the hook.
+    /// A look-up panicked. The panic hook has logged why.
     #[error("a look-up panicked")]
     Panicked,
-    /// The router was put together wrongly.
+    /// The router lacks a layer that provides this.
     #[error("a route lacks {0}")]
     Misrouted(&'static str),
+}
+
+/// The queue for argon2 is full. Retry in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too much hashing is under way")]
+pub struct Overloaded;
+
+impl From<DenialReason> for Error {
+    fn from(reason: DenialReason) -> Self {
+        match reason {
+            DenialReason::KeyRevoked => Self::KeyRevoked,
+            DenialReason::KeyExpired => Self::KeyExpired,
+            DenialReason::SecretEnded => Self::InvalidKey,
+            DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),
+            DenialReason::KeyRequired => Self::KeyRequired,
+        }
+    }
 }
 
 impl From<store::Error> for Error {

@@ -49,7 +49,7 @@ pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Err
         .ok()
         .and_then(|ttl| now.checked_add_signed(ttl))
         .ok_or_else(|| Error::Refused("--ttl is too long".into()))?;
-    let signer = TokenSigner::hs256(secret, config.jwt.rules.clone());
+    let signer = TokenSigner::hs256(secret, config.jwt.rules.clone())?;
     let token = signer.sign(&slug, &args.email, args.scopes, now, end)?;
     writeln!(stdout(), "{token}")?;
     Ok(())

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
 use super::{joined, reader::Reader};
-use crate::auth::tenant_host::TenantResolver;
+use crate::auth::{client_address::TrustedProxies, tenant_host::TenantResolver};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
@@ -81,11 +81,11 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
     TenantResolver {
         base_domain: settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".into()),
-        trusted_proxies: settings.list("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,127.0.0.1", |text| {
+        trusted_proxies: TrustedProxies(settings.list("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,127.0.0.1", |text| {
             text.parse::<IpNet>()
                 .or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into()))
                 .map_err(|_| format!("must be IP addresses or CIDR blocks, comma-separated; {text:?} is neither"))
-        }),
+        })),
     }
 }
 
@@ -99,7 +99,7 @@ fn base_domain(text: &str) -> Result<String, &'static str> {
 pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, String)> {
     vec![
         ("BASE_DOMAIN", tenancy.base_domain.clone()),
-        ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.iter().map(IpNet::to_string))),
+        ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.0.iter().map(IpNet::to_string))),
     ]
 }
 

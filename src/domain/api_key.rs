@@ -72,14 +72,14 @@ impl fmt::Display for KeyName {
     }
 }
 
-/// Whether a key works, and if not, why.
+/// What state a key is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It works.
+    /// It is neither expired nor revoked.
     Active,
-    /// Its time is over; a new `expiresAt` brings it back.
+    /// Its `expiresAt` has passed; a later `expiresAt` makes it active again.
     Expired,
-    /// Taken away, for good.
+    /// It was revoked, which is final.
     Revoked,
 }
 
@@ -87,7 +87,7 @@ impl Status {
     /// Every status.
     pub const ALL: [Self; 3] = [Self::Active, Self::Expired, Self::Revoked];
 
-    /// The status' name in JSON and in queries.
+    /// The name in JSON and in queries.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -103,8 +103,7 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 
-    /// The rule, for whatever has an end and can be taken away. Revocation outweighs expiry;
-    /// a key is expired from `expires_at` on, that moment included.
+    /// A key is expired from `expires_at` on, that moment included. A revoked key stays revoked when it expires.
     #[must_use]
     pub fn at(now: Timestamp, expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>) -> Self {
         if revoked_at.is_some() {

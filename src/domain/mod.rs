@@ -3,6 +3,7 @@
 //! Nothing here imports axum, sqlx or tokio. Values are valid by construction: input becomes a [`Slug`], a
 //! [`KeyName`], a [`ScopeSet`] or a [`Secret`] only through its `parse`.
 
+pub mod access;
 mod api_key;
 mod audit_event;
 mod clock;

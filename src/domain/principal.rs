@@ -1,52 +1,50 @@
-//! Who is calling, and what it may do.
+//! The authenticated caller.
 
 use std::fmt;
 
-use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, Scope, ScopeSet, Timestamp};
+use super::{ApiKey, ApiKeyId, LookupDigest, ScopeSet, Timestamp};
 
-/// What a caller is told that still uses a key's previous secret.
+/// The overlap of a rotation, as seen by a caller that still uses the previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotatedAway {
-    /// Since when there is a newer secret.
+    /// When the newer secret was made.
     pub since: Timestamp,
-    /// Until when this one works.
+    /// When the previous secret ends; never after the key's own end.
     pub until: Timestamp,
 }
 
-/// The caller of a request, once its credential held.
+/// The caller of a request whose credential is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// A person, by a JWT.
+    /// A user, by a JWT.
     User {
-        /// `email`, else `sub`, of the token; none where it has neither.
+        /// `email` of the token, else `sub`, else `None`.
         name: Option<String>,
         /// What the token grants.
         scopes: ScopeSet,
     },
-    /// A machine, by an API key.
+    /// An API key.
     ApiKey {
-        /// Which key.
+        /// The key's id.
         id: ApiKeyId,
         /// What the key grants.
         scopes: ScopeSet,
-        /// When the key ends; none = never.
+        /// When the key expires; `None` = never.
         expires_at: Option<Timestamp>,
-        /// Which of the key's secrets it was.
+        /// The lookup digest of the secret that was presented.
         secret: LookupDigest,
-        /// What may be shown of that.
-        hint: KeyHint,
-        /// Where it was the previous one: since when, and until when it works.
+        /// Set if that secret is the key's previous one.
         rotated_away: Option<RotatedAway>,
     },
 }
 
 impl Principal {
-    /// What a person's name as a caller begins with.
+    /// The prefix of a user's name in text.
     pub const USER: &'static str = "user:";
-    /// What a key's does.
+    /// The prefix of a key's id in text.
     pub const API_KEY: &'static str = "api-key:";
 
-    /// What the credential grants.
+    /// The scopes that the credential grants, without the implied ones.
     #[must_use]
     pub const fn scopes(&self) -> ScopeSet {
         match self {
@@ -54,15 +52,9 @@ impl Principal {
         }
     }
 
-    /// Whether the caller may do what `scope` allows.
+    /// The same caller with the scopes and the end that its key has now.
     #[must_use]
-    pub fn allows(&self, scope: Scope) -> bool {
-        self.scopes().allows(scope)
-    }
-
-    /// The same caller with what its key grants now.
-    #[must_use]
-    pub fn narrowed_to(&self, key: &ApiKey) -> Self {
+    pub fn with_grants_of(&self, key: &ApiKey) -> Self {
         let mut principal = self.clone();
         if let Self::ApiKey { scopes, expires_at, .. } = &mut principal {
             *scopes = key.scopes;
@@ -71,7 +63,7 @@ impl Principal {
         principal
     }
 
-    /// The calling key, where it is one.
+    /// The calling key; `None` for a user.
     #[must_use]
     pub const fn key_id(&self) -> Option<ApiKeyId> {
         match self {
@@ -80,7 +72,7 @@ impl Principal {
         }
     }
 
-    /// Which of the calling key's secrets it was.
+    /// The lookup digest of the presented secret; `None` for a user.
     #[must_use]
     pub const fn secret(&self) -> Option<LookupDigest> {
         match self {
@@ -89,7 +81,7 @@ impl Principal {
         }
     }
 
-    /// When the caller's own key ends, where it has an end.
+    /// When the calling key expires; `None` = never, or a user.
     #[must_use]
     pub const fn key_expires_at(&self) -> Option<Timestamp> {
         match self {
@@ -98,7 +90,7 @@ impl Principal {
         }
     }
 
-    /// Whether the calling key used its previous secret.
+    /// Set if the caller presented its key's previous secret.
     #[must_use]
     pub const fn rotated_away(&self) -> Option<RotatedAway> {
         match self {
@@ -107,7 +99,7 @@ impl Principal {
         }
     }
 
-    /// The name that `createdBy` and the audit trail keep: the user's, or `api-key:<id>`.
+    /// The name for `createdBy` and the audit trail: the user's name, or `api-key:<id>`.
     #[must_use]
     pub fn audit_name(&self) -> Option<String> {
         match self {

@@ -11,30 +11,30 @@ use axum::{
     http::request::Parts,
 };
 
+use tracing::Span;
+
 use crate::{
     auth::{
-        authenticator::Authenticator,
+        authenticator::{Authentication, Authenticator},
         error::Error,
-        request::{Asking, Peer, RequestId},
+        request::{AuthRequest, Peer, RequestId},
     },
-    domain::{ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Status, Tenant, Timestamp},
+    domain::{
+        ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        access::{Facts, KeyFacts, RequiredAccess, decide},
+    },
     store::{TenantStore, TenantTransaction},
 };
 
-/// Where [`Authorized`] leaves the principal for the layer around the handler, which tells a key
-/// in its answer what it should know about itself.
+/// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
+/// key.
 #[derive(Clone, Debug, Default)]
 pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 
-/// What an endpoint demands of its caller.
+/// What an endpoint requires of its caller.
 pub trait Requirement {
-    /// Whether `principal` may act on `target` (the key that the path names, if it names one).
-    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error>;
-}
-
-/// Demands a scope.
-pub fn require(principal: &Principal, scope: Scope) -> Result<(), Error> {
-    if principal.allows(scope) { Ok(()) } else { Err(Error::InsufficientScope(scope)) }
+    /// `target` is the key that the path names, if it names one.
+    fn required_access(target: Option<ApiKeyId>) -> RequiredAccess;
 }
 
 /// Scope `read`.
@@ -49,42 +49,46 @@ pub struct AdminOrItself;
 pub struct AnyKey;
 
 impl Requirement for Read {
-    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
-        require(principal, Scope::Read)
+    fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::Scope(Scope::Read)
     }
 }
 
 impl Requirement for Admin {
-    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
-        require(principal, Scope::Admin)
+    fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::Scope(Scope::Admin)
     }
 }
 
 impl Requirement for ReadOrItself {
-    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error> {
-        if target.is_some() && principal.key_id() == target { Ok(()) } else { require(principal, Scope::Read) }
+    fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
+        scope_or_itself(Scope::Read, target)
     }
 }
 
 impl Requirement for AdminOrItself {
-    fn check(principal: &Principal, target: Option<ApiKeyId>) -> Result<(), Error> {
-        if target.is_some() && principal.key_id() == target { Ok(()) } else { require(principal, Scope::Admin) }
+    fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
+        scope_or_itself(Scope::Admin, target)
     }
 }
 
 impl Requirement for AnyKey {
-    fn check(principal: &Principal, _: Option<ApiKeyId>) -> Result<(), Error> {
-        principal.key_id().map(drop).ok_or(Error::KeyRequired)
+    fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::AnyKey
     }
 }
 
-/// A caller who may do what `R` says.
+fn scope_or_itself(scope: Scope, target: Option<ApiKeyId>) -> RequiredAccess {
+    target.map_or(RequiredAccess::Scope(scope), |key| RequiredAccess::ScopeOrKey(scope, key))
+}
+
+/// A caller who has the access that `R` requires.
 pub struct Authorized<R> {
-    /// Who is calling.
+    /// The caller.
     pub principal: Principal,
-    /// In which tenant.
+    /// The tenant of the request's host.
     pub tenant: Tenant,
-    /// That tenant's part of the database.
+    /// The tenant's part of the database.
     pub keys: TenantStore,
     target: Option<ApiKeyId>,
     address: IpAddr,
@@ -93,36 +97,39 @@ pub struct Authorized<R> {
 }
 
 impl<R: Requirement> Authorized<R> {
-    /// A transaction for a change. A calling key is looked at again, under a lock: it may have
-    /// been revoked or narrowed since the request began, or its secret rotated away, and what it
-    /// then still made would outlive that. From here on, `principal` is what the key is now.
+    /// A transaction for a change. Access of a calling key is decided again, with the key locked: it may have been revoked
+    /// or narrowed since the request began, and what it creates would outlive that. `principal` then has the key's
+    /// present grants.
     pub async fn begin_change(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
         let mut transaction = self.keys.begin().await?;
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
-            // Locks are taken in the order of ids: two keys that change each other do not wait for
-            // one another.
+            // Locks are taken in the order of ids, so that two keys that change each other do not deadlock.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {
                 transaction.key_for_update(target).await?;
             }
-            let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
-            let now = clock.now(); // which has gone on while it waited
-            match caller.status(now) {
-                Status::Active => {}
-                Status::Expired => return Err(Error::KeyExpired),
-                Status::Revoked => return Err(Error::KeyRevoked),
-            }
-            if !transaction.secret_works(id, secret, now).await? {
-                return Err(Error::InvalidKey);
-            }
-            self.principal = self.principal.narrowed_to(&caller);
-            R::check(&self.principal, self.target)?;
+            let key = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
+            // A secret that was deleted has ended.
+            let secret_expires_at =
+                transaction.secret_expires_at(id, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
+            self.principal = self.principal.with_grants_of(&key);
+            decide(&Facts {
+                scopes: key.scopes,
+                key: Some(KeyFacts {
+                    now: clock.now(), // after the wait for the locks
+                    id,
+                    expires_at: key.expires_at,
+                    revoked_at: key.revoked_at,
+                    secret_expires_at,
+                }),
+                required: R::required_access(self.target),
+            })?;
         }
         Ok(transaction)
     }
 }
 
 impl<R> Authorized<R> {
-    /// An entry for the audit trail: this caller, in this request, did that to that key.
+    /// An audit event of this caller and request.
     #[must_use]
     pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
         NewEvent::new(kind, key, &self.principal, at).with_request(Some(self.address), self.request_id.as_str())
@@ -146,19 +153,33 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
+        let target = target(parts, state).await;
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
         let peer = *parts.extensions.get::<Peer>().ok_or(Error::Misrouted("the peer's address"))?;
-        let asking = Asking { uri: &parts.uri, headers: &parts.headers, peer, request_id: &request_id };
-        let caller = authenticator.authenticate(asking).await?;
-        if let Some(CallerSlot(slot)) = parts.extensions.get() {
-            let _ = slot.set(caller.principal.clone());
+        let authentication = authenticator.begin(AuthRequest {
+            uri: &parts.uri,
+            headers: &parts.headers,
+            peer,
+            request_id: &request_id,
+            required: R::required_access(target),
+            span: &Span::current(),
+        });
+        let outcome = match authentication {
+            Authentication::Ready(outcome) => outcome,
+            Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
+        };
+        let principal = match &outcome {
+            Ok(caller) => Some(&caller.principal),
+            Err(refusal) => refusal.principal.as_deref(),
+        };
+        if let (Some(principal), Some(CallerSlot(slot))) = (principal, parts.extensions.get()) {
+            let _ = slot.set(principal.clone());
         }
-        let target = target(parts, state).await;
-        authenticator.allow(&caller, R::check(&caller.principal, target))?;
+        let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {
             target,
             keys: authenticator.store.tenant(&caller.tenant),
-            address: authenticator.tenancy.client_address(&parts.headers, peer.0),
+            address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
             principal: caller.principal,
             tenant: caller.tenant,
             request_id,
@@ -167,7 +188,7 @@ where
     }
 }
 
-/// The key that the path names as `{id}`, if it names one.
+/// The key of the path's `{id}`, if there is one.
 async fn target<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<ApiKeyId> {
     let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
     params.iter().find(|(name, _)| *name == "id").and_then(|(_, id)| ApiKeyId::parse(id))

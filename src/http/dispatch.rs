@@ -1,10 +1,8 @@
-//! The way that every request takes first: it gets its id and its span, its credentials are hidden
-//! from every `Debug` before it is handed on, a panic becomes a 500, problems are written out, and one
-//! line is logged.
+//! The entry of every request: its id and span are made, credentials are hidden from `Debug`, a panic becomes a 500,
+//! problem documents are written, and one line is logged.
 //!
-//! What is asked about every request to the CRM is answered right here, and not by way of the
-//! router, whose boxed layers cost more than the check itself; and at once where nothing has to be
-//! waited for, since a future that could wait costs as much again.
+//! `/forward-auth` is decided here and not in the router, whose boxed layers cost more than the decision. If the caches are
+//! enough, there is no future either.
 
 use std::{
     future::{Ready, ready},
@@ -16,7 +14,7 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, Method, header, request::Parts},
+    http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -30,43 +28,38 @@ use tracing::Span;
 use super::{
     forward_auth,
     names::{FORWARD_AUTH, HEALTHZ, METRICS, READYZ, UNMATCHED},
-    operator_endpoints::healthz,
     problem::Problem,
     request_metrics::RequestMetrics,
     request_scope::RequestScope,
     traces::RequestTraces,
 };
-use crate::auth::{
-    authenticator::Authenticator,
-    credential::X_API_KEY,
-    request::{Asking, Peer},
-};
+use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer};
 
-/// Probes, and the check of every request to the CRM, are for metrics: a line for each would cost
-/// more than the check.
+/// Paths of probes. Their requests are logged at DEBUG, as those of `/forward-auth` are: a line for each would cost more
+/// than the request.
 const QUIET: [&str; 3] = [HEALTHZ, READYZ, METRICS];
 
-/// Answers requests. Clones share everything.
+/// Responds to requests. Clones share everything.
 #[derive(Clone)]
 pub struct Dispatcher(Arc<Inner>);
 
 struct Inner {
-    /// None: checks are not answered here.
+    /// `None`: `/forward-auth` is not served.
     authenticator: Option<Arc<Authenticator>>,
     router: Router,
     requests: Arc<RequestMetrics>,
     traces: Option<RequestTraces>,
 }
 
-/// What becomes of a request: its answer, where that needed no waiting, or the way to it.
-pub type Answering = Either<Ready<Response>, BoxFuture<'static, Response>>;
+/// A response, if it needed no I/O, or its future.
+pub type Responding = Either<Ready<Response>, BoxFuture<'static, Response>>;
 
-/// Where the router leaves which route it took.
+/// Where the router leaves the route that it took.
 #[derive(Clone, Default)]
 struct RouteSlot(Arc<OnceLock<MatchedPath>>);
 
 impl Dispatcher {
-    /// Before that router. Checks are answered by the authenticator, if there is one.
+    /// Serves `router`, and `/forward-auth` if there is an authenticator.
     pub(super) fn new(
         authenticator: Option<Arc<Authenticator>>,
         router: Router,
@@ -76,63 +69,54 @@ impl Dispatcher {
         Self(Arc::new(Inner { authenticator, router, requests, traces }))
     }
 
-    /// The answer to a request of that peer's. Never fails, and never panics.
-    pub fn answer<B>(&self, mut request: axum::http::Request<B>, peer: Peer) -> Answering
+    /// Never fails, and never panics.
+    pub fn respond<B>(&self, mut request: axum::http::Request<B>, peer: Peer) -> Responding
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let Inner { authenticator, requests, .. } = &*self.0;
         let path = request.uri().path();
-        let checks = authenticator.as_ref().filter(|_| forward_auth::is_asked(path));
-        let is_probe = path == HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD);
-        let scope = match checks {
-            Some(_) => self.begin(&request, true, Some(FORWARD_AUTH)),
-            None if is_probe => self.begin(&request, true, Some(HEALTHZ)),
-            None => self.begin(&request, QUIET.contains(&path), None),
-        };
-        if let Some(authenticator) = checks {
-            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-            let asking = Asking { uri, headers, peer, request_id: &scope.id };
-            let at_once = || forward_auth::answer_at_once(authenticator, method, asking);
-            // As in `RequestScope::run`.
-            let answer = catch_unwind(AssertUnwindSafe(|| scope.span.in_scope(at_once)));
-            if let Some(response) = answer.unwrap_or_else(|_panic| Some(forward_auth::failed())) {
-                return Either::Left(ready(scope.finish(&requests.checks, Some(FORWARD_AUTH), response)));
-            }
-        } else if is_probe {
-            return Either::Left(ready(scope.finish(&requests.probes, Some(HEALTHZ), healthz())));
+        if let Some(authenticator) = self.0.authenticator.as_ref().filter(|_| forward_auth::matches(path)) {
+            return self.forward_auth(authenticator, &request, peer);
         }
+        let scope = self.begin(&request, QUIET.contains(&path), None);
         hide_credentials(request.headers_mut());
-        let dispatch = self.clone();
-        Either::Right(match checks {
-            Some(authenticator) => {
-                let (authenticator, (parts, _)) = (authenticator.clone(), request.into_parts());
-                async move { dispatch.find_out(&authenticator, &parts, peer, scope).await }.boxed()
-            }
-            None => async move { dispatch.route(request, peer, scope).await }.boxed(),
-        })
+        let dispatcher = self.clone();
+        Either::Right(async move { dispatcher.route(request, peer, scope).await }.boxed())
     }
 
     fn begin<B>(&self, request: &axum::http::Request<B>, quiet: bool, route: Option<&'static str>) -> RequestScope {
         RequestScope::begin(request.method(), request.headers(), quiet, route, self.0.traces.as_ref())
     }
 
-    /// The answer to a check of what is not remembered.
-    async fn find_out(
+    fn forward_auth<B>(
         &self,
-        authenticator: &Authenticator,
-        parts: &Parts,
+        authenticator: &Arc<Authenticator>,
+        request: &axum::http::Request<B>,
         peer: Peer,
-        scope: RequestScope,
-    ) -> Response {
-        let asking = Asking { uri: &parts.uri, headers: &parts.headers, peer, request_id: &scope.id };
-        let answering = forward_auth::answer(authenticator, &parts.method, asking);
-        let response = scope.run(answering, forward_auth::failed).await;
+    ) -> Responding {
+        let scope = self.begin(request, true, Some(FORWARD_AUTH));
+        let begin = || scope.span.in_scope(|| forward_auth::begin(authenticator, request, peer, &scope));
+        // As in `RequestScope::run`.
+        let outcome = catch_unwind(AssertUnwindSafe(begin));
+        match outcome.unwrap_or_else(|_panic| Ok(forward_auth::failed())) {
+            Ok(response) => Either::Left(ready(self.finish_forward_auth(scope, response))),
+            Err(lookup) => {
+                let (dispatcher, authenticator) = (self.clone(), authenticator.clone());
+                let response = async move {
+                    let response = forward_auth::resolve(&authenticator, lookup);
+                    let response = scope.run(response, forward_auth::failed).await;
+                    dispatcher.finish_forward_auth(scope, response)
+                };
+                Either::Right(response.boxed())
+            }
+        }
+    }
+
+    fn finish_forward_auth(&self, scope: RequestScope, response: Response) -> Response {
         scope.finish(&self.0.requests.checks, Some(FORWARD_AUTH), response)
     }
 
-    /// The router's answer.
     async fn route<B>(&self, request: axum::http::Request<B>, peer: Peer, scope: RequestScope) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -144,20 +128,20 @@ impl Dispatcher {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(scope.id.clone());
         request.extensions_mut().insert(slot.clone());
-        let answering = async { router.clone().oneshot(request).await.into_response() };
-        let response = scope.run(answering, failed).await;
+        let response = async { router.clone().oneshot(request).await.into_response() };
+        let response = scope.run(response, failed).await;
         let route = slot.0.get().map(MatchedPath::as_str);
         scope.finish(&requests.route(route.unwrap_or(UNMATCHED)), route, response)
     }
 }
 
-/// The answer where a defect of ours kept us from another.
+/// The response after a panic.
 fn failed() -> Response {
     Problem::internal().into_response()
 }
 
-/// Tells the request's span, and who counts it, which route it took.
-pub async fn note_route(request: Request, next: Next) -> Response {
+/// Records the route in the request's span and for its metrics.
+pub(super) async fn record_route(request: Request, next: Next) -> Response {
     if let Some(route) = request.extensions().get::<MatchedPath>() {
         Span::current().record("route", route.as_str());
         if let Some(RouteSlot(slot)) = request.extensions().get() {

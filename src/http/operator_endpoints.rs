@@ -31,7 +31,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
     tag = "Service",
     responses((status = 200, description = "The process runs", body = Object, example = json!({"status": "ok"})))
 )]
-pub(crate) fn healthz() -> Response {
+pub(crate) async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
@@ -65,7 +65,10 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
     let ping = tokio::spawn(async move { store.ping().await });
     match timeout(PING_TIMEOUT, ping).await {
         Ok(Ok(Ok(()))) => {
-            let parts = [("change_feed", state.lease.holds()), ("token_issuer", authenticator.tokens.issuers_answer())];
+            let parts = [
+                ("change_feed", state.lease.is_valid()),
+                ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
+            ];
             let degraded: Vec<&str> = parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect();
             if degraded.is_empty() {
                 Json(json!({"status": "ready"})).into_response()

@@ -19,7 +19,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::names::{FORWARD_AUTH, HEALTHZ};
+use super::names::FORWARD_AUTH;
 
 /// The methods of RFC 9110 and RFC 5789, and a label for all others.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"];
@@ -119,17 +119,14 @@ impl RouteCounters {
 pub struct RequestMetrics {
     /// `/forward-auth`, without the look-up of its route: it is most of the traffic.
     pub(crate) checks: Arc<RouteCounters>,
-    /// `/healthz`, likewise.
-    pub(crate) probes: Arc<RouteCounters>,
     routes: RwLock<HashMap<Box<str>, Arc<RouteCounters>>>,
 }
 
 impl Default for RequestMetrics {
     fn default() -> Self {
-        let (checks, probes) = (Arc::<RouteCounters>::default(), Arc::<RouteCounters>::default());
-        let routes = [(FORWARD_AUTH, &checks), (HEALTHZ, &probes)];
-        let routes = routes.into_iter().map(|(name, route)| (name.into(), route.clone())).collect();
-        Self { checks, probes, routes: RwLock::new(routes) }
+        let checks = Arc::<RouteCounters>::default();
+        let routes = HashMap::from([(FORWARD_AUTH.into(), checks.clone())]);
+        Self { checks, routes: RwLock::new(routes) }
     }
 }
 

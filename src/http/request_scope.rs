@@ -1,4 +1,4 @@
-//! One request from its first byte to its last log line: id, span, trace, latency, metrics, problem document.
+//! The parts of a request that every response needs: id, span, trace, latency, metrics, problem document, log line.
 
 use std::panic::AssertUnwindSafe;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{auth::request::RequestId, domain::Secret};
 
-/// Neither the path nor a made-up method is logged: somebody will put a secret there.
+/// Without the path, and without an unknown method: some client will put a secret there.
 fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
     let method = method.name();
     macro_rules! request_span {
@@ -42,18 +42,18 @@ fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
     if quiet { request_span!(debug_span) } else { request_span!(info_span) }
 }
 
-/// A request that has come and is not answered yet.
+/// A request without a response yet.
 pub(super) struct RequestScope {
     pub(super) id: RequestId,
     method: KnownMethod,
     quiet: bool,
     pub(super) span: Span,
     trace: Option<Box<RequestSpan>>,
-    at: Instant,
+    started: Instant,
 }
 
 impl RequestScope {
-    /// Begins a request. A `quiet` one is logged at DEBUG, the others at INFO.
+    /// A `quiet` request is logged at DEBUG, others at INFO.
     pub(super) fn begin(
         method: &Method,
         headers: &HeaderMap,
@@ -71,26 +71,24 @@ impl RequestScope {
             span.record("trace_id", display(trace.context().trace_id()));
             span.record("span_id", display(trace.context().span_id()));
         }
-        Self { id, method, quiet, span, trace, at: Instant::now() }
+        Self { id, method, quiet, span, trace, started: Instant::now() }
     }
 
-    /// Waits for the answer; `failed` gives one where a defect of ours kept us from it.
-    pub(super) async fn run(&self, answering: impl Future<Output = Response>, failed: fn() -> Response) -> Response {
-        // The panic itself was logged by the hook.
-        let answer = AssertUnwindSafe(answering).catch_unwind().instrument(self.span.clone()).await;
-        answer.unwrap_or_else(|_panic| failed())
+    /// Runs `response` in the request's span. After a panic, which the hook has logged, the response is `failed`.
+    pub(super) async fn run(&self, response: impl Future<Output = Response>, failed: fn() -> Response) -> Response {
+        let outcome = AssertUnwindSafe(response).catch_unwind().instrument(self.span.clone()).await;
+        outcome.unwrap_or_else(|_panic| failed())
     }
 
-    /// Whatever became of the request, its id is in the answer, and it is counted, told in the log and
-    /// in its caller's trace.
+    /// Writes the request's id and its problem document into the response, counts and logs it, and ends its trace.
     pub(super) fn finish(self, counted: &RouteCounters, route: Option<&str>, mut response: Response) -> Response {
-        let Self { id, method, quiet, span, trace, at } = self;
+        let Self { id, method, quiet, span, trace, started } = self;
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
         if let Some(problem) = problem {
             problem.write_out(id.as_str(), &mut response);
         }
-        let latency = at.elapsed();
+        let latency = started.elapsed();
         counted.count(method, response.status(), latency);
         if let Some(trace) = trace {
             trace.end(&id, route, &mut response);
@@ -100,23 +98,23 @@ impl RequestScope {
         let status = response.status().as_u16();
         span.in_scope(|| {
             if quiet {
-                debug!(status, code, latency_us, "answered");
+                debug!(status, code, latency_us, "request finished");
             } else {
-                info!(status, code, latency_us, "answered");
+                info!(status, code, latency_us, "request finished");
             }
         });
         response
     }
 }
 
-/// The client's `X-Request-Id` where it is sane and no place for a secret, else a new one.
+/// The client's `X-Request-Id` if it is short, plain and not a secret, else a new id.
 fn request_id(headers: &HeaderMap) -> RequestId {
-    let sane = |id: &&str| {
+    let acceptable = |id: &&str| {
         (1..=128).contains(&id.len())
             && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&b))
             && !id.contains(Secret::PREFIX)
     };
-    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(acceptable);
     given.map(str::to_owned).and_then(RequestId::new).unwrap_or_else(RequestId::random)
 }
 
@@ -130,9 +128,9 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     #[tokio::test]
-    async fn a_panic_is_a_500_with_the_request_id() {
+    async fn a_panic_becomes_a_500_with_the_request_id() {
         let (id, method) = (RequestId::new("abc-123".to_owned()).unwrap(), KnownMethod::from(&Method::GET));
-        let scope = RequestScope { id, method, quiet: false, span: Span::none(), trace: None, at: Instant::now() };
+        let scope = RequestScope { id, method, quiet: false, span: Span::none(), trace: None, started: Instant::now() };
         let counted = RouteCounters::default();
         let response = scope.run(async { panic!("on purpose") }, || Problem::internal().into_response()).await;
         let response = scope.finish(&counted, None, response);
@@ -146,26 +144,25 @@ mod tests {
     }
 
     #[test]
-    fn request_ids_are_taken_where_they_are_sane() {
+    fn a_request_id_is_kept_if_it_is_short_plain_and_no_secret() {
         let id = |given: &str| {
             let headers = [(X_REQUEST_ID, given.parse().unwrap())].into_iter().collect();
             request_id(&headers).as_str().to_owned()
         };
         let long = "a".repeat(128);
-        for sane in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
-            assert_eq!(id(sane), sane);
+        for kept in ["abc-123", "1-67891233-abcdef012345678912345678", "a/b+c=", &long] {
+            assert_eq!(id(kept), kept);
         }
         let longer = "a".repeat(129);
-        for not in ["", "a b", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "a\"b", &longer] {
-            assert_ne!(id(not), not);
-            assert_eq!(id(not).len(), 36);
+        for replaced in ["", "a b", "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c", "a\"b", &longer] {
+            assert_ne!(id(replaced), replaced);
+            assert_eq!(id(replaced).len(), 36);
         }
     }
 
     proptest::proptest! {
-        /// Whatever a client sends, what is logged and told back is short, plain, and no secret.
         #[test]
-        fn every_request_id_is_sane(given in proptest::collection::vec(0x20_u8..=0xff, 0..200), secret in proptest::prelude::any::<bool>()) {
+        fn every_request_id_is_short_plain_and_no_secret(given in proptest::collection::vec(0x20_u8..=0xff, 0..200), secret in proptest::prelude::any::<bool>()) {
             let given = if secret { [b"rk_live_", &given[..]].concat() } else { given };
             let value = HeaderValue::from_bytes(&given);
             let id = request_id(&value.into_iter().map(|value| (X_REQUEST_ID, value)).collect());

@@ -45,7 +45,7 @@ fn open() -> OpenApiRouter<AppState> {
 
 /// What the dispatcher handles before any router.
 #[derive(utoipa::OpenApi)]
-#[openapi(paths(forward_auth::answer, operator_endpoints::healthz))]
+#[openapi(paths(forward_auth::begin, operator_endpoints::healthz))]
 struct Dispatched;
 
 /// The API's description, of all routes.
@@ -63,7 +63,7 @@ pub fn public_dispatcher(
 ) -> Dispatcher {
     static DOCUMENT: LazyLock<ApiDocument> = LazyLock::new(|| ApiDocument::new(description()));
     let mut open = Router::from(open())
-        .route(HEALTHZ, get(async || operator_endpoints::healthz()))
+        .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
         .layer(Extension(DOCUMENT.clone()));
     if shows_metrics {
@@ -77,7 +77,7 @@ pub fn public_dispatcher(
 /// The operators' listener's requests: probes and metrics.
 pub fn operator_dispatcher(state: AppState) -> Dispatcher {
     let open = Router::new()
-        .route(HEALTHZ, get(async || operator_endpoints::healthz()))
+        .route(HEALTHZ, get(operator_endpoints::healthz))
         .route(READYZ, get(operator_endpoints::readyz))
         .route(METRICS, get(operator_endpoints::metrics));
     dispatcher(state, open, None, None)

@@ -204,7 +204,7 @@ async fn handle_requests(
     };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let version = request.version();
-        match dispatch.answer(request, Peer(peer.ip())) {
+        match dispatch.respond(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
                 activity.record_response();
                 Either::Left(ready(finish(at_once.into_inner(), version, &drain)))

@@ -377,19 +377,20 @@ impl TenantTransaction {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether a locked key's secret still works, as far as it is the secret that decides.
-    pub async fn secret_works(&mut self, key: ApiKeyId, digest: LookupDigest, now: Timestamp) -> Result<bool, Error> {
+    /// When a secret of a locked key ends by itself; `Some(None)` = it does not. `None`: the key has no such secret.
+    #[allow(clippy::option_option, reason = "no secret, no end and an end are three different facts")]
+    pub async fn secret_expires_at(
+        &mut self,
+        key: ApiKeyId,
+        digest: LookupDigest,
+    ) -> Result<Option<Option<Timestamp>>, Error> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT EXISTS (
-                   SELECT FROM api_key_secrets
-                   WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3
-                     AND (expires_at IS NULL OR expires_at > $4)) AS "works!""#,
+            "SELECT expires_at FROM api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
             self.tenant.0,
             digest.as_bytes(),
             key.0,
-            now,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_optional(&mut *self.transaction)
         .await?)
     }
 

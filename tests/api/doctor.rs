@@ -56,7 +56,7 @@ async fn doctor_fetches_the_keys_of_issuers() {
     let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains(&format!("ok    users' tokens: {} publishes one key\n", good.name())), "{printed}");
     let failed =
-        format!("FAIL  users' tokens: {}/.well-known/openid-configuration answered with status 503", down.name());
+        format!("FAIL  users' tokens: {}/.well-known/openid-configuration responded with status 503", down.name());
     assert!(printed.contains(&failed), "{printed}");
 }
 

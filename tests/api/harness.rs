@@ -407,7 +407,8 @@ pub async fn open(url: &DatabaseUrl) -> Result<Store, ConnectError> {
 /// A JWT by HS256 under the tests' secret.
 pub fn sign(claims: &Value) -> String {
     use jsonwebtoken::{EncodingKey, Header, encode};
-    encode(&Header::default(), claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes())).expect("a token")
+    encode(&Header::default(), claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes()).expect("a secret"))
+        .expect("a token")
 }
 
 /// A folder for a test, which is there and empty.

@@ -220,7 +220,7 @@ impl Visitor {
         let sql = format!("UPDATE api_key_secrets SET stamp = sha256('forged') WHERE key_id = '{id}'");
         database.execute(&sql).await;
         self.expect(401, admin.with_key(&forged.secret).request(Method::GET, PATH)).await;
-        assert!(self.service.log().contains("forged or copied"));
+        assert!(self.service.log().contains("forged, copied or damaged"));
     }
 
     /// Secrets where they do not belong.
@@ -445,7 +445,7 @@ async fn check(format: &str, database: &TestDatabase) -> (Visitor, String, Vec<S
         assert!(log.contains(level), "no {level} in the log");
     }
     assert!(log.contains("h2::"), "the libraries log, too");
-    let answered = log.lines().filter(|line| line.contains("answered") && line.contains("latency_us")).count();
+    let answered = log.lines().filter(|line| line.contains("request finished") && line.contains("latency_us")).count();
     assert!(answered >= visitor.answered, "{answered} answers in the log, of {}", visitor.answered);
     let kept = kept(database).await;
     let mut found = Vec::new();

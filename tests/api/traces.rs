@@ -205,7 +205,7 @@ async fn log_lines_say_which_trace_they_belong_to() {
     crate::harness::wait_until(async || collector.spans().len() == 1).await;
     let span = hex(&collector.spans()[0].span_id);
     let log = service.log();
-    let line = log.lines().find(|line| line.contains("answered")).unwrap();
+    let line = log.lines().find(|line| line.contains("request finished")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     let told = ["trace_id", "span_id", "request_id"].map(|name| line["span"][name].as_str().unwrap().to_owned());
     assert_eq!(told, [TRACE.to_owned(), span, "told".to_owned()]);

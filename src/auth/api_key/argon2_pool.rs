@@ -1,9 +1,8 @@
-//! A bounded pool for work that fills a core, shared fairly among tenants.
+//! A bounded pool for argon2, shared fairly among tenants.
 //!
-//! As many jobs run at once as there are workers. The others wait, and tenants take turns: a
-//! tenant with a hundred waiting jobs holds up another tenant's one job by at most one job per
-//! tenant. The queue is short, since a client that waits for seconds has given up; when it is
-//! full, room for a tenant with few waiting jobs is made by refusing the newest of the tenant
+//! At most `workers` jobs run at once. The others are queued, and tenants take turns: a tenant with a hundred queued
+//! jobs delays the one job of another tenant by at most one job per tenant. The queue is short, since a client that
+//! waits for seconds has given up. If it is full, a tenant with few queued jobs displaces the newest job of the tenant
 //! that has the most.
 
 use std::{
@@ -14,78 +13,67 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::domain::TenantId;
+use crate::{auth::error::Overloaded, domain::TenantId};
 
-/// The pool. Clones share it.
+/// Clones share the pool.
 #[derive(Clone)]
-pub struct Argon2Pool {
+pub(super) struct Argon2Pool {
     shared: Arc<Shared>,
 }
 
-/// The queue is full: try again in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too much hashing is under way")]
-pub struct Overloaded;
-
 struct Shared {
     workers: usize,
-    max_waiting: usize,
+    max_queued: usize,
     queue: Mutex<Queue>,
 }
 
 #[derive(Default)]
 struct Queue {
     running: usize,
-    waiting: usize,
+    queued: usize,
     refused: u64,
     by_tenant: HashMap<TenantId, VecDeque<oneshot::Sender<HashingPermit>>>,
-    /// The tenants that have waiting jobs, the next one first.
+    /// The tenants with queued jobs; the first has the next turn.
     turns: VecDeque<TenantId>,
 }
 
-/// How much a pool has to do.
+/// The state of a pool, for its metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// As many jobs run at once at most.
-    pub workers: usize,
-    /// Jobs that run now.
-    pub running: usize,
-    /// Jobs that wait for their turn now.
-    pub waiting: usize,
-    /// Jobs that were refused since the start, since the queue was full.
-    pub refused: u64,
+pub(crate) struct Load {
+    pub(crate) workers: usize,
+    pub(crate) running: usize,
+    pub(crate) queued: usize,
+    /// Since the start.
+    pub(crate) refused: u64,
 }
 
-/// The right to run one job; given on to the next when dropped.
+/// The right to run one job. Dropped, it is handed over to the next queued job.
 struct HashingPermit {
-    shared: Arc<Shared>,
+    /// `None`: it was handed over, or its worker is idle.
+    shared: Option<Arc<Shared>>,
 }
 
 impl Argon2Pool {
-    /// A pool of so many workers, and room for so many waiting jobs.
-    #[must_use]
-    pub fn new(workers: NonZeroUsize, max_waiting: usize) -> Self {
-        Self { shared: Arc::new(Shared { workers: workers.get(), max_waiting, queue: Mutex::default() }) }
+    pub(super) fn new(workers: NonZeroUsize, max_queued: usize) -> Self {
+        Self { shared: Arc::new(Shared { workers: workers.get(), max_queued, queue: Mutex::default() }) }
     }
 
-    /// How much it has to do now.
-    #[must_use]
-    pub fn load(&self) -> Load {
-        let Queue { running, waiting, refused, .. } = *self.shared.queue();
-        Load { workers: self.shared.workers, running, waiting, refused }
+    pub(super) fn load(&self) -> Load {
+        let Queue { running, queued, refused, .. } = *self.shared.queue();
+        Load { workers: self.shared.workers, running, queued, refused }
     }
 
-    /// Runs a job on a thread of the blocking pool when it is the tenant's turn.
-    pub async fn run<T: Send + 'static>(
+    /// Runs a job on a thread of tokio's blocking pool when it is the tenant's turn.
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         tenant: TenantId,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Overloaded> {
-        let turn = self.turn(tenant).await?;
-        #[allow(clippy::disallowed_methods, reason = "bounded by the turn")]
+        let permit = self.acquire(tenant).await?;
+        #[allow(clippy::disallowed_methods, reason = "bounded by the permit")]
         let job = tokio::task::spawn_blocking(move || {
-            // The turn goes with the job: if the caller goes away, the core is still in use.
-            let _turn = turn;
+            // The permit lives as long as the job: if the caller is dropped, the core is still in use.
+            let _permit = permit;
             job()
         });
         match job.await {
@@ -97,17 +85,17 @@ impl Argon2Pool {
         }
     }
 
-    async fn turn(&self, tenant: TenantId) -> Result<HashingPermit, Overloaded> {
-        let waiter = {
+    async fn acquire(&self, tenant: TenantId) -> Result<HashingPermit, Overloaded> {
+        let queued = {
             let mut queue = self.shared.queue();
             if queue.running < self.shared.workers {
                 queue.running += 1;
-                return Ok(HashingPermit { shared: self.shared.clone() });
+                return Ok(HashingPermit { shared: Some(self.shared.clone()) });
             }
-            queue.enqueue(tenant, self.shared.max_waiting)?
+            queue.push(tenant, self.shared.max_queued)?
         };
-        // An error is a waiter that was refused later, to make room.
-        waiter.await.map_err(|_| Overloaded)
+        // An error: another tenant's job displaced this one.
+        queued.await.map_err(|_| Overloaded)
     }
 }
 
@@ -115,44 +103,62 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Hands a worker that has become free over to the next queued job. Jobs whose caller is gone are skipped.
+    fn hand_over(self: Arc<Self>) {
+        let mut permit = HashingPermit { shared: Some(self.clone()) };
+        while let Some(next) = self.next_or_idle() {
+            match next.send(permit) {
+                Ok(()) => return,
+                Err(returned) => permit = returned,
+            }
+        }
+        permit.shared = None;
+    }
+
+    /// The next queued job, for a worker that has become free. `None`: there is none, and the worker counts as idle.
+    fn next_or_idle(&self) -> Option<oneshot::Sender<HashingPermit>> {
+        let mut queue = self.queue();
+        let next = queue.pop();
+        if next.is_none() {
+            queue.running -= 1;
+        }
+        next
+    }
 }
 
 impl Queue {
-    fn enqueue(
-        &mut self,
-        tenant: TenantId,
-        max_waiting: usize,
-    ) -> Result<oneshot::Receiver<HashingPermit>, Overloaded> {
-        if self.waiting >= max_waiting {
-            // This one, or the one that makes room for it.
+    fn push(&mut self, tenant: TenantId, max_queued: usize) -> Result<oneshot::Receiver<HashingPermit>, Overloaded> {
+        if self.queued >= max_queued {
+            // Either this job is refused, or the one that it displaces.
             self.refused += 1;
             let own = self.by_tenant.get(&tenant).map_or(0, VecDeque::len);
             let (_, longest) = self
                 .by_tenant
                 .iter_mut()
-                .map(|(_, waiters)| (waiters.len(), waiters))
+                .map(|(_, jobs)| (jobs.len(), jobs))
                 .max_by_key(|(length, _)| *length)
                 .filter(|(length, _)| *length > own + 1)
                 .ok_or(Overloaded)?;
             drop(longest.pop_back());
-            self.waiting -= 1;
+            self.queued -= 1;
         }
         let (sender, receiver) = oneshot::channel();
-        let waiters = self.by_tenant.entry(tenant).or_default();
-        if waiters.is_empty() {
+        let jobs = self.by_tenant.entry(tenant).or_default();
+        if jobs.is_empty() {
             self.turns.push_back(tenant);
         }
-        waiters.push_back(sender);
-        self.waiting += 1;
+        jobs.push_back(sender);
+        self.queued += 1;
         Ok(receiver)
     }
 
-    fn next(&mut self) -> Option<oneshot::Sender<HashingPermit>> {
+    fn pop(&mut self) -> Option<oneshot::Sender<HashingPermit>> {
         let tenant = self.turns.pop_front()?;
-        let waiters = self.by_tenant.get_mut(&tenant)?;
-        let next = waiters.pop_front()?;
-        self.waiting -= 1;
-        if waiters.is_empty() {
+        let jobs = self.by_tenant.get_mut(&tenant)?;
+        let next = jobs.pop_front()?;
+        self.queued -= 1;
+        if jobs.is_empty() {
             self.by_tenant.remove(&tenant);
         } else {
             self.turns.push_back(tenant);
@@ -163,22 +169,8 @@ impl Queue {
 
 impl Drop for HashingPermit {
     fn drop(&mut self) {
-        loop {
-            let next = {
-                let mut queue = self.shared.queue();
-                let next = queue.next();
-                if next.is_none() {
-                    queue.running -= 1;
-                }
-                next
-            };
-            let Some(next) = next else { return };
-            match next.send(HashingPermit { shared: self.shared.clone() }) {
-                Ok(()) => return,
-                // Nobody waits for it any more; this turn goes on to the one behind, without
-                // that turn's own drop doing the same.
-                Err(turn) => std::mem::forget(turn),
-            }
+        if let Some(shared) = self.shared.take() {
+            shared.hand_over();
         }
     }
 }
@@ -193,11 +185,11 @@ mod tests {
         TenantId(Uuid::from_u128(n))
     }
 
-    fn pool(max_waiting: usize) -> Argon2Pool {
-        Argon2Pool::new(NonZeroUsize::MIN, max_waiting)
+    fn pool(max_queued: usize) -> Argon2Pool {
+        Argon2Pool::new(NonZeroUsize::MIN, max_queued)
     }
 
-    /// Occupies the one worker until the sender is dropped.
+    /// Occupies the only worker until the sender is dropped.
     async fn occupy(pool: &Argon2Pool) -> mpsc::Sender<()> {
         let (release, held) = mpsc::channel::<()>();
         let (started, running) = oneshot::channel();
@@ -213,23 +205,23 @@ mod tests {
         release
     }
 
-    /// Queues a job that notes its tenant when it runs.
+    /// Queues a job that logs its tenant when it runs.
     async fn queue(
         pool: &Argon2Pool,
         n: u128,
         log: &Arc<Mutex<Vec<u128>>>,
     ) -> tokio::task::JoinHandle<Result<(), Overloaded>> {
-        let waiting = pool.shared.queue().waiting;
+        let queued = pool.load().queued;
         let (for_task, log) = (pool.clone(), log.clone());
         let task = tokio::spawn(async move { for_task.run(tenant(n), move || log.lock().unwrap().push(n)).await });
-        while !task.is_finished() && pool.shared.queue().waiting == waiting {
+        while !task.is_finished() && pool.load().queued == queued {
             tokio::task::yield_now().await;
         }
         task
     }
 
     #[tokio::test]
-    async fn tenants_take_turns() {
+    async fn queued_tenants_take_turns() {
         let (pool, log) = (pool(10), Arc::default());
         let worker = occupy(&pool).await;
         let mut tasks = Vec::new();
@@ -244,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_refuses_the_greediest() {
+    async fn a_full_queue_refuses_the_tenant_with_the_most_jobs() {
         let (pool, log) = (pool(3), Arc::default());
         let worker = occupy(&pool).await;
         let mut greedy = Vec::new();
@@ -255,18 +247,18 @@ mod tests {
         let (for_task, for_log) = (pool.clone(), Arc::clone(&log));
         let modest =
             tokio::spawn(async move { for_task.run(tenant(2), move || for_log.lock().unwrap().push(2)).await });
-        assert_eq!(greedy.pop().unwrap().await.unwrap(), Err(Overloaded), "makes room for the modest one");
-        assert_eq!(pool.load(), Load { workers: 1, running: 1, waiting: 3, refused: 2 });
+        assert_eq!(greedy.pop().unwrap().await.unwrap(), Err(Overloaded), "displaced by the other tenant");
+        assert_eq!(pool.load(), Load { workers: 1, running: 1, queued: 3, refused: 2 });
         drop(worker);
         assert_eq!(modest.await.unwrap(), Ok(()));
         for task in greedy {
             assert_eq!(task.await.unwrap(), Ok(()));
         }
-        assert_eq!(pool.load(), Load { workers: 1, running: 0, waiting: 0, refused: 2 });
+        assert_eq!(pool.load(), Load { workers: 1, running: 0, queued: 0, refused: 2 });
     }
 
     #[tokio::test]
-    async fn waiters_that_left_are_passed_over() {
+    async fn a_permit_skips_jobs_whose_caller_is_gone() {
         let (pool, log) = (pool(10), Arc::default());
         let worker = occupy(&pool).await;
         let gone = queue(&pool, 1, &log).await;
@@ -275,9 +267,41 @@ mod tests {
         let _ = gone.await;
         drop(worker);
         assert_eq!(stays.await.unwrap(), Ok(()));
-        while pool.shared.queue().running > 0 {
+        while pool.load().running > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(pool.run(tenant(3), || 7).await, Ok(7), "no turn was lost");
+        assert_eq!(pool.run(tenant(3), || 7).await, Ok(7), "the worker was not lost");
+    }
+    #[tokio::test]
+    async fn a_permit_whose_jobs_are_all_gone_leaves_the_worker_idle() {
+        let (pool, log) = (pool(10), Arc::default());
+        let worker = occupy(&pool).await;
+        for n in [1, 1, 2] {
+            let gone = queue(&pool, n, &log).await;
+            gone.abort();
+            let _ = gone.await;
+        }
+        drop(worker);
+        while pool.load().running > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pool.load(), Load { workers: 1, running: 0, queued: 0, refused: 0 });
+        assert_eq!(pool.run(tenant(3), || 7).await, Ok(7));
+        assert_eq!(*log.lock().unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_hands_its_permit_over() {
+        let (pool, log) = (pool(10), Arc::default());
+        let worker = occupy(&pool).await;
+        let pool_of_task = pool.clone();
+        let panics = tokio::spawn(async move { pool_of_task.run(tenant(1), || panic!("on purpose")).await });
+        while pool.load().queued == 0 {
+            tokio::task::yield_now().await;
+        }
+        let next = queue(&pool, 2, &log).await;
+        drop(worker);
+        assert!(panics.await.unwrap_err().is_panic());
+        assert_eq!(next.await.unwrap(), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! What a secret leaves behind: argon2id on a bounded pool, and the stamp under the pepper.
+//! The hash and the stamp of a secret: argon2id on a bounded pool, and HMAC under the pepper.
 
 use std::num::NonZeroUsize;
 
@@ -8,10 +8,11 @@ use argon2::{
 use zeroize::Zeroizing;
 
 use super::{
-    argon2_pool::{Argon2Pool, Load, Overloaded},
+    argon2_pool::{Argon2Pool, Load},
     pepper::Peppers,
 };
 use crate::{
+    auth::error::Overloaded,
     domain::{ApiKeyId, Secret, TenantId, random_bytes},
     store::NewSecret,
 };
@@ -19,7 +20,7 @@ use crate::{
 /// The cost of argon2id (RFC 9106).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Cost {
-    /// Memory, in KiB.
+    /// KiB of memory.
     pub memory_kib: u32,
     /// Passes over it.
     pub iterations: u32,
@@ -28,8 +29,7 @@ pub struct Argon2Cost {
 }
 
 impl Argon2Cost {
-    /// The most that is accepted, in the settings and from a row: a forged row must not be
-    /// able to take the memory or the cores.
+    /// The limit for settings and for rows: a forged row must not be able to exhaust memory or cores.
     pub const MAX: Self = Self { memory_kib: 256 * 1024, iterations: 16, parallelism: 8 };
 
     fn params(self) -> Option<Params> {
@@ -39,9 +39,8 @@ impl Argon2Cost {
         within.then(|| Params::new(self.memory_kib, self.iterations, self.parallelism, None).ok())?
     }
 
-    /// Whether argon2 takes these parameters and they are within [`Argon2Cost::MAX`].
-    #[must_use]
-    pub fn is_valid(self) -> bool {
+    /// True if argon2 accepts the parameters and they are within [`Argon2Cost::MAX`].
+    pub(crate) fn is_valid(self) -> bool {
         self.params().is_some()
     }
 }
@@ -53,7 +52,7 @@ impl Default for Argon2Cost {
     }
 }
 
-/// Makes and checks what is stored of a secret.
+/// Makes and verifies what the database keeps of a secret.
 #[derive(Clone)]
 pub struct SecretHasher {
     pool: Argon2Pool,
@@ -62,29 +61,24 @@ pub struct SecretHasher {
 }
 
 impl SecretHasher {
-    /// Hashes with `cost` (which must be valid), at most `workers` at once and `max_waiting`
-    /// behind them.
+    /// `cost` must be valid. At most `workers` hashes run at once, and at most `max_queued` wait.
     #[must_use]
-    pub fn new(cost: Argon2Cost, peppers: Peppers, workers: NonZeroUsize, max_waiting: usize) -> Self {
-        Self { pool: Argon2Pool::new(workers, max_waiting), params: cost.params().unwrap_or(Params::DEFAULT), peppers }
+    pub fn new(cost: Argon2Cost, peppers: Peppers, workers: NonZeroUsize, max_queued: usize) -> Self {
+        Self { pool: Argon2Pool::new(workers, max_queued), params: cost.params().unwrap_or(Params::DEFAULT), peppers }
     }
 
-    /// How much it has to do now.
-    #[must_use]
-    pub fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> Load {
         self.pool.load()
     }
 
-    /// The peppers that it stamps with.
-    #[must_use]
-    pub fn peppers(&self) -> &Peppers {
+    pub(super) fn peppers(&self) -> &Peppers {
         &self.peppers
     }
 
     /// What the database keeps of a new secret.
     ///
     /// # Panics
-    /// Where there is no randomness, or no memory for argon2.
+    /// If there is no randomness, or no memory for argon2.
     pub async fn seal(&self, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> Result<NewSecret, Overloaded> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
         let password = Zeroizing::new(secret.as_bytes().to_vec());
@@ -97,7 +91,7 @@ impl SecretHasher {
             .await?;
         let phc = match phc {
             Ok(phc) => phc,
-            // A lack of memory leaves nothing sensible to go on with.
+            // Out of memory.
             Err(error) => panic!("argon2 failed: {error}"),
         };
         Ok(NewSecret {
@@ -108,10 +102,9 @@ impl SecretHasher {
         })
     }
 
-    /// Whether the PHC string is the secret's. One that is not argon2id, or that costs more
-    /// than [`Argon2Cost::MAX`], is nobody's.
-    pub async fn verify_argon2(&self, tenant: TenantId, secret: &Secret, phc: &str) -> Result<bool, Overloaded> {
-        let Some(hash) = acceptable(phc) else {
+    /// True if `phc` is the secret's hash. False if it is not argon2id or costs more than [`Argon2Cost::MAX`].
+    pub(super) async fn verify_argon2(&self, tenant: TenantId, secret: &Secret, phc: &str) -> Result<bool, Overloaded> {
+        let Some(hash) = parse_affordable(phc) else {
             return Ok(false);
         };
         let password = Zeroizing::new(secret.as_bytes().to_vec());
@@ -119,7 +112,7 @@ impl SecretHasher {
     }
 }
 
-fn acceptable(phc: &str) -> Option<PasswordHash> {
+fn parse_affordable(phc: &str) -> Option<PasswordHash> {
     let hash = PasswordHash::new(phc).ok()?;
     let params = Params::try_from(&hash).ok()?;
     let cost = Argon2Cost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() };
@@ -134,7 +127,7 @@ mod tests {
     const CHEAP: Argon2Cost = Argon2Cost { memory_kib: 8, iterations: 1, parallelism: 1 };
 
     #[tokio::test]
-    async fn a_sealed_secret_verifies_and_another_does_not() {
+    async fn only_the_sealed_secret_verifies_against_its_hash() {
         let hasher = SecretHasher::new(CHEAP, Peppers::default(), NonZeroUsize::MIN, 1);
         let (tenant, secret) = (TenantId(Uuid::nil()), Secret::generate());
         let sealed = hasher.seal(tenant, ApiKeyId(Uuid::nil()), &secret).await.unwrap();
@@ -144,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn forged_costs_are_refused_before_they_are_paid() {
+    fn a_phc_string_beyond_the_maximal_cost_is_refused() {
         let phc = |m, t, p| {
             format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
         };
-        assert!(acceptable(&phc(19_456, 2, 1)).is_some());
-        assert!(acceptable(&phc(4_000_000, 2, 1)).is_none());
-        assert!(acceptable(&phc(19_456, 4_000_000, 1)).is_none());
-        assert!(acceptable(&phc(19_456, 2, 64)).is_none());
-        assert!(acceptable(&phc(19_456, 2, 1).replace("argon2id", "argon2i")).is_none());
-        assert!(acceptable("").is_none());
+        assert!(parse_affordable(&phc(19_456, 2, 1)).is_some());
+        assert!(parse_affordable(&phc(4_000_000, 2, 1)).is_none());
+        assert!(parse_affordable(&phc(19_456, 4_000_000, 1)).is_none());
+        assert!(parse_affordable(&phc(19_456, 2, 64)).is_none());
+        assert!(parse_affordable(&phc(19_456, 2, 1).replace("argon2id", "argon2i")).is_none());
+        assert!(parse_affordable("").is_none());
     }
 }

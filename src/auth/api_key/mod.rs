@@ -1,6 +1,7 @@
-//! Secrets of API keys: how they are hashed, stamped and verified.
+//! Secrets of API keys: hash, stamp, verification.
 
-pub mod argon2_pool;
+pub(crate) mod argon2_pool;
 pub mod hasher;
 pub mod pepper;
+pub(crate) mod verification_metrics;
 pub mod verifier;

@@ -1,5 +1,4 @@
-//! The stamp: an HMAC that ties a secret to its key and tenant under a key that the database
-//! does not have.
+//! The stamp: an HMAC over a secret, its key and its tenant, under a key that is not in the database.
 
 use std::fmt;
 
@@ -11,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::domain::{ApiKeyId, Secret, TenantId};
 
-/// Both are part of the stored format.
+/// Both labels are part of the stored format.
 const KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
 const STAMP_LABEL: &[u8] = b"rally-api-keys stamp v1\0";
 
-/// A pepper: an id, and the key that is derived from its bytes. `Debug` shows the id alone.
+/// An id, and the HMAC key that is derived from the pepper's bytes. `Debug` shows the id alone.
 #[derive(Clone)]
 pub struct Pepper {
     id: String,
@@ -37,13 +36,11 @@ impl Pepper {
         if bytes.len() < 32 {
             return Err("must be 32 bytes or more once decoded");
         }
-        // RFC 5869's extract step with a fixed salt: the pepper itself keys nothing.
+        // RFC 5869's extract step with a fixed salt. The pepper itself is not used as a key.
         Ok(Self { id: id.to_owned(), key: Zeroizing::new(hmac(KEY_LABEL, &[&bytes])) })
     }
 
-    /// The id that rows name it by.
-    #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
@@ -54,7 +51,7 @@ impl Pepper {
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length; the error is of a trait that others implement too.
+    // HMAC takes keys of any length; the trait's other implementations do not.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return [0; 32];
     };
@@ -70,26 +67,26 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// The pepper that stamps, and older ones that only check.
+/// The current pepper, which makes stamps, and older ones, which only verify them.
 #[derive(Clone, Debug, Default)]
 pub struct Peppers {
-    /// Stamps new secrets; without one there are no stamps.
+    /// Without one, no stamps are made.
     pub current: Option<Pepper>,
-    /// Only check.
+    /// Only verify.
     pub retired: Vec<Pepper>,
 }
 
-/// What a row's stamp says.
+/// The outcome of verifying a row's stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StampCheck {
-    /// The secret belongs to this row.
+    /// The stamp is of this secret, key and tenant.
     Match {
-        /// Whether the pepper is the current one, so that the stamp need not be renewed.
+        /// False: the stamp should be renewed under the current pepper.
         current: bool,
     },
     /// The row was copied, forged or damaged.
     Mismatch,
-    /// There is no stamp, or its pepper is not known here.
+    /// There is no stamp, or its pepper is not configured.
     Unknown,
 }
 
@@ -100,7 +97,7 @@ impl Peppers {
         self.current.as_ref().map(|pepper| (pepper.stamp(tenant, key, secret), pepper.id.clone()))
     }
 
-    /// Checks a row's stamp, in constant time.
+    /// Verifies a row's stamp, in constant time.
     #[must_use]
     pub fn check(&self, stored: Option<(&[u8], &str)>, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> StampCheck {
         let Some((stamp, id)) = stored else {
@@ -127,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_holds_for_one_row_alone() {
+    fn a_stamp_matches_only_its_own_secret_key_and_tenant() {
         let secret = Secret::generate();
         let (tenant, key) = (TenantId(Uuid::from_u128(1)), ApiKeyId(Uuid::from_u128(2)));
         let peppers = Peppers { current: Some(pepper("a", 1)), retired: vec![] };
@@ -142,12 +139,12 @@ mod tests {
 
         let rotated = Peppers { current: Some(pepper("b", 2)), retired: vec![pepper("a", 1)] };
         assert_eq!(rotated.check(stored, tenant, key, &secret), StampCheck::Match { current: false });
-        let forgotten = Peppers { current: Some(pepper("b", 2)), retired: vec![] };
-        assert_eq!(forgotten.check(stored, tenant, key, &secret), StampCheck::Unknown);
+        let unknown = Peppers { current: Some(pepper("b", 2)), retired: vec![] };
+        assert_eq!(unknown.check(stored, tenant, key, &secret), StampCheck::Unknown);
     }
 
     #[test]
-    fn peppers_are_an_id_and_32_bytes() {
+    fn a_pepper_without_an_id_and_32_bytes_is_refused() {
         for bad in ["", "a", "a:", ":AAAA", "a:AAAA", "a b:AAAA", "a:not base64!"] {
             assert!(Pepper::parse(bad).is_err(), "{bad:?}");
         }

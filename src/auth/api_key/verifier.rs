@@ -1,24 +1,27 @@
-//! A presented secret → the key that it belongs to, or why not.
+//! Verification of presented secrets, and the decision about the keys that they belong to.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use tracing::{error, warn};
 
-use super::{hasher::SecretHasher, pepper::StampCheck};
+use super::{hasher::SecretHasher, pepper::StampCheck, verification_metrics::VerificationMetrics};
 use crate::{
     auth::{
         cache::{
             AuthCache,
-            cached_secret::{CachedSecret, Ended, Evidence},
+            cached_secret::{CachedSecret, Evidence, RareTimes},
             epoch_cache::Entry,
-            single_flight::{Source, Unvalidated},
+            key::{CacheKey, Miss},
+            single_flight::Unvalidated,
         },
-        error::Error,
-        metrics::VerifierMetrics,
+        error::{Error, Refusal},
         request::RequestId,
     },
-    domain::{Clock, LookupDigest, Secret, Status, Tenant, Timestamp},
+    domain::{
+        Clock, LookupDigest, Principal, Secret, Tenant, Timestamp,
+        access::{DenialReason, Facts, RequiredAccess, decide},
+    },
     store::{self, SecretRow, Store},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
@@ -26,170 +29,178 @@ use crate::{
 /// What happens to a secret whose row has no stamp under a known pepper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyFallback {
-    /// It is checked by argon2, and the stamp is written.
+    /// It is verified by argon2, and the stamp is written.
     #[default]
     Argon2,
     /// It is refused.
     Deny,
 }
 
-/// What is known of a secret that works, and at which moment it was found to.
-pub type Checked = Result<(Arc<Entry<CachedSecret>>, Timestamp), Error>;
+/// A secret that was verified, now or when it was cached.
+pub(in crate::auth) struct Verified {
+    secret: Arc<Entry<CachedSecret>>,
+    evidence: Evidence,
+}
 
-/// Checks secrets.
+/// What is decided about the key, and what is recorded of its use.
+pub(in crate::auth) struct KeyRequest<'a> {
+    pub(in crate::auth) required: RequiredAccess,
+    pub(in crate::auth) client: Client<'a>,
+    pub(in crate::auth) request_id: &'a RequestId,
+}
+
+/// Verifies secrets, and decides about their keys.
 pub struct KeyVerifier {
-    verdicts: Arc<AuthCache>,
-    examiner: Arc<Examiner>,
+    cache: Arc<AuthCache>,
+    lookup: Arc<SecretLookup>,
     recorder: UsageRecorder,
-    metrics: Arc<VerifierMetrics>,
+    metrics: Arc<VerificationMetrics>,
     clock: Clock,
 }
 
 impl KeyVerifier {
-    /// A verifier over these parts.
+    /// A verifier that looks secrets up in `store` and records their use with `recorder`.
     #[must_use]
     pub fn new(
         store: Store,
         hasher: SecretHasher,
         fallback: KeyFallback,
-        verdicts: Arc<AuthCache>,
+        cache: Arc<AuthCache>,
         recorder: UsageRecorder,
         clock: Clock,
     ) -> Self {
-        let metrics = Arc::<VerifierMetrics>::default();
-        let examiner = Arc::new(Examiner { store, hasher, fallback, metrics: metrics.clone() });
-        Self { verdicts, examiner, recorder, metrics, clock }
+        let metrics = Arc::<VerificationMetrics>::default();
+        let lookup = Arc::new(SecretLookup { store, hasher, fallback, metrics: metrics.clone() });
+        Self { cache, lookup, recorder, metrics, clock }
     }
 
-    /// What it counts.
-    #[must_use]
-    pub fn metrics(&self) -> &VerifierMetrics {
+    pub(crate) fn metrics(&self) -> &VerificationMetrics {
         &self.metrics
     }
 
-    /// The tenant, and what is remembered of the secret. `None`: nothing is that may be trusted.
-    #[must_use]
-    pub fn recall(
+    /// Tenant and secret from the cache, validated together.
+    pub(in crate::auth) fn verify_cached(
         &self,
         tenant: Unvalidated<Tenant>,
         secret: &Secret,
-        client: Client<'_>,
-        request_id: &RequestId,
-    ) -> Option<(Tenant, Checked)> {
-        let (group, key) = self.verdicts.secret_key(tenant.untrusted().id, secret);
-        let read = tenant.and(self.verdicts.secrets.read(&group, key, Arc::clone)?);
-        let (tenant, known) = self.verdicts.vouch(read)?;
-        self.verdicts.secrets.count_hit();
-        Some((tenant, self.conclude(Ok((known, Source::Cache)), client, request_id)))
+    ) -> Result<(Tenant, Verified), Miss> {
+        let (group, key) = self.cache.secret_key(tenant.unvalidated().id, secret);
+        let read = self.cache.secrets.read(&group, key, Arc::clone).map(|secret| tenant.and(secret));
+        let (tenant, secret) = read.and_then(|read| self.cache.validate(read)).ok_or(Miss(key))?;
+        self.cache.secrets.count_hit();
+        Ok((tenant, Verified { secret, evidence: Evidence::Cache }))
     }
 
-    /// The same of what the database knows, where nothing is remembered.
-    pub async fn verify(&self, tenant: &Tenant, secret: Secret, client: Client<'_>, request_id: &RequestId) -> Checked {
-        let (group, key) = self.verdicts.secret_key(tenant.id, &secret);
-        let ask = || {
-            let (examiner, tenant) = (self.examiner.clone(), *tenant);
-            async move { examiner.examine(&tenant, &secret).await }.boxed()
-        };
-        let looked_up = self.verdicts.secrets.get_or_ask(&group, key, ask).await;
-        self.conclude(looked_up, client, request_id)
-    }
-
-    /// Whether a key is expired or revoked is told only to who holds its whole secret.
-    fn conclude(
+    /// The secret from the cache, unless `miss` says that it is not there; else from the database.
+    pub(in crate::auth) async fn verify(
         &self,
-        looked_up: Result<(Arc<Entry<CachedSecret>>, Source), Error>,
-        client: Client<'_>,
-        request_id: &RequestId,
-    ) -> Checked {
-        let grounds = match &looked_up {
-            Ok((_, Source::Cache)) => Evidence::Cache,
-            Ok((known, Source::Database)) => known.grounds,
-            Err(_) => Evidence::None,
+        tenant: &Tenant,
+        secret: Secret,
+        miss: Option<Miss>,
+    ) -> Result<Verified, Error> {
+        let key = if let Some(Miss(key)) = miss {
+            key
+        } else {
+            let (group, key) = self.cache.secret_key(tenant.id, &secret);
+            if let Some(secret) = self.cache.secrets.get(&group, key) {
+                return Ok(Verified { secret, evidence: Evidence::Cache });
+            }
+            key
         };
-        let outcome = looked_up.and_then(|(known, _)| {
-            let at = self.judge(&known, client, request_id)?;
-            Ok((known, at))
-        });
-        let result = match &outcome {
-            Ok(_) => "accepted",
-            Err(Error::InvalidKey) => "invalid",
-            Err(Error::KeyExpired) => "expired",
-            Err(Error::KeyRevoked) => "revoked",
-            Err(_) => "error",
-        };
-        self.metrics.count(result, grounds);
-        outcome
-    }
-
-    /// Notes that a request was refused which a key had made, since its scopes do not suffice.
-    pub fn denied(&self, known: &Arc<Entry<CachedSecret>>, at: Timestamp) {
-        self.recorder.denied(known, at, Denied::Scope);
-    }
-
-    /// Holds what is known of a secret against the clock, and notes its use.
-    fn judge(
-        &self,
-        known: &Arc<Entry<CachedSecret>>,
-        client: Client<'_>,
-        request_id: &RequestId,
-    ) -> Result<Timestamp, Error> {
-        let now = self.clock.now();
-        let reused =
-            || self.recorder.dead_secret_used(&known.usage, known.hint, now, client.address, request_id.as_str());
-        match known.key_status_at(now) {
-            // Rotated away, and its time is over: it is no secret of the key any more.
-            Status::Active | Status::Expired if known.secret_ended_at(now) => {
-                reused();
-                Err(Error::InvalidKey)
-            }
-            Status::Active => {
-                self.recorder.used(known, now, client);
-                Ok(now)
-            }
-            Status::Expired => {
-                self.recorder.denied(known, now, Denied::Expired);
-                Err(Error::KeyExpired)
-            }
-            Status::Revoked => {
-                reused();
-                Err(Error::KeyRevoked)
-            }
+        let fetched = self.fetch(*tenant, secret, key).await;
+        if let Err(error) = &fetched {
+            self.metrics.count(if matches!(error, Error::InvalidKey) { "invalid" } else { "error" }, Evidence::None);
         }
+        fetched.map(|secret| Verified { evidence: secret.evidence, secret })
+    }
+
+    async fn fetch(&self, tenant: Tenant, secret: Secret, key: CacheKey) -> Result<Arc<Entry<CachedSecret>>, Error> {
+        let lookup = || {
+            let lookup = self.lookup.clone();
+            async move { lookup.find(&tenant, &secret).await }.boxed()
+        };
+        self.cache.secrets.fetch(tenant.id.0.as_bytes(), key, lookup).await
+    }
+
+    /// Decides whether the key may do what the request requires, and records the use of its secret.
+    pub(in crate::auth) fn authorize(
+        &self,
+        verified: &Verified,
+        request: &KeyRequest<'_>,
+    ) -> Result<Principal, Refusal> {
+        let (secret, now) = (&verified.secret, self.clock.now());
+        let facts = Facts { scopes: secret.scopes, key: Some(secret.facts(now)), required: request.required };
+        let decision = decide(&facts);
+        self.record(verified, decision, now, request);
+        match decision {
+            Ok(()) => Ok(secret.principal()),
+            Err(reason) => Err(Refusal::denied(reason, secret.principal())),
+        }
+    }
+
+    /// The only place where the use of a key is counted.
+    fn record(
+        &self,
+        Verified { secret, evidence }: &Verified,
+        decision: Result<(), DenialReason>,
+        now: Timestamp,
+        request: &KeyRequest<'_>,
+    ) {
+        let KeyRequest { client, request_id, .. } = request;
+        let result = match decision {
+            Ok(()) => {
+                self.recorder.used(secret, now, *client);
+                "accepted"
+            }
+            Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired) => {
+                self.recorder.used(secret, now, *client);
+                self.recorder.denied(secret, now, Denied::Scope);
+                "accepted"
+            }
+            Err(DenialReason::KeyExpired) => {
+                self.recorder.denied(secret, now, Denied::Expired);
+                "expired"
+            }
+            Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
+                self.recorder.dead_secret_used(&secret.usage, secret.hint, now, client.address, request_id.as_str());
+                if reason == DenialReason::KeyRevoked { "revoked" } else { "invalid" }
+            }
+        };
+        self.metrics.count(result, *evidence);
     }
 }
 
-/// Asks the database about a secret, and does not take its word for it.
-struct Examiner {
+/// Looks secrets up in the database, and verifies that the row is theirs.
+struct SecretLookup {
     store: Store,
     hasher: SecretHasher,
     fallback: KeyFallback,
-    metrics: Arc<VerifierMetrics>,
+    metrics: Arc<VerificationMetrics>,
 }
 
-impl Examiner {
-    async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<CachedSecret, Error> {
+impl SecretLookup {
+    async fn find(&self, tenant: &Tenant, secret: &Secret) -> Result<CachedSecret, Error> {
         let lookup_digest = secret.lookup_digest();
         let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
-        let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
+        let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        let rare_times = RareTimes {
+            secret_expires_at: row.secret_expires_at,
+            secret_retired_at: row.secret_retired_at,
+            revoked_at: row.revoked_at,
+        };
         Ok(CachedSecret {
             usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
-            endings: Ended {
-                secret_expires_at: row.secret_expires_at,
-                secret_retired_at: row.secret_retired_at,
-                revoked_at: row.revoked_at,
-            }
-            .into(),
+            rare_times: rare_times.boxed(),
             hint: row.hint,
-            grounds,
+            evidence,
         })
     }
 
-    /// On what grounds the row is believed to be the secret's, if it is: by the stamp, and by argon2
-    /// only where there is none to go by. A stamp that mismatches rejects; it never falls through to
-    /// argon2, whose hash whoever forged the row may have computed.
-    async fn authenticate(
+    /// Verifies by the stamp, and by argon2 only if there is no stamp under a known pepper. A stamp that does not match is
+    /// final: who forged the row may have computed its argon2 hash too.
+    async fn verify(
         &self,
         tenant: &Tenant,
         secret: &Secret,
@@ -205,7 +216,11 @@ impl Examiner {
             }
             StampCheck::Mismatch => {
                 self.metrics.stamp_mismatches.inc();
-                error!(key_id = %row.key_id, "an API key's row has a stamp that is not its own; the row was forged or copied");
+                error!(
+                    key_id = %row.key_id,
+                    "refused an API key whose stamp does not match its row: the row was forged, copied or damaged; \
+                     find out who wrote to the database, and rotate the key"
+                );
                 Err(Error::InvalidKey)
             }
             StampCheck::Unknown if self.fallback == KeyFallback::Deny => Err(Error::InvalidKey),
@@ -219,8 +234,8 @@ impl Examiner {
         }
     }
 
-    /// Stamps the row under the current pepper, if there is one. The check has succeeded by
-    /// then, so a failure is told and nothing more; the next check tries again.
+    /// Stamps the row under the current pepper, if there is one. A failure is only logged: the secret is verified, and its
+    /// next look-up tries again.
     async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, lookup_digest: LookupDigest, row: &SecretRow) {
         let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
@@ -231,18 +246,20 @@ impl Examiner {
             Ok::<_, store::Error>(written)
         };
         match outcome.await {
-            // Worth a look when nobody introduced or rotated a pepper: a forged row comes in so.
             Ok(true) => {
                 self.metrics.stamps_written.inc();
                 warn!(
                     key_id = %row.key_id,
                     pepper_id,
                     previous_pepper_id = row.stamp.as_ref().map(|(_, id)| id.as_str()),
-                    "wrote the stamp of an API key that had none under the current pepper"
+                    "wrote the stamp of an API key that had none under the current pepper; unless a pepper was introduced \
+                     or rotated, its row may be forged"
                 );
             }
             Ok(false) => {}
-            Err(error) => warn!(key_id = %row.key_id, %error, "could not write an API key's stamp"),
+            Err(error) => {
+                warn!(key_id = %row.key_id, %error, "could not write an API key's stamp; its next look-up tries again");
+            }
         }
     }
 }

@@ -1,46 +1,43 @@
-//! A secret that was checked, as the cache keeps it.
+//! A verified secret, as it is cached.
 
 use super::epoch_cache::Entry;
 use crate::{
-    domain::{KeyHint, Principal, RotatedAway, ScopeSet, Status, Timestamp},
+    domain::{KeyHint, Principal, RotatedAway, ScopeSet, Timestamp, access::KeyFacts},
     usage::{HasUsageCounter, UsageCounter},
 };
 
-/// What is known of a secret that was checked: whose it is, and what bounds it. Expiry is held
-/// against the clock at each use.
+/// A verified secret with its key's grants and ends. Ends are compared with the clock at each use.
 #[derive(Debug)]
 pub struct CachedSecret {
-    /// Counts its use; also holds its key's id.
+    /// Counts the secret's use; has the key's id and the lookup digest.
     pub usage: UsageCounter,
-    /// What the key allows.
+    /// What the key grants.
     pub scopes: ScopeSet,
-    /// When the key ends.
+    /// When the key expires; `None` = never.
     pub key_expires_at: Option<Timestamp>,
-    /// What else ends it.
-    pub endings: Endings,
-    /// What may be shown of the secret.
+    /// Boxed, since most secrets have none of them.
+    pub rare_times: Option<Box<RareTimes>>,
+    /// The secret's hint.
     pub hint: KeyHint,
-    /// What it was believed on when it was checked.
-    pub grounds: Evidence,
+    /// What it was verified by.
+    pub evidence: Evidence,
 }
 
-/// What a secret was believed on.
+/// What a secret was verified by; the label `source` of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
-    /// It had been checked before, and was remembered.
+    /// It had been verified before and was cached.
     Cache,
     /// The stamp under the pepper.
     Stamp,
-    /// The argon2 hash, since there was no usable stamp.
+    /// The argon2 hash, since there was no stamp under a known pepper.
     Argon2,
-    /// It was not.
+    /// It was not verified.
     None,
 }
 
 impl Evidence {
-    /// The value of the metrics' label `source`.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Cache => "cache",
             Self::Stamp => "stamp",
@@ -50,30 +47,20 @@ impl Evidence {
     }
 }
 
-/// What most secrets have nothing of, so it lies apart.
-#[derive(Debug, Default)]
-pub struct Endings(Option<Box<Ended>>);
-
-/// How a secret ends before its key does, and how its key did.
+/// Times that rotated secrets and revoked keys have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// When the secret ends, where it is before the key.
+pub struct RareTimes {
+    /// When the secret ends by itself, after a rotation.
     pub secret_expires_at: Option<Timestamp>,
-    /// When a newer secret took its place.
+    /// When a rotation replaced the secret.
     pub secret_retired_at: Option<Timestamp>,
-    /// When the key was taken away.
+    /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
 }
 
-impl From<Ended> for Endings {
-    fn from(ended: Ended) -> Self {
-        Self((ended != Ended::default()).then(|| Box::new(ended)))
-    }
-}
-
-impl Endings {
-    fn get(&self) -> Ended {
-        self.0.as_deref().copied().unwrap_or_default()
+impl RareTimes {
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
     }
 }
 
@@ -84,37 +71,28 @@ impl HasUsageCounter for Entry<CachedSecret> {
 }
 
 impl CachedSecret {
-    /// The key as a caller.
-    #[must_use]
-    pub fn principal(&self) -> Principal {
+    fn rare_times(&self) -> RareTimes {
+        self.rare_times.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn principal(&self) -> Principal {
         Principal::ApiKey {
             secret: self.usage.lookup_digest(),
             id: self.usage.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
-            hint: self.hint,
             rotated_away: self.rotated_away(),
         }
     }
 
-    /// What its key is then.
-    #[must_use]
-    pub fn key_status_at(&self, now: Timestamp) -> Status {
-        Status::at(now, self.key_expires_at, self.endings.get().revoked_at)
+    pub(crate) fn facts(&self, now: Timestamp) -> KeyFacts {
+        let RareTimes { secret_expires_at, revoked_at, .. } = self.rare_times();
+        KeyFacts { now, id: self.usage.key(), expires_at: self.key_expires_at, revoked_at, secret_expires_at }
     }
 
-    /// Whether the secret had ended then, before its key did.
-    #[must_use]
-    pub fn secret_ended_at(&self, now: Timestamp) -> bool {
-        let before_key = |end: Timestamp| self.key_expires_at.is_none_or(|key_end| end < key_end);
-        self.endings.get().secret_expires_at.is_some_and(|end| now >= end && before_key(end))
-    }
-
-    /// Where it is the previous one: since when, and until when it works.
-    #[must_use]
-    pub fn rotated_away(&self) -> Option<RotatedAway> {
-        let ended = self.endings.get();
-        let (since, end) = ended.secret_retired_at.zip(ended.secret_expires_at)?;
+    fn rotated_away(&self) -> Option<RotatedAway> {
+        let RareTimes { secret_expires_at, secret_retired_at, .. } = self.rare_times();
+        let (since, end) = secret_retired_at.zip(secret_expires_at)?;
         let until = self.key_expires_at.map_or(end, |key_end| key_end.min(end));
         Some(RotatedAway { since, until })
     }
@@ -125,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_of_a_secret_fits_three_lines_of_the_processors_cache() {
+    fn a_cached_secret_fits_three_cache_lines() {
         // In an `Arc`, which adds two counters.
         let size = 2 * size_of::<usize>() + size_of::<Entry<CachedSecret>>();
         assert!(size <= 3 * 64, "{size}");

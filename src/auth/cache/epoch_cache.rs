@@ -1,18 +1,17 @@
-//! What was found out about credentials and tenants, for as long as it is known to be true.
+//! A bounded cache that a concurrent look-up can never fill with a stale value.
 //!
-//! Three things keep a stale verdict out:
+//! Three things keep stale values out:
 //!
-//! 1. *Eviction.* Whoever learns of a change (this instance before it acknowledges one of its
-//!    own, the change feed for others') calls [`EpochCache::forget`].
-//! 2. *Epochs.* A look-up takes a [`EpochTicket`] before it asks the database, and what it found is
-//!    kept only if the epoch of its shard is still the ticket's. `forget` counts the epoch up
-//!    under the same lock. So a look-up that began before a change can never put its answer
-//!    back after it; a model in `tests` shows that it could without the guard.
-//! 3. *The lease.* Nothing that is read from it is believed unless [`super::lease`] held before, and still does.
+//! 1. *Invalidation.* Each change of a subject calls [`EpochCache::invalidate`]: this instance's own changes before they
+//!    are acknowledged, those of other instances when the change feed delivers them.
+//! 2. *Epochs.* A look-up takes an [`EpochTicket`] before it queries the database, and [`EpochCache::put`] drops the value
+//!    if the epoch of its shard has changed since. `invalidate` increments the epoch under the same lock. So a look-up
+//!    that began before a change cannot put its value back afterwards. The model in `tests` fails without the ticket.
+//! 3. *The lease.* A value is used only if [`super::lease`] has been valid since before it was read.
 //!
-//! An entry belongs to a group (a tenant's, by hash), and a group is spread over shards, so that
-//! one tenant's changes do not stop caching for all, and one tenant's hot keys do not all meet at
-//! one lock. There are no negative entries: a key just made on another instance works at once.
+//! An entry belongs to a group (its tenant). A group is spread over [`SPREAD`] of the shards, so that changes of one
+//! tenant do not stop caching for the others, and hot keys of one tenant do not share one lock. There are no negative
+//! entries: a key that was just created on another instance works at once.
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},
@@ -30,27 +29,26 @@ use super::key::{CacheKey, halves};
 #[cfg(not(test))]
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-// In unit tests, locks are those of a scheduler that tries interleavings.
+// In unit tests the locks are shuttle's, which tries interleavings. They work only inside `shuttle::check_*`.
 #[cfg(test)]
 use shuttle::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Powers of two.
+/// Groups of shards; a power of two.
 const GROUPS: usize = 32;
+/// Shards of a group; a power of two.
 const SPREAD: usize = 8;
 
-/// What is remembered, and where.
+/// A cached value with its key.
 #[derive(Debug)]
 pub struct Entry<V> {
     key: CacheKey,
-    /// Used since the hand came by last (the CLOCK algorithm).
+    /// Read since eviction last looked at it (the CLOCK algorithm).
     used: AtomicBool,
     value: V,
 }
 
 impl<V> Entry<V> {
-    /// To be remembered there.
-    #[must_use]
-    pub fn new(key: CacheKey, value: V) -> Arc<Self> {
+    pub(crate) fn new(key: CacheKey, value: V) -> Arc<Self> {
         Arc::new(Self { key, used: AtomicBool::new(false), value })
     }
 }
@@ -63,9 +61,9 @@ impl<V> Deref for Entry<V> {
     }
 }
 
-/// Among hundreds of thousands of entries, what a hit costs is to wait for memory, once for each place that it looks
-/// into. These tables are so small that the processor's caches hold them; the entry itself is the one place beyond.
-/// (Tables that have a hash's bits and the pointer in one line of the cache were no faster.)
+/// The tables hold pointers only, so that the processor's caches hold the tables. Among hundreds of thousands of entries
+/// a hit then waits for memory once, for the entry. (Tables with the hash's bits and the pointer in one cache line were
+/// not faster.)
 struct Shard<V> {
     epoch: u64,
     entries: HashTable<Arc<Entry<V>>>,
@@ -94,25 +92,25 @@ impl<V> Shard<V> {
         }
     }
 
-    /// An entry that was not used lately, of some that follow one another from anywhere.
-    fn victim(&self, anywhere: usize) -> Option<CacheKey> {
+    /// An entry to evict: of four in a row, starting at a random place, the first that was not read lately.
+    fn eviction_candidate(&self, start: usize) -> Option<CacheKey> {
         let buckets = self.entries.num_buckets();
-        let places = (0..buckets).map(|step| anywhere.wrapping_add(step) % buckets);
-        let mut some = places.filter_map(|place| self.entries.get_bucket(place)).take(4).peekable();
-        let first = some.peek().map(|entry| entry.key)?;
-        Some(some.find(|entry| !entry.used.swap(false, Ordering::Relaxed)).map_or(first, |entry| entry.key))
+        let places = (0..buckets).map(|step| start.wrapping_add(step) % buckets);
+        let mut sample = places.filter_map(|place| self.entries.get_bucket(place)).take(4).peekable();
+        let first = sample.peek().map(|entry| entry.key)?;
+        Some(sample.find(|entry| !entry.used.swap(false, Ordering::Relaxed)).map_or(first, |entry| entry.key))
     }
 }
 
-/// The right to put an answer into the cache, if nothing has changed since it was taken.
+/// The epoch of a shard before a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochTicket {
+pub(crate) struct EpochTicket {
     shard: usize,
     epoch: u64,
 }
 
-/// A bounded cache of values about subjects.
-pub struct EpochCache<S, V> {
+/// A bounded cache. Each value is about a subject, by which it is invalidated.
+pub(crate) struct EpochCache<S, V> {
     shards: Box<[RwLock<Shard<V>>]>,
     length: AtomicUsize,
     capacity: usize,
@@ -121,9 +119,7 @@ pub struct EpochCache<S, V> {
 }
 
 impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
-    /// A cache of at most so many entries. `subject` tells what one is about.
-    #[must_use]
-    pub fn new(capacity: usize, subject: fn(CacheKey, &V) -> S) -> Self {
+    pub(crate) fn new(capacity: usize, subject: fn(CacheKey, &V) -> S) -> Self {
         Self {
             shards: std::iter::repeat_with(RwLock::default).take(GROUPS * SPREAD).collect(),
             length: AtomicUsize::new(0),
@@ -141,8 +137,7 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         self.shards[shard].write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Groups are ids or digests of ours, so whoever could choose one has better things to do. All of a product's
-    /// low bits take part in its highest.
+    /// Groups are our own ids and digests, so a plain multiplicative hash is enough: a client cannot choose them.
     fn group_start(group: &[u8; 16]) -> usize {
         let [one, other] = halves(*group);
         #[allow(clippy::cast_possible_truncation, reason = "only some bits are wanted")]
@@ -162,8 +157,8 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         self.hasher.hash_one(self.subject(entry))
     }
 
-    /// What is to be read of what is known. Only to be believed under a lease, where changes are made elsewhere too.
-    pub fn get<R>(&self, group: &[u8; 16], key: CacheKey, read: impl FnOnce(&Arc<Entry<V>>) -> R) -> Option<R> {
+    /// Reads an entry. If changes are made elsewhere too, the caller must validate the result by a lease.
+    pub(crate) fn get<R>(&self, group: &[u8; 16], key: CacheKey, read: impl FnOnce(&Arc<Entry<V>>) -> R) -> Option<R> {
         let shard = self.read(Self::shard(group, key));
         let entry = shard.get(key)?;
         if !entry.used.load(Ordering::Relaxed) {
@@ -172,29 +167,23 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         Some(read(entry))
     }
 
-    /// To be taken before the database is asked.
-    pub fn ticket(&self, group: &[u8; 16], key: CacheKey) -> EpochTicket {
+    /// Must be taken before the look-up whose value [`Self::put`] gets.
+    pub(crate) fn ticket(&self, group: &[u8; 16], key: CacheKey) -> EpochTicket {
         let shard = Self::shard(group, key);
         EpochTicket { shard, epoch: self.read(shard).epoch }
     }
 
-    /// How many entries there are at most.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Whether nothing has changed since the ticket was taken.
-    pub fn is_current(&self, ticket: EpochTicket) -> bool {
-        self.read(ticket.shard).epoch == ticket.epoch
-    }
-
-    /// Keeps what the database said, unless something has changed since the ticket was taken.
-    pub fn put(&self, ticket: EpochTicket, entry: Arc<Entry<V>>) {
+    /// Caches an entry, unless something in its shard was invalidated since the ticket was taken.
+    pub(crate) fn put(&self, ticket: EpochTicket, entry: Arc<Entry<V>>) {
         if self.capacity == 0 {
             return;
         }
-        // Each time: others may have put something beyond it meanwhile, or emptied what was to give room.
-        while self.length.load(Ordering::Relaxed) >= self.capacity && self.make_room(ticket.shard, entry.key) {}
+        // A loop: other threads put entries meanwhile, or empty the shard that was chosen.
+        while self.length.load(Ordering::Relaxed) >= self.capacity && self.evict_one(ticket.shard, entry.key) {}
         let (key, hash) = (entry.key, self.subject_hash(&entry));
         let mut guard = self.write(ticket.shard);
         let shard = &mut *guard;
@@ -214,19 +203,18 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         shard.by_subject.insert_unique(hash, entry, |other| self.subject_hash(other));
     }
 
-    /// Removes an entry that was not used lately, of a shard that has many: some random ones are looked at, and the
-    /// one that is to take the key, since all entries may be in few shards. Tells whether there was an entry.
-    fn make_room(&self, own: usize, key: CacheKey) -> bool {
+    /// Evicts an entry that was not read lately from the fullest of four random shards and `own`, the shard of the new
+    /// `key`: all entries may be in a few shards. `false`: the cache is empty.
+    fn evict_one(&self, own: usize, key: CacheKey) -> bool {
         let candidates = (1..=4).map(|n| key.random(n) % self.shards.len()).chain([own]);
         let fullest = candidates.max_by_key(|shard| self.read(*shard).entries.len()).unwrap_or_default();
-        // All of them may be empty, in a cache of few entries.
+        // In a cache of few entries all of these may be empty.
         let victim =
             std::iter::once(fullest).chain(0..self.shards.len()).find(|shard| !self.read(*shard).entries.is_empty());
         let Some(victim) = victim else { return false };
         let mut shard = self.write(victim);
-        // Somebody else may have emptied it meanwhile; then there is another.
-        if let Some(unlucky) = shard.victim(key.random(5))
-            && let Some(removed) = shard.remove(unlucky)
+        if let Some(candidate) = shard.eviction_candidate(key.random(5))
+            && let Some(removed) = shard.remove(candidate)
         {
             shard.unlink(self.subject_hash(&removed), &removed);
             self.length.fetch_sub(1, Ordering::Relaxed);
@@ -234,34 +222,25 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         true
     }
 
-    /// Forgets what is known about a subject, and what look-ups under way will find out.
-    pub fn forget(&self, group: &[u8; 16], subject: S) {
+    /// Removes the entries of a subject, and keeps look-ups in flight from putting theirs.
+    pub(crate) fn invalidate(&self, group: &[u8; 16], subject: S) {
         let hash = self.hasher.hash_one(subject);
         let start = Self::group_start(group);
         for shard in start..start + SPREAD {
             let mut guard = self.write(shard);
             let shard = &mut *guard;
             shard.epoch += 1;
-            // A key has one secret, or two.
             while let Ok(link) = shard.by_subject.find_entry(hash, |entry| self.subject(entry) == subject) {
-                let (forgotten, _) = link.remove();
-                if shard.remove(forgotten.key).is_some() {
+                let (removed, _) = link.remove();
+                if shard.remove(removed.key).is_some() {
                     self.length.fetch_sub(1, Ordering::Relaxed);
                 }
             }
         }
     }
 
-    /// The same about a whole group (and whatever shares its shards).
-    pub fn forget_group(&self, group: &[u8; 16]) {
-        let start = Self::group_start(group);
-        for shard in start..start + SPREAD {
-            self.clear_shard(shard);
-        }
-    }
-
-    /// The same about everything.
-    pub fn clear(&self) {
+    /// Removes all entries, and keeps look-ups in flight from putting theirs.
+    pub(crate) fn clear(&self) {
         for shard in 0..self.shards.len() {
             self.clear_shard(shard);
         }
@@ -273,19 +252,11 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         let emptied = Shard { epoch: shard.epoch + 1, ..Shard::default() };
         let old = std::mem::replace(&mut *shard, emptied);
         drop(shard);
-        drop(old); // many allocations to free, which nobody has to wait for
+        drop(old); // frees many allocations, outside the lock
     }
 
-    /// How many entries there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -1,9 +1,9 @@
-//! Follows the change feed: forgets what changed, and keeps the lease while it hears itself.
+//! Invalidation by the change feed, and the heartbeats that renew the lease.
 
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,173 +21,174 @@ use crate::{
     store::{self, Beat, Change, ChangeFeed, DatabaseUrl, Heart},
 };
 
-const BEAT: Duration = Duration::from_secs(1);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-const RETRY: Duration = Duration::from_millis(500);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Why following ended.
+/// Why the feed is down.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum FeedError {
     #[error(transparent)]
     Database(#[from] store::Error),
-    #[error("it cannot connect in time")]
-    Connect,
+    #[error("no connection within 5 s")]
+    ConnectTimeout,
     #[error("the connection was closed")]
     Closed,
-    #[error("heartbeats do not come back")]
-    Silent,
+    #[error("heartbeats no longer come back")]
+    HeartbeatsLost,
     #[error(
         "no heartbeat ever came back: LISTEN does not work on this connection. Does DATABASE_URL go through a \
          pooler in transaction mode? Then set DATABASE_DIRECT_URL to the server itself"
     )]
-    Deaf,
+    NeverHeard,
 }
 
-/// Follows the feed of one database.
-pub struct InvalidationListener {
-    /// Where changes come from.
-    pub url: DatabaseUrl,
-    /// What is kept while it does.
-    pub lease: Arc<Lease>,
-    /// What changes make forget.
-    pub verdicts: Arc<AuthCache>,
+/// Applies the change feed of one database to the cache.
+pub(crate) struct InvalidationListener {
+    /// The server itself: LISTEN does not work through a pooler in transaction mode.
+    pub(crate) url: DatabaseUrl,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) cache: Arc<AuthCache>,
 }
 
 impl InvalidationListener {
-    /// Follows for ever; connects again when the feed breaks.
-    pub async fn follow(self) {
-        let mut told = false;
+    /// Listens for ever; connects again when the feed breaks.
+    pub(crate) async fn run(self) {
+        let mut logged = false;
         loop {
             let was_up = AtomicBool::new(false);
-            let broken = self.follow_once(&was_up).await;
-            self.distrust();
-            // Once per outage: an unreachable database fails here every half second.
-            if was_up.into_inner() || !told {
-                warn!(reason = %broken, "the change feed is down: every check asks the database until it is back");
-                told = true;
+            let error = self.listen(&was_up).await;
+            self.invalidate_all();
+            // Once per outage: while the database is unreachable, this fails every half second.
+            if was_up.into_inner() || !logged {
+                warn!(
+                    %error,
+                    "the change feed is down: the cache is not used, and each request with an API key queries the \
+                     database, until the feed is back; it is retried every half second"
+                );
+                logged = true;
             }
-            sleep(RETRY).await;
+            sleep(RETRY_DELAY).await;
         }
     }
 
-    /// The lease first: what is still being read then counts for nothing.
-    fn distrust(&self) {
-        self.lease.end();
-        self.verdicts.clear();
+    /// The lease first, so that reads under way are not validated.
+    fn invalidate_all(&self) {
+        self.lease.expire();
+        self.cache.clear();
     }
 
-    async fn follow_once(&self, is_up: &AtomicBool) -> Broken {
+    async fn listen(&self, is_up: &AtomicBool) -> FeedError {
         let connect = async {
             let feed = ChangeFeed::listen(&self.url).await?;
             let heart = Heart::connect(&self.url).await?;
-            Ok::<_, Broken>((feed, heart))
+            Ok::<_, FeedError>((feed, heart))
         };
-        let (feed, heart) = match timeout(CONNECT_PATIENCE, connect).await {
+        let (feed, heart) = match timeout(CONNECT_TIMEOUT, connect).await {
             Ok(Ok(connections)) => connections,
-            Ok(Err(broken)) => return broken,
-            Err(_) => return Broken::Connect,
+            Ok(Err(error)) => return error,
+            Err(_) => return FeedError::ConnectTimeout,
         };
-        // From here on no change is missed. Whatever was found out before is dropped, and look-ups
-        // under way will not put theirs in; then heartbeats may give the lease.
-        self.distrust();
-        let beats = Heartbeats::new();
-        // Whichever ends first ends both, and drops their connections with them.
+        // From here on no change is missed. Everything from before is dropped, and look-ups in flight will not be
+        // cached. Only then may heartbeats renew the lease.
+        self.invalidate_all();
+        let heartbeats = Heartbeats::new();
+        // The first to end drops the other, and with it both connections.
         tokio::select! {
-            broken = self.receive(feed, &beats, is_up) => broken,
-            broken = self.send(heart, &beats) => broken,
+            error = self.receive(feed, &heartbeats, is_up) => error,
+            error = self.send(heart, &heartbeats) => error,
         }
     }
 
-    async fn receive(&self, mut feed: ChangeFeed, beats: &Heartbeats, is_up: &AtomicBool) -> Broken {
+    async fn receive(&self, mut feed: ChangeFeed, heartbeats: &Heartbeats, is_up: &AtomicBool) -> FeedError {
         loop {
             match feed.next().await {
-                Ok(Some(Change::Key(tenant, key))) => self.verdicts.forget_key(tenant, key),
-                Ok(Some(Change::Tenant(tenant, slug))) => self.verdicts.forget_tenant(tenant, &slug),
-                Ok(Some(Change::Anything)) => self.verdicts.clear(),
+                Ok(Some(Change::Key(tenant, key))) => self.cache.invalidate_key(tenant, key),
+                Ok(Some(Change::Tenant(tenant, slug))) => self.cache.invalidate_tenant(tenant, &slug),
+                Ok(Some(Change::Anything)) => self.cache.clear(),
                 Ok(Some(Change::Beat(beat))) => {
-                    let Some(sent) = beats.returned(beat) else { continue };
+                    let Some(sent) = heartbeats.receive(beat) else { continue };
                     self.lease.renew(sent);
                     if !is_up.swap(true, Ordering::Relaxed) {
-                        info!("the change feed is up: verdicts are cached");
+                        info!("the change feed is up: the verification cache is used");
                     }
                 }
-                Ok(None) => return Broken::Closed,
+                Ok(None) => return FeedError::Closed,
                 Err(error) => return error.into(),
             }
         }
     }
 
-    async fn send(&self, mut heart: Heart, beats: &Heartbeats) -> Broken {
-        let mut ticks = interval(BEAT);
+    async fn send(&self, mut heart: Heart, heartbeats: &Heartbeats) -> FeedError {
+        let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(silence) = beats.silence() {
-                return silence;
+            if let Some(error) = heartbeats.overdue() {
+                return error;
             }
-            match timeout(LEASE, heart.beat(beats.next())).await {
+            match timeout(LEASE, heart.beat(heartbeats.send())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return error.into(),
-                Err(_) => return Broken::Silent,
+                Err(_) => return FeedError::HeartbeatsLost,
             }
         }
     }
 }
 
-/// The heartbeats of one connection that are on their way.
+/// The heartbeats of one connection that have not come back yet.
 struct Heartbeats {
+    /// Tells them from those of other instances and of earlier connections.
     nonce: u128,
-    on_their_way: Mutex<OnTheirWay>,
+    pending: Mutex<PendingHeartbeats>,
 }
 
-struct OnTheirWay {
+struct PendingHeartbeats {
+    /// Numbers and times of sending, oldest first.
     sent: VecDeque<(u64, Moment)>,
     next: u64,
-    any_returned: bool,
+    any_received: bool,
 }
 
 impl Heartbeats {
     fn new() -> Self {
-        let on_their_way = OnTheirWay { sent: VecDeque::new(), next: 0, any_returned: false };
-        Self { nonce: u128::from_le_bytes(*random_bytes()), on_their_way: Mutex::new(on_their_way) }
+        let pending = PendingHeartbeats { sent: VecDeque::new(), next: 0, any_received: false };
+        Self { nonce: u128::from_le_bytes(*random_bytes()), pending: Mutex::new(pending) }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut OnTheirWay) -> T) -> T {
-        work(&mut self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner))
+    fn pending(&self) -> MutexGuard<'_, PendingHeartbeats> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next one to send; its time is noted before it goes.
-    fn next(&self) -> Beat {
-        self.with(|beats| {
-            let number = beats.next;
-            beats.next += 1;
-            beats.sent.push_back((number, Moment::now()));
-            Beat { nonce: self.nonce, number }
-        })
+    /// The next heartbeat, with its time taken before it is sent.
+    fn send(&self) -> Beat {
+        let mut pending = self.pending();
+        let number = pending.next;
+        pending.next += 1;
+        pending.sent.push_back((number, Moment::now()));
+        Beat { nonce: self.nonce, number }
     }
 
-    /// When that one was sent, if it is ours; older ones are no longer waited for.
-    fn returned(&self, beat: Beat) -> Option<Moment> {
+    /// When a heartbeat that came back was sent; `None` if it is not of this connection. Drops the older ones.
+    fn receive(&self, beat: Beat) -> Option<Moment> {
         if beat.nonce != self.nonce {
             return None;
         }
-        self.with(|beats| {
-            while let Some((number, sent)) = beats.sent.pop_front() {
-                if number == beat.number {
-                    beats.any_returned = true;
-                    return Some(sent);
-                }
+        let mut pending = self.pending();
+        while let Some((number, sent)) = pending.sent.pop_front() {
+            if number == beat.number {
+                pending.any_received = true;
+                return Some(sent);
             }
-            None
-        })
+        }
+        None
     }
 
-    /// What it means if the oldest one has been on its way for too long.
-    fn silence(&self) -> Option<Broken> {
-        let patience = usize::try_from(LEASE.as_secs()).unwrap_or(usize::MAX);
-        self.with(|beats| {
-            let silent = beats.sent.len() >= patience;
-            silent.then_some(if beats.any_returned { Broken::Silent } else { Broken::Deaf })
-        })
+    /// The error if as many heartbeats are pending as the lease has seconds: one is sent each second.
+    fn overdue(&self) -> Option<FeedError> {
+        let max_pending = usize::try_from(LEASE.as_secs()).unwrap_or(usize::MAX);
+        let pending = self.pending();
+        let overdue = pending.sent.len() >= max_pending;
+        overdue.then_some(if pending.any_received { FeedError::HeartbeatsLost } else { FeedError::NeverHeard })
     }
 }

@@ -1,4 +1,4 @@
-//! Where in a cache something is remembered.
+//! Keys of cache entries.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
@@ -6,8 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::Slug;
 
-/// A key of the cache: a keyed digest, so that nobody outside can aim at a slot, and what is
-/// cached holds nothing that would let somebody in.
+/// A digest under a key of this process: a client cannot choose the place of an entry, and the cache holds no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CacheKey([u8; 16]);
 
@@ -18,12 +17,12 @@ impl CacheKey {
         self.0
     }
 
-    /// It is a digest already. Its other half chooses the shard.
+    /// The hash in a shard's table. The other half of the digest chooses the shard.
     pub(super) fn hash(self) -> u64 {
         halves(self.0)[1]
     }
 
-    /// Parts of it serve as random numbers: it is a digest under a secret key.
+    /// The `n`th random number out of the digest.
     #[allow(clippy::cast_possible_truncation, reason = "only some bits are wanted")]
     pub(super) fn random(self, n: u32) -> usize {
         halves(self.0)[0].rotate_right(12 * n) as usize
@@ -36,33 +35,33 @@ impl From<u128> for CacheKey {
     }
 }
 
-/// The low half and the high one.
+/// A cache miss, with the key for the look-up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Miss(pub(crate) CacheKey);
+
+/// The low half and the high half.
 #[allow(clippy::cast_possible_truncation, reason = "each half is wanted")]
 pub(super) const fn halves(bytes: [u8; 16]) -> [u64; 2] {
     let both = u128::from_le_bytes(bytes);
     [both as u64, (both >> 64) as u64]
 }
 
-/// Makes cache keys, under a key drawn at start.
-pub struct CacheKeys {
-    /// Has taken the seed in, as one block.
+/// Makes cache keys of secrets and tokens: SHA-256 under a random seed.
+pub(crate) struct CacheKeys {
+    /// The state after the seed, which fills one block.
     seeded: Sha256,
 }
 
 impl CacheKeys {
-    /// Under a seed that never leaves the process.
-    #[must_use]
-    pub fn new(seed: [u8; 32]) -> Self {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
         Self { seeded: Sha256::new_with_prefix(seed).chain_update([0; 32]) }
     }
 
-    /// The key of what was presented in that group. The parts must be told apart by their form:
-    /// they are put behind one another.
-    #[must_use]
-    pub fn key(&self, group: &[u8; 16], presented: &[&[u8]]) -> CacheKey {
+    /// The key of a credential in a group. The parts are concatenated, so their boundaries must follow from their form.
+    pub(crate) fn key(&self, group: &[u8; 16], parts: &[&[u8]]) -> CacheKey {
         let mut hash = self.seeded.clone();
         hash.update(group);
-        for part in presented {
+        for part in parts {
             hash.update(part);
         }
         let digest = hash.finalize();
@@ -72,19 +71,16 @@ impl CacheKeys {
     }
 }
 
-/// Makes cache keys of slugs, which are no secrets: a hash (SipHash) under a key drawn at start costs a third
-/// of a digest, and nobody can make two slugs meet.
+/// Makes cache keys of slugs. Slugs are not secret, so SipHash under a random key is enough; it costs a third of SHA-256.
 #[derive(Default)]
-pub struct SlugKeys(RandomState);
+pub(super) struct SlugKeys(RandomState);
 
 impl SlugKeys {
-    /// The key of a slug.
-    #[must_use]
-    pub fn key(&self, slug: &Slug) -> CacheKey {
+    pub(super) fn key(&self, slug: &Slug) -> CacheKey {
         let mut hash = self.0.build_hasher();
         hash.write(slug.as_bytes());
         let first = hash.finish();
-        // The hasher goes on: the other half is the hash of the slug and a byte that no slug has.
+        // The other half is the hash of the slug and a byte that no slug has.
         hash.write_u8(0xff);
         CacheKey::from(u128::from(hash.finish()) << 64 | u128::from(first))
     }

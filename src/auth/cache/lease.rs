@@ -1,23 +1,23 @@
-//! The right to trust what is cached.
+//! The lease: the right to use cached entries.
 //!
-//! An instance has it while the newest heartbeat that came back to it through the database was
-//! *sent* less than [`LEASE`] ago. It is asked for on each use, by the clock, and not kept by a
-//! timer: a process that was frozen for a minute finds its lease over at its first request.
+//! An instance holds it while the newest heartbeat that came back through the database was *sent* less than [`LEASE`]
+//! ago. Each use compares with the clock. There is no timer: a process that was frozen for a minute finds the lease
+//! expired at its first request.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How long after sending it a heartbeat vouches for the cache.
+/// How long the lease lasts after the sending of a heartbeat that came back.
 pub const LEASE: Duration = Duration::from_secs(5);
 
-/// A moment on a clock that goes on while the machine sleeps.
+/// Nanoseconds on a clock that goes on while the machine is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// Now.
+    /// Reads the clock.
     #[must_use]
     pub fn now() -> Self {
         // `Instant` stops on Linux while the machine is suspended. On macOS it does not.
@@ -25,94 +25,85 @@ impl Moment {
         const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
         #[cfg(not(target_os = "linux"))]
         const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
-        // It cannot fail for a clock that the kernel has; if it did, no lease would be good.
+        // Does not fail for a clock that the kernel has. If it did, no lease would be valid.
         let time = nix::time::clock_gettime(CLOCK).map_or(Duration::MAX, Duration::from);
         Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// How long it is after an earlier one.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// How long a lease was to last, as it was known at some time.
+/// When a lease was to expire, as known at some time. See [`Lease::valid_since`].
 #[derive(Clone, Copy, Debug)]
-pub struct Term(u64);
+pub(crate) struct LeaseSnapshot(u64);
 
-/// The lease of one instance.
+/// A lease that is renewed by heartbeats, or by fetches of an issuer's keys.
 #[derive(Debug)]
 pub struct Lease {
-    /// In nanoseconds.
+    /// Nanoseconds.
     length: u64,
-    /// When it ends, in the nanoseconds of [`Moment`]; 0 = there is none.
-    until: AtomicU64,
-    /// When the newest thing was sent that has come back, whether or not the lease was ended
-    /// since; 0 = nothing has.
+    /// In the nanoseconds of [`Moment`]; 0 = the lease is not held.
+    expires_at: AtomicU64,
+    /// When the newest renewal was sent, even if the lease was expired since; 0 = there was none.
     newest_sent: AtomicU64,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        Self::of(LEASE)
+        Self::lasting(LEASE)
     }
 }
 
 impl Lease {
-    /// One that lasts so long after each renewal.
-    #[must_use]
-    pub fn of(length: Duration) -> Self {
+    /// A lease that lasts for `length` after the sending of each renewal.
+    pub(crate) fn lasting(length: Duration) -> Self {
         Self {
             length: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
-            until: AtomicU64::new(0),
+            expires_at: AtomicU64::new(0),
             newest_sent: AtomicU64::new(0),
         }
     }
 
-    /// Whether cached verdicts may be used now.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.holds_at(Moment::now())
+    pub(crate) fn is_valid(&self) -> bool {
+        self.is_valid_at(Moment::now())
     }
 
-    fn holds_at(&self, now: Moment) -> bool {
-        now.0 < self.until.load(Ordering::Acquire)
+    fn is_valid_at(&self, now: Moment) -> bool {
+        now.0 < self.expires_at.load(Ordering::Acquire)
     }
 
-    /// To be taken before something is read that this lease is to vouch for.
-    #[must_use]
-    pub fn term(&self) -> Term {
-        Term(self.until.load(Ordering::Acquire))
+    /// Taken before a read that [`Self::valid_since`] is to validate.
+    pub(crate) fn snapshot(&self) -> LeaseSnapshot {
+        LeaseSnapshot(self.expires_at.load(Ordering::Acquire))
     }
 
-    /// Whether the lease holds, and would even without what has come back since that was taken: so a lease that had
-    /// lapsed meanwhile does not vouch for what was read before it was back.
-    #[must_use]
-    pub fn still_holds(&self, term: Term) -> bool {
-        self.still_holds_at(Moment::now(), term)
+    /// True if the lease has been valid without a gap since `snapshot`. A lapsed and renewed lease does not validate reads
+    /// made before the renewal.
+    pub(crate) fn valid_since(&self, snapshot: LeaseSnapshot) -> bool {
+        self.valid_since_at(Moment::now(), snapshot)
     }
 
-    fn still_holds_at(&self, now: Moment, Term(until): Term) -> bool {
-        now.0 < until && self.holds_at(now)
+    fn valid_since_at(&self, now: Moment, LeaseSnapshot(expires_at): LeaseSnapshot) -> bool {
+        now.0 < expires_at && self.is_valid_at(now)
     }
 
-    /// What was asked for then (a heartbeat that was sent) has come back.
+    /// Renews the lease: what was sent at `sent` has come back.
     pub fn renew(&self, sent: Moment) {
         self.newest_sent.fetch_max(sent.0, Ordering::Relaxed);
-        self.until.fetch_max(sent.0.saturating_add(self.length), Ordering::Release);
+        self.expires_at.fetch_max(sent.0.saturating_add(self.length), Ordering::Release);
     }
 
-    /// How long ago the newest thing was sent that has come back; none = nothing ever has.
-    #[must_use]
-    pub fn lag(&self) -> Option<Duration> {
+    /// The age of the newest renewal; `None` = there was none.
+    pub(crate) fn lag(&self) -> Option<Duration> {
         let sent = self.newest_sent.load(Ordering::Relaxed);
         (sent > 0).then(|| Moment::now().since(Moment(sent)))
     }
 
-    /// The feed is down, or might be.
-    pub fn end(&self) {
-        self.until.store(0, Ordering::Release);
+    /// Ends the lease until the next renewal.
+    pub(crate) fn expire(&self) {
+        self.expires_at.store(0, Ordering::Release);
     }
 }
 
@@ -121,27 +112,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_ends_by_the_clock() {
+    fn a_lease_expires_by_the_clock_and_does_not_validate_reads_from_before_a_gap() {
         let lease = Lease::default();
-        assert!(!lease.holds() && lease.lag().is_none(), "none before the first heartbeat");
+        assert!(!lease.is_valid() && lease.lag().is_none(), "not held before the first heartbeat");
         let sent = Moment::now();
         lease.renew(sent);
-        assert!(lease.holds_at(sent));
+        assert!(lease.is_valid_at(sent));
         let nanos = u64::try_from(LEASE.as_nanos()).unwrap();
-        assert!(lease.holds_at(Moment(sent.0 + nanos - 1)));
-        assert!(!lease.holds_at(Moment(sent.0 + nanos)));
+        assert!(lease.is_valid_at(Moment(sent.0 + nanos - 1)));
+        assert!(!lease.is_valid_at(Moment(sent.0 + nanos)));
         lease.renew(Moment(sent.0 - 1));
-        assert!(lease.holds_at(Moment(sent.0 + nanos - 1)), "an older heartbeat takes nothing away");
-        let (term, last) = (lease.term(), Moment(sent.0 + nanos - 1));
-        assert!(lease.still_holds_at(last, term));
-        lease.end();
-        assert!(!lease.holds_at(sent) && !lease.still_holds_at(sent, term));
+        assert!(lease.is_valid_at(Moment(sent.0 + nanos - 1)), "an older heartbeat does not shorten it");
+        let (snapshot, last) = (lease.snapshot(), Moment(sent.0 + nanos - 1));
+        assert!(lease.valid_since_at(last, snapshot));
+        lease.expire();
+        assert!(!lease.is_valid_at(sent) && !lease.valid_since_at(sent, snapshot));
         let later = Moment(sent.0 + nanos);
         lease.renew(later);
-        assert!(lease.holds_at(later) && lease.still_holds_at(later, lease.term()));
-        assert!(!lease.still_holds_at(later, term), "it had lapsed in between");
-        lease.end();
-        assert!(!lease.still_holds_at(later, lease.term()));
-        assert!(lease.lag().is_some_and(|lag| lag < LEASE), "known on: {:?}", lease.lag());
+        assert!(lease.is_valid_at(later) && lease.valid_since_at(later, lease.snapshot()));
+        assert!(!lease.valid_since_at(later, snapshot), "it had lapsed in between");
+        lease.expire();
+        assert!(!lease.valid_since_at(later, lease.snapshot()));
+        assert!(lease.lag().is_some_and(|lag| lag < LEASE), "still known: {:?}", lease.lag());
     }
 }

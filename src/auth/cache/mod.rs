@@ -1,8 +1,11 @@
-//! Everything that is remembered about keys and tenants, and how it is forgotten.
+//! The verification cache: tenants and verified secrets, and what keeps them true.
+//!
+//! A result is invalidated when its key or tenant changes ([`invalidation`]), is not cached if that happens during the
+//! look-up ([`epoch_cache`]), and is used only under the lease ([`lease`]).
 
 pub mod cached_secret;
 pub mod epoch_cache;
-pub mod invalidation;
+pub(crate) mod invalidation;
 pub mod key;
 pub mod lease;
 pub mod single_flight;
@@ -17,14 +20,13 @@ use self::{
 };
 use crate::domain::{ApiKeyId, Secret, Slug, Tenant, TenantId};
 
-/// As many tenants are remembered at most.
 const MAX_TENANTS: usize = 100_000;
 
 /// The caches of one instance.
 pub struct AuthCache {
-    /// Secrets that were checked, by tenant.
+    /// Verified secrets, grouped by tenant.
     pub secrets: Arc<CachedLookup<ApiKeyId, CachedSecret>>,
-    /// Tenants that are served, by slug.
+    /// Served tenants, each in a group of its own: a look-up of a tenant knows no more than the slug.
     pub tenants: Arc<CachedLookup<TenantId, Tenant>>,
     lease: Arc<Lease>,
     keys: CacheKeys,
@@ -32,15 +34,12 @@ pub struct AuthCache {
 }
 
 impl AuthCache {
-    /// Remembers at most so many secrets, under that lease.
+    /// Caches at most `max_secrets` secrets. `seed` is random and secret.
     #[must_use]
     pub fn new(max_secrets: usize, lease: &Arc<Lease>, seed: [u8; 32]) -> Self {
+        let key_id = |_, secret: &CachedSecret| secret.usage.key();
         Self {
-            secrets: Arc::new(CachedLookup::new(
-                max_secrets,
-                |_, known: &CachedSecret| known.usage.key(),
-                lease.clone(),
-            )),
+            secrets: Arc::new(CachedLookup::new(max_secrets, key_id, lease.clone())),
             tenants: Arc::new(CachedLookup::new(MAX_TENANTS, |_, tenant: &Tenant| tenant.id, lease.clone())),
             lease: lease.clone(),
             keys: CacheKeys::new(seed),
@@ -48,40 +47,38 @@ impl AuthCache {
         }
     }
 
-    /// What of what was read may be trusted now.
-    pub fn vouch<V>(&self, read: Unvalidated<V>) -> Option<V> {
-        read.vouched(&self.lease)
+    /// `None`: the value may be stale.
+    pub(crate) fn validate<V>(&self, read: Unvalidated<V>) -> Option<V> {
+        read.validate(&self.lease)
     }
 
-    /// Where a secret is remembered.
+    /// Group and key of a secret.
     #[must_use]
     pub fn secret_key(&self, tenant: TenantId, secret: &Secret) -> ([u8; 16], CacheKey) {
         let group = *tenant.0.as_bytes();
-        // Without what all secrets begin with, it is one block less to be hashed.
+        // Without the prefix that all secrets have, SHA-256 has one block less to process.
         (group, self.keys.key(&group, &[&secret.as_bytes()[Secret::PREFIX.len()..]]))
     }
 
-    /// Where a tenant is remembered. Tenants are looked for before one is known, so they have a group
-    /// each, by slug.
+    /// Group and key of a tenant.
     #[must_use]
     pub fn tenant_key(&self, slug: &Slug) -> ([u8; 16], CacheKey) {
         let key = self.slugs.key(slug);
         (key.to_bytes(), key)
     }
 
-    /// A key or one of its secrets has changed.
-    pub fn forget_key(&self, tenant: TenantId, key: ApiKeyId) {
-        self.secrets.forget(tenant.0.as_bytes(), key);
+    /// Invalidates all secrets of a key.
+    pub(crate) fn invalidate_key(&self, tenant: TenantId, key: ApiKeyId) {
+        self.secrets.invalidate(tenant.0.as_bytes(), key);
     }
 
-    /// A tenant has changed.
-    pub fn forget_tenant(&self, tenant: TenantId, slug: &Slug) {
+    pub(crate) fn invalidate_tenant(&self, tenant: TenantId, slug: &Slug) {
         let (group, _) = self.tenant_key(slug);
-        self.tenants.forget(&group, tenant);
+        self.tenants.invalidate(&group, tenant);
     }
 
-    /// Anything may have changed.
-    pub fn clear(&self) {
+    /// Invalidates everything.
+    pub(crate) fn clear(&self) {
         self.tenants.clear();
         self.secrets.clear();
     }

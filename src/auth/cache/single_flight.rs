@@ -1,4 +1,4 @@
-//! A look-up that remembers: cache, lease and single flight in one.
+//! Look-ups in the database through the cache: epochs, lease and single flight.
 
 use std::{
     collections::HashMap,
@@ -16,35 +16,25 @@ use tracing::Instrument as _;
 use super::{
     epoch_cache::{Entry, EpochCache, EpochTicket},
     key::CacheKey,
-    lease::{Lease, Term},
+    lease::{Lease, LeaseSnapshot},
 };
 use crate::auth::error::Error;
 
-/// What the database is asked. In a box, since it is handed on often, and has kilobytes of room for what
-/// it waits for.
-pub type Question<V> = BoxFuture<'static, Result<V, Error>>;
+/// A look-up in the database. Boxed, since it is passed on several times and holds kilobytes of state.
+pub type LookupFuture<V> = BoxFuture<'static, Result<V, Error>>;
 
 type InFlight<V> = Shared<BoxFuture<'static, Result<Arc<Entry<V>>, Error>>>;
 
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It was remembered.
-    Cache,
-    /// The database was asked.
-    Database,
-}
-
-/// What the database said about subjects, as long as it may be trusted.
+/// A cache in front of look-ups in the database.
 ///
-/// While the lease holds, an answer is remembered, and requests that miss at once share one
-/// question. Without it every request asks for itself, since only a question asked after a
-/// request began is sure to see what was acknowledged before it.
+/// While the lease is valid, results are cached, and concurrent misses of one key share one look-up. Without the lease
+/// every request looks up by itself: only a look-up that starts after the request began is sure to see every change
+/// that was acknowledged before it.
 pub struct CachedLookup<S, V> {
     cache: EpochCache<S, V>,
     lease: Arc<Lease>,
-    flights: Mutex<HashMap<CacheKey, (EpochTicket, InFlight<V>)>>,
-    /// Apart from the rest in memory: they change with each request, and the rest hardly ever.
+    in_flight: Mutex<HashMap<CacheKey, (EpochTicket, InFlight<V>)>>,
+    // Last, and so away from the fields that hardly ever change: these change with each request.
     hits: Counter,
     misses: Counter,
 }
@@ -54,86 +44,81 @@ where
     S: Copy + Eq + Hash + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// Remembers at most so many answers, under that lease. `subject` tells what one is about.
-    #[must_use]
-    pub fn new(capacity: usize, subject: fn(CacheKey, &V) -> S, lease: Arc<Lease>) -> Self {
+    /// Caches at most `capacity` results. `subject` is what an invalidation of a result names.
+    pub(super) fn new(capacity: usize, subject: fn(CacheKey, &V) -> S, lease: Arc<Lease>) -> Self {
         let (hits, misses) = (Counter::default(), Counter::default());
-        Self { cache: EpochCache::new(capacity, subject), lease, flights: Mutex::default(), hits, misses }
+        Self { cache: EpochCache::new(capacity, subject), lease, in_flight: Mutex::default(), hits, misses }
     }
 
-    /// What is to be read of what is remembered. Whoever answers a question by it says so ([`CachedLookup::count_hit`]).
-    pub fn read<R>(
+    /// Reads an entry. The result must be validated, and counts as a hit only by [`Self::count_hit`].
+    pub(crate) fn read<R>(
         &self,
         group: &[u8; 16],
         key: CacheKey,
         read: impl FnOnce(&Arc<Entry<V>>) -> R,
     ) -> Option<Unvalidated<R>> {
-        let term = self.lease.term();
-        self.cache.get(group, key, read).map(|value| Unvalidated { value, term })
+        let snapshot = self.lease.snapshot();
+        self.cache.get(group, key, read).map(|value| Unvalidated { value, snapshot })
     }
 
-    /// What is remembered, and may be trusted now.
-    pub fn peek(&self, group: &[u8; 16], key: CacheKey) -> Option<Arc<Entry<V>>> {
-        self.read(group, key, Arc::clone)?.vouched(&self.lease)
-    }
-
-    /// A question was answered by what is remembered.
-    pub fn count_hit(&self) {
+    pub(crate) fn count_hit(&self) {
         self.hits.inc();
     }
 
-    /// What is remembered; else what `ask` finds out, in a task of its own that ends whatever
-    /// becomes of the caller. Errors are not remembered, a "no" included.
-    pub async fn get_or_ask(
+    /// The valid entry, if there is one; counts it as a hit.
+    pub fn get(&self, group: &[u8; 16], key: CacheKey) -> Option<Arc<Entry<V>>> {
+        let entry = self.read(group, key, Arc::clone)?.validate(&self.lease)?;
+        self.count_hit();
+        Some(entry)
+    }
+
+    /// Looks up what was a miss, in a task of its own that goes on if the caller is dropped. Errors are not cached, and
+    /// "not found" is an error.
+    pub async fn fetch(
         self: &Arc<Self>,
         group: &[u8; 16],
         key: CacheKey,
-        ask: impl FnOnce() -> Question<V>,
-    ) -> Result<(Arc<Entry<V>>, Source), Error> {
-        if let Some(value) = self.peek(group, key) {
-            self.count_hit();
-            return Ok((value, Source::Cache));
-        }
+        lookup: impl FnOnce() -> LookupFuture<V>,
+    ) -> Result<Arc<Entry<V>>, Error> {
         self.misses.inc();
         let ticket = self.cache.ticket(group, key);
-        if !self.lease.holds() {
-            let asking = ask().map(move |answer| answer.map(|value| Entry::new(key, value)));
-            let flight = tokio::spawn(asking.in_current_span());
-            return flight.await.unwrap_or(Err(Error::Panicked)).map(|value| (value, Source::Database));
+        if !self.lease.is_valid() {
+            let uncached = lookup().map(move |found| found.map(|value| Entry::new(key, value)));
+            return tokio::spawn(uncached.in_current_span()).await.unwrap_or(Err(Error::Panicked));
         }
-        self.join_or_start(key, ticket, ask).await.map(|value| (value, Source::Database))
+        self.join_or_start(key, ticket, lookup).await
     }
 
     async fn join_or_start(
         self: &Arc<Self>,
         key: CacheKey,
         ticket: EpochTicket,
-        ask: impl FnOnce() -> Question<V>,
+        lookup: impl FnOnce() -> LookupFuture<V>,
     ) -> Result<Arc<Entry<V>>, Error> {
-        let flight = {
-            let mut flights = self.flights();
-            match flights.get(&key) {
-                // A question that was asked before the last change is not joined: its answer may
-                // be from before a revocation that was acknowledged before this request began.
-                Some((asked, flight)) if *asked == ticket => flight.clone(),
+        let joined = {
+            let mut in_flight = self.in_flight();
+            match in_flight.get(&key) {
+                // A look-up of an older epoch is not joined: its result may be from before a revocation that was
+                // acknowledged before this request began.
+                Some((started, other)) if *started == ticket => other.clone(),
                 _ => {
-                    let flight = self.start(key, ticket, ask());
-                    flights.insert(key, (ticket, flight.clone()));
-                    flight
+                    let own = self.start(key, ticket, lookup());
+                    in_flight.insert(key, (ticket, own.clone()));
+                    own
                 }
             }
         };
-        flight.await
+        joined.await
     }
 
-    fn start(self: &Arc<Self>, key: CacheKey, ticket: EpochTicket, asking: Question<V>) -> InFlight<V> {
-        let known = self.clone();
+    fn start(self: &Arc<Self>, key: CacheKey, ticket: EpochTicket, lookup: LookupFuture<V>) -> InFlight<V> {
+        let table = self.clone();
         let task = tokio::spawn(
             async move {
-                // Also when `asking` panics, or else nobody could ask again.
-                let _landing = Landing { known: &*known, key, ticket };
-                let entry = Entry::new(key, asking.await?);
-                known.cache.put(ticket, entry.clone());
+                // Also if the look-up panics: otherwise nobody could look the key up again.
+                let _guard = InFlightGuard { table: &*table, key, ticket };
+                let entry = Entry::new(key, lookup.await?);
+                table.cache.put(ticket, entry.clone());
                 Ok(entry)
             }
             .in_current_span(),
@@ -141,83 +126,71 @@ where
         async move { task.await.unwrap_or(Err(Error::Panicked)) }.boxed().shared()
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<CacheKey, (EpochTicket, InFlight<V>)>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn invalidate(&self, group: &[u8; 16], subject: S) {
+        self.cache.invalidate(group, subject);
     }
 
-    /// Something about the subject has changed.
-    pub fn forget(&self, group: &[u8; 16], subject: S) {
-        self.cache.forget(group, subject);
-    }
-
-    /// Anything may have changed.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.cache.clear();
     }
 
-    /// How many answers are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.cache.len()
     }
 
-    /// How many are remembered at most.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.cache.capacity()
     }
 
-    /// How many questions were answered by what was remembered, and how many were not.
-    #[must_use]
-    pub fn hits_and_misses(&self) -> (u64, u64) {
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits.get(), self.misses.get())
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.cache.is_empty()
     }
 }
 
-/// What was read, and may be trusted only while the term of the lease lasts that was known before
-/// ([`Lease::still_holds`]). Of several things that were read, one question vouches for all: it costs a look at
-/// the clock.
+impl<S, V> CachedLookup<S, V> {
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<CacheKey, (EpochTicket, InFlight<V>)>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was read from the cache, not yet validated by the lease. One validation, which reads the clock once, is enough
+/// for several values.
 #[derive(Clone, Copy)]
 pub struct Unvalidated<V> {
     value: V,
-    term: Term,
+    /// Of before the first read.
+    snapshot: LeaseSnapshot,
 }
 
 impl<V> Unvalidated<V> {
-    /// What may be trusted now.
-    pub fn vouched(self, lease: &Lease) -> Option<V> {
-        lease.still_holds(self.term).then_some(self.value)
+    /// `None`: the value may be stale.
+    pub(super) fn validate(self, lease: &Lease) -> Option<V> {
+        lease.valid_since(self.snapshot).then_some(self.value)
     }
 
-    /// To go on reading by it.
-    pub const fn untrusted(&self) -> &V {
+    /// The value before validation: good for the next read, and for nothing else.
+    pub(crate) const fn unvalidated(&self) -> &V {
         &self.value
     }
 
-    /// Both, the other one having been read after this one.
-    pub fn and<W>(self, other: Unvalidated<W>) -> Unvalidated<(V, W)> {
-        Unvalidated { value: (self.value, other.value), term: self.term }
+    /// Both values; `other` was read after this one.
+    pub(crate) fn and<W>(self, other: Unvalidated<W>) -> Unvalidated<(V, W)> {
+        Unvalidated { value: (self.value, other.value), snapshot: self.snapshot }
     }
 }
 
-/// Ends a flight, unless a newer one has taken its place.
-struct Landing<'a, S, V> {
-    known: &'a CachedLookup<S, V>,
+/// Ends a look-up's time in the table, unless a newer one has replaced it.
+struct InFlightGuard<'a, S, V> {
+    table: &'a CachedLookup<S, V>,
     key: CacheKey,
     ticket: EpochTicket,
 }
 
-impl<S, V> Drop for Landing<'_, S, V> {
+impl<S, V> Drop for InFlightGuard<'_, S, V> {
     fn drop(&mut self) {
-        let mut flights = self.known.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if flights.get(&self.key).is_some_and(|(ticket, _)| *ticket == self.ticket) {
-            flights.remove(&self.key);
+        let mut in_flight = self.table.in_flight();
+        if in_flight.get(&self.key).is_some_and(|(ticket, _)| *ticket == self.ticket) {
+            in_flight.remove(&self.key);
         }
     }
 }

@@ -1,25 +1,24 @@
-//! Signs tokens, for development and for a first admin.
+//! Signing of tokens, for development and for a first admin.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, errors::Error};
 use serde_json::json;
 
 use super::verification_key::ClaimRules;
 use crate::domain::{Scope, ScopeSet, Slug, Timestamp};
 
-/// Signs tokens, for development and for a first admin.
+/// Signs by HS256.
 pub struct TokenSigner {
     key: EncodingKey,
     rules: ClaimRules,
 }
 
 impl TokenSigner {
-    /// Signs by HS256 with this secret what a [`TokenVerifier`] of the same rules accepts.
-    #[must_use]
-    pub fn hs256(secret: &[u8], rules: ClaimRules) -> Self {
-        Self { key: EncodingKey::from_secret(secret), rules }
+    /// The tokens are valid under the same secret and rules. An empty secret is an error.
+    pub fn hs256(secret: &[u8], rules: ClaimRules) -> Result<Self, Error> {
+        Ok(Self { key: EncodingKey::from_secret(secret)?, rules })
     }
 
-    /// A token for that tenant and person.
+    /// A token for a user of a tenant.
     pub fn sign(
         &self,
         tenant: &Slug,
@@ -27,12 +26,12 @@ impl TokenSigner {
         scopes: ScopeSet,
         issued_at: Timestamp,
         expires_at: Timestamp,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
-        let words: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
+    ) -> Result<String, Error> {
+        let scopes: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
         let mut claims = json!({
             "sub": email,
             "email": email,
-            "scope": words.join(" "),
+            "scope": scopes.join(" "),
             "iat": issued_at.timestamp(),
             "exp": expires_at.timestamp(),
         });

@@ -1,8 +1,7 @@
-//! Keys that check tokens, and what each may be used for.
+//! Keys that verify tokens, each with its algorithms.
 //!
-//! A key says which algorithms it takes, and a token's `alg` is held against that: a key is never
-//! used under another family's algorithm (RFC 8725, 3.1), and no symmetric key ever comes from a
-//! key set.
+//! A token's `alg` must be one of its key's algorithms: a key is never used under the algorithm of another family
+//! (RFC 8725, 3.1), and a key set never provides a symmetric key.
 
 use std::fmt;
 
@@ -14,38 +13,36 @@ use jsonwebtoken::{
 };
 use serde_json::{Map, Value};
 
-/// The most keys of a set that are looked at; issuers have two or three.
+/// The number of keys of a set that are read; issuers have two or three.
 const MAX_KEYS: usize = 100;
 /// The smallest RSA modulus, in bytes (RFC 7518, 3.3: 2048 bits).
 const MIN_RSA_MODULUS: usize = 256;
 
 const RSA: [Algorithm; 4] = [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256];
 
-/// What a token must hold besides its signature.
+/// What a token's claims must be.
 #[derive(Clone, Debug)]
 pub struct ClaimRules {
-    /// `iss` must be one of these; none = it is not looked at.
+    /// The accepted values of `iss`; empty = it is not checked.
     pub issuers: Vec<String>,
-    /// `aud` must name one of these; none = it is not looked at.
+    /// The accepted values of `aud`; empty = it is not checked.
     pub audiences: Vec<String>,
-    /// The claim that names the tenant, by slug or id.
+    /// The name of the claim that has the tenant's slug or id.
     pub tenant_claim: String,
 }
 
 impl ClaimRules {
-    /// The same for tokens of that issuer.
-    #[must_use]
-    pub fn for_issuer(&self, issuer: Option<&str>) -> Self {
+    pub(super) fn for_issuer(&self, issuer: Option<&str>) -> Self {
         Self { issuers: issuer.map(str::to_owned).into_iter().collect(), ..self.clone() }
     }
 
     fn validation(&self, algorithms: &[Algorithm]) -> Validation {
         let mut validation = Validation::new(algorithms[0]);
         validation.algorithms = algorithms.to_vec();
-        // Times are checked by the service's own clock.
+        // Times are compared with the service's own clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        // The library checks `iss` and `aud` only where a token has them, unless required.
+        // The library checks `iss` and `aud` only if a token has them, unless they are required.
         let mut required = vec!["exp"];
         if !self.issuers.is_empty() {
             validation.set_issuer(&self.issuers);
@@ -61,7 +58,7 @@ impl ClaimRules {
     }
 }
 
-/// A public key that was given as a file.
+/// A public key from a file.
 #[derive(Clone)]
 pub struct PublicKey {
     key: DecodingKey,
@@ -76,12 +73,12 @@ impl fmt::Debug for PublicKey {
 
 impl PublicKey {
     /// From PEM (RFC 7468): RSA, ECDSA over P-256 or P-384, or Ed25519.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self, &'static str> {
         if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
             return Ok(Self { key, algorithms: &RSA });
         }
         if let Ok(key) = DecodingKey::from_ec_pem(pem) {
-            // An uncompressed point (SEC 1, 2.3.3) is as long as its curve is wide.
+            // The length of an uncompressed point (SEC 1, 2.3.3) tells the curve.
             let algorithms: &[_] = match key.try_get_as_bytes().map(<[u8]>::len) {
                 Ok(65) => &[Algorithm::ES256],
                 Ok(97) => &[Algorithm::ES384],
@@ -95,14 +92,13 @@ impl PublicKey {
         Err("holds no public key in PEM (RSA, P-256, P-384 or Ed25519)")
     }
 
-    /// The names of its algorithms.
-    #[must_use]
-    pub fn algorithms(&self) -> String {
+    /// The names of the algorithms, comma-separated.
+    pub(crate) fn algorithms(&self) -> String {
         self.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// A key with what it may be used for.
+/// A key with its algorithms and claim rules.
 pub(super) struct VerificationKey {
     id: Option<String>,
     key: DecodingKey,
@@ -110,18 +106,17 @@ pub(super) struct VerificationKey {
 }
 
 impl VerificationKey {
-    /// The secret of HS256.
-    pub(super) fn hs256(secret: &[u8], rules: &ClaimRules) -> Self {
-        let validation = rules.validation(&[Algorithm::HS256]);
-        Self { id: None, key: DecodingKey::from_secret(secret), validation }
+    /// The secret of HS256. `None`: the secret is empty.
+    pub(super) fn hs256(secret: &[u8], rules: &ClaimRules) -> Option<Self> {
+        let key = DecodingKey::from_secret(secret).ok()?;
+        Some(Self { id: None, key, validation: rules.validation(&[Algorithm::HS256]) })
     }
 
-    /// A public key out of a file.
     pub(super) fn public(key: &PublicKey, rules: &ClaimRules) -> Self {
         Self { id: None, key: key.key.clone(), validation: rules.validation(key.algorithms) }
     }
 
-    /// A key of a set (RFC 7517), if it is for checking signatures that are supported.
+    /// A key of a set (RFC 7517), if it is for verifying signatures by a supported algorithm.
     fn from_jwk(value: &Value, rules: &ClaimRules) -> Result<Self, &'static str> {
         let text = |name| value.get(name).and_then(Value::as_str);
         if ["d", "k"].iter().any(|name| value.get(name).is_some()) {
@@ -136,7 +131,7 @@ impl VerificationKey {
                 return Err("its `key_ops` have no `verify`");
             }
         }
-        // Certificates are not looked at, and must not make a good key unreadable.
+        // Certificates are not used. A malformed one must not make its key unusable.
         let jwk: Jwk = serde_json::from_value(without_certificates(value)).map_err(|_| "it is not a JWK")?;
         let all: &[Algorithm] = match &jwk.algorithm {
             AlgorithmParameters::RSA(rsa) => {
@@ -162,13 +157,12 @@ impl VerificationKey {
         Ok(Self { id: text("kid").map(str::to_owned), key, validation: rules.validation(&algorithms) })
     }
 
-    /// Whether it takes the token's algorithm.
-    pub(super) fn takes(&self, algorithm: Algorithm) -> bool {
+    pub(super) fn accepts(&self, algorithm: Algorithm) -> bool {
         self.validation.algorithms.contains(&algorithm)
     }
 
-    /// The claims of a token with its signature, if they hold; times are not looked at.
-    pub(super) fn check(&self, token: &str) -> Result<Map<String, Value>, JwtError> {
+    /// Verifies the signature and the claims except for times, and returns the claims.
+    pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, JwtError> {
         jsonwebtoken::decode(token, &self.key, &self.validation).map(|data| data.claims)
     }
 }
@@ -185,17 +179,16 @@ fn without_certificates(jwk: &Value) -> Value {
 #[derive(Default)]
 pub(super) struct KeySet {
     keys: Vec<VerificationKey>,
-    /// Why others were left out.
+    /// Why other keys of the set are not used.
     pub(super) left_out: Vec<&'static str>,
 }
 
 impl KeySet {
-    /// From a JWK Set (RFC 7517, 5). Keys that are for something else, or that cannot be used, are left
-    /// out, and the others are as good as without them.
+    /// From a JWK Set (RFC 7517, 5). Keys that are unusable or for another purpose are left out.
     pub(super) fn parse(json: &[u8], rules: &ClaimRules) -> Result<Self, &'static str> {
-        let document: Value = serde_json::from_slice(json).map_err(|_| "the answer is not JSON")?;
+        let document: Value = serde_json::from_slice(json).map_err(|_| "the response is not JSON")?;
         let keys =
-            document.get("keys").and_then(Value::as_array).ok_or("the answer is no JWK Set: it has no `keys`")?;
+            document.get("keys").and_then(Value::as_array).ok_or("the response is not a JWK Set: it has no `keys`")?;
         let mut set = Self::default();
         for key in keys.iter().take(MAX_KEYS) {
             match VerificationKey::from_jwk(key, rules) {
@@ -210,12 +203,12 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// The keys that a token may be signed by: those that its `kid` names; without one, the only one
-    /// that takes its algorithm (OpenID Connect Core, 10.1).
+    /// The keys with the token's `kid`; without a `kid`, the only key that accepts its algorithm (OpenID Connect Core,
+    /// 10.1).
     pub(super) fn candidates(&self, header: &Header) -> Candidates<'_> {
         let Some(id) = &header.kid else {
-            let mut fitting = self.keys.iter().filter(|key| key.takes(header.alg));
-            return match (fitting.next(), fitting.next()) {
+            let mut accepting = self.keys.iter().filter(|key| key.accepts(header.alg));
+            return match (accepting.next(), accepting.next()) {
                 (Some(only), None) => Candidates::Keys(vec![only]),
                 (Some(_), Some(_)) => Candidates::Ambiguous,
                 (None, _) => Candidates::Unknown,
@@ -226,13 +219,13 @@ impl KeySet {
     }
 }
 
-/// Which keys a token may be signed by.
+/// The keys that a token may be signed by.
 pub(super) enum Candidates<'a> {
-    /// One of these; whether they take its algorithm is yet to be asked.
+    /// One of these. They need not accept the token's algorithm.
     Keys(Vec<&'a VerificationKey>),
-    /// It names none, and several fit.
+    /// The token has no `kid`, and several keys accept its algorithm.
     Ambiguous,
-    /// One that is not in the set.
+    /// None of the set.
     Unknown,
 }
 
@@ -265,7 +258,7 @@ mod tests {
         key
     }
 
-    fn taken(key: &Value) -> Vec<String> {
+    fn accepted_algorithms(key: &Value) -> Vec<String> {
         let all = [
             Algorithm::HS256,
             Algorithm::RS256,
@@ -279,22 +272,26 @@ mod tests {
             Algorithm::EdDSA,
         ];
         match VerificationKey::from_jwk(key, &rules()) {
-            Ok(key) => all.into_iter().filter(|alg| key.takes(*alg)).map(|alg| format!("{alg:?}")).collect(),
+            Ok(key) => all.into_iter().filter(|alg| key.accepts(*alg)).map(|alg| format!("{alg:?}")).collect(),
             Err(why) => vec![why.to_owned()],
         }
     }
 
     #[test]
-    fn a_key_takes_its_own_algorithms_and_no_others() {
-        assert_eq!(taken(&rsa(256)), ["RS256", "RS384", "RS512", "PS256"]);
-        assert_eq!(taken(&ec()), ["ES256"]);
-        assert_eq!(taken(&ed()), ["EdDSA"]);
-        assert_eq!(taken(&with(rsa(256), "alg", json!("PS256"))), ["PS256"]);
-        assert_eq!(taken(&with(ec(), "x5c", json!("not even an array"))), ["ES256"], "certificates do not matter");
+    fn a_key_accepts_the_algorithms_of_its_type_alone() {
+        assert_eq!(accepted_algorithms(&rsa(256)), ["RS256", "RS384", "RS512", "PS256"]);
+        assert_eq!(accepted_algorithms(&ec()), ["ES256"]);
+        assert_eq!(accepted_algorithms(&ed()), ["EdDSA"]);
+        assert_eq!(accepted_algorithms(&with(rsa(256), "alg", json!("PS256"))), ["PS256"]);
+        assert_eq!(
+            accepted_algorithms(&with(ec(), "x5c", json!("not even an array"))),
+            ["ES256"],
+            "certificates are ignored"
+        );
     }
 
     #[test]
-    fn a_key_for_something_else_is_left_out() {
+    fn an_unusable_key_is_left_out_with_the_reason() {
         for (key, why) in [
             (with(rsa(256), "use", json!("enc")), "its `use` is not `sig`"),
             (with(rsa(256), "key_ops", json!(["sign"])), "its `key_ops` have no `verify`"),
@@ -311,12 +308,12 @@ mod tests {
             (with(rsa(256), "n", json!("***")), "its modulus has fewer than 2048 bits"),
             (json!("a key"), "it is not a JWK"),
         ] {
-            assert_eq!(taken(&key), [why], "{key}");
+            assert_eq!(accepted_algorithms(&key), [why], "{key}");
         }
     }
 
     #[test]
-    fn a_set_is_as_good_as_its_good_keys() {
+    fn a_set_with_unusable_keys_has_the_usable_ones() {
         let set = |keys: Value| KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &rules());
         let mixed = set(json!([ec(), "nonsense", with(rsa(256), "use", json!("enc")), ed()])).unwrap_or_default();
         assert_eq!((mixed.len(), mixed.left_out.len()), (2, 2));
@@ -330,29 +327,29 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_key_or_there_is_only_one() {
+    fn a_token_without_kid_needs_a_set_with_one_key_of_its_algorithm() {
         let set =
             |keys: &[Value]| KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &rules()).unwrap_or_default();
         let header = |alg, kid: Option<&str>| Header { kid: kid.map(str::to_owned), ..Header::new(alg) };
-        let asked = |set: &KeySet, alg, kid| match set.candidates(&header(alg, kid)) {
+        let candidates = |set: &KeySet, alg, kid| match set.candidates(&header(alg, kid)) {
             Candidates::Keys(keys) => keys.len().to_string(),
             Candidates::Ambiguous => "ambiguous".into(),
             Candidates::Unknown => "unknown".into(),
         };
         let two = set(&[ec(), ed()]);
-        assert_eq!(asked(&two, Algorithm::ES256, Some("ec")), "1");
-        assert_eq!(asked(&two, Algorithm::RS256, Some("ec")), "1", "named, and will be found not to take it");
-        assert_eq!(asked(&two, Algorithm::ES256, Some("other")), "unknown");
-        assert_eq!(asked(&two, Algorithm::ES256, None), "1");
-        assert_eq!(asked(&two, Algorithm::RS256, None), "unknown");
+        assert_eq!(candidates(&two, Algorithm::ES256, Some("ec")), "1");
+        assert_eq!(candidates(&two, Algorithm::RS256, Some("ec")), "1", "the algorithm is checked later");
+        assert_eq!(candidates(&two, Algorithm::ES256, Some("other")), "unknown");
+        assert_eq!(candidates(&two, Algorithm::ES256, None), "1");
+        assert_eq!(candidates(&two, Algorithm::RS256, None), "unknown");
         let twins = set(&[ec(), with(ec(), "kid", json!("ec2"))]);
-        assert_eq!(asked(&twins, Algorithm::ES256, None), "ambiguous");
+        assert_eq!(candidates(&twins, Algorithm::ES256, None), "ambiguous");
         let same = set(&[ec(), ec()]);
-        assert_eq!(asked(&same, Algorithm::ES256, Some("ec")), "2");
+        assert_eq!(candidates(&same, Algorithm::ES256, Some("ec")), "2");
     }
 
     #[test]
-    fn a_public_key_is_told_by_its_file() {
+    fn a_public_key_is_read_from_pem_alone() {
         // From `openssl genpkey -algorithm ed25519 | openssl pkey -pubout`
         let ed = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         assert_eq!(PublicKey::from_pem(ed.as_bytes()).map(|key| key.algorithms()), Ok("EdDSA".to_owned()));

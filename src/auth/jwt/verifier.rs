@@ -1,6 +1,6 @@
-//! JWTs (RFC 7519), with RFC 8725's advice: the algorithm comes from the configured key and
-//! never from the token, `crit` is refused, and `jwk`, `jku`, `x5c` and `x5u` are not looked at. Of
-//! the keys of an issuer, a token's `kid` chooses one; a configured key takes whatever `kid`.
+//! JWTs (RFC 7519), with RFC 8725's advice: the algorithm comes from the configured key and never from the token, `crit`
+//! is refused, and `jwk`, `jku`, `x5c` and `x5u` are ignored. A token's `kid` chooses among the keys of an issuer; a
+//! configured key accepts any `kid`.
 
 use std::sync::Arc;
 
@@ -15,184 +15,194 @@ use crate::{
     auth::{
         cache::{
             epoch_cache::{Entry, EpochCache},
-            key::{CacheKey, CacheKeys},
+            key::{CacheKey, CacheKeys, Miss},
         },
         error::Error,
     },
     domain::{Clock, Principal, Scope, ScopeSet, Tenant, random_bytes},
 };
 
-/// How far clocks may be apart, in seconds.
+/// Clock skew between an issuer and this service.
 const LEEWAY_SECONDS: f64 = 60.0;
-/// The longest name that the audit trail keeps: the longest address that RFC 5321 allows.
+/// The longest name that the audit trail keeps: the longest address of RFC 5321.
 const MAX_NAME_CHARS: usize = 320;
 
-/// As many tokens are remembered at most.
-const MAX_REMEMBERED: usize = 20_000;
-/// None that are longer: some 80 MB in all at the very most.
-const MAX_REMEMBERED_BYTES: usize = 4 * 1024;
+const MAX_CACHED: usize = 20_000;
+/// Longer tokens are not cached, so that the cache has some 80 MB at most.
+const MAX_CACHED_BYTES: usize = 4 * 1024;
 
-/// Checks tokens, and remembers those that held: a browser sends the same one for an hour. What
-/// depends on the clock is held against it at each use, and so is what the issuer says of its keys.
+/// Verifies tokens, and caches the valid ones: a browser sends the same one for an hour. Times and the generation of the
+/// issuer's keys are checked at each use.
 pub struct TokenVerifier {
-    fixed: Vec<VerificationKey>,
+    configured: Vec<VerificationKey>,
     issuers: Vec<Arc<IssuerKeys>>,
     tenant_claim: String,
     clock: Clock,
-    remembered: EpochCache<CacheKey, Claims>,
+    cache: EpochCache<CacheKey, CachedToken>,
     cache_keys: CacheKeys,
 }
 
-/// Whose keys tokens may be signed by.
+/// The keys that tokens may be signed by.
 #[derive(Default)]
 pub struct TrustedKeys<'a> {
     /// The secret of HS256.
     pub secret: Option<&'a [u8]>,
-    /// A public key that stays the same.
+    /// A configured public key.
     pub public_key: Option<&'a PublicKey>,
-    /// Issuers that publish theirs.
+    /// Issuers that publish their keys.
     pub issuers: Vec<Arc<IssuerKeys>>,
 }
 
-/// What is used of a token's claims.
-struct Claims {
-    /// Header and payload: the token without its signature, so nothing that lets anybody in.
+/// A valid token.
+struct CachedToken {
+    /// Header and payload. Without the signature they are of no use to a thief.
     signed: Box<str>,
     exp: f64,
     nbf: Option<f64>,
     name: Option<String>,
     scopes: ScopeSet,
-    /// Whose key it was signed by, where keys may change.
-    voucher: Option<Voucher>,
+    /// `None`: a configured key verified it, which does not change.
+    issuer: Option<IssuerGeneration>,
 }
 
-impl Claims {
+impl CachedToken {
     fn principal(&self) -> Principal {
         Principal::User { name: self.name.clone(), scopes: self.scopes }
     }
 }
 
-/// By which of an issuer's generations of keys a token was checked.
-struct Voucher {
+/// The generation of an issuer's keys that verified a token.
+struct IssuerGeneration {
     keys: Arc<IssuerKeys>,
     generation: u64,
 }
 
-impl Voucher {
-    fn holds(&self) -> bool {
-        self.keys.vouch_for(self.generation)
+impl IssuerGeneration {
+    fn is_current(&self) -> bool {
+        self.keys.are_still(self.generation)
     }
 }
 
 impl TokenVerifier {
-    /// Trusts tokens that are signed by these keys, and hold what is asked of them.
+    /// Accepts tokens that one of `keys` has signed and whose claims follow `rules`.
     #[must_use]
     pub fn new(keys: TrustedKeys<'_>, rules: &ClaimRules, clock: Clock) -> Self {
-        let secret = keys.secret.map(|secret| VerificationKey::hs256(secret, rules));
+        let secret = keys.secret.and_then(|secret| VerificationKey::hs256(secret, rules));
         let public = keys.public_key.map(|key| VerificationKey::public(key, rules));
         Self {
-            fixed: secret.into_iter().chain(public).collect(),
+            configured: secret.into_iter().chain(public).collect(),
             issuers: keys.issuers,
             tenant_claim: rules.tenant_claim.clone(),
             clock,
-            remembered: EpochCache::new(MAX_REMEMBERED, |key, _| key),
+            cache: EpochCache::new(MAX_CACHED, |key, _| key),
             cache_keys: CacheKeys::new(*random_bytes()),
         }
     }
 
-    /// Whether what the issuers publish is known as well as it should be.
-    #[must_use]
-    pub fn issuers_answer(&self) -> bool {
+    /// True if the newest fetch of every issuer's keys succeeded.
+    pub(crate) fn issuers_are_up_to_date(&self) -> bool {
         self.issuers.iter().all(|issuer| issuer.are_up_to_date())
     }
 
-    /// The user whom a token names, where it is remembered to hold for that tenant.
-    pub fn recall(&self, token: &str, tenant: &Tenant) -> Option<Result<Principal, Error>> {
-        let (signed, signature) = parts(token).ok()?;
-        let claims = self.remembered.get(tenant.id.0.as_bytes(), self.cache_key(signature, tenant), Arc::clone)?;
-        if *claims.signed != *signed || !claims.voucher.as_ref().is_none_or(Voucher::holds) {
-            return None;
+    /// The user of a cached token.
+    pub(in crate::auth) fn verify_cached(
+        &self,
+        token: &str,
+        tenant: &Tenant,
+    ) -> Result<Result<Principal, Error>, Miss> {
+        let (signed, signature) = match parts(token) {
+            Ok(parts) => parts,
+            Err(error) => return Ok(Err(error)),
+        };
+        let key = self.cache_key(signature, tenant);
+        let cached = self.cache.get(tenant.id.0.as_bytes(), key, Arc::clone).ok_or(Miss(key))?;
+        if *cached.signed != *signed || !cached.issuer.as_ref().is_none_or(IssuerGeneration::is_current) {
+            return Err(Miss(key));
         }
-        Some(self.check_times(&claims).map(|()| claims.principal()))
+        Ok(self.check_times(&cached).map(|()| cached.principal()))
     }
 
-    /// The user whom a token names, if it holds for that tenant.
-    pub async fn verify(&self, token: &str, tenant: &Tenant) -> Result<Principal, Error> {
-        if let Some(recalled) = self.recall(token, tenant) {
-            return recalled;
-        }
-        let (_, signature) = parts(token)?;
-        let (group, key) = (tenant.id.0.as_bytes(), self.cache_key(signature, tenant));
-        let ticket = self.remembered.ticket(group, key);
-        let claims = self.examine(token, tenant).await?;
-        let principal = claims.principal();
-        if claims.signed.len() <= MAX_REMEMBERED_BYTES {
-            self.remembered.put(ticket, Entry::new(key, claims));
+    /// The user of a token: from the cache, unless `miss` says that it is not there; else verified with the trusted keys.
+    pub(in crate::auth) async fn verify(
+        &self,
+        token: &str,
+        tenant: &Tenant,
+        miss: Option<Miss>,
+    ) -> Result<Principal, Error> {
+        let Miss(key) = match miss.map_or_else(|| self.verify_cached(token, tenant), Err) {
+            Ok(cached) => return cached,
+            Err(miss) => miss,
+        };
+        let ticket = self.cache.ticket(tenant.id.0.as_bytes(), key);
+        let verified = self.verify_uncached(token, tenant).await?;
+        let principal = verified.principal();
+        if verified.signed.len() <= MAX_CACHED_BYTES {
+            self.cache.put(ticket, Entry::new(key, verified));
         }
         Ok(principal)
     }
 
-    /// By the signature alone: to digest a whole token costs more than all else. With the slug, since a
-    /// token may name the tenant by it.
+    /// Of the signature alone: a digest of the whole token would cost more than all else. With the slug, by which a token
+    /// may name its tenant.
     fn cache_key(&self, signature: &str, tenant: &Tenant) -> CacheKey {
         self.cache_keys.key(tenant.id.0.as_bytes(), &[tenant.slug.as_str().as_bytes(), b"\0", signature.as_bytes()])
     }
 
-    async fn examine(&self, token: &str, tenant: &Tenant) -> Result<Claims, Error> {
+    async fn verify_uncached(&self, token: &str, tenant: &Tenant) -> Result<CachedToken, Error> {
         let header = decode_header(token).map_err(|_| Error::InvalidToken("it is not a JWT"))?;
         if header.crit.is_some() {
             return Err(Error::InvalidToken("its `crit` header asks for what is not supported"));
         }
-        let (claims, voucher) = self.check_signature(token, &header).await?;
+        let (claims, issuer) = self.verify_signature(token, &header).await?;
         let exp = time(&claims, "exp")?.ok_or(Error::InvalidToken("it has no `exp`"))?;
-        let used = Claims {
+        let verified = CachedToken {
             signed: parts(token)?.0.into(),
             exp,
             nbf: time(&claims, "nbf")?,
             name: name(&claims)?,
             scopes: scopes(&claims),
-            voucher,
+            issuer,
         };
-        self.check_times(&used)?;
+        self.check_times(&verified)?;
         if !self.names_tenant(&claims, tenant) {
             return Err(Error::WrongTenant);
         }
-        Ok(used)
+        Ok(verified)
     }
 
-    /// The claims of a token that one of the trusted keys has signed.
-    async fn check_signature(
+    /// The claims, if one of the trusted keys has signed them.
+    async fn verify_signature(
         &self,
         token: &str,
         header: &Header,
-    ) -> Result<(Map<String, Value>, Option<Voucher>), Error> {
-        let mut refusal = Refusal::default();
-        if let Some(claims) = refusal.first_accepting(self.fixed.iter(), token, header.alg) {
+    ) -> Result<(Map<String, Value>, Option<IssuerGeneration>), Error> {
+        let mut attempt = Attempt::default();
+        if let Some(claims) = attempt.verify_with_keys(self.configured.iter(), token, header.alg) {
             return Ok((claims, None));
         }
-        // Nobody has vouched for what it says of its issuer; it only tells where to look.
-        let said: Map<String, Value> =
+        // Not verified yet; it only chooses the issuer whose keys are tried.
+        let unverified: Map<String, Value> =
             insecure_decode_claims(token).map_err(|_| Error::InvalidToken("it is not a valid JWT"))?;
-        let said = said.get("iss").and_then(Value::as_str);
+        let claimed = unverified.get("iss").and_then(Value::as_str);
         for issuer in &self.issuers {
-            if issuer.location().issuer().is_some_and(|issuer| said != Some(issuer)) {
-                refusal.note(Error::InvalidToken(if said.is_some() { WRONG_ISSUER } else { "it has no `iss`" }));
+            if issuer.location().issuer().is_some_and(|issuer| claimed != Some(issuer)) {
+                attempt.fail(Error::InvalidToken(if claimed.is_some() { WRONG_ISSUER } else { "it has no `iss`" }));
                 continue;
             }
-            if let Some((claims, generation)) = refusal.accepted_by(issuer, token, header).await {
-                return Ok((claims, Some(Voucher { keys: issuer.clone(), generation })));
+            if let Some((claims, generation)) = attempt.verify_with_issuer(issuer, token, header).await {
+                return Ok((claims, Some(IssuerGeneration { keys: issuer.clone(), generation })));
             }
         }
-        Err(refusal.into())
+        Err(attempt.into())
     }
 
-    fn check_times(&self, claims: &Claims) -> Result<(), Error> {
+    fn check_times(&self, token: &CachedToken) -> Result<(), Error> {
         #[allow(clippy::cast_precision_loss, reason = "microseconds fit f64 until the year 2255")]
         let now = self.clock.now().timestamp_micros() as f64 / 1e6;
-        if now >= claims.exp + LEEWAY_SECONDS {
+        if now >= token.exp + LEEWAY_SECONDS {
             return Err(Error::TokenExpired);
         }
-        if claims.nbf.is_some_and(|nbf| now + LEEWAY_SECONDS < nbf) {
+        if token.nbf.is_some_and(|nbf| now + LEEWAY_SECONDS < nbf) {
             return Err(Error::InvalidToken("it is not valid yet (`nbf`)"));
         }
         Ok(())
@@ -206,12 +216,12 @@ impl TokenVerifier {
     }
 }
 
-/// What is signed of a token, and the signature.
+/// The signed part of a token, and the signature.
 fn parts(token: &str) -> Result<(&str, &str), Error> {
     token.rsplit_once('.').ok_or(Error::InvalidToken("it is not a JWT"))
 }
 
-/// A time, as NumericDate (RFC 7519, 2), which may have a fraction.
+/// A NumericDate (RFC 7519, 2), which may have a fraction.
 fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Error> {
     match claims.get(claim) {
         None => Ok(None),
@@ -219,12 +229,12 @@ fn time(claims: &Map<String, Value>, claim: &str) -> Result<Option<f64>, Error> 
     }
 }
 
-/// Why a token is refused, when several keys were tried: what comes nearest to letting it in.
+/// A verification by several keys. Of their errors it keeps the one of the key that came closest to success.
 #[derive(Default)]
-struct Refusal(Option<Error>);
+struct Attempt(Option<Error>);
 
-impl Refusal {
-    fn note(&mut self, error: Error) {
+impl Attempt {
+    fn fail(&mut self, error: Error) {
         let weight = |error: &Error| match error {
             Error::InvalidToken(WRONG_ALGORITHM) => 0,
             Error::InvalidToken(WRONG_ISSUER) => 1,
@@ -232,76 +242,75 @@ impl Refusal {
             Error::IssuerUnavailable => 4,
             _ => 3,
         };
-        if self.0.as_ref().is_none_or(|noted| weight(&error) > weight(noted)) {
+        if self.0.as_ref().is_none_or(|kept| weight(&error) > weight(kept)) {
             self.0 = Some(error);
         }
     }
 
-    fn first_accepting<'a>(
+    fn verify_with_keys<'a>(
         &mut self,
         keys: impl IntoIterator<Item = &'a VerificationKey>,
         token: &str,
         algorithm: Algorithm,
     ) -> Option<Map<String, Value>> {
         for key in keys {
-            if !key.takes(algorithm) {
-                self.note(Error::InvalidToken(WRONG_ALGORITHM));
+            if !key.accepts(algorithm) {
+                self.fail(Error::InvalidToken(WRONG_ALGORITHM));
                 continue;
             }
-            match key.check(token) {
+            match key.verify(token) {
                 Ok(claims) => return Some(claims),
-                Err(error) => self.note(explain(&error)),
+                Err(error) => self.fail(explain(&error)),
             }
         }
         None
     }
 
-    /// The claims, and the generation of the issuer's keys that they were checked by. Where the token
-    /// names a key that is not known, the issuer is asked; twice at most, since the first answer may
-    /// be to a question from before the key was there.
-    async fn accepted_by(
+    /// The claims, and the generation of the issuer's keys that verified them. An unknown `kid` triggers a fetch of the
+    /// keys; at most two, since a fetch that was in flight may have begun before the key was published.
+    async fn verify_with_issuer(
         &mut self,
         issuer: &IssuerKeys,
         token: &str,
         header: &Header,
     ) -> Option<(Map<String, Value>, u64)> {
         if matches!(header.alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
-            self.note(Error::InvalidToken(WRONG_ALGORITHM));
+            self.fail(Error::InvalidToken(WRONG_ALGORITHM));
             return None;
         }
-        let mut asked = 0;
+        let mut fetches = 0;
         loop {
-            let known = issuer.known();
-            if known.fresh {
-                match known.keys.candidates(header) {
+            let current = issuer.snapshot();
+            if current.fresh {
+                match current.keys.candidates(header) {
                     Candidates::Keys(keys) => {
-                        let claims = self.first_accepting(keys, token, header.alg)?;
-                        return Some((claims, known.generation));
+                        let claims = self.verify_with_keys(keys, token, header.alg)?;
+                        return Some((claims, current.generation));
                     }
                     Candidates::Ambiguous => {
-                        self.note(Error::InvalidToken("it names no key (`kid`), and its issuer has several"));
+                        self.fail(Error::InvalidToken("it names no key (`kid`), and its issuer has several"));
                         return None;
                     }
                     Candidates::Unknown => {}
                 }
             }
-            if asked == 2 || asked > 0 && known.failed || !issuer.ask_again().await {
-                let known = issuer.known();
-                self.note(if known.fresh && !known.failed {
+            if fetches == 2 || fetches > 0 && current.failed || !issuer.fetch_for_token().await {
+                let current = issuer.snapshot();
+                self.fail(if current.fresh && !current.failed {
                     Error::InvalidToken("its issuer has no such key (`kid`)")
                 } else {
                     Error::IssuerUnavailable
                 });
                 return None;
             }
-            asked += 1;
+            fetches += 1;
         }
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        refusal.0.unwrap_or(Self::InvalidToken(WRONG_ALGORITHM))
+impl From<Attempt> for Error {
+    fn from(attempt: Attempt) -> Self {
+        attempt.0.unwrap_or(Self::InvalidToken(WRONG_ALGORITHM))
     }
 }
 
@@ -325,7 +334,7 @@ fn explain(error: &jsonwebtoken::errors::Error) -> Error {
     })
 }
 
-/// `email`, else `sub`. A name that the audit trail could not keep is refused.
+/// `email`, else `sub`. An error if the audit trail cannot keep it.
 fn name(claims: &Map<String, Value>) -> Result<Option<String>, Error> {
     let claim = |name| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     match claim("email").or_else(|| claim("sub")) {
@@ -336,8 +345,8 @@ fn name(claims: &Map<String, Value>) -> Result<Option<String>, Error> {
     }
 }
 
-/// What the first present of `scope`, `scopes`, `role` and `roles` grants. Words that are not
-/// ours (`openid`, say) grant nothing.
+/// The scopes of the first claim that is present: `scope`, `scopes`, `role`, `roles`. Unknown words, such as `openid`,
+/// grant nothing.
 fn scopes(claims: &Map<String, Value>) -> ScopeSet {
     let claim = |name| claims.get(name).filter(|value| !value.is_null());
     let known =
@@ -372,22 +381,22 @@ mod tests {
 
     const SECRET: &[u8] = b"a secret of tests, of more than 32 bytes";
 
-    /// Without what is remembered: in unit tests, the cache's locks work in its own ones only.
-    fn verify(token: &str) -> Result<Claims, Error> {
+    /// Without the cache, whose locks are shuttle's in unit tests.
+    fn verify(token: &str) -> Result<CachedToken, Error> {
         let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
         let keys = TrustedKeys { secret: Some(SECRET), public_key: None, issuers: vec![] };
         let tenant =
             Tenant { id: crate::domain::TenantId(uuid::Uuid::from_u128(1)), slug: Slug::parse("acme").unwrap() };
         let verifier = TokenVerifier::new(keys, &rules, Clock::default());
-        // Without issuers, nobody is waited for.
-        verifier.examine(token, &tenant).now_or_never().unwrap()
+        // Without issuers, the future is ready at once.
+        verifier.verify_uncached(token, &tenant).now_or_never().unwrap()
     }
 
     fn base64(bytes: impl AsRef<[u8]>) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Values that claims and headers may have, good and bad.
+    /// Valid and invalid values of claims and headers.
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -413,34 +422,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_has_the_form_of_a_token_never_panics(text in "([-A-Za-z0-9_=+/]{0,30}\\.?){0,5}") {
+        fn a_malformed_token_is_refused(text in "([-A-Za-z0-9_=+/]{0,30}\\.?){0,5}") {
             prop_assert!(verify(&text).is_err());
         }
 
-        /// Without the secret, no header and no claim makes a token that holds.
         #[test]
-        fn nobody_signs_without_the_secret(header in objects(HEADERS), claims in objects(CLAIMS), signature in any::<[u8; 32]>()) {
+        fn a_token_without_a_valid_signature_is_refused_whatever_it_says(header in objects(HEADERS), claims in objects(CLAIMS), signature in any::<[u8; 32]>()) {
             let signed = format!("{}.{}", base64(header.to_string()), base64(claims.to_string()));
             for token in [format!("{signed}.{}", base64(signature)), format!("{signed}."), signed] {
                 prop_assert!(matches!(verify(&token), Err(Error::InvalidToken(_))));
             }
         }
 
-        /// With it, whatever the claims are: only who is named for this tenant, and has an end, gets in.
         #[test]
-        fn claims_are_held_to_the_rules(claims in objects(CLAIMS)) {
-            let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET)).unwrap();
+        fn a_signed_token_is_accepted_only_for_its_tenant_and_within_its_times(claims in objects(CLAIMS)) {
+            let token = encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(SECRET).unwrap()).unwrap();
             let now = Clock::default().now().timestamp();
             match verify(&token) {
-                Ok(held) => {
+                Ok(verified) => {
                     prop_assert_eq!(&claims["tenant"], "acme");
                     #[allow(clippy::cast_precision_loss, reason = "seconds of this century")]
                     let now = now as f64;
                     prop_assert!(claims["exp"].as_f64().unwrap() > now - LEEWAY_SECONDS - 5.0);
                     prop_assert!(claims.get("nbf").is_none_or(|nbf| nbf.as_f64().unwrap() <= now + LEEWAY_SECONDS + 5.0));
-                    let named = claims.to_string();
-                    let granted: Vec<_> = held.scopes.iter().map(Scope::as_str).collect();
-                    prop_assert!(granted.iter().all(|scope| named.contains(scope)), "{:?} of {}", granted, named);
+                    let text = claims.to_string();
+                    let granted: Vec<_> = verified.scopes.iter().map(Scope::as_str).collect();
+                    prop_assert!(granted.iter().all(|scope| text.contains(scope)), "{:?} of {}", granted, text);
                 }
                 Err(error) => prop_assert!(!error.to_string().contains("a secret of tests")),
             }
@@ -448,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_come_from_the_first_claim_present() {
+    fn scopes_are_those_of_the_first_claim_present() {
         assert_eq!(granted(json!({"scope": "openid write read"})), "read,write");
         assert_eq!(granted(json!({"scopes": "read, admin"})), "read,admin");
         assert_eq!(granted(json!({"scopes": ["write"]})), "write");

@@ -42,5 +42,5 @@ pub(super) fn assemble(
             .layer(from_fn_with_state(settings.tasks, detach::detach));
         router = router.merge(routes.method_not_allowed_fallback(method_not_allowed).layer(stack));
     }
-    router.fallback(async || Problem::from(Code::NotFound)).with_state(state).layer(from_fn(dispatch::note_route))
+    router.fallback(async || Problem::from(Code::NotFound)).with_state(state).layer(from_fn(dispatch::record_route))
 }

@@ -5,7 +5,7 @@ use tracing::{error, warn};
 
 use super::{Code, Problem};
 use crate::{
-    auth::{self, api_key::argon2_pool::Overloaded},
+    auth::{self, error::Overloaded},
     store,
 };
 

@@ -1,4 +1,4 @@
-//! What is forgotten stays forgotten, in interleavings that a scheduler tries.
+//! Invalidated entries stay away, in every interleaving that shuttle tries.
 
 use super::*;
 use shuttle::{sync::Mutex, thread};
@@ -9,7 +9,7 @@ fn key(n: u128) -> CacheKey {
     CacheKey::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-/// A value, and what it is about.
+/// A value and its subject.
 type About = (u128, u128);
 
 fn cache(capacity: usize) -> EpochCache<u128, About> {
@@ -33,15 +33,15 @@ fn get(cache: &EpochCache<u128, About>, n: u128) -> Option<u128> {
 }
 
 #[test]
-fn what_is_put_is_got_until_it_is_forgotten() {
+fn an_entry_is_read_until_its_subject_is_invalidated() {
     shuttle::check_random(
         || {
             let cache = filled(100, 10);
             assert_eq!(get(&cache, 4), Some(4));
-            cache.forget(&GROUP, 2);
-            assert_eq!((get(&cache, 4), get(&cache, 5)), (None, None), "both secrets");
-            assert_eq!((get(&cache, 6), cache.len()), (Some(6), 8), "no other key's");
-            cache.forget_group(&GROUP);
+            cache.invalidate(&GROUP, 2);
+            assert_eq!((get(&cache, 4), get(&cache, 5)), (None, None), "both entries of the subject");
+            assert_eq!((get(&cache, 6), cache.len()), (Some(6), 8), "none of another subject");
+            cache.clear();
             assert_eq!((get(&cache, 6), cache.len()), (None, 0));
         },
         1,
@@ -49,7 +49,7 @@ fn what_is_put_is_got_until_it_is_forgotten() {
 }
 
 #[test]
-fn it_never_holds_more_than_its_capacity() {
+fn a_full_cache_evicts_and_keeps_its_count() {
     shuttle::check_random(
         || {
             let cache = filled(50, 300);
@@ -57,28 +57,28 @@ fn it_never_holds_more_than_its_capacity() {
             let held: usize = (0..300).filter(|n| get(&cache, *n).is_some()).count();
             assert_eq!(held, 50, "the count is true");
             cache.clear();
-            assert!(cache.is_empty());
+            assert_eq!(cache.len(), 0);
         },
         1,
     );
 }
 
 #[test]
-fn a_key_that_changes_hands_is_forgotten_with_its_last_owner() {
+fn a_replaced_entry_is_invalidated_by_its_new_subject_alone() {
     shuttle::check_random(
         || {
             let cache = filled(10, 1);
             put(&cache, 0, 1, 99);
-            cache.forget(&GROUP, 0);
+            cache.invalidate(&GROUP, 0);
             assert_eq!(get(&cache, 0), Some(1));
-            cache.forget(&GROUP, 99);
+            cache.invalidate(&GROUP, 99);
             assert_eq!((get(&cache, 0), cache.len()), (None, 0));
         },
         1,
     );
 }
 
-/// What hashes like everything else.
+/// A subject that hashes like every other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Alike(u128);
 
@@ -87,14 +87,14 @@ impl Hash for Alike {
 }
 
 #[test]
-fn subjects_that_hash_alike_are_told_apart() {
+fn a_subject_with_the_hash_of_others_is_invalidated_alone() {
     shuttle::check_random(
         || {
             let cache = EpochCache::new(100, |_, (_, subject): &About| Alike(*subject));
             for n in 0..40 {
                 cache.put(cache.ticket(&GROUP, key(n)), Entry::new(key(n), (n, n / 2)));
             }
-            cache.forget(&GROUP, Alike(3));
+            cache.invalidate(&GROUP, Alike(3));
             let kept: Vec<_> = (0..40).filter(|n| cache.get(&GROUP, key(*n), Arc::clone).is_some()).collect();
             assert_eq!(kept, (0..40).filter(|n| n / 2 != 3).collect::<Vec<_>>());
             assert_eq!(cache.len(), 38);
@@ -103,13 +103,13 @@ fn subjects_that_hash_alike_are_told_apart() {
     );
 }
 
-/// Each entry is linked to what it is about, once, and counted.
+/// Each entry is linked to its subject once, and counted.
 fn check_links<S, V>(cache: &EpochCache<S, V>) {
     let mut entries = 0;
     for shard in &cache.shards {
         let shard = shard.read().unwrap();
         let is_there = |link: &Arc<Entry<V>>| shard.get(link.key).is_some_and(|entry| Arc::ptr_eq(entry, link));
-        assert!(shard.by_subject.iter().all(is_there), "of what is gone");
+        assert!(shard.by_subject.iter().all(is_there), "a link to a removed entry");
         assert_eq!(shard.by_subject.len(), shard.entries.len());
         entries += shard.entries.len();
     }
@@ -117,7 +117,7 @@ fn check_links<S, V>(cache: &EpochCache<S, V>) {
 }
 
 #[test]
-fn whatever_is_done_links_are_those_of_its_entries() {
+fn links_and_entries_agree_after_concurrent_puts_and_invalidations() {
     shuttle::check_random(
         || {
             let cache = Arc::new(cache(8));
@@ -127,8 +127,8 @@ fn whatever_is_done_links_are_those_of_its_entries() {
                     for n in from..from + 30 {
                         put(&cache, n % 25, n, n % 7);
                         match n % 11 {
-                            3 => cache.forget(&GROUP, n % 7),
-                            7 if n % 3 == 0 => cache.forget_group(&GROUP),
+                            3 => cache.invalidate(&GROUP, n % 7),
+                            7 if n % 3 == 0 => cache.clear(),
                             _ => {}
                         }
                     }
@@ -139,15 +139,15 @@ fn whatever_is_done_links_are_those_of_its_entries() {
                 thread.join().unwrap();
             }
             check_links(&cache);
-            assert!(cache.len() <= 9, "one more at most, for each other that puts");
+            assert!(cache.len() <= 9, "at most one more for each other thread that puts");
         },
         300,
     );
 }
 
-/// One tenant has more keys than there is room for: they lie in few shards, and none of those is drained.
+/// All entries are in the shards of one group, and eviction drains none of them.
 #[test]
-fn one_group_alone_shares_the_room_evenly() {
+fn a_single_group_is_evicted_evenly() {
     shuttle::check_random(
         || {
             let cache = filled(400, 3_000);
@@ -162,9 +162,9 @@ fn one_group_alone_shares_the_room_evenly() {
     );
 }
 
-/// Ids that were given by hand.
+/// Ids that are not random, such as those of test data.
 #[test]
-fn groups_are_spread_by_any_part_of_them() {
+fn groups_that_differ_in_one_byte_are_spread() {
     for part in 0..16 {
         let starts: std::collections::HashSet<_> = (0..=255)
             .map(|n| {
@@ -177,49 +177,48 @@ fn groups_are_spread_by_any_part_of_them() {
     }
 }
 
-/// A look-up and a revocation race; afterwards, does the cache still let the key in?
-/// `guarded: false` is the negative control: a ticket taken after the database answered,
-/// which is no guard at all.
+/// A look-up races with a revocation; afterwards the cache must not have the key as active.
+/// `guarded: false` is the negative control: its ticket is taken after the query, which guards nothing.
 fn race(guarded: bool) {
     let cache = Arc::new(EpochCache::new(10, |_, _: &bool| 1));
     let database_says_active = Arc::new(Mutex::new(true));
 
-    let (looker_cache, looker_database) = (cache.clone(), database_says_active.clone());
+    let (lookup_cache, lookup_database) = (cache.clone(), database_says_active.clone());
     let look_up = thread::spawn(move || {
-        let early = looker_cache.ticket(&GROUP, key(1));
-        let active = *looker_database.lock().unwrap();
-        thread::yield_now(); // the answer travels
-        let ticket = if guarded { early } else { looker_cache.ticket(&GROUP, key(1)) };
-        looker_cache.put(ticket, Entry::new(key(1), active));
+        let early = lookup_cache.ticket(&GROUP, key(1));
+        let active = *lookup_database.lock().unwrap();
+        thread::yield_now(); // the row is on its way
+        let ticket = if guarded { early } else { lookup_cache.ticket(&GROUP, key(1)) };
+        lookup_cache.put(ticket, Entry::new(key(1), active));
     });
     let revoke = thread::spawn({
         let cache = cache.clone();
         move || {
             *database_says_active.lock().unwrap() = false; // commit
-            cache.forget(&GROUP, 1);
-            // 204: from here on, nobody may be let in by the cache.
+            cache.invalidate(&GROUP, 1);
+            // The revocation is acknowledged: from here on the cache must not accept the key.
             assert_ne!(
                 cache.get(&GROUP, key(1), |entry| ***entry),
                 Some(true),
-                "revoked, and let in: after the acknowledgement"
+                "a revoked key is accepted: after the acknowledgement"
             );
         }
     });
     look_up.join().unwrap();
     revoke.join().unwrap();
-    assert_ne!(cache.get(&GROUP, key(1), |entry| ***entry), Some(true), "revoked, and let in: put back");
+    assert_ne!(cache.get(&GROUP, key(1), |entry| ***entry), Some(true), "a revoked key is accepted: put back");
 }
 
 #[test]
-fn a_look_up_never_puts_a_revoked_key_back() {
+fn a_look_up_that_races_with_a_revocation_is_not_cached() {
     shuttle::check_random(|| race(true), 2_000);
-    // Few switches at bad places find this kind of fault, as the control below shows.
+    // Few switches at the right places find this fault, as the control below shows.
     shuttle::check_pct(|| race(true), 2_000, 2);
     shuttle::check_pct(|| race(true), 2_000, 3);
 }
 
 #[test]
-#[should_panic(expected = "revoked, and let in")]
-fn without_the_guard_it_would() {
+#[should_panic(expected = "a revoked key is accepted")]
+fn a_look_up_with_a_late_ticket_caches_a_revoked_key() {
     shuttle::check_pct(|| race(false), 2_000, 2);
 }
