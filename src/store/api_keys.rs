@@ -221,38 +221,31 @@ impl TenantTransaction {
         Ok(ended > 0)
     }
 
-    /// The tenant's keys, newest first.
+    /// The tenant's keys, newest first. Last uses are sub-selects and not joined, so that each is one look-up also where
+    /// PostgreSQL's statistics are missing or old.
     pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKey>, Error> {
         sqlx::query_as!(
             ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4 AS "last4!", k.previous_last4, k.previous_expires_at, u.last_used_at,
-                      u.previous_last_used_at
-               -- The page first, then a look-up for each of its keys (LATERAL): so it is planned also where
-               -- PostgreSQL's statistics are missing or old.
-               FROM (
-                   SELECT *
-                   FROM api_keys
-                   WHERE tenant_id = $1
-                     AND ($2::text IS NULL OR name ILIKE $2)
-                     AND ($4::text[] IS NULL OR
-                          CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN expires_at <= $3 THEN 'expired'
-                               ELSE 'active' END = ANY ($4))
-                     AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
-                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = api_keys.id) <= $8,
-                         true)))
-                   ORDER BY created_at DESC, id DESC
-                   LIMIT $7
-               ) k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
-               ORDER BY k.created_at DESC, k.id DESC"#,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at
+               FROM api_keys k
+               WHERE k.tenant_id = $1
+                 AND ($2::text IS NULL OR k.name ILIKE $2)
+                 AND ($4::text[] IS NULL OR
+                      CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                           WHEN k.expires_at <= $3 THEN 'expired'
+                           ELSE 'active' END = ANY ($4))
+                 AND ($5::timestamptz IS NULL OR (k.created_at, k.id) < ($5, $6))
+                 AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
+                     (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
+                     true)))
+               ORDER BY k.created_at DESC, k.id DESC
+               LIMIT $7"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,
@@ -297,15 +290,14 @@ impl TenantTransaction {
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         sqlx::query_as!(
             ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at
                FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
                WHERE k.tenant_id = $1 AND k.id = $2"#,
             self.tenant.0,
             id.0,
@@ -316,20 +308,18 @@ impl TenantTransaction {
         .transpose()
     }
 
-    /// The same, and nobody else changes it until this transaction ends. The last uses are from before a wait for the
-    /// lock.
+    /// The same, and nobody else changes it until this transaction ends.
     pub async fn key_for_update(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         sqlx::query_as!(
             ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at
                FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
                WHERE k.tenant_id = $1 AND k.id = $2
                FOR NO KEY UPDATE OF k"#,
             self.tenant.0,
