@@ -41,7 +41,7 @@ use rally_api_keys::{
     },
     domain::Clock,
     http::{self, AppState, dispatch::Dispatcher, drain::Drain},
-    store::{PoolSettings, Store, TenantAdmin},
+    store::{self, PoolSettings, TenantAdmin},
     usage,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -86,30 +86,30 @@ impl Stand {
                 acquire_timeout: Duration::from_secs(3),
                 check_acquire_timeout: Duration::from_secs(1),
             };
-            let store = Store::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
+            let store = store::Database::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
             Outcome::Ok((database, keys, store))
         })?;
         let (clock, lease) = (Clock::default(), lasting_lease());
         let verdicts = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
-        let (recorder, worker) = usage::start(store.clone(), clock.clone(), TimeDelta::days(400));
+        let (recorder, worker) = usage::start(store.usage(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
         let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
-        let (verifier_store, verifier_clock) = (store.clone(), clock.clone());
-        let authenticator = Arc::new(Authenticator {
-            store,
-            tenancy: TenantResolver { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
-            tokens: TokenVerifier::new(TrustedKeys::default(), &rules, clock.clone()),
-            keys: KeyVerifier::new(
-                verifier_store,
+        let verifier_clock = clock.clone();
+        let authenticator = Arc::new(Authenticator::new(
+            &store,
+            TenantResolver { base_domain: "localhost".into(), trusted_proxies: Vec::new() },
+            TokenVerifier::new(TrustedKeys::default(), &rules, clock.clone()),
+            KeyVerifier::new(
+                store.lookups(),
                 hasher.clone(),
                 KeyFallback::Deny,
                 verdicts.clone(),
                 recorder,
                 verifier_clock,
             ),
-            verdicts: verdicts.clone(),
-        });
+            verdicts.clone(),
+        ));
         runtime.block_on(remember_all(&verdicts, &keys));
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());

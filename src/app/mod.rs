@@ -29,7 +29,7 @@ use crate::{
     http::{
         self, AppState, dispatch::Dispatcher, drain::Drain, metrics::RequestMetrics, server, traces::RequestTraces,
     },
-    store::{ConnectError, DatabaseUrl, PoolSettings, Store},
+    store::{ConnectError, Database, DatabaseUrl, PoolSettings},
     telemetry::traces::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
@@ -112,7 +112,7 @@ pub struct Service {
     follower: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
     usage_worker: UsageWorker,
-    store: Store,
+    database: Database,
     trace_export: Option<TraceExport>,
     max_connections: usize,
     drain_time: Duration,
@@ -147,10 +147,11 @@ impl Service {
         };
         let observer = Arc::clone(&verdicts);
         let observer = Arc::new(move |tenant, key| observer.forget_key(tenant, key));
-        let store = Store::open(database, pools, observer).await?;
-        let (recorder, usage_worker) = usage::start(store.clone(), clock.clone(), config.usage_retention);
+        let url = database;
+        let database = Database::open(url, pools, observer).await?;
+        let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let follower = InvalidationListener {
-            url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
+            url: config.database.direct_url.clone().unwrap_or_else(|| url.clone()),
             lease: lease.clone(),
             verdicts: verdicts.clone(),
         };
@@ -167,15 +168,15 @@ impl Service {
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
-        store.register(&mut metrics);
+        database.register(&mut metrics);
         let gauges = Gauges { lease: lease.clone(), verdicts: verdicts.clone(), hasher: hasher.clone() };
         metrics.register_collector(Box::new(gauges));
-        let authenticator = Arc::new(Authenticator {
-            store: store.clone(),
-            tenancy: config.tenancy.clone(),
-            tokens: TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
-            keys: KeyVerifier::new(
-                store.clone(),
+        let authenticator = Arc::new(Authenticator::new(
+            &database,
+            config.tenancy.clone(),
+            TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
+            KeyVerifier::new(
+                database.lookups(),
                 hasher.clone(),
                 keys.fallback,
                 verdicts.clone(),
@@ -183,7 +184,7 @@ impl Service {
                 clock.clone(),
             ),
             verdicts,
-        });
+        ));
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
@@ -213,7 +214,7 @@ impl Service {
             follower,
             issuers,
             usage_worker,
-            store,
+            database,
             trace_export,
             max_connections: config.http.max_connections,
             drain_time: config.http.shutdown_drain,
@@ -289,7 +290,7 @@ impl Service {
                 export.stop().await;
             }
             followers.shutdown().await;
-            self.store.close().await;
+            self.database.close().await;
         };
         let stopped = timeout_at(end, stop).await.is_ok();
         match (answered, stopped) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{Principal, Slug, Tenant, Timestamp},
-    store::Store,
+    store::{self, Database, Lookups, TenantStore, TenantStores},
     usage::Client,
 };
 
@@ -39,8 +39,8 @@ impl Caller {
 
 /// Everything that it takes to authenticate a request.
 pub struct Authenticator {
-    /// Hands out tenants' parts.
-    pub store: Store,
+    lookups: Lookups,
+    tenant_stores: TenantStores,
     /// Reads hosts.
     pub tenancy: TenantResolver,
     /// Checks JWTs.
@@ -52,6 +52,30 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
+    /// An authenticator over these parts.
+    #[must_use]
+    pub fn new(
+        database: &Database,
+        tenancy: TenantResolver,
+        tokens: TokenVerifier,
+        keys: KeyVerifier,
+        verdicts: Arc<AuthCache>,
+    ) -> Self {
+        let (lookups, tenant_stores) = (database.lookups(), database.tenant_stores());
+        Self { lookups, tenant_stores, tenancy, tokens, keys, verdicts }
+    }
+
+    /// The store of an authenticated caller's tenant. There is no other way to one.
+    #[must_use]
+    pub fn tenant_store(&self, caller: &Caller) -> TenantStore {
+        self.tenant_stores.tenant(caller.tenant.id)
+    }
+
+    /// Whether the database responds.
+    pub async fn ping_database(&self) -> Result<(), store::Error> {
+        self.lookups.ping().await
+    }
+
     /// Whose credential it is that a request brings, where what is remembered tells: at once. `None`:
     /// that has to be found out.
     pub fn recall(&self, asking: Asking<'_>) -> Option<Result<Caller, Error>> {
@@ -116,8 +140,8 @@ impl Authenticator {
 
     async fn tenant(&self, slug: Slug) -> Result<Tenant, Error> {
         let (group, key) = self.verdicts.tenant_key(&slug);
-        let store = self.store.clone();
-        let ask = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
+        let lookups = self.lookups.clone();
+        let ask = || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
         let (tenant, _) = self.verdicts.tenants.get_or_ask(&group, key, ask).await?;
         Ok(**tenant)
     }

@@ -88,7 +88,7 @@ impl fmt::Debug for Secret {
 /// The first 16 bytes of SHA-256 over a label and the secret. It finds a secret's row
 /// without a clear part of the secret in the database. A secret has 128 random bits, so the
 /// digest gives nothing away that could be searched for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupDigest([u8; 16]);
 
 impl LookupDigest {

@@ -18,7 +18,7 @@ impl fmt::Display for TenantId {
 /// lower-case.
 ///
 /// Kept in place, without an allocation: each check of a key reads one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slug {
     /// Zeros behind the text.
     text: [u8; Slug::MAX_LEN],

@@ -18,7 +18,7 @@ use crate::{
         request::{Asking, Peer, RequestId},
     },
     domain::{ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Status, Tenant, Timestamp},
-    store::{TenantStore, TenantTransaction},
+    store::{TenantStore, WriteTx},
 };
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which tells a key
@@ -96,22 +96,24 @@ impl<R: Requirement> Authorized<R> {
     /// A transaction for a change. A calling key is looked at again, under a lock: it may have
     /// been revoked or narrowed since the request began, or its secret rotated away, and what it
     /// then still made would outlive that. From here on, `principal` is what the key is now.
-    pub async fn begin_change(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
-        let mut transaction = self.keys.begin().await?;
+    pub async fn begin_change(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
+        let mut transaction = self.keys.begin_write().await?;
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids: two keys that change each other do not wait for
             // one another.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {
-                transaction.key_for_update(target).await?;
+                transaction.lock_key(target).await?;
             }
-            let caller = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
+            let caller = transaction.lock_key(id).await?.ok_or(Error::InvalidKey)?;
             let now = clock.now(); // which has gone on while it waited
             match caller.status(now) {
                 Status::Active => {}
                 Status::Expired => return Err(Error::KeyExpired),
                 Status::Revoked => return Err(Error::KeyRevoked),
             }
-            if !transaction.secret_works(id, secret, now).await? {
+            // A secret that was deleted has ended.
+            let secret_end = transaction.secret_expires_at(&caller, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
+            if secret_end.is_some_and(|end| end <= now) {
                 return Err(Error::InvalidKey);
             }
             self.principal = self.principal.narrowed_to(&caller);
@@ -157,7 +159,7 @@ where
         authenticator.allow(&caller, R::check(&caller.principal, target))?;
         Ok(Self {
             target,
-            keys: authenticator.store.tenant(&caller.tenant),
+            keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.client_address(&parts.headers, peer.0),
             principal: caller.principal,
             tenant: caller.tenant,

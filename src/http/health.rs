@@ -1,6 +1,6 @@
 //! Probes: on any host, without a credential.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -57,9 +57,9 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
         return Problem::stopping().into_response();
     }
     let authenticator = &state.authenticator;
-    let store = authenticator.store.clone();
     // In a task of its own: a query is not to be dropped half-way.
-    let ping = tokio::spawn(async move { store.ping().await });
+    let pinging = Arc::clone(authenticator);
+    let ping = tokio::spawn(async move { pinging.ping_database().await });
     match timeout(PATIENCE, ping).await {
         Ok(Ok(Ok(()))) => {
             let parts = [("change_feed", state.lease.holds()), ("token_issuer", authenticator.tokens.issuers_answer())];

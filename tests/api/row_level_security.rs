@@ -1,7 +1,7 @@
 //! Promise 6 below the service: what PostgreSQL itself refuses to the role that the service
 //! works under, what it refuses to everybody, and where the service refuses to start.
 
-use rally_api_keys::store::{ConnectError, DatabaseUrl, Store};
+use rally_api_keys::store::{ConnectError, Database, DatabaseUrl};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -88,7 +88,7 @@ impl Login {
         DatabaseUrl::parse(&self.database.url_text(Some(&self.name)).await).unwrap()
     }
 
-    async fn open(&self) -> Result<Store, ConnectError> {
+    async fn open(&self) -> Result<Database, ConnectError> {
         open(&self.url().await).await
     }
 
@@ -462,7 +462,7 @@ async fn the_service_works_under_a_role_that_policies_bind() {
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
-    assert_eq!(works_as(&login.url().await, &database).await, [login.name.as_str()], "a plain member");
+    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "a plain member");
     login.drop().await;
 
     let database = TestDatabase::create().await;
@@ -524,9 +524,9 @@ async fn any_number_may_migrate_at_once() {
         .collect();
     instances.await;
     for outcome in opens {
-        let store = outcome.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
-        store.ping().await.unwrap();
-        store.close().await;
+        let database = outcome.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        database.lookups().ping().await.unwrap();
+        database.close().await;
     }
     let applied = database.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await;
     assert_eq!(applied, i64::try_from(sqlx::migrate!().iter().count()).unwrap());

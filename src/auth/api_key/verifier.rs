@@ -19,7 +19,7 @@ use crate::{
         request::RequestId,
     },
     domain::{Clock, LookupDigest, Secret, Status, Tenant, Timestamp},
-    store::{self, SecretRow, Store},
+    store::{Lookups, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
@@ -49,7 +49,7 @@ impl KeyVerifier {
     /// A verifier over these parts.
     #[must_use]
     pub fn new(
-        store: Store,
+        lookups: Lookups,
         hasher: SecretHasher,
         fallback: KeyFallback,
         verdicts: Arc<AuthCache>,
@@ -57,7 +57,7 @@ impl KeyVerifier {
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerifierMetrics>::default();
-        let examiner = Arc::new(Examiner { store, hasher, fallback, metrics: metrics.clone() });
+        let examiner = Arc::new(Examiner { lookups, hasher, fallback, metrics: metrics.clone() });
         Self { verdicts, examiner, recorder, metrics, clock }
     }
 
@@ -160,7 +160,7 @@ impl KeyVerifier {
 
 /// Asks the database about a secret, and does not take its word for it.
 struct Examiner {
-    store: Store,
+    lookups: Lookups,
     hasher: SecretHasher,
     fallback: KeyFallback,
     metrics: Arc<VerifierMetrics>,
@@ -169,7 +169,7 @@ struct Examiner {
 impl Examiner {
     async fn examine(&self, tenant: &Tenant, secret: &Secret) -> Result<CachedSecret, Error> {
         let lookup_digest = secret.lookup_digest();
-        let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
+        let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let grounds = self.authenticate(tenant, secret, lookup_digest, &row).await?;
         Ok(CachedSecret {
             usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
@@ -224,13 +224,7 @@ impl Examiner {
     async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, lookup_digest: LookupDigest, row: &SecretRow) {
         let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
-        let outcome = async {
-            let mut transaction = self.store.tenant(tenant).begin().await?;
-            let written = transaction.renew_stamp(lookup_digest, previous, &stamp, &pepper_id).await?;
-            transaction.commit().await?;
-            Ok::<_, store::Error>(written)
-        };
-        match outcome.await {
+        match self.lookups.renew_stamp(tenant.id, lookup_digest, previous, &stamp, &pepper_id).await {
             // Worth a look when nobody introduced or rotated a pepper: a forged row comes in so.
             Ok(true) => {
                 self.metrics.stamps_written.inc();

@@ -118,8 +118,7 @@ pub async fn create(
     // It may have less by now.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;
-    transaction.record(&caller.event(EventKind::Created, id, now)).await?;
-    transaction.commit().await?;
+    transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
 
     let location = format!("{PATH}/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))

@@ -43,9 +43,6 @@ pub async fn get_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) ->
 }
 
 async fn read(keys: &TenantStore, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<>, Problem> {
-    let mut transaction = keys.begin().await?;
-    let key = transaction.key(id).await?;
-    transaction.commit().await?;
-    let key = key.ok_or_else(Problem::key_not_found)?;
+    let key = keys.begin_read().await?.key(id).await?.ok_or_else(Problem::key_not_found)?;
     Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
 }

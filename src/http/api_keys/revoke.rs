@@ -9,6 +9,7 @@ use crate::{
         input::KeyIdParam,
         problem::Problem,
     },
+    store::Revocation,
 };
 
 /// Takes a key away, for good. Again on the same key: 204 again.
@@ -44,11 +45,10 @@ pub async fn revoke_self(mut caller: Authorized<AnyKey>, State(clock): State<Clo
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_change(clock).await?;
     let now = clock.now();
-    if transaction.revoke_key(id, now).await? {
-        transaction.record(&caller.event(EventKind::Revoked, id, now)).await?;
-    } else if !transaction.key_exists(id).await? {
-        return Err(Problem::key_not_found());
+    match transaction.revoke_key(id, now).await? {
+        Revocation::Done => transaction.commit_with(&caller.event(EventKind::Revoked, id, now)).await?,
+        Revocation::Repeated => {}
+        Revocation::NotFound => return Err(Problem::key_not_found()),
     }
-    transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

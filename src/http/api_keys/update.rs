@@ -71,7 +71,7 @@ pub async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let patch = read(fields, clock.now())?;
     let mut transaction = caller.begin_change(&clock).await?;
-    let mut key = transaction.key_for_update(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = transaction.lock_key(id).await?.ok_or_else(Problem::key_not_found)?;
     let now = clock.now();
     if key.revoked_at.is_some() {
         return Err(Problem::revoked_key());
@@ -82,13 +82,13 @@ pub async fn update(
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", "must be after createdAt")]));
     }
     refuse_widening(&caller.principal, &key, &patch)?;
-    let changes = key.apply(patch);
+    let mut patched = key.clone();
+    let changes = patched.apply(patch);
     if !changes.is_empty() {
-        transaction.update_key(&mut key).await?;
-        transaction.record(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
+        transaction.update_key(&key, &mut patched).await?;
+        transaction.commit_with(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
     }
-    transaction.commit().await?;
-    Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
+    Ok(([(header::ETAG, etag(&patched))], Json(ApiKeyResponse::new(patched, clock.now()))))
 }
 
 /// Nobody grants what it lacks; a key gives no key a later end than its own (else it could
