@@ -472,6 +472,23 @@ async fn the_service_works_under_a_role_that_policies_bind() {
     login.drop().await;
 }
 
+/// A transaction that could not begin leaves a connection that the next request can use.
+#[tokio::test]
+async fn a_login_that_loses_its_role_works_again_once_it_has_it_back() {
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN", true).await;
+    let one_connection = [("DATABASE_MAX_CONNECTIONS", "1")];
+    let mut server = TestServer::logged_in_by(&login.url().await, database, &one_connection).await;
+    let admin = server.admin("acme");
+    admin.create("Zapier", "read").await;
+    server.database.execute(&format!("REVOKE rally_app FROM {}", login.name)).await;
+    admin.get(PATH).await.refused(500, "internal_error");
+    server.database.execute(&format!("GRANT rally_app TO {}", login.name)).await;
+    admin.get(PATH).await.expect(200);
+    server.stop().await;
+    login.drop().await;
+}
+
 /// What BYPASSRLS does not give is the right to migrate: refusing such a login is as good as
 /// working under `rally_app`, and working as itself is not.
 #[tokio::test]
