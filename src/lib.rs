@@ -21,8 +21,8 @@
 //! section. The test `imports_run_one_way` reads the `use` lines and holds this.
 //!
 //! # A create, from outside in
-//! `http::dispatch` (request id, span, panic → 500) → `http::layers` (CORS, a task of its own) →
-//! [`http::authorized::Authorized`] (host → tenant, one credential → principal, scope) →
+//! `http::dispatch` (request id, span, panic → 500) → `http::middleware` (CORS, a task of its own) →
+//! `http::authorized::Authorized` (host → tenant, one credential → principal, scope) →
 //! `http::input` (a body, with every bad field named at once) →
 //! `http::api_keys::create` (scopes and end within the caller's; a secret; argon2 on the pool
 //! *before* the transaction; key, secret and event in one) → 201.

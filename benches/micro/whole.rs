@@ -114,7 +114,7 @@ impl Stand {
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
         let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
-        let dispatch = http::open(state, Vec::new(), TaskTracker::new(), true);
+        let dispatch = http::public_dispatcher(state, Vec::new(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();
         Ok(Self { runtime, dispatch, probe, checks, _database: database })

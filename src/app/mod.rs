@@ -27,7 +27,8 @@ use crate::{
     config::Config,
     domain::{Clock, random_bytes},
     http::{
-        self, AppState, dispatch::Dispatcher, drain::Drain, metrics::RequestMetrics, server, traces::RequestTraces,
+        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics, server,
+        traces::RequestTraces,
     },
     store::{ConnectError, Database, DatabaseUrl, PoolSettings},
     telemetry::traces::{TraceExport, TracesError},
@@ -196,11 +197,11 @@ impl Service {
         let admin = match config.http.admin_listen_addr {
             None => None,
             Some(wanted) => {
-                let dispatch = http::open_for_operators(state.clone());
+                let dispatch = http::operator_dispatcher(state.clone());
                 Some(Door::open(wanted, "ADMIN_LISTEN_ADDR", dispatch).await?)
             }
         };
-        let dispatch = http::open(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
+        let dispatch = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
         let public = Door::open(config.http.listen_addr, "LISTEN_ADDR", dispatch).await?;
         if let Some(admin) = &admin {
             info!(address = %admin.address, "probes and metrics");

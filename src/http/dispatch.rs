@@ -28,9 +28,11 @@ use tower::ServiceExt as _;
 use tracing::Span;
 
 use super::{
-    forward_auth, health,
-    metrics::{METRICS, RequestMetrics, UNMATCHED},
+    forward_auth,
+    names::{FORWARD_AUTH, HEALTHZ, METRICS, READYZ, UNMATCHED},
+    operator_endpoints::healthz,
     problem::Problem,
+    request_metrics::RequestMetrics,
     request_scope::RequestScope,
     traces::RequestTraces,
 };
@@ -42,7 +44,7 @@ use crate::auth::{
 
 /// Probes, and the check of every request to the CRM, are for metrics: a line for each would cost
 /// more than the check.
-const QUIET: [&str; 3] = [health::HEALTHZ, health::READYZ, METRICS];
+const QUIET: [&str; 3] = [HEALTHZ, READYZ, METRICS];
 
 /// Answers requests. Clones share everything.
 #[derive(Clone)]
@@ -83,10 +85,10 @@ impl Dispatcher {
         let Inner { authenticator, requests, .. } = &*self.0;
         let path = request.uri().path();
         let checks = authenticator.as_ref().filter(|_| forward_auth::is_asked(path));
-        let is_probe = path == health::HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_probe = path == HEALTHZ && matches!(*request.method(), Method::GET | Method::HEAD);
         let scope = match checks {
-            Some(_) => self.begin(&request, true, Some(forward_auth::ROUTE)),
-            None if is_probe => self.begin(&request, true, Some(health::HEALTHZ)),
+            Some(_) => self.begin(&request, true, Some(FORWARD_AUTH)),
+            None if is_probe => self.begin(&request, true, Some(HEALTHZ)),
             None => self.begin(&request, QUIET.contains(&path), None),
         };
         if let Some(authenticator) = checks {
@@ -96,10 +98,10 @@ impl Dispatcher {
             // As in `RequestScope::run`.
             let answer = catch_unwind(AssertUnwindSafe(|| scope.span.in_scope(at_once)));
             if let Some(response) = answer.unwrap_or_else(|_panic| Some(forward_auth::failed())) {
-                return Either::Left(ready(scope.finish(&requests.checks, Some(forward_auth::ROUTE), response)));
+                return Either::Left(ready(scope.finish(&requests.checks, Some(FORWARD_AUTH), response)));
             }
         } else if is_probe {
-            return Either::Left(ready(scope.finish(&requests.probes, Some(health::HEALTHZ), health::healthz())));
+            return Either::Left(ready(scope.finish(&requests.probes, Some(HEALTHZ), healthz())));
         }
         hide_credentials(request.headers_mut());
         let dispatch = self.clone();
@@ -127,7 +129,7 @@ impl Dispatcher {
         let asking = Asking { uri: &parts.uri, headers: &parts.headers, peer, request_id: &scope.id };
         let answering = forward_auth::answer(authenticator, &parts.method, asking);
         let response = scope.run(answering, forward_auth::failed).await;
-        scope.finish(&self.0.requests.checks, Some(forward_auth::ROUTE), response)
+        scope.finish(&self.0.requests.checks, Some(FORWARD_AUTH), response)
     }
 
     /// The router's answer.

@@ -1,29 +1,25 @@
-//! The drain, with which a stop begins where others have to find out about it: a load balancer, or
-//! Kubernetes' endpoints, send requests on for a moment after SIGTERM.
+//! The drain: the first part of a stop. Load balancers and Kubernetes' endpoints send requests for a moment after
+//! SIGTERM, until they learn of it.
 //!
-//! During it everything is served as ever, new connections too; but `/readyz` says 503, and each
-//! answer of HTTP/1.1 ends its connection (`Connection: close`), so that by the end clients have
-//! moved elsewhere and no request meets a connection that is just being closed. Connections of
-//! HTTP/2 need no such care: they are told to go away by GOAWAY, which loses no request.
+//! During the drain every request is served, on new connections too. But `/readyz` responds with 503, and each HTTP/1
+//! response has `Connection: close`, so that clients have moved to other instances when the connections close, and no
+//! request arrives on a connection that is being closed. HTTP/2 needs no such header: GOAWAY loses no request.
 
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-/// Whether the drain has begun. Clones share it.
+/// Whether the drain has begun. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Drain(Arc<AtomicBool>);
 
 impl Drain {
-    /// From now on, and until the end.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use uuid::fmt::Hyphenated;
@@ -19,8 +19,11 @@ use uuid::fmt::Hyphenated;
 use super::{
     authorized::require,
     key_lifecycle_headers,
-    problem::{FieldError, Problem},
-    request_scope::X_REQUEST_ID,
+    names::{
+        FORWARD_AUTH, METHOD_HEADERS, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL,
+        X_RALLY_SCOPES, X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
+    },
+    problem::{CALLER, Code, FieldError, PARAMS, Problem},
 };
 use crate::{
     auth::{
@@ -31,24 +34,11 @@ use crate::{
     domain::{ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText, format_timestamp},
 };
 
-const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
-const X_RALLY_TENANT_ID: HeaderName = HeaderName::from_static("x-rally-tenant-id");
-const X_RALLY_PRINCIPAL: HeaderName = HeaderName::from_static("x-rally-principal");
-const X_RALLY_SCOPES: HeaderName = HeaderName::from_static("x-rally-scopes");
-const X_RALLY_KEY_ID: HeaderName = HeaderName::from_static("x-rally-key-id");
-const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// Where gateways put the method of the request that they ask about.
-const METHOD_HEADERS: [HeaderName; 2] =
-    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
-
-/// What is logged of where it was asked.
-pub const ROUTE: &str = "/forward-auth";
 
 /// Whether a path is this one's. Envoy appends the request's own path to the prefix that it is given.
 pub fn is_asked(path: &str) -> bool {
-    path.strip_prefix(ROUTE).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(FORWARD_AUTH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether a request to the CRM may pass: what a gateway asks before each.
@@ -59,6 +49,7 @@ pub fn is_asked(path: &str) -> bool {
 #[utoipa::path(
     method(get, post, put, patch, delete, head, options),
     path = "/forward-auth",
+    operation_id = "check",
     tag = "Gateways",
     params(
         ("scope" = inline(Option<String>), Query, description = "What it needs besides: `read`, `write` or `admin`"),
@@ -77,6 +68,8 @@ pub fn is_asked(path: &str) -> bool {
             ("X-Rally-Key-Expires" = String, description = "When the key ends"),
         )
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-gateway-problems" = json!([CALLER, PARAMS, [Code::InternalError]]))),
 )]
 pub async fn answer(authenticator: &Authenticator, method: &Method, asking: Asking<'_>) -> Response {
     match needed_scope(method, asking.uri, asking.headers) {
@@ -103,7 +96,7 @@ fn decide(authenticator: &Authenticator, needed: Scope, caller: Result<Caller, a
         Ok(()) => allowed(&caller.tenant, &caller.principal),
         Err(error) => {
             let mut response = refused(error.into());
-            key_lifecycle_headers::tell(&caller.principal, response.headers_mut());
+            key_lifecycle_headers::insert(&caller.principal, response.headers_mut());
             response
         }
     }
@@ -117,7 +110,7 @@ fn needed_scope(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Scope
     let forwarded = METHOD_HEADERS.into_iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
     let by_method = own.chain(forwarded).map(scope_of_method).max().unwrap_or(Scope::Write);
     // With a path behind it, the query is the client's and not the gateway's.
-    let Some(query) = uri.query().filter(|_| uri.path() == ROUTE) else {
+    let Some(query) = uri.query().filter(|_| uri.path() == FORWARD_AUTH) else {
         return Ok(by_method);
     };
     let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "scope");
@@ -146,7 +139,7 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     for (place, value) in headers.values_mut().zip(told) {
         *place = value;
     }
-    key_lifecycle_headers::tell_rotation(principal, &mut headers);
+    key_lifecycle_headers::insert_rotation(principal, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -198,14 +191,9 @@ fn part(text: &Bytes, place: impl RangeBounds<usize>) -> HeaderValue {
 /// documentation does not promise that, so `each_header_has_its_own_value` holds it.
 static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut headers = HeaderMap::with_capacity(12);
-    for name in [
-        X_RALLY_TENANT,
-        X_RALLY_TENANT_ID,
-        X_RALLY_PRINCIPAL,
-        X_RALLY_SCOPES,
-        X_RALLY_KEY_ID,
-        key_lifecycle_headers::X_RALLY_KEY_EXPIRES,
-    ] {
+    for name in
+        [X_RALLY_TENANT, X_RALLY_TENANT_ID, X_RALLY_PRINCIPAL, X_RALLY_SCOPES, X_RALLY_KEY_ID, X_RALLY_KEY_EXPIRES]
+    {
         headers.insert(name, HeaderValue::from_static(""));
     }
     headers.insert(header::CACHE_CONTROL, NO_STORE);

@@ -1,5 +1,4 @@
-//! What a request brings, refused as [`Problem`]: bodies, queries and path parameters, with
-//! every bad field named at once.
+//! Bodies, queries and path parameters. A [`Problem`] names every bad field at once.
 
 use std::{collections::HashSet, convert::Infallible, fmt, time::Duration};
 
@@ -11,21 +10,19 @@ use axum::{
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, error::Category};
-
 use utoipa::IntoParams;
 
-use super::problem::{FieldError, Problem};
+use super::problem::{Code, FieldError, Problem};
 use crate::domain::{ApiKeyId, Secret};
 
-/// The largest body, in bytes.
-const MAX_BODY: usize = 16 * 1024;
-/// How long a body may take to arrive.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// The longest time in which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The members of a JSON object or the parameters of a query, taken one by one; what is wrong
-/// is collected, and told all at once by [`InputFields::finish`].
+/// The members of a JSON object, or the parameters of a query. A handler takes them one by one; errors are collected
+/// until [`InputFields::finish`] returns them.
 #[derive(Debug)]
-pub struct InputFields {
+pub(crate) struct InputFields {
     members: Vec<(String, Value)>,
     errors: Vec<FieldError>,
 }
@@ -38,15 +35,15 @@ impl InputFields {
             if seen.insert(name.clone()) {
                 fields.members.push((name, value));
             } else {
-                // RFC 8259, 4 leaves it open which one counts, so none does.
-                fields.errors.push(FieldError::new(shown(name), "must appear only once"));
+                // RFC 8259, section 4, does not define which of them counts.
+                fields.errors.push(FieldError::new(redacted(name), "must appear only once"));
             }
         }
         fields
     }
 
-    /// Notes that a field is bad.
-    pub fn refuse(&mut self, field: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
+    /// Adds an error to those that `finish` returns.
+    pub(crate) fn refuse(&mut self, field: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
         self.errors.push(FieldError::new(field, message));
     }
 
@@ -55,8 +52,8 @@ impl InputFields {
         Some(self.members.swap_remove(index).1)
     }
 
-    /// A string that `parse` accepts. Absent, or noted as bad: `None`.
-    pub fn parse<T, E: fmt::Display>(
+    /// Takes a string that `parse` accepts. `None`: absent or refused.
+    pub(crate) fn parse<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -69,9 +66,9 @@ impl InputFields {
         }
     }
 
-    /// The same where JSON's null is a value of its own.
-    #[allow(clippy::option_option, reason = "absent, null and a value are three different wishes")]
-    pub fn parse_nullable<T, E: fmt::Display>(
+    /// Like `parse`. `Some(None)`: null.
+    #[allow(clippy::option_option, reason = "absent, null and a value differ")]
+    pub(crate) fn parse_nullable<T, E: fmt::Display>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -86,8 +83,8 @@ impl InputFields {
         }
     }
 
-    /// A whole number within bounds; `60.0` is one, as JSON Schema has it.
-    pub fn integer(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    /// Takes a whole number within bounds. `60.0` is one, as in JSON Schema.
+    pub(crate) fn integer(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(name)?;
         let number = value.as_i64().or_else(|| whole(value.as_f64()?)).filter(|number| bounds.contains(number));
         if number.is_none() {
@@ -100,29 +97,28 @@ impl InputFields {
         outcome.map_err(|error| self.refuse(name, error.to_string())).ok()
     }
 
-    /// Whether nothing bad was noted about a field.
-    #[must_use]
-    pub fn is_good(&self, name: &str) -> bool {
+    /// True if no error was added for the field.
+    pub(crate) fn is_good(&self, name: &str) -> bool {
         !self.errors.iter().any(|error| error.field == name)
     }
 
-    /// Refuses whatever was not taken, together with everything noted before. `read_only` are
-    /// names that clients know from responses.
-    pub fn finish(mut self, read_only: &[&str]) -> Result<(), Problem> {
+    /// Refuses every field that was not taken, and returns all errors. `read_only`: fields of responses, which clients
+    /// may send back.
+    pub(crate) fn finish(mut self, read_only: &[&str]) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.members) {
             let message = if read_only.contains(&name.as_str()) { "is read-only" } else { "is unknown" };
-            self.errors.push(FieldError::new(shown(name), message));
+            self.errors.push(FieldError::new(redacted(name), message));
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(self.errors)) }
     }
 }
 
-/// A client's own name for a field, unless a secret has strayed into it.
-fn shown(name: String) -> String {
+/// The name of a field as the client sent it, unless it contains a secret.
+fn redacted(name: String) -> String {
     if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
 }
 
-/// Deserialises an object member by member, where a map would fold duplicates.
+/// The members of an object, duplicates included, which a map would drop.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -147,14 +143,14 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// A body that is one JSON object, at most 16 KiB.
-pub struct JsonBody(pub InputFields);
+/// A body of one JSON object, at most 16 KiB.
+pub(crate) struct JsonBody(pub(crate) InputFields);
 
-/// The same, where `application/merge-patch+json` (RFC 7396) is as welcome.
-pub struct MergePatchBody(pub InputFields);
+/// Like [`JsonBody`]; `application/merge-patch+json` (RFC 7396) is accepted too.
+pub(crate) struct MergePatchBody(pub(crate) InputFields);
 
-/// The same, where no body at all is as good as `{}`.
-pub struct OptionalJsonBody(pub InputFields);
+/// Like [`JsonBody`]; an empty body is `{}`.
+pub(crate) struct OptionalJsonBody(pub(crate) InputFields);
 
 impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
     type Rejection = Problem;
@@ -185,20 +181,20 @@ impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
 
 async fn read(request: Request, media_types: &[&'static str]) -> Result<InputFields, Problem> {
     if !is_one_of(request.headers(), media_types) {
-        return Err(Problem::unsupported_media_type(media_types[0]));
+        return Err(Code::UnsupportedMediaType.into());
     }
-    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
     let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Problem::body_too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::BodyTooLarge.into()),
         Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
-        Err(_) => return Err(Problem::body_timeout()),
+        Err(_) => return Err(Code::RequestTimeout.into()),
     };
     let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(explain(&error)))?;
     Ok(InputFields::new(members))
 }
 
-/// Where the JSON goes wrong. Not in serde's words: they may repeat a value, which may be a secret.
+/// Says where the JSON is wrong. Without serde's own message, which may contain a value, and so a secret.
 fn explain(error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     match error.classify() {
@@ -208,8 +204,7 @@ fn explain(error: &serde_json::Error) -> String {
     }
 }
 
-/// Whether the body's media type is one of these; parameters such as `charset` do not matter,
-/// since JSON is UTF-8 (RFC 8259, 8.1) whatever they say.
+/// Parameters such as `charset` are ignored, since JSON is always UTF-8 (RFC 8259, section 8.1).
 fn is_one_of(headers: &HeaderMap, media_types: &[&'static str]) -> bool {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -219,8 +214,7 @@ fn is_one_of(headers: &HeaderMap, media_types: &[&'static str]) -> bool {
     media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
 }
 
-/// The query's parameters.
-pub struct QueryParams(pub InputFields);
+pub(crate) struct QueryParams(pub(crate) InputFields);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Infallible;
@@ -232,8 +226,8 @@ impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     }
 }
 
-/// A number without a fraction, where a float tells it from its neighbours (below 2⁵³).
-#[allow(clippy::cast_possible_truncation, reason = "checked just before")]
+/// The number, if it has no fraction and a float represents it exactly (below 2⁵³).
+#[allow(clippy::cast_possible_truncation, reason = "the value is checked before")]
 fn whole(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
 }
@@ -241,10 +235,10 @@ fn whole(number: f64) -> Option<i64> {
 /// The path's `{id}`.
 #[derive(Clone, Copy, Debug, IntoParams)]
 #[into_params(names("id"), parameter_in = Path)]
-pub struct KeyIdParam(
+pub(crate) struct KeyIdParam(
     /// Unique key identifier
     #[param(value_type = Uuid)]
-    pub ApiKeyId,
+    pub(crate) ApiKeyId,
 );
 
 impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
@@ -280,8 +274,8 @@ mod tests {
         runtime.block_on(read(request, &["application/json"]))
     }
 
-    /// A whole problem document, as it would be sent.
-    fn told(problem: Problem) -> String {
+    /// The problem document as a client gets it.
+    fn document(problem: Problem) -> String {
         let mut response = problem.clone().into_response();
         problem.write_out("id", &mut response);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -291,30 +285,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn a_body_of_random_bytes_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = body(bytes).map(|fields| fields.finish(&[]));
         }
 
-        /// Exactly the objects are taken, with every name that they have.
         #[test]
-        fn every_member_is_seen(names in prop::collection::vec("[a-c]{1,2}", 0..6)) {
+        fn an_object_with_unknown_members_is_refused_with_all_their_names(names in prop::collection::vec("[a-c]{1,2}", 0..6)) {
             let members: Vec<_> = names.iter().map(|name| format!("{name:?}:1")).collect();
             let refused = body(format!("{{{}}}", members.join(","))).unwrap().finish(&["a"]);
             prop_assert_eq!(refused.is_ok(), names.is_empty());
             if let Err(problem) = refused {
-                let told: Value = serde_json::from_str(&told(problem)).unwrap();
+                let document: Value = serde_json::from_str(&document(problem)).unwrap();
                 for name in &names {
-                    let errors = told["errors"].as_array().unwrap();
+                    let errors = document["errors"].as_array().unwrap();
                     let of_it: Vec<_> = errors.iter().filter(|error| error["field"] == **name).collect();
                     let times = names.iter().filter(|other| *other == name).count();
-                    prop_assert_eq!(of_it.len(), times, "each time that it appears is told: {:?}", told);
+                    prop_assert_eq!(of_it.len(), times, "one error for each occurrence: {:?}", document);
                 }
             }
         }
 
-        /// Wherever a secret strays in a body, what is told of the body does not repeat it.
         #[test]
-        fn no_problem_repeats_a_secret(before in "[ -~]{0,20}", after in "[ -~]{0,20}", shape in 0..5) {
+        fn a_secret_anywhere_in_a_body_is_not_in_the_problem(before in "[ -~]{0,20}", after in "[ -~]{0,20}", shape in 0..5) {
             let secret = format!("rk_live_{DIGITS}");
             let text = match shape {
                 0 => format!("{before}{secret}{after}"),
@@ -333,8 +325,8 @@ mod tests {
                     }
                 }
             };
-            let told = told(problem);
-            prop_assert!(!told.contains(&DIGITS[..8]) && !told.contains(&DIGITS[24..]), "{}", told);
+            let document = document(problem);
+            prop_assert!(!document.contains(&DIGITS[..8]) && !document.contains(&DIGITS[24..]), "{}", document);
         }
     }
 }

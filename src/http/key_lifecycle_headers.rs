@@ -1,30 +1,24 @@
-//! What a calling key is told about itself in every answer.
+//! The response headers by which a calling key learns when it ends, and whether it used a rotated secret.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::names::{DEPRECATION, SUNSET, X_RALLY_KEY_EXPIRES};
 use crate::domain::{Principal, format_timestamp};
 
-/// When the calling key ends, where it has an end.
-pub const X_RALLY_KEY_EXPIRES: HeaderName = HeaderName::from_static("x-rally-key-expires");
-/// RFC 9745
-pub const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
-/// RFC 8594
-pub const SUNSET: HeaderName = HeaderName::from_static("sunset");
-
-/// When the key ends, and what [`tell_rotation`] tells.
-pub fn tell(principal: &Principal, headers: &mut HeaderMap) {
+/// Inserts `X-Rally-Key-Expires` for a key that has an end, and the headers of [`insert_rotation`].
+pub(crate) fn insert(principal: &Principal, headers: &mut HeaderMap) {
     if let Some(end) = principal.key_expires_at() {
         set(headers, X_RALLY_KEY_EXPIRES, &format_timestamp(end));
     }
-    tell_rotation(principal, headers);
+    insert_rotation(principal, headers);
 }
 
-/// To who still uses the previous secret: since when there is a newer one, and until when this one
-/// works.
-pub fn tell_rotation(principal: &Principal, headers: &mut HeaderMap) {
+/// Inserts `Deprecation` (when the newer secret was created) and `Sunset` (when this one stops to work), if the caller
+/// used a previous secret.
+pub(crate) fn insert_rotation(principal: &Principal, headers: &mut HeaderMap) {
     let Some(rotated_away) = principal.rotated_away() else { return };
     set(headers, DEPRECATION, &format!("@{}", rotated_away.since.timestamp()));
-    // RFC 9110, 5.6.7: IMF-fixdate
+    // IMF-fixdate (RFC 9110, section 5.6.7)
     set(headers, SUNSET, &rotated_away.until.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
 }
 

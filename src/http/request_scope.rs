@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::{
-    http::{HeaderMap, HeaderName, Method},
+    http::{HeaderMap, Method},
     response::Response,
 };
 use futures_util::FutureExt as _;
@@ -15,14 +15,12 @@ use tracing::{
 };
 
 use super::{
-    metrics::{KnownMethod, Route},
+    names::X_REQUEST_ID,
     problem::Problem,
+    request_metrics::{KnownMethod, RouteCounters},
     traces::{RequestSpan, RequestTraces},
 };
 use crate::{auth::request::RequestId, domain::Secret};
-
-/// Taken from requests, told in answers.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Neither the path nor a made-up method is logged: somebody will put a secret there.
 fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
@@ -85,7 +83,7 @@ impl RequestScope {
 
     /// Whatever became of the request, its id is in the answer, and it is counted, told in the log and
     /// in its caller's trace.
-    pub(super) fn finish(self, counted: &Route, route: Option<&str>, mut response: Response) -> Response {
+    pub(super) fn finish(self, counted: &RouteCounters, route: Option<&str>, mut response: Response) -> Response {
         let Self { id, method, quiet, span, trace, at } = self;
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
@@ -135,10 +133,10 @@ mod tests {
     async fn a_panic_is_a_500_with_the_request_id() {
         let (id, method) = (RequestId::new("abc-123".to_owned()).unwrap(), KnownMethod::from(&Method::GET));
         let scope = RequestScope { id, method, quiet: false, span: Span::none(), trace: None, at: Instant::now() };
-        let counted = Route::default();
+        let counted = RouteCounters::default();
         let response = scope.run(async { panic!("on purpose") }, || Problem::internal().into_response()).await;
         let response = scope.finish(&counted, None, response);
-        assert_eq!(counted.answers(), [("GET", 500, 1)]);
+        assert_eq!(counted.responses(), [("GET", 500, 1)]);
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[X_REQUEST_ID], "abc-123");
         let body = response.into_body().collect().await.unwrap().to_bytes();

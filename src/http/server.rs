@@ -1,15 +1,14 @@
 //! The accept loop: hyper with the limits that `axum::serve` does not set.
 //!
-//! - A connection has `FIRST_REQUEST` to bring its first request, so that a client that says
-//!   nothing, or dribbles, is soon gone.
-//! - After each answer it has `IDLE` to take that and to bring the next request's header, which is
-//!   longer than the 60 s for which nginx keeps upstream connections: else a request could meet a
-//!   connection that is just being closed. (Kept by `Activity` and not by hyper, which would set a
-//!   timer anew for each request.)
-//! - Headers: 100 (hyper's own bound), 32 KiB in all (431 beyond). Connections: a bound; further
-//!   ones wait in the kernel's queue.
+//! - A new connection has `FIRST_REQUEST` to send its first request, so that silent and slow clients free their
+//!   connection soon.
+//! - After each response it has `IDLE` to read that and to send the next request's header. That is longer than the
+//!   60 s for which nginx keeps idle upstream connections: otherwise nginx could send a request on a connection that
+//!   is being closed. (`Activity` enforces both, since hyper would set a timer for each request.)
+//! - Headers: 100 fields (hyper's own limit) and 32 KiB in all; more is a 431.
+//! - Connections are limited; more of them wait in the kernel's queue.
 //!
-//! HTTP/2 without TLS is spoken to clients that begin with its preface (RFC 9113, 3.3).
+//! HTTP/2 without TLS is for clients that start with its preface (RFC 9113, section 3.3).
 
 use std::{
     convert::Infallible,
@@ -25,19 +24,20 @@ use std::{
 };
 
 use axum::{
-    http::{HeaderValue, header},
+    BoxError,
+    http::{HeaderValue, Version, header},
     response::Response,
 };
 use futures_util::{FutureExt as _, future::Either};
-use hyper::{body::Incoming, server::conn, service::service_fn};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::{GracefulShutdown, Watcher},
+    server::conn::auto,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, sleep_until, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, warn};
 
@@ -48,55 +48,63 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
-/// RFC 9113, 3.4
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Accepts and serves until `shutdown` is done. What is returned waits for the requests that
-/// are in flight then.
+/// The connections that are open when the accept loop has ended.
+pub struct OpenConnections(watch::Sender<()>);
+
+impl OpenConnections {
+    /// Ends idle connections, and the others after the requests that are in flight. Returns when all are closed.
+    pub async fn shutdown(self) {
+        let _ = self.0.send(());
+        self.0.closed().await;
+    }
+}
+
+/// Accepts and serves connections until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
     dispatch: Dispatcher,
     max_connections: usize,
     drain: &Drain,
     shutdown: impl Future<Output = ()>,
-) -> GracefulShutdown {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(max_connections));
-    let admit = |stream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
-        let (dispatch, drain, watcher) = (dispatch.clone(), drain.clone(), graceful.watcher());
+) -> OpenConnections {
+    let open = OpenConnections(watch::Sender::new(()));
+    let permits = Arc::new(Semaphore::new(max_connections));
+    let admit = |stream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
+        let (dispatch, drain, stop) = (dispatch.clone(), drain.clone(), open.0.subscribe());
         tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, peer, dispatch, drain, watcher).await {
-                debug!(%peer, error, "a connection ended early");
+            if let Err(error) = serve_connection(stream, peer, dispatch, drain, stop).await {
+                debug!(%peer, error, "a connection was closed before its client closed it");
             }
-            drop(place);
+            drop(permit);
         });
     };
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
+            let permit = permits.clone().acquire_owned().await;
+            (permit, listener.accept().await)
         };
-        let (place, accepted) = tokio::select! {
+        let (permit, accepted) = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer, place.ok()),
+            Ok((stream, peer)) => admit(stream, peer, permit.ok()),
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                // Out of file descriptors, most likely: they come back as connections end.
-                warn!(%error, "cannot accept connections");
+                // Usually there are no file descriptors left; some become free as connections end.
+                warn!(%error, "cannot accept a connection; trying again in 100 ms");
                 sleep(Duration::from_millis(100)).await;
             }
         }
     }
-    // Those that the kernel has let in already, whom nobody else could answer.
+    // The kernel has accepted these already, so no other instance can serve them.
     while let Some(Ok((stream, peer))) = listener.accept().now_or_never() {
         admit(stream, peer, None);
     }
-    graceful
+    open
 }
 
 /// accept(2) also returns errors that are pending on the new connection.
@@ -107,50 +115,50 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// What a connection is at, so that it can be told when it dawdles.
+/// When a connection was last active.
 struct Activity {
     opened: Instant,
     in_flight: AtomicUsize,
-    /// When the last request was answered, in milliseconds since it was opened; 0: none was yet.
-    answered: AtomicU64,
+    /// The time of the last response, in milliseconds since `opened`; 0: none yet.
+    last_response: AtomicU64,
 }
 
 impl Activity {
     fn new() -> Arc<Self> {
-        Arc::new(Self { opened: Instant::now(), in_flight: AtomicUsize::new(0), answered: AtomicU64::new(0) })
+        Arc::new(Self { opened: Instant::now(), in_flight: AtomicUsize::new(0), last_response: AtomicU64::new(0) })
     }
 
-    async fn during<T>(&self, answering: impl Future<Output = T>) -> T {
+    async fn during<T>(&self, response: impl Future<Output = T>) -> T {
         struct End<'a>(&'a Activity);
         impl Drop for End<'_> {
             fn drop(&mut self) {
-                self.0.note_answer();
+                self.0.record_response();
                 self.0.in_flight.fetch_sub(1, Ordering::Release);
             }
         }
         self.in_flight.fetch_add(1, Ordering::Release);
         let _end = End(self);
-        answering.await
+        response.await
     }
 
-    fn note_answer(&self) {
+    fn record_response(&self) {
         let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.answered.store(millis.max(1), Ordering::Release);
+        self.last_response.store(millis.max(1), Ordering::Release);
     }
 
-    /// When it has dawdled for too long, if nothing happens from now on.
+    /// When the connection is to be closed, unless it is active before.
     fn deadline(&self) -> Instant {
         if self.in_flight.load(Ordering::Acquire) > 0 {
             return Instant::now() + IDLE;
         }
-        match self.answered.load(Ordering::Acquire) {
+        match self.last_response.load(Ordering::Acquire) {
             0 => self.opened + FIRST_REQUEST,
             millis => self.opened + Duration::from_millis(millis) + IDLE,
         }
     }
 
-    /// Until it has.
-    async fn dawdles(&self) {
+    /// Waits until the deadline has passed.
+    async fn times_out(&self) {
         loop {
             let deadline = self.deadline();
             if Instant::now() >= deadline {
@@ -166,71 +174,60 @@ async fn serve_connection(
     peer: SocketAddr,
     dispatch: Dispatcher,
     drain: Drain,
-    watcher: Watcher,
-) -> Result<(), String> {
-    let text = |error: &dyn std::error::Error| error.to_string();
+    stop: watch::Receiver<()>,
+) -> Result<(), BoxError> {
     let activity = Activity::new();
-    stream.set_nodelay(true).map_err(|error| text(&error))?;
-    let is_http2 = timeout_at(activity.deadline(), begins_http2(&stream))
-        .await
-        .map_err(|_| "sent nothing in time")?
-        .map_err(|error| text(&error))?;
+    tokio::select! {
+        biased;
+        outcome = handle_requests(stream, peer, dispatch, drain, stop, activity.clone()) => outcome,
+        () = activity.times_out() => Err("no request in time".into()),
+    }
+}
 
-    let noted = activity.clone();
-    let finish = move |mut response: Response, drain: &Drain| {
-        if drain.has_begun() && !is_http2 {
+async fn handle_requests(
+    stream: TcpStream,
+    peer: SocketAddr,
+    dispatch: Dispatcher,
+    drain: Drain,
+    mut stop: watch::Receiver<()>,
+    activity: Arc<Activity>,
+) -> Result<(), BoxError> {
+    stream.set_nodelay(true)?;
+    // At a stop, `auto` closes a connection of which it has read nothing, even if a request has just arrived. So it gets
+    // the connection once there is something to read.
+    stream.peek(&mut [0]).await?;
+    let finish = move |mut response: Response, version: Version, drain: &Drain| {
+        if drain.has_begun() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok::<_, Infallible>(response)
     };
-    let service =
-        service_fn(move |request: hyper::Request<Incoming>| match dispatch.answer(request, Peer(peer.ip())) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let version = request.version();
+        match dispatch.answer(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
-                noted.note_answer();
-                Either::Left(ready(finish(at_once.into_inner(), &drain)))
+                activity.record_response();
+                Either::Left(ready(finish(at_once.into_inner(), version, &drain)))
             }
             Either::Right(later) => {
-                let (drain, activity) = (drain.clone(), noted.clone());
-                Either::Right(async move { finish(activity.during(later).await, &drain) })
+                let (drain, activity) = (drain.clone(), activity.clone());
+                Either::Right(async move { finish(activity.during(later).await, version, &drain) })
             }
-        });
-    let io = TokioIo::new(Socket(stream));
-    if is_http2 {
-        let connection = conn::http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
-            .keep_alive_interval(IDLE)
-            .serve_connection(io, service);
-        tokio::select! {
-            biased;
-            outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
-            () = activity.dawdles() => Err("dawdled".into()),
         }
-    } else {
-        let connection = conn::http1::Builder::new()
-            .header_read_timeout(None)
-            .max_header_size(MAX_HEADER_BYTES)
-            .serve_connection(io, service);
-        tokio::select! {
-            biased;
-            outcome = watcher.watch(connection) => outcome.map_err(|error| text(&error)),
-            () = activity.dawdles() => Err("dawdled".into()),
-        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(IDLE);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Socket(stream)), service));
+    tokio::select! {
+        biased; // what has arrived is read before the stop
+        outcome = &mut connection => return outcome,
+        _ = stop.changed() => connection.as_mut().graceful_shutdown(),
     }
-}
-
-/// Looks at the first bytes without taking them.
-async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
-    let mut bytes = [0; HTTP2_PREFACE.len()];
-    loop {
-        let length = stream.peek(&mut bytes).await?;
-        if length == 0 || bytes[..length] != HTTP2_PREFACE[..length] {
-            return Ok(false);
-        }
-        if length == HTTP2_PREFACE.len() {
-            return Ok(true);
-        }
-        sleep(Duration::from_millis(5)).await; // the rest is on its way; peek would not wait for it
-    }
+    connection.await
 }

@@ -11,9 +11,9 @@ use tokio::{
     net::TcpStream,
 };
 
-/// hyper hands every answer on as a list of buffers, so that no body is copied. That of a check is a header and
-/// no body, a list of one, which the kernel takes sooner by send(2) than by writev(2).
-pub struct Socket(pub TcpStream);
+/// Writes a single buffer by send(2), which takes the kernel less time than writev(2). hyper writes each response as
+/// a list of buffers, so that it need not copy bodies; the response of a check has no body, so its list has one entry.
+pub(super) struct Socket(pub(super) TcpStream);
 
 impl AsyncRead for Socket {
     fn poll_read(

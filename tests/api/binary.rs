@@ -248,6 +248,15 @@ impl Service {
         line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
     }
 
+    /// The CPU time of all its threads.
+    #[cfg(target_os = "linux")]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
+        // utime and stime (proc(5)), in ticks of 10 ms; the command before them may contain spaces.
+        let fields = stat.rsplit(')').next().expect("fields").split_whitespace().skip(11).take(2);
+        Duration::from_millis(fields.map(|ticks| 10 * ticks.parse::<u64>().expect("ticks")).sum())
+    }
+
     fn pid(&self) -> u32 {
         self.child.id().expect("a process that nobody has waited for")
     }

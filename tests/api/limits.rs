@@ -106,6 +106,33 @@ async fn dawdlers_are_sent_away() {
     server.admin("acme").get(PATH).await.expect(200);
 }
 
+/// The first byte of HTTP/2's preface leaves it open which version the client speaks.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn silent_connections_cost_no_cpu_time_and_are_closed() {
+    let database = TestDatabase::create().await;
+    let home = Home::new("silent");
+    let service = home.serve_on(&database).await;
+    let mut connections = Vec::new();
+    let opened = Instant::now();
+    for _ in 0..200 {
+        let mut connection = RawConnection::open(service.address).await;
+        connection.send("P").await;
+        connections.push(connection);
+    }
+    sleep_until(Instant::now() + Duration::from_secs(1)).await;
+    let before = service.cpu_time();
+    sleep_until(Instant::now() + Duration::from_secs(3)).await;
+    let used = service.cpu_time().saturating_sub(before);
+    assert!(used <= Duration::from_millis(150), "200 silent connections took {used:?} of CPU time in 3 s");
+    for connection in &mut connections {
+        assert_eq!(connection.end().await, "");
+    }
+    let closed = opened.elapsed();
+    assert!((9..15).contains(&closed.as_secs()), "closed after {closed:?}");
+    service.kill().await;
+}
+
 /// A hundred headers are taken; more, or longer ones than 32 KiB in all, are the client's fault.
 #[tokio::test]
 async fn headers_are_limited() {

@@ -9,7 +9,7 @@ use axum::{
 
 use utoipa::ToSchema;
 
-use super::{PATH, responses::ApiKeyCreatedResponse, schema};
+use super::{responses::ApiKeyCreatedResponse, schema};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{
@@ -18,11 +18,12 @@ use crate::{
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, JsonBody},
-        problem::Problem,
+        names::API_KEYS,
+        problem::{BODY, CALLER, Problem, SERVER},
     },
 };
 
-/// What clients know from responses and may try to send.
+/// The properties of responses that a request cannot set.
 pub(super) const READ_ONLY: &[&str] = &[
     "id",
     "key",
@@ -38,13 +39,13 @@ pub(super) const READ_ONLY: &[&str] = &[
 ];
 
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateApiKeyRequest {
     #[schema(schema_with = schema::name)]
     name: KeyName,
     #[schema(schema_with = schema::default_scopes, required = false)]
     scopes: ScopeSet,
-    /// Expiration date, in the future (null = never expires)
+    /// Expiration date, in the future (null: the key never expires)
     #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
     expires_at: Option<Timestamp>,
 }
@@ -71,7 +72,7 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
     }
 }
 
-/// Creates a key and shows its secret, this once.
+/// Creates a key. Only this response contains its secret.
 #[utoipa::path(
     post,
     path = "/api/v1/api-keys",
@@ -80,25 +81,27 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
     request_body(content = CreateApiKeyRequest),
     responses((
         status = 201,
-        description = "The key, with its secret: the only time that it is shown",
+        description = "The key with its secret, which no later response contains",
         body = ApiKeyCreatedResponse,
-        headers(("Location" = String, description = "The key's own path")),
+        headers(("Location" = String, description = "The key's path")),
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY]))),
 )]
-pub async fn create(
+pub(crate) async fn create(
     mut caller: Authorized<Admin>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     JsonBody(fields): JsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    // The one moment of this request: an end that passes while the secret is hashed is no defect.
+    // One time for the whole request, so that an expiry that passes during the hashing is no error.
     let now = clock.now();
     let request = CreateApiKeyRequest::read(fields, now)?;
     refuse_more_than_own(&caller.principal, request.scopes, request.expires_at)?;
 
     let secret = Secret::generate();
     let id = ApiKeyId::generate();
-    // Before the transaction: hashing takes long, and a connection is not to wait for it.
+    // Before the transaction, so that no connection waits for the hashing.
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let key = ApiKey {
@@ -115,16 +118,16 @@ pub async fn create(
         version: 1,
     };
     let mut transaction = caller.begin_change(&clock).await?;
-    // It may have less by now.
+    // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;
     transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
 
-    let location = format!("{PATH}/{id}");
+    let location = format!("{API_KEYS}/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
 }
 
-/// A caller never grants a scope that it lacks.
+/// Refuses scopes that the caller lacks, and an expiry after its own.
 fn refuse_more_than_own(principal: &Principal, scopes: ScopeSet, end: Option<Timestamp>) -> Result<(), Problem> {
     refuse_wider_scopes(principal, scopes)?;
     refuse_later_end(principal, end)
@@ -133,13 +136,14 @@ fn refuse_more_than_own(principal: &Principal, scopes: ScopeSet, end: Option<Tim
 pub(super) fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Result<(), Problem> {
     match principal.scopes().first_lacking(wanted) {
         None => Ok(()),
-        Some(scope) => {
-            Err(Problem::insufficient_scope(scope, format!("You cannot grant the scope `{scope}`, which you lack.")))
-        }
+        Some(scope) => Err(Problem::insufficient_scope(
+            scope,
+            format!("You cannot grant the scope `{scope}`, because your credential does not have it."),
+        )),
     }
 }
 
-/// A key never makes what outlives it.
+/// Refuses an expiry after the calling key's own.
 pub(super) fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<(), Problem> {
     let Some(own_end) = principal.key_expires_at() else {
         return Ok(());
@@ -149,6 +153,6 @@ pub(super) fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>)
     }
     Err(Problem::insufficient_scope(
         Scope::Admin,
-        "An API key cannot give a key a later end than its own; set expiresAt to its own or earlier, or ask a user with the scope `admin`.",
+        "An API key cannot create or extend a key beyond its own expiry. Set expiresAt to that time or earlier, or ask a user with the scope `admin`.",
     ))
 }

@@ -1,7 +1,6 @@
 //! `GET /api/v1/api-keys/events` and `GET /api/v1/api-keys/{id}/events`: the audit trail.
 
 use super::{
-    PATH,
     paging::{self, PageParams},
     responses::ApiKeyEventResponse,
     schema,
@@ -11,7 +10,8 @@ use crate::{
     http::{
         authorized::{Authorized, Read, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams},
-        problem::Problem,
+        names::API_KEYS,
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::{EventFilter, Listed, Position, TenantStore},
 };
@@ -19,56 +19,59 @@ use axum::{Json, http::HeaderMap, response::IntoResponse};
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
-/// Which events are listed.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct EventParams {
-    /// Events of this type
+    /// Only events of this type
     #[param(schema_with = schema::event_type, required = false)]
     r#type: Option<String>,
-    /// Events of this key
+    /// Only events of this key
     #[param(value_type = Option<Uuid>, nullable = false)]
     key_id: Option<ApiKeyId>,
 }
 
 type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
 
-/// The tenant's events, newest first; of one type or key with `type=` and `keyId=`.
+/// Lists the tenant's events, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/events",
     operation_id = "listEvents",
     tag = "Usage and events",
     params(EventParams, PageParams),
-    responses((status = 200, description = "The events", body = [ApiKeyEventResponse])),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn tenant_events(
+pub(crate) async fn tenant_events(
     caller: Authorized<Read>,
     QueryParams(mut fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
     let kind = fields.parse("type", parse_kind);
     let key = fields.parse("keyId", |text| ApiKeyId::parse(text).ok_or("must be a UUID"));
     let query = [("type", kind.map(|kind| kind.as_str().to_owned())), ("keyId", key.map(|key| key.to_string()))];
-    read(&caller.keys, EventFilter { kind, key }, &format!("{PATH}/events"), &query, fields).await
+    read(&caller.keys, EventFilter { kind, key }, &format!("{API_KEYS}/events"), &query, fields).await
 }
 
-/// One key's events, newest first.
+/// Lists one key's events, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}/events",
     operation_id = "listApiKeyEvents",
     tag = "Usage and events",
     params(KeyIdParam, PageParams),
-    responses((status = 200, description = "The events", body = [ApiKeyEventResponse])),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn key_events(
+pub(crate) async fn key_events(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
     let filter = EventFilter { kind: None, key: Some(id) };
-    read(&caller.keys, filter, &format!("{PATH}/{id}/events"), &[], fields).await
+    read(&caller.keys, filter, &format!("{API_KEYS}/{id}/events"), &[], fields).await
 }
 
 fn parse_kind(text: &str) -> Result<EventKind, String> {
@@ -91,7 +94,7 @@ async fn read(
     if let Some(key) = filter.key
         && !transaction.key_exists(key).await?
     {
-        return Err(Problem::key_not_found());
+        return Err(Code::KeyNotFound.into());
     }
     let Listed { items: mut events, total } = transaction.events(filter, paging::with_lookahead(page)).await?;
     let position = |event: &Event| Position { at: event.occurred_at, id: event.id };

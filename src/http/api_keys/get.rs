@@ -8,21 +8,23 @@ use crate::{
     http::{
         authorized::{AnyKey, Authorized, ReadOrItself},
         input::KeyIdParam,
-        problem::Problem,
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::TenantStore,
 };
 
-/// One key of the tenant.
+/// Gets a key.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}",
     operation_id = "getApiKey",
     tag = "API keys",
     params(KeyIdParam),
-    responses((status = 200, description = "The key", body = ApiKeyResponse)),
+    responses((status = 200, description = "The key", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn get(
+pub(crate) async fn get(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -30,19 +32,24 @@ pub async fn get(
     read(&caller.keys, id, &clock).await
 }
 
-/// The key that is calling.
+/// Gets the calling key.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/self",
     operation_id = "getOwnApiKey",
     tag = "The calling key",
-    responses((status = 200, description = "The key", body = ApiKeyResponse)),
+    responses((status = 200, description = "The key", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]
-pub async fn get_self(caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn get_self(
+    caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+) -> Result<impl IntoResponse, Problem> {
     read(&caller.keys, caller.key_id()?, &clock).await
 }
 
 async fn read(keys: &TenantStore, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<>, Problem> {
-    let key = keys.begin_read().await?.key(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
 }

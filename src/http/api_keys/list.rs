@@ -6,7 +6,6 @@ use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
 use super::{
-    PATH,
     paging::{self, PageParams},
     responses::ApiKeyResponse,
     schema,
@@ -16,7 +15,8 @@ use crate::{
     http::{
         authorized::{Authorized, Read},
         input::{InputFields, QueryParams},
-        problem::Problem,
+        names::API_KEYS,
+        problem::{CALLER, PARAMS, Problem, SERVER},
     },
     store::{KeyFilter, Listed, Position},
 };
@@ -24,18 +24,17 @@ use crate::{
 const MAX_SEARCH_CHARS: usize = 100;
 const MAX_UNUSED_DAYS: i64 = 3650;
 
-/// Which keys are listed.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct ListParams {
-    /// Keys of these states, comma-separated (default: all)
+    /// Only keys with one of these states, comma-separated (default: all)
     #[param(schema_with = schema::statuses, required = false)]
     status: Option<String>,
-    /// Keys with this in their name, whatever the case
+    /// Only keys whose name contains this text (case-insensitive)
     #[param(schema_with = schema::search, required = false)]
     search: Option<String>,
-    /// Keys that nobody has used for so many days (new ones count from their creation)
+    /// Only keys that were not used for this number of days; a key that was never used counts from its creation
     #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false)]
     unused_for_days: Option<i64>,
 }
@@ -47,7 +46,7 @@ fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
     KeyFilter { statuses, search, unused_since: unused_for_days.map(|days| now - TimeDelta::days(days)), now }
 }
 
-/// The same filter, for the next page.
+/// The query of the next page.
 fn write_filter(filter: &KeyFilter) -> Serializer<'static, String> {
     let mut query = Serializer::new(String::new());
     if filter.statuses.len() < Status::ALL.len() {
@@ -89,16 +88,20 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Lists the tenant's keys, newest first, inactive ones too; page by page with `limit`.
+/// Lists the tenant's keys, newest first, including inactive ones.
+///
+/// All keys in one response, unless there is a `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys",
     operation_id = "listApiKeys",
     tag = "API keys",
     params(ListParams, PageParams),
-    responses((status = 200, description = "The keys", body = [ApiKeyResponse])),
+    responses((status = 200, description = "The keys", body = [ApiKeyResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS]))),
 )]
-pub async fn list(
+pub(crate) async fn list(
     caller: Authorized<Read>,
     State(clock): State<Clock>,
     QueryParams(mut fields): QueryParams,
@@ -108,12 +111,12 @@ pub async fn list(
     fields.finish(&[])?;
 
     let mut transaction = caller.keys.begin_read().await?;
-    let now = clock.now(); // which has gone on if that took a while
+    let now = clock.now(); // after the wait for a connection
     filter.move_to(now);
     let Listed { items: mut keys, total } = transaction.keys(&filter, paging::with_lookahead(page)).await?;
 
     let position = |key: &crate::domain::ApiKey| Position { at: key.created_at, id: key.id.0 };
-    let headers = paging::finish(page, &mut keys, total, PATH, write_filter(&filter), position);
+    let headers = paging::finish(page, &mut keys, total, API_KEYS, write_filter(&filter), position);
     let keys: Vec<_> = keys.into_iter().map(|key| ApiKeyResponse::new(key, now)).collect();
     Ok((headers, Json(keys)))
 }

@@ -1,7 +1,7 @@
-//! Pages of a list that is ordered by a moment and an id, newest first: `limit=` and `cursor=` in
-//! the query, `Link: …; rel="next"` (RFC 8288) and `X-Total-Count` in the answer.
+//! Pages of a list that is ordered by a time and an id, newest first: `limit=` and `cursor=` in the query,
+//! `Link: …; rel="next"` (RFC 8288) and `X-Total-Count` in the response.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike as _};
 use form_urlencoded::Serializer;
@@ -9,43 +9,39 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    http::input::InputFields,
+    http::{input::InputFields, names::X_TOTAL_COUNT},
     store::{Page, Position},
 };
 
 const MAX_LIMIT: i64 = 1000;
-const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// Which page of a list.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 pub(super) struct PageParams {
-    /// At most so many (default: all)
+    /// The maximum number of items (default: all)
     #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, nullable = false)]
     limit: Option<i64>,
-    /// Where the page begins: the cursor of a `Link` header, unchanged, with a `limit` beside it
+    /// The start of the page: the cursor of a `Link` header, unchanged. Needs `limit`.
     #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false)]
     cursor: Option<String>,
 }
 
-/// The page that a query asks for.
 pub(super) fn read(fields: &mut InputFields) -> Page {
     let limit = fields.parse("limit", parse_limit);
     let after = fields.parse("cursor", parse_cursor);
     if after.is_some() && limit.is_none() && fields.is_good("limit") {
-        fields.refuse("cursor", "needs `limit` beside it");
+        fields.refuse("cursor", "needs `limit` too");
     }
     Page { limit, after }
 }
 
-/// The page to ask the database for: one item more than asked for tells whether another follows.
+/// The page with one item more, which shows whether there is a next page.
 pub(super) fn with_lookahead(page: Page) -> Page {
     Page { limit: page.limit.map(|limit| limit + 1), ..page }
 }
 
-/// Takes the lookahead off again, and tells of the next page and of all of them. `query` has the
-/// list's own filters.
+/// Removes the additional item, and makes the headers `Link` and `X-Total-Count`. `query`: the list's own filters.
 pub(super) fn finish<T>(
     page: Page,
     items: &mut Vec<T>,
@@ -62,7 +58,7 @@ pub(super) fn finish<T>(
         items.truncate(wanted);
         if let Some(last) = items.last() {
             query.append_pair("limit", &limit.to_string()).append_pair("cursor", &format_cursor(position(last)));
-            // A relative reference; RFC 8288 resolves it against the request's own URL.
+            // A relative reference, which RFC 8288 resolves against the request's URL.
             if let Ok(link) = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish())) {
                 headers.insert(header::LINK, link);
             }
@@ -76,7 +72,7 @@ fn parse_limit(text: &str) -> Result<i64, &'static str> {
     text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit)).ok_or("must be a number from 1 to 1000")
 }
 
-/// Opaque to clients: the last item's place in the order, in base64url.
+/// The position of the last item, in base64url; opaque to clients.
 fn format_cursor(position: Position) -> String {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&position.at.timestamp_micros().to_be_bytes());
@@ -100,24 +96,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cursors_round_trip(micros in 0_i64..253_402_300_800_000_000, id in any::<u128>()) {
+        fn a_formatted_cursor_parses_to_its_position(micros in 0_i64..253_402_300_800_000_000, id in any::<u128>()) {
             let position = Position { at: DateTime::from_timestamp_micros(micros).unwrap(), id: Uuid::from_u128(id) };
             prop_assert_eq!(parse_cursor(&format_cursor(position)), Ok(position));
         }
 
         #[test]
-        fn no_cursor_panics(text in any::<String>()) {
+        fn a_random_cursor_does_not_panic(text in any::<String>()) {
             let _ = parse_cursor(&text);
         }
 
         #[test]
-        fn no_cursor_of_random_bytes_panics(bytes in any::<[u8; 24]>()) {
+        fn a_cursor_of_random_bytes_does_not_panic(bytes in any::<[u8; 24]>()) {
             let _ = parse_cursor(&BASE64_URL_SAFE_NO_PAD.encode(bytes));
         }
 
-        /// There is one cursor for a place, and what was changed is another place or none.
+        /// No two cursors mean the same position.
         #[test]
-        fn a_changed_cursor_is_another(bytes in any::<[u8; 24]>(), at in 0_usize..32, byte in "[-A-Za-z0-9_=+/ ]") {
+        fn a_changed_cursor_is_refused_or_another_position(bytes in any::<[u8; 24]>(), at in 0_usize..32, byte in "[-A-Za-z0-9_=+/ ]") {
             let cursor = BASE64_URL_SAFE_NO_PAD.encode(bytes);
             let mut changed = cursor.clone();
             changed.replace_range(at..=at, &byte);
@@ -129,14 +125,14 @@ mod tests {
         }
 
         #[test]
-        fn only_plain_numbers_within_bounds_are_limits(text in "[-+ 0-9.e]{0,6}") {
+        fn a_limit_that_is_no_plain_number_within_bounds_is_refused(text in "[-+ 0-9.e]{0,6}") {
             let number = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i64>().ok()).flatten();
             prop_assert_eq!(parse_limit(&text).ok(), number.filter(|number| (1..=1000).contains(number)));
         }
     }
 
     #[test]
-    fn limits_are_plain_numbers() {
+    fn a_limit_is_a_plain_number() {
         assert_eq!(parse_limit("1"), Ok(1));
         assert_eq!(parse_limit("1000"), Ok(1000));
         for bad in ["", "0", "1001", "-1", "+1", "1.0", "ten", "99999999999999999999", " 1"] {

@@ -1,4 +1,4 @@
-//! The JSON shapes: the reference page's properties in its order, then what was added since.
+//! The JSON of responses: the published properties in their published order, then later ones.
 
 use std::net::IpAddr;
 
@@ -13,66 +13,67 @@ use crate::{
     store::SecretUse,
 };
 
-/// An API key as it is listed and read.
+/// An API key
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyResponse {
+pub(super) struct ApiKeyResponse {
     /// Unique key identifier
-    pub id: Uuid,
+    pub(super) id: Uuid,
     /// First characters shown: `rk_live_`
     #[schema(example = "rk_live_")]
-    pub key_prefix: &'static str,
+    pub(super) key_prefix: &'static str,
     /// Human-readable key name
     #[schema(example = "Zapier Sync")]
-    pub name: String,
+    pub(super) name: String,
     /// Assigned permission scopes
     #[schema(example = "read,write")]
-    pub scopes: String,
+    pub(super) scopes: String,
     /// Expiration date (null if the key never expires)
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub expires_at: Option<Timestamp>,
+    pub(super) expires_at: Option<Timestamp>,
     /// Timestamp of the last API call using this key, at most 5 s behind
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub last_used_at: Option<Timestamp>,
+    pub(super) last_used_at: Option<Timestamp>,
     /// Whether the key is currently active
-    pub is_active: bool,
+    pub(super) is_active: bool,
     /// When the key was created
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub created_at: Timestamp,
+    pub(super) created_at: Timestamp,
     /// User who created the key, or `api-key:<id>`
     #[schema(example = "admin@acme.com")]
-    pub created_by: Option<String>,
+    pub(super) created_by: Option<String>,
     /// The prefix and last four digits of the newest secret
     #[schema(example = "rk_live_…1b4c")]
-    pub key_hint: String,
+    pub(super) key_hint: String,
     /// When the key was revoked
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub revoked_at: Option<Timestamp>,
-    /// `active`, `expired` or `revoked`
+    pub(super) revoked_at: Option<Timestamp>,
+    /// Whether the key works, and why not
     #[schema(schema_with = schema::key_status)]
-    pub status: &'static str,
-    /// What is known of the previous secret, while it still works
-    pub rotation: Option<Rotation>,
+    pub(super) status: &'static str,
+    /// The previous secret, while it still works (null: there is none)
+    pub(super) rotation: Option<Rotation>,
 }
 
-/// A rotation that is under way: who still uses the previous secret?
+/// A previous secret that still works
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Rotation {
+#[expect(clippy::struct_field_names, reason = "the names of the properties")]
+pub(super) struct Rotation {
     /// The prefix and last four digits of the previous secret
-    pub previous_key_hint: String,
-    /// Until when the previous secret works
+    pub(super) previous_key_hint: String,
+    /// When the previous secret stops to work
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub previous_expires_at: Timestamp,
+    pub(super) previous_expires_at: Timestamp,
     /// Timestamp of the last API call using the previous secret
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub previous_last_used_at: Option<Timestamp>,
+    pub(super) previous_last_used_at: Option<Timestamp>,
 }
 
 impl From<PreviousSecret> for Rotation {
@@ -86,9 +87,7 @@ impl From<PreviousSecret> for Rotation {
 }
 
 impl ApiKeyResponse {
-    /// The key as it is at that moment.
-    #[must_use]
-    pub fn new(key: ApiKey, now: Timestamp) -> Self {
+    pub(super) fn new(key: ApiKey, now: Timestamp) -> Self {
         let status = key.status(now);
         let rotation = key.working_previous(now).map(Rotation::from);
         Self {
@@ -109,10 +108,10 @@ impl ApiKeyResponse {
     }
 }
 
-/// The one response that shows a key's secret.
+/// An API key with its secret, which no other response contains
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyCreatedResponse {
+pub(super) struct ApiKeyCreatedResponse {
     /// Unique key identifier
     id: Uuid,
     /// Full API key (only shown once at creation!)
@@ -141,9 +140,7 @@ pub struct ApiKeyCreatedResponse {
 }
 
 impl ApiKeyCreatedResponse {
-    /// The key with its secret, in the clear.
-    #[must_use]
-    pub fn new(key: &ApiKey, secret: &Secret) -> Self {
+    pub(super) fn new(key: &ApiKey, secret: &Secret) -> Self {
         Self {
             id: key.id.0,
             key: secret.reveal().to_owned(),
@@ -157,31 +154,31 @@ impl ApiKeyCreatedResponse {
     }
 }
 
-/// An entry of the audit trail.
+/// An entry of the audit trail
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyEventResponse {
+pub(super) struct ApiKeyEventResponse {
     /// Unique event identifier
-    pub id: Uuid,
-    /// `created`, `updated`, `rotated`, `previous_secret_ended`, `revoked` or `secret_reused`
+    pub(super) id: Uuid,
+    /// What happened
     #[schema(schema_with = schema::event_type)]
-    pub r#type: &'static str,
-    /// The key that it is about
-    pub key_id: Uuid,
+    pub(super) r#type: &'static str,
+    /// The key's id
+    pub(super) key_id: Uuid,
     /// When it happened
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub occurred_at: Timestamp,
-    /// Who did it: a user, or `api-key:<id>`
-    pub actor: Option<String>,
-    /// The address that it came from
+    pub(super) occurred_at: Timestamp,
+    /// The user who did it, or `api-key:<id>`
+    pub(super) actor: Option<String>,
+    /// The client's address
     #[schema(value_type = Option<String>)]
-    pub address: Option<IpAddr>,
-    /// The request that it came in
-    pub request_id: String,
-    /// What changed: of an update, each property's `from` and `to`; never a secret
+    pub(super) address: Option<IpAddr>,
+    /// The request's id
+    pub(super) request_id: String,
+    /// What changed. For an update: `from` and `to` of each property. Never contains a secret
     #[schema(value_type = Object)]
-    pub details: Value,
+    pub(super) details: Value,
 }
 
 impl From<Event> for ApiKeyEventResponse {
@@ -209,29 +206,29 @@ fn optional_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Resu
     time.map(format_timestamp).serialize(serializer)
 }
 
-/// What a key was used for.
+/// Requests with a key by hour or day
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyUsageResponse {
+pub(super) struct ApiKeyUsageResponse {
     /// `hour` or `day`, in UTC
     #[schema(schema_with = schema::usage_interval)]
-    pub interval: &'static str,
-    /// The first bucket's beginning
+    pub(super) interval: &'static str,
+    /// Start of the first bucket
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub from: Timestamp,
-    /// The last bucket's end
+    pub(super) from: Timestamp,
+    /// End of the last bucket
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub to: Timestamp,
-    /// All requests from `from` to `to`, refused ones included
-    pub requests: i64,
-    /// Those of them that were refused
-    pub denied: i64,
-    /// Every bucket, in order, those without a request too
-    pub buckets: Vec<UsageBucketResponse>,
-    /// The key's secrets, the newest first
-    pub secrets: Vec<SecretUseResponse>,
+    pub(super) to: Timestamp,
+    /// All requests from `from` to `to`, including refused ones
+    pub(super) requests: i64,
+    /// The refused ones of these requests
+    pub(super) denied: i64,
+    /// Every bucket, in order, including those without a request
+    pub(super) buckets: Vec<UsageBucketResponse>,
+    /// The key's secrets, newest first
+    pub(super) secrets: Vec<SecretUseResponse>,
 }
 
 impl ApiKeyUsageResponse {
@@ -249,30 +246,30 @@ impl ApiKeyUsageResponse {
     }
 }
 
-/// What a key was used for in an hour or a day.
+/// Requests in an hour or a day
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UsageBucketResponse {
-    /// Its beginning
+pub(super) struct UsageBucketResponse {
+    /// Start of the bucket
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub start: Timestamp,
-    /// All requests with one of the key's secrets, refused ones included
-    pub requests: i64,
-    /// Those of them that were refused
-    pub denied: i64,
-    /// Why
-    pub denied_by_reason: DeniedByReason,
+    pub(super) start: Timestamp,
+    /// All requests with one of the key's secrets, including refused ones
+    pub(super) requests: i64,
+    /// The refused ones of these requests
+    pub(super) denied: i64,
+    /// The refused ones by reason
+    pub(super) denied_by_reason: DeniedByReason,
 }
 
-/// Why requests were refused.
+/// Refused requests by reason
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DeniedByReason {
-    /// The key had expired
-    pub expired: i64,
-    /// The key's scopes did not suffice
-    pub scope: i64,
+pub(super) struct DeniedByReason {
+    /// The key was expired
+    pub(super) expired: i64,
+    /// The key lacked a scope
+    pub(super) scope: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -286,33 +283,33 @@ impl From<UsageBucket> for UsageBucketResponse {
     }
 }
 
-/// When and from where a secret was last used.
+/// The last use of a secret
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SecretUseResponse {
-    /// What may be shown of it: `rk_live_...` and its last four characters
-    pub key_hint: String,
-    /// When it was made
+pub(super) struct SecretUseResponse {
+    /// The prefix and last four digits of the secret
+    pub(super) key_hint: String,
+    /// When the secret was created
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
-    pub created_at: Timestamp,
-    /// When a newer one took its place (null for the current one)
+    pub(super) created_at: Timestamp,
+    /// When a newer secret replaced it (null: it is the current one)
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub retired_at: Option<Timestamp>,
-    /// When it ends, where that is before the key's own end
+    pub(super) retired_at: Option<Timestamp>,
+    /// When the secret stops to work, if that is before the key expires
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub expires_at: Option<Timestamp>,
-    /// When it was last used
+    pub(super) expires_at: Option<Timestamp>,
+    /// When the secret was last used
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
-    pub last_used_at: Option<Timestamp>,
-    /// From which address
+    pub(super) last_used_at: Option<Timestamp>,
+    /// The address of that request
     #[schema(value_type = Option<String>)]
-    pub last_address: Option<IpAddr>,
+    pub(super) last_address: Option<IpAddr>,
     /// The `User-Agent` of that request, cut to 200 characters
-    pub last_user_agent: Option<String>,
+    pub(super) last_user_agent: Option<String>,
 }
 
 impl From<SecretUse> for SecretUseResponse {

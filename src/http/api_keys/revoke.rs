@@ -7,21 +7,25 @@ use crate::{
     http::{
         authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
         input::KeyIdParam,
-        problem::Problem,
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::Revocation,
 };
 
-/// Takes a key away, for good. Again on the same key: 204 again.
+/// Revokes a key for good.
+///
+/// Responds with 204 if it was revoked before, too.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
     params(KeyIdParam),
-    responses((status = 204, description = "It is revoked, now or before")),
+    responses((status = 204, description = "The key is revoked")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn revoke(
+pub(crate) async fn revoke(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -29,15 +33,20 @@ pub async fn revoke(
     end(&mut caller, id, &clock).await
 }
 
-/// The key that is calling takes itself away.
+/// Revokes the calling key.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    responses((status = 204, description = "It is revoked")),
+    responses((status = 204, description = "The key is revoked")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]
-pub async fn revoke_self(mut caller: Authorized<AnyKey>, State(clock): State<Clock>) -> Result<StatusCode, Problem> {
+pub(crate) async fn revoke_self(
+    mut caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;
     end(&mut caller, id, &clock).await
 }
@@ -48,7 +57,7 @@ async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &C
     match transaction.revoke_key(id, now).await? {
         Revocation::Done => transaction.commit_with(&caller.event(EventKind::Revoked, id, now)).await?,
         Revocation::Repeated => {}
-        Revocation::NotFound => return Err(Problem::key_not_found()),
+        Revocation::NotFound => return Err(Code::KeyNotFound.into()),
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,4 @@
-//! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`, and the
-//! same for `self`.
+//! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`; both for `self` too.
 
 use super::{create::READ_ONLY, responses::ApiKeyCreatedResponse};
 use crate::{
@@ -8,7 +7,7 @@ use crate::{
     http::{
         authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
         input::{InputFields, KeyIdParam, OptionalJsonBody},
-        problem::Problem,
+        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
@@ -19,31 +18,35 @@ use utoipa::ToSchema;
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
 
-/// How a key is rotated.
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "says what is read member by member")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct RotateApiKeyRequest {
-    /// How long the previous secret still works, in seconds; 0 ends it at once
+    /// The time for which the previous secret still works, in seconds; 0 ends it at once
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800, default = 86_400, nullable = false)]
     overlap_seconds: i64,
 }
 
-/// Gives a key a new secret; the previous one works on for `overlapSeconds`.
+/// Gives a key a new secret.
+///
+/// The previous secret still works for `overlapSeconds`. If a rotation is under way already, its previous secret ends
+/// at once.
 #[utoipa::path(
     post,
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
     params(KeyIdParam),
-    request_body(content = RotateApiKeyRequest),
+    request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key, with its new secret: the only time that it is shown",
+        description = "The key with its new secret, which no later response contains",
         body = ApiKeyCreatedResponse,
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
-pub async fn rotate(
+pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(hasher): State<SecretHasher>,
@@ -53,20 +56,22 @@ pub async fn rotate(
     give_new_secret(&mut caller, id, &hasher, &clock, fields).await
 }
 
-/// The key that is calling gives itself a new secret.
+/// Gives the calling key a new secret.
 #[utoipa::path(
     post,
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    request_body(content = RotateApiKeyRequest),
+    request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key, with its new secret: the only time that it is shown",
+        description = "The key with its new secret, which no later response contains",
         body = ApiKeyCreatedResponse,
     )),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
-pub async fn rotate_self(
+pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKey>,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
@@ -87,16 +92,16 @@ async fn give_new_secret<R: Requirement>(
     fields.finish(READ_ONLY)?;
 
     let secret = Secret::generate();
-    // Hashed before the transaction, as for a new key; a key that cannot be rotated costs no hash.
-    let key = caller.keys.begin_read().await?.key(id).await?.ok_or_else(Problem::key_not_found)?;
+    // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
+    let key = caller.keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     refuse_dead(&key, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
-    let key = transaction.lock_key(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
-    // Not past the key's own end, which may be put off later.
+    // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
     transaction.rotate_key(&key, &sealed, now, previous_until).await?;
@@ -113,21 +118,25 @@ async fn give_new_secret<R: Requirement>(
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     match key.status(now) {
         Status::Active => Ok(()),
-        Status::Expired => Err(Problem::expired_key()),
-        Status::Revoked => Err(Problem::revoked_key()),
+        Status::Expired => Err(Code::KeyExpiredConflict.into()),
+        Status::Revoked => Err(Code::KeyRevokedConflict.into()),
     }
 }
 
-/// Ends a key's previous secret before its time. Again, or where there is none: 204 all the same.
+/// Ends a key's previous secret at once.
+///
+/// Responds with 204 if there is none, too.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/{id}/previous-secret",
     operation_id = "endPreviousSecret",
     tag = "Rotation",
     params(KeyIdParam),
-    responses((status = 204, description = "No previous secret works any more")),
+    responses((status = 204, description = "The key has no previous secret that works")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn end_previous_secret(
+pub(crate) async fn end_previous_secret(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -135,15 +144,17 @@ pub async fn end_previous_secret(
     end(&mut caller, id, &clock).await
 }
 
-/// The key that is calling ends its previous secret.
+/// Ends the calling key's previous secret at once.
 #[utoipa::path(
     delete,
     path = "/api/v1/api-keys/self/previous-secret",
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
-    responses((status = 204, description = "No previous secret works any more")),
+    responses((status = 204, description = "The key has no previous secret that works")),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
 )]
-pub async fn end_own_previous_secret(
+pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
@@ -153,7 +164,7 @@ pub async fn end_own_previous_secret(
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_change(clock).await?;
-    let key = transaction.lock_key(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
         let details = json!({"previousKeyHint": ended.hint.to_string()});

@@ -1,13 +1,12 @@
-//! What the API's description says of values that a type does not tell: the languages that the domain's
-//! own parsers take. Patterns are regular expressions as JSON Schema has them (ECMA-262); the test
-//! `patterns_say_what_is_parsed` holds them to the parsers.
+//! Schemas of strings with a syntax of their own. Patterns are regular expressions in the dialect of JSON Schema
+//! (ECMA-262); tests hold them to the domain's parsers.
 
 use utoipa::openapi::{ObjectBuilder, Type};
 
 use crate::domain::{EventKind, Status, UsageInterval};
 
-/// [`crate::domain::KeyName`]: 1 to 100 characters that are no control characters (Unicode's Cc), within
-/// any white space (Unicode's White_Space).
+/// [`crate::domain::KeyName`]: white space (Unicode's White_Space), 1 to 100 characters that are no control characters
+/// (Unicode's Cc), white space.
 const NAME: &str = "^[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]{0,98}[^\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\u0000-\\u001f\\u007f-\\u009f])?[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*$";
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
@@ -45,18 +44,20 @@ pub(super) fn default_scopes() -> ObjectBuilder {
 }
 
 pub(super) fn statuses() -> ObjectBuilder {
-    string().description(Some("Keys of these states, comma-separated (default: all)")).pattern(Some(STATUSES))
+    string()
+        .description(Some("Only keys with one of these states, comma-separated (default: all)"))
+        .pattern(Some(STATUSES))
 }
 
 pub(super) fn search() -> ObjectBuilder {
     string()
-        .description(Some("Keys with this in their name, whatever the case"))
+        .description(Some("Only keys whose name contains this text (case-insensitive)"))
         .max_length(Some(100))
         .pattern(Some(NO_CONTROL_CHARACTERS))
 }
 
 pub(super) fn key_status() -> ObjectBuilder {
-    one_of(Status::ALL.iter().map(|status| status.as_str())).description(Some("Whether the key works, and if not, why"))
+    one_of(Status::ALL.iter().map(|status| status.as_str())).description(Some("Whether the key works, and why not"))
 }
 
 pub(super) fn event_type() -> ObjectBuilder {
@@ -65,7 +66,7 @@ pub(super) fn event_type() -> ObjectBuilder {
 
 pub(super) fn usage_interval() -> ObjectBuilder {
     one_of(UsageInterval::ALL.iter().map(|interval| interval.as_str()))
-        .description(Some("How long a bucket is, in UTC (default: day)"))
+        .description(Some("The length of a bucket, in UTC (default: day)"))
 }
 
 #[cfg(test)]
@@ -74,20 +75,19 @@ mod tests {
     use crate::domain::{KeyName, ScopeSet};
     use proptest::prelude::*;
 
-    /// A pattern as far as these go, in the words of the domain: what it is about is whether the two
-    /// agree on where a name or a list of scopes ends.
+    /// ECMA-262's `$` is `\z` in the regex crate.
     fn matches(pattern: &str, text: &str) -> bool {
         regex::Regex::new(&pattern.replace('$', r"\z")).unwrap().is_match(text)
     }
 
     proptest! {
         #[test]
-        fn patterns_say_what_is_parsed(text in "[ \\t\u{85}\u{a0}\u{3000}\u{feff}\u{0}\u{1b}a-c,é😀]{0,12}|.{95,104}") {
+        fn the_pattern_of_names_matches_what_the_parser_accepts(text in "[ \\t\u{85}\u{a0}\u{3000}\u{feff}\u{0}\u{1b}a-c,é😀]{0,12}|.{95,104}") {
             prop_assert_eq!(matches(NAME, &text), KeyName::parse(&text).is_ok(), "{:?}", text);
         }
 
         #[test]
-        fn and_of_scopes(text in "( |,|read|write|admin|Read){0,8}") {
+        fn the_pattern_of_scopes_matches_what_the_parser_accepts(text in "( |,|read|write|admin|Read){0,8}") {
             prop_assert_eq!(matches(SCOPES, &text), ScopeSet::parse(&text).is_ok(), "{:?}", text);
         }
     }

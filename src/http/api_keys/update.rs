@@ -18,21 +18,21 @@ use crate::{
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody},
-        problem::{FieldError, Problem},
+        problem::{BODY, CALLER, Code, FieldError, PARAMS, Problem, SERVER},
     },
 };
 use utoipa::ToSchema;
 
-/// What is absent stays as it is.
+/// An absent property stays as it is
 #[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[allow(dead_code, reason = "says what `ApiKeyPatch` is read from")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct UpdateApiKeyRequest {
     #[schema(schema_with = schema::name, required = false)]
     name: Option<KeyName>,
     #[schema(schema_with = schema::scopes, required = false)]
     scopes: Option<ScopeSet>,
-    /// Expiration date, in the future (null = never expires)
+    /// Expiration date, in the future (null: the key never expires)
     #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
     expires_at: Option<Timestamp>,
 }
@@ -46,7 +46,7 @@ fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem>
     Ok(ApiKeyPatch { name, scopes, expires_at })
 }
 
-/// Changes what a JSON merge patch (RFC 7396) names of a key's name, scopes and end.
+/// Changes a key's name, scopes or expiration date, by a JSON merge patch (RFC 7396).
 #[utoipa::path(
     patch,
     path = "/api/v1/api-keys/{id}",
@@ -54,15 +54,17 @@ fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem>
     tag = "API keys",
     params(
         KeyIdParam,
-        ("If-Match" = Option<String>, Header, description = "Change the key only if its `ETag` is (one of) these"),
+        ("If-Match" = Option<String>, Header, description = "Change the key only if its `ETag` is one of these"),
     ),
     request_body(content(
         (UpdateApiKeyRequest = "application/json"),
         (UpdateApiKeyRequest = "application/merge-patch+json"),
     )),
-    responses((status = 200, description = "The key as it is now", body = ApiKeyResponse)),
+    responses((status = 200, description = "The changed key", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
 )]
-pub async fn update(
+pub(crate) async fn update(
     mut caller: Authorized<Admin>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -71,13 +73,13 @@ pub async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let patch = read(fields, clock.now())?;
     let mut transaction = caller.begin_change(&clock).await?;
-    let key = transaction.lock_key(id).await?.ok_or_else(Problem::key_not_found)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if key.revoked_at.is_some() {
-        return Err(Problem::revoked_key());
+        return Err(Code::KeyRevokedConflict.into());
     }
     check_if_match(&headers, &key)?;
-    // Only where clocks differ between instances; the table holds it too.
+    // Possible only if the clocks of instances differ. A constraint of the table refuses it too.
     if patch.expires_at.flatten().is_some_and(|end| end <= key.created_at) {
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", "must be after createdAt")]));
     }
@@ -91,8 +93,8 @@ pub async fn update(
     Ok(([(header::ETAG, etag(&patched))], Json(ApiKeyResponse::new(patched, clock.now()))))
 }
 
-/// Nobody grants what it lacks; a key gives no key a later end than its own (else it could
-/// create one within its own end and then extend that), and never widens itself.
+/// Refuses scopes that the caller lacks, an expiry after the calling key's own (otherwise it could create a key and then
+/// extend that), and an extension of the calling key itself.
 fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> Result<(), Problem> {
     if let Some(scopes) = patch.scopes {
         refuse_wider_scopes(principal, scopes)?;
@@ -103,13 +105,13 @@ fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> 
     if principal.key_id() == Some(key.id) {
         return Err(Problem::insufficient_scope(
             Scope::Admin,
-            "An API key cannot extend itself; ask a user with the scope `admin`.",
+            "An API key cannot extend itself. Ask a user with the scope `admin`.",
         ));
     }
     refuse_later_end(principal, end)
 }
 
-/// Whether one end is later than another; none is never.
+/// None means never.
 fn is_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
     match (end, than) {
         (_, None) => false,
@@ -154,9 +156,8 @@ mod tests {
     }
 
     proptest! {
-        /// A member that is not one of the three refuses the whole patch, whatever else is in it.
         #[test]
-        fn an_unknown_member_changes_nothing(
+        fn a_patch_with_an_unknown_member_is_refused(
             known in prop::collection::hash_map(prop::sample::select(NAMES), values(), 0..3),
             other in prop_oneof![prop::sample::select(OTHERS).prop_map(str::to_owned), any::<String>()],
             value in values(),
@@ -167,9 +168,8 @@ mod tests {
             prop_assert!(patch(&Value::Object(body)).is_err());
         }
 
-        /// Of what is accepted, each member is what was sent, and what was not sent is left alone.
         #[test]
-        fn a_patch_is_what_was_sent(members in prop::collection::hash_map(prop::sample::select(NAMES), values(), 0..4)) {
+        fn an_accepted_patch_has_exactly_the_members_that_were_sent(members in prop::collection::hash_map(prop::sample::select(NAMES), values(), 0..4)) {
             let body = Value::Object(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
             let Ok(patch) = patch(&body) else { return Ok(()) };
             let sent = |name| members.get(name);

@@ -1,4 +1,4 @@
-//! `GET /api/v1/api-keys/{id}/usage`: what a key was used for, by the hour or day.
+//! `GET /api/v1/api-keys/{id}/usage`: requests with a key, by hour or day.
 
 use axum::{Json, extract::State, response::IntoResponse};
 
@@ -8,13 +8,13 @@ use crate::{
     http::{
         authorized::{AnyKey, Authorized, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams},
-        problem::Problem,
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::TenantStore,
 };
 use utoipa::IntoParams;
 
-/// What a key was used for: by default in the last 30 days, by day.
+/// Counts the requests with a key by hour or day.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/{id}/usage",
@@ -22,8 +22,10 @@ use utoipa::IntoParams;
     tag = "Usage and events",
     params(KeyIdParam, UsageParams),
     responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
 )]
-pub async fn usage(
+pub(crate) async fn usage(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
@@ -32,7 +34,7 @@ pub async fn usage(
     read(&caller.keys, id, clock.now(), fields).await
 }
 
-/// What the key that is calling was used for.
+/// Counts the requests with the calling key by hour or day.
 #[utoipa::path(
     get,
     path = "/api/v1/api-keys/self/usage",
@@ -40,8 +42,10 @@ pub async fn usage(
     tag = "The calling key",
     params(UsageParams),
     responses((status = 200, description = "Every bucket from `from` to `to`", body = ApiKeyUsageResponse)),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
-pub async fn own_usage(
+pub(crate) async fn own_usage(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
     QueryParams(fields): QueryParams,
@@ -49,15 +53,14 @@ pub async fn own_usage(
     read(&caller.keys, caller.key_id()?, clock.now(), fields).await
 }
 
-/// Which hours or days.
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
-#[allow(dead_code, reason = "says what is read parameter by parameter")]
+#[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct UsageParams {
-    /// From the hour or day with this moment on (default: 30 days ago)
+    /// The first hour or day is the one that contains this time (default: 30 days ago)
     #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
     from: Option<Timestamp>,
-    /// Up to and with the hour or day with this moment (default: now); at most 10,000 buckets
+    /// The last hour or day is the one that contains this time (default: now); at most 10,000 buckets
     #[param(value_type = Option<DateTime<Utc>>, nullable = false)]
     to: Option<Timestamp>,
     /// `hour` or `day`, in UTC (default: `day`)
@@ -87,7 +90,7 @@ async fn read(
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
     let mut transaction = keys.begin_read().await?;
     if !transaction.key_exists(id).await? {
-        return Err(Problem::key_not_found());
+        return Err(Code::KeyNotFound.into());
     }
     let counted = transaction.usage(id, &window).await?;
     let secrets = transaction.secret_uses(id).await?;

@@ -1,0 +1,79 @@
+//! Runs each request in a task of its own.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::http::{
+    authorized::CallerSlot,
+    key_lifecycle_headers,
+    problem::{Code, Problem},
+};
+
+/// The longest time from request to response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs the handler in a task that goes on when the client disconnects: a cancelled handler would leave a pooled
+/// connection in the middle of a transaction (see `store`), or drop the acknowledgement of a commit.
+///
+/// Also inserts the key lifecycle headers, since only the handler's extractor knows the caller.
+pub(super) async fn detach(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
+    let slot = CallerSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let mut response = run_detached(&tasks, request, next).await;
+    if let Some(principal) = slot.0.get() {
+        key_lifecycle_headers::insert(principal, response.headers_mut());
+    }
+    response
+}
+
+async fn run_detached(tasks: &TaskTracker, request: Request, next: Next) -> Response {
+    let task = tasks.spawn(next.run(request).in_current_span());
+    match tokio::time::timeout(RESPONSE_TIMEOUT, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic), // the request scope makes it a 500
+            Err(_cancelled) => Problem::internal().into_response(),
+        },
+        Err(_) => Problem::from(Code::Timeout).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_handler_runs_to_its_end_after_its_client_disconnects() {
+        let (started, has_started) = tokio::sync::oneshot::channel::<()>();
+        let (finish, may_finish) = tokio::sync::oneshot::channel::<()>();
+        let once = Arc::new(Mutex::new(Some((started, may_finish))));
+        let handler = move || {
+            let (started, may_finish) = once.lock().unwrap().take().unwrap();
+            async move {
+                started.send(()).unwrap();
+                may_finish.await.unwrap();
+            }
+        };
+        let tasks = TaskTracker::new();
+        let layer = from_fn_with_state(tasks.clone(), detach);
+        let router = Router::new().route("/", get(handler)).layer(layer);
+        let response = tokio::spawn(router.oneshot(Request::new(Body::empty())));
+        has_started.await.unwrap();
+        response.abort();
+        assert!(response.await.unwrap_err().is_cancelled());
+        finish.send(()).expect("a handler that still waits");
+        tasks.close();
+        tasks.wait().await;
+    }
+}

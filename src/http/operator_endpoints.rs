@@ -1,0 +1,88 @@
+//! Probes and metrics: on any host, without a credential.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use prometheus_client::encoding::text::encode;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{
+    AppState,
+    problem::{Code, Problem},
+};
+
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The process runs.
+///
+/// Does not depend on the database: a restart of this process would not repair that.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "isAlive",
+    tag = "Service",
+    responses((status = 200, description = "The process runs", body = Object, example = json!({"status": "ok"})))
+)]
+pub(crate) fn healthz() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+}
+
+/// The service can serve requests: the database responds, and no stop has begun.
+///
+/// `degraded` names what does not work: `change_feed` (every check of a key queries the database) or
+/// `token_issuer` (tokens under new keys of the issuer are refused).
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "isReady",
+    tag = "Service",
+    responses((
+        status = 200,
+        description = "The service can serve requests",
+        body = Object,
+        examples(
+            ("ready" = (value = json!({"status": "ready"}))),
+            ("degraded" = (value = json!({"status": "degraded", "degraded": ["change_feed", "token_issuer"]}))),
+        )
+    )),
+    extensions(("x-problems" = json!([[Code::DatabaseUnavailable, Code::Stopping]]))),
+)]
+pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
+    if state.drain.has_begun() {
+        return Problem::from(Code::Stopping).into_response();
+    }
+    let authenticator = &state.authenticator;
+    let pinging = Arc::clone(authenticator);
+    // A task of its own, since a query must not be cancelled half-way.
+    let ping = tokio::spawn(async move { pinging.ping_database().await });
+    match timeout(PING_TIMEOUT, ping).await {
+        Ok(Ok(Ok(()))) => {
+            let parts = [("change_feed", state.lease.holds()), ("token_issuer", authenticator.tokens.issuers_answer())];
+            let degraded: Vec<&str> = parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect();
+            if degraded.is_empty() {
+                Json(json!({"status": "ready"})).into_response()
+            } else {
+                Json(json!({"status": "degraded", "degraded": degraded})).into_response()
+            }
+        }
+        Ok(Ok(Err(error))) => Problem::from(error).into_response(),
+        Ok(Err(_)) | Err(_) => Problem::from(Code::DatabaseUnavailable).into_response(),
+    }
+}
+
+/// All metrics, in the text form of OpenMetrics 1.0.
+pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &state.metrics) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // writing to a String does not fail
+    }
+}

@@ -1,0 +1,246 @@
+//! The problem codes: every kind of error that a client can get, in one table.
+
+use axum::http::StatusCode;
+use serde::{Serialize, Serializer};
+
+macro_rules! codes {
+    ($($code:ident $name:literal $status:ident $title:literal $detail:literal)*) => {
+        /// A kind of problem. Two variants may have one name if they differ in their status.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Code {
+            $($code),*
+        }
+
+        impl Code {
+            pub(crate) const ALL: &[Self] = &[$(Self::$code),*];
+
+            /// Name, status, title, and the detail that is used unless there is a more precise one.
+            const fn row(self) -> (&'static str, StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$code => ($name, StatusCode::$status, $title, $detail)),*
+                }
+            }
+        }
+    };
+}
+
+// Clients match on the names: a released name never changes.
+codes! {
+    InvalidRequest "invalid_request" BAD_REQUEST
+        "The request is not valid"
+        "Correct the fields in `errors` and send the request again."
+    InvalidJson "invalid_json" BAD_REQUEST
+        "The body is not valid JSON"
+        "Send one JSON object, in UTF-8."
+    AmbiguousCredentials "ambiguous_credentials" BAD_REQUEST
+        "The request has more than one credential"
+        "Send exactly one credential: either Authorization or X-Api-Key, and only once."
+    AmbiguousTenant "ambiguous_tenant" BAD_REQUEST
+        "The request names more than one tenant"
+        "Name one tenant only, in the Host header."
+    MissingHost "missing_host" BAD_REQUEST
+        "The request names no host"
+        "Send a Host header (RFC 9112, section 3.2) with your tenant's host."
+    MissingCredentials "missing_credentials" UNAUTHORIZED
+        "The request has no credential"
+        "Send `Authorization: Bearer <token>` or `X-Api-Key: <your API key>`."
+    InvalidKey "invalid_key" UNAUTHORIZED
+        "The API key is not valid"
+        "This tenant has no API key with this secret. Check that the secret is complete and that the host is your tenant's."
+    KeyExpired "key_expired" UNAUTHORIZED
+        "The API key is expired"
+        "The key's expiresAt has passed. Ask an admin of the tenant to extend the key or to create a new one."
+    KeyRevoked "key_revoked" UNAUTHORIZED
+        "The API key is revoked"
+        "The key was revoked and will not work again. Ask an admin of the tenant to create a new one."
+    InvalidToken "invalid_token" UNAUTHORIZED
+        "The token is not valid"
+        "The Bearer token was refused. Get a new token and try again."
+    TokenExpired "token_expired" UNAUTHORIZED
+        "The token is expired"
+        "Get a new token and try again."
+    InsufficientScope "insufficient_scope" FORBIDDEN
+        "The credential does not allow this"
+        "Use a credential that has the scope in `requiredScope`."
+    WrongTenant "wrong_tenant" FORBIDDEN
+        "The token belongs to another tenant"
+        "The token's tenant claim does not name the tenant of the host. Use the host of the token's tenant."
+    KeyRequired "key_required" FORBIDDEN
+        "An API key is required"
+        "`self` is the API key that sends the request. Send the request with an API key, or name a key by its id."
+    KeyNotFound "key_not_found" NOT_FOUND
+        "No such API key"
+        "This tenant has no API key with this id."
+    TenantNotFound "tenant_not_found" NOT_FOUND
+        "No such tenant"
+        "The host names no tenant. Use your tenant's own host, as in https://your-tenant.rallycrm.io."
+    NotFound "not_found" NOT_FOUND
+        "No such path"
+        "The API keys are under /api/v1/api-keys."
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED
+        "The path does not support this method"
+        "Use one of the methods in the Allow header."
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT
+        "The request took too long"
+        "The body did not arrive within 10 seconds. Send the request again."
+    KeyRevokedConflict "key_revoked" CONFLICT
+        "The API key is revoked"
+        "A revoked API key cannot be changed. Create a new one."
+    KeyExpiredConflict "key_expired" CONFLICT
+        "The API key is expired"
+        "An expired API key cannot be rotated. Set a later expiresAt first."
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED
+        "The API key has changed"
+        "The key's ETag is not the one in If-Match. Read the key again, then decide whether to repeat the change."
+    BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE
+        "The body is too large"
+        "Send a body of at most 16 KiB."
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
+        "The body is not JSON"
+        "Send the header `Content-Type: application/json`."
+    InternalError "internal_error" INTERNAL_SERVER_ERROR
+        "Internal error"
+        "The error was logged. Report it to the operator with the requestId."
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE
+        "The database is unavailable"
+        "Try again in a moment."
+    IssuerUnavailable "issuer_unavailable" SERVICE_UNAVAILABLE
+        "The token cannot be verified"
+        "The token issuer's keys are unavailable. Try again in a moment. API keys still work."
+    Busy "busy" SERVICE_UNAVAILABLE
+        "The service is overloaded"
+        "Too many API keys are being created or checked. Try again in a moment."
+    Timeout "timeout" SERVICE_UNAVAILABLE
+        "The response took too long"
+        "It is unknown whether the request took effect. Check before you repeat it."
+    Stopping "stopping" SERVICE_UNAVAILABLE
+        "The service is stopping"
+        "Send new requests to another instance. This one still responds."
+}
+
+/// What authentication and authorization can refuse.
+pub(crate) const CALLER: &[Code] = &[
+    Code::AmbiguousTenant,
+    Code::MissingHost,
+    Code::AmbiguousCredentials,
+    Code::MissingCredentials,
+    Code::InvalidKey,
+    Code::KeyExpired,
+    Code::KeyRevoked,
+    Code::InvalidToken,
+    Code::TokenExpired,
+    Code::WrongTenant,
+    Code::InsufficientScope,
+    Code::TenantNotFound,
+    Code::Busy,
+    Code::DatabaseUnavailable,
+    Code::IssuerUnavailable,
+];
+
+/// What can go wrong on our side in any request to the management API.
+pub(crate) const SERVER: &[Code] = &[Code::Timeout, Code::InternalError];
+
+/// Bad path or query parameters.
+pub(crate) const PARAMS: &[Code] = &[Code::InvalidRequest];
+
+/// A bad body.
+pub(crate) const BODY: &[Code] =
+    &[Code::InvalidRequest, Code::InvalidJson, Code::BodyTooLarge, Code::UnsupportedMediaType, Code::RequestTimeout];
+
+impl Code {
+    /// The name in a problem's `code`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    pub(crate) const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    pub(super) const fn default_detail(self) -> &'static str {
+        self.row().3
+    }
+
+    /// A name that is unique among all codes.
+    pub(crate) const fn unique_name(self) -> &'static str {
+        match self {
+            Self::KeyRevokedConflict => "key_revoked_conflict",
+            Self::KeyExpiredConflict => "key_expired_conflict",
+            _ => self.as_str(),
+        }
+    }
+
+    pub(crate) fn from_unique_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.unique_name() == name)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.unique_name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    /// The text of all Markdown files that match, one after the other.
+    fn markdown(files: &[&str]) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut text = String::new();
+        for file in files {
+            let path = root.join(file);
+            if path.is_dir() {
+                for entry in fs::read_dir(path).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.extension().is_some_and(|extension| extension == "md") {
+                        text += &fs::read_to_string(path).unwrap();
+                    }
+                }
+            } else {
+                text += &fs::read_to_string(path).unwrap();
+            }
+        }
+        text
+    }
+
+    fn undocumented<'a>(codes: impl IntoIterator<Item = &'a Code>, text: &str) -> Vec<&'static str> {
+        let names = codes.into_iter().map(|code| code.as_str());
+        names.filter(|name| !text.contains(&format!("`{name}`"))).collect()
+    }
+
+    #[test]
+    fn every_code_is_in_the_docs() {
+        assert_eq!(undocumented(Code::ALL, &markdown(&["README.md", "docs"])), [""; 0]);
+    }
+
+    #[test]
+    fn every_code_of_a_check_is_in_the_gateways_docs() {
+        let text = markdown(&["docs/gateways"]);
+        assert_eq!(undocumented(CALLER.iter().chain(PARAMS).chain(&[Code::InternalError]), &text), [""; 0]);
+        assert_eq!(undocumented(&[Code::BodyTooLarge], &text), ["body_too_large"], "the test sees what is missing");
+    }
+
+    #[test]
+    fn unique_names_are_unique_and_lead_back() {
+        let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.unique_name()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_eq!(Code::from_unique_name(code.unique_name()), Some(*code));
+        }
+    }
+
+    #[test]
+    fn details_are_sentences() {
+        for code in Code::ALL {
+            assert!(code.default_detail().ends_with('.') && !code.title().ends_with('.'), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The one place where an error of another layer becomes a [`Problem`], and where its cause is logged.
+
+use axum::response::{IntoResponse, Response};
+use tracing::{error, warn};
+
+use super::{Code, Problem};
+use crate::{
+    auth::{self, api_key::argon2_pool::Overloaded},
+    store,
+};
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&store::Error> for Problem {
+    fn from(error: &store::Error) -> Self {
+        match error {
+            store::Error::Unavailable(_) | store::Error::TooSlow => {
+                warn!(%error, "a request failed with status 503, because the database is unavailable or too slow");
+                Code::DatabaseUnavailable.into()
+            }
+            store::Error::Internal(_) | store::Error::BadRow { .. } => {
+                error!(%error, "a request failed with status 500, because of a defect in a query or in stored data");
+                Code::InternalError.into()
+            }
+        }
+    }
+}
+
+impl From<Overloaded> for Problem {
+    fn from(_: Overloaded) -> Self {
+        Code::Busy.into()
+    }
+}
+
+impl From<auth::error::Error> for Problem {
+    fn from(error: auth::error::Error) -> Self {
+        use auth::error::Error;
+        match error {
+            Error::TenantNotFound => Code::TenantNotFound.into(),
+            Error::AmbiguousTenant(why) => {
+                Self::with_detail(Code::AmbiguousTenant, format!("The request was refused because {why}."))
+            }
+            Error::MissingHost => Code::MissingHost.into(),
+            Error::AmbiguousCredentials => Code::AmbiguousCredentials.into(),
+            Error::MissingCredentials => Code::MissingCredentials.into(),
+            Error::InvalidKey => Code::InvalidKey.into(),
+            Error::KeyExpired => Code::KeyExpired.into(),
+            Error::KeyRevoked => Code::KeyRevoked.into(),
+            Error::InvalidToken(why) => {
+                Self::with_detail(Code::InvalidToken, format!("The Bearer token was refused: {why}."))
+            }
+            Error::IssuerUnavailable => Code::IssuerUnavailable.into(),
+            Error::TokenExpired => Code::TokenExpired.into(),
+            Error::WrongTenant => Code::WrongTenant.into(),
+            Error::InsufficientScope(scope) => {
+                Self::insufficient_scope(scope, format!("This request needs the scope `{scope}`."))
+            }
+            Error::KeyRequired => Code::KeyRequired.into(),
+            Error::Overloaded(overloaded) => overloaded.into(),
+            Error::Store(error) => Self::from(&*error),
+            Error::Misrouted(_) | Error::Panicked => {
+                error!(%error, "a request failed with status 500, because of a defect in the program");
+                Code::InternalError.into()
+            }
+        }
+    }
+}
+
+impl IntoResponse for auth::error::Error {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}

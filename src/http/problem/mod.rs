@@ -1,0 +1,206 @@
+//! Errors as clients see them: RFC 9457, `application/problem+json`.
+//!
+//! A [`Problem`] travels in the extensions of its response. The request scope writes the document, since only the
+//! scope knows the request's id.
+
+mod code;
+mod from_errors;
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+pub(crate) use self::code::{BODY, CALLER, Code, PARAMS, SERVER};
+use crate::domain::Scope;
+
+/// `Retry-After` of every 503, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// `WWW-Authenticate` where no credential was sent (RFC 6750, section 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="rally-api-keys""#);
+const CHALLENGE_INVALID: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="rally-api-keys", error="invalid_token""#);
+
+/// One bad field of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// The property, query parameter or path parameter
+    #[schema(value_type = String)]
+    pub(crate) field: Cow<'static, str>,
+    /// What is wrong with it; continues a sentence that starts with the field's name
+    #[schema(value_type = String)]
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl FieldError {
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// An error response that is not written yet.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    code: Code,
+    /// The code's, unless the problem is for a gateway.
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    required_scope: Option<Scope>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub(crate) struct ProblemDocument<'a> {
+    /// A URI for `code`, with no further information
+    r#type: String,
+    /// The kind of problem, for people
+    title: &'a str,
+    /// The response's status
+    status: u16,
+    /// What is wrong and what to do about it, for people
+    detail: &'a str,
+    /// Stable: match on this
+    code: &'a str,
+    /// The request's id, as in `X-Request-Id`
+    request_id: &'a str,
+    /// Every bad field of the request
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
+    errors: &'a [FieldError],
+    /// The scope that the request needs
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    required_scope: Option<&'a str>,
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        let status = code.status();
+        let header = match (status, code) {
+            (_, Code::MissingCredentials) => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
+            (StatusCode::UNAUTHORIZED, _) => Some((header::WWW_AUTHENTICATE, CHALLENGE_INVALID)),
+            (StatusCode::SERVICE_UNAVAILABLE, _) => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            // The rest of the body is still to come, so the connection cannot be used again.
+            (StatusCode::REQUEST_TIMEOUT, _) => Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            _ => None,
+        };
+        Self {
+            code,
+            status,
+            detail: code.default_detail().into(),
+            errors: Vec::new(),
+            required_scope: None,
+            headers: header.into_iter().collect(),
+        }
+    }
+}
+
+impl Problem {
+    pub(crate) fn with_detail(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..Self::from(code) }
+    }
+
+    pub(crate) fn invalid_request(errors: Vec<FieldError>) -> Self {
+        let names: Vec<&str> = errors.iter().map(|error| &*error.field).take(5).collect();
+        let detail = format!("Correct these fields and send the request again: {}.", names.join(", "));
+        Self { errors, ..Self::with_detail(Code::InvalidRequest, detail) }
+    }
+
+    pub(crate) fn invalid_json(message: String) -> Self {
+        Self { errors: vec![FieldError::new("body", message)], ..Self::from(Code::InvalidJson) }
+    }
+
+    pub(crate) fn insufficient_scope(scope: Scope, detail: impl Into<Cow<'static, str>>) -> Self {
+        let mut problem = Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) };
+        // RFC 6750, section 3.1. The name of a scope is always valid in a header.
+        let challenge = format!(r#"Bearer realm="rally-api-keys", error="insufficient_scope", scope="{scope}""#);
+        if let Ok(value) = HeaderValue::from_str(&challenge) {
+            problem.headers.push((header::WWW_AUTHENTICATE, value));
+        }
+        problem
+    }
+
+    pub(crate) fn internal() -> Self {
+        Code::InternalError.into()
+    }
+
+    /// The problem with a status that gateways support: 401, 403 or 503. Any other client error becomes 401, any
+    /// other server error 503.
+    #[must_use]
+    pub(crate) fn for_gateways(mut self) -> Self {
+        match self.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            status if status.is_server_error() => {
+                self.status = StatusCode::SERVICE_UNAVAILABLE;
+                self.headers.push((header::RETRY_AFTER, RETRY_AFTER));
+            }
+            _ => {
+                self.status = StatusCode::UNAUTHORIZED;
+                self.headers.push((header::WWW_AUTHENTICATE, CHALLENGE));
+            }
+        }
+        self
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code.as_str()
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(header, _)| header.as_str().eq_ignore_ascii_case(name))
+    }
+
+    fn with_request_id<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
+        ProblemDocument {
+            // A tag URI (RFC 4151): it is unique and does not promise to resolve.
+            r#type: format!("tag:rallycrm.io,2026:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            request_id,
+            errors: &self.errors,
+            required_scope: self.required_scope.map(Scope::as_str),
+        }
+    }
+
+    /// The document as JSON, for examples.
+    pub(crate) fn document(&self, request_id: &str) -> Value {
+        serde_json::to_value(self.with_request_id(request_id)).unwrap_or_default()
+    }
+
+    /// Writes the document into the response that the problem was taken from.
+    pub(crate) fn write_out(self, request_id: &str, response: &mut Response) {
+        let document = self.with_request_id(request_id);
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.body_mut() = Body::from(body);
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        let mut response = self.status.into_response();
+        for (name, value) in self.headers.drain(..) {
+            response.headers_mut().append(name, value);
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
