@@ -9,7 +9,7 @@ use crate::{
     harness::{TestDatabase, TestServer},
 };
 
-/// Eight events of one tenant, some of another.
+/// Makes eight events of acme, and some of globex.
 async fn some_history(server: &TestServer) -> Vec<CreatedKey> {
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let mut keys = Vec::new();
@@ -49,7 +49,7 @@ impl Verifier {
     }
 }
 
-/// As somebody who owns the database.
+/// Changes rows as the database's owner.
 async fn tamper(database: &TestDatabase, sql: &str) {
     database
         .execute(&format!(
@@ -60,7 +60,7 @@ async fn tamper(database: &TestDatabase, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_untouched_chain_holds() {
+async fn an_intact_chain_is_verified() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-holds", &server.database).await;
@@ -79,11 +79,11 @@ async fn an_untouched_chain_holds() {
 }
 
 #[tokio::test]
-async fn whoever_tampers_is_found() {
+async fn each_kind_of_tampering_is_found() {
     let cases = [
         ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "entry 3 "),
         ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "entry 1 "),
-        // Of the years that RFC 3339 cannot say.
+        // Years beyond those of RFC 3339.
         ("a time beyond all", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "entry 1 "),
         ("other details", "UPDATE api_key_events SET details = details || '{\"x\": 1}' WHERE seq = 4 AND {acme}", "entry 4 "),
         ("another address", "UPDATE api_key_events SET address = '203.0.113.1' WHERE seq = 2 AND {acme}", "entry 2 "),
@@ -119,10 +119,9 @@ async fn whoever_tampers_is_found() {
     }
 }
 
-/// Somebody who rewrites all of it, the end that is noted included, is found by what was printed
-/// before.
+/// A chain whose end was rewritten too is found by an end that was printed before.
 #[tokio::test]
-async fn a_rewritten_chain_is_found_by_its_old_end() {
+async fn a_rewritten_chain_differs_from_an_expected_end() {
     let server = TestServer::start().await;
     some_history(&server).await;
     let verifier = Verifier::new("chain-rewritten", &server.database).await;
@@ -141,7 +140,7 @@ async fn a_rewritten_chain_is_found_by_its_old_end() {
 }
 
 #[tokio::test]
-async fn an_export_can_be_checked_by_anybody() {
+async fn an_export_can_be_verified_with_sha256_alone() {
     let server = TestServer::start().await;
     let keys = some_history(&server).await;
     let verifier = Verifier::new("chain-export", &server.database).await;
@@ -153,7 +152,7 @@ async fn an_export_can_be_checked_by_anybody() {
         let entry: Value = serde_json::from_str(line).unwrap();
         assert_eq!((&entry["seq"], &entry["previousHash"]), (&json!(n + 1), &json!(previous)));
         assert_eq!(entry["tenantId"], server.database.acme.to_string());
-        // The hash is of the line without it: no more than SHA-256 is needed.
+        // The hash is that of the line without the hash.
         let hash = entry["hash"].as_str().unwrap();
         let without = line.replacen(&format!("\"hash\":\"{hash}\","), "", 1);
         let digest: String = Sha256::digest(without.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -188,9 +187,8 @@ async fn concurrent_changes_of_each_kind_leave_an_unbroken_chain() {
     assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("50 entries"));
 }
 
-/// A transaction that holds the end of one tenant's chain does not hold up another tenant.
 #[tokio::test]
-async fn tenants_do_not_wait_for_each_other() {
+async fn a_locked_chain_does_not_delay_another_tenant() {
     let server = TestServer::start().await;
     for slug in ["acme", "globex"] {
         server.admin(slug).create("n", "read").await;
