@@ -32,7 +32,7 @@
 //! keyed digest ([`auth::cache`]), if the lease of the change feed holds ([`auth::cache::lease`]) → else
 //! a ticket of the cache's epoch, and the secret's row by its lookup digest, in one round trip,
 //! shared by those who ask for it at once ([`auth::cache::single_flight`]), and with other secrets that come meanwhile
-//! (`store::secret_batcher`) → its stamp in constant time (argon2 only
+//! (`store::batcher`) → its stamp in constant time (argon2 only
 //! where there is no usable stamp, on a bounded pool) → remembered, if the epoch is still the
 //! ticket's → revoked? expired, by the clock? → its use noted → the key as principal. Where all of it is
 //! remembered, a gateway's question is answered at once, without a future ([`http::dispatch`]).

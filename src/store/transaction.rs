@@ -76,7 +76,7 @@ impl TenantStore {
         retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))
     }
 
-    /// Changes what neither an event nor an invalidation is for: the row works as before.
+    /// A transaction without an event or an invalidation: for changes after which a key works as before.
     pub(super) async fn begin_maintenance(&self) -> Result<Transaction<'static, Postgres>, Error> {
         self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await
     }
