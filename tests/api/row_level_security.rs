@@ -478,6 +478,7 @@ async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
     let login = Login::create(&database, "LOGIN", true).await;
     let one_connection = [("DATABASE_MAX_CONNECTIONS", "1")];
     let mut server = TestServer::logged_in_by(&login.url().await, database, &one_connection).await;
+    server.wait_for_feed().await; // then the tenant is cached, so its look-up does not fail first
     let admin = server.admin("acme");
     admin.create("Zapier", "read").await;
     server.database.execute(&format!("REVOKE rally_app FROM {}", login.name)).await;
