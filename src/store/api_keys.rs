@@ -124,36 +124,46 @@ impl ReadTx {
         Ok(Listed { items, total: total.unwrap_or(0) })
     }
 
-    /// Last uses are sub-selects and not joined, so that each is one index look-up also where PostgreSQL's statistics are
-    /// missing or old.
     async fn key_rows(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKeyRow>, Error> {
         Ok(sqlx::query_as!(
             ApiKeyRow,
+            // The page first; then the last uses of its keys or, without a limit, of all keys of the tenant: to look them
+            // up one by one would cost PostgreSQL as much as the rest.
             r#"WITH matching AS NOT MATERIALIZED (
                    SELECT *
-                   FROM api_keys
-                   WHERE tenant_id = $1
-                     AND ($2::text IS NULL OR name ILIKE $2)
+                   FROM api_keys k
+                   WHERE k.tenant_id = $1
+                     AND ($2::text IS NULL OR k.name ILIKE $2)
                      AND ($4::text[] IS NULL OR
-                          CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN expires_at <= $3 THEN 'expired'
+                          CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                               WHEN k.expires_at <= $3 THEN 'expired'
                                ELSE 'active' END = ANY ($4))
-                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = api_keys.id) <= $8,
+                     AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
+                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
                          true)))
+               ), page AS MATERIALIZED (
+                   SELECT *
+                   FROM matching
+                   WHERE $5::timestamptz IS NULL OR (created_at, id) < ($5, $6)
+                   ORDER BY created_at DESC, id DESC
+                   LIMIT $7::bigint
                )
-               SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
-                      k.previous_last4, k.previous_expires_at,
-                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+               SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
+                      k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
+                      k.previous_expires_at, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
                       CASE WHEN $7::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
-               FROM matching k
-               WHERE $5::timestamptz IS NULL OR (k.created_at, k.id) < ($5, $6)
-               ORDER BY k.created_at DESC, k.id DESC
-               LIMIT $7"#,
+               FROM page k
+               LEFT JOIN (
+                   SELECT key_id, max(used_at) AS last_used_at
+                   FROM api_key_last_uses
+                   WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
+                   GROUP BY key_id
+               ) u ON u.key_id = k.id
+               ORDER BY k.created_at DESC, k.id DESC"#,
             self.tenant.0,
             filter.pattern(),
             filter.now,
