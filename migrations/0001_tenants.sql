@@ -10,6 +10,8 @@
 --     is never chosen. Tables are named with their schema. RESET at the end: sqlx writes _sqlx_migrations afterwards.
 --   * Every function has SET search_path = '' and exact types (tenant_id::text, 0::bigint), and nobody may execute it
 --     but the role that calls it. Functions are SECURITY INVOKER, so that row-level security holds beneath them.
+--   * The service sets its role in each transaction, never for the session: a pooler may give each transaction another
+--     connection. What it calls outside a transaction sets the role by itself (SET role = rally_app).
 --   * Until the first release these files are edited in place.
 
 SET LOCAL search_path = '';
@@ -111,6 +113,7 @@ ALTER TABLE public.tenants
 CREATE FUNCTION public.find_tenants(slugs text[])
 RETURNS TABLE (place integer, id uuid, suspended boolean)
 LANGUAGE plpgsql
+SET role = rally_app
 SET search_path = ''
 -- The client gives up after 2 s. PostgreSQL does not notice while it waits for a lock, and would wait on: behind a
 -- table that stays locked, abandoned sessions would use up all connections.

@@ -165,6 +165,7 @@ RETURNS TABLE (
     last4             text
 )
 LANGUAGE plpgsql
+SET role = rally_app
 SET search_path = ''
 SET lock_timeout = '1500ms' -- see find_tenants
 -- Plans are kept, and may be from when the tables were small enough for any plan: a join from then took 12 ms per secret

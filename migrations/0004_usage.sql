@@ -73,6 +73,7 @@ CREATE FUNCTION public.record_usage(
     used_at timestamptz[], addresses inet[], user_agents text[]
 ) RETURNS boolean
 LANGUAGE plpgsql
+SET role = rally_app
 SET search_path = ''
 SET rally.usage_worker = 'on'
 SET lock_timeout = '4s' -- the client gives up after 5 s: see find_tenants
@@ -115,6 +116,7 @@ $$;
 -- Returns the number of rows; NULL: another instance is removing them.
 CREATE FUNCTION public.remove_old_usage(before timestamptz, at_most integer) RETURNS integer
 LANGUAGE plpgsql
+SET role = rally_app
 SET search_path = ''
 SET rally.usage_worker = 'on'
 SET lock_timeout = '1s'

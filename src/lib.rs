@@ -56,7 +56,7 @@
 //! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
 //! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
-//! `store::secret_batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
+//! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`). The result is cached if the epoch is unchanged. From the facts,
 //! `domain::access` allows or denies, `usage` counts, and the key is the principal.
 //!

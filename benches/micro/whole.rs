@@ -41,7 +41,7 @@ use rally_api_keys::{
     },
     domain::{Clock, Scope},
     http::{self, AppState, dispatch::Dispatcher, drain::Drain},
-    store::{PoolSettings, Store, TenantAdmin},
+    store::{self, PoolSettings, TenantAdmin},
     usage,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -87,31 +87,31 @@ impl Stand {
                 acquire_timeout: Duration::from_secs(3),
                 check_acquire_timeout: Duration::from_secs(1),
             };
-            let store = Store::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
+            let store = store::Database::open(&database.url(), pools, Arc::new(|_, _| {})).await?;
             Outcome::Ok((database, keys, store))
         })?;
         let (clock, lease) = (Clock::default(), lasting_lease());
         let cache = Arc::new(AuthCache::new(2 * KEYS, &lease, [7; 32]));
-        let (recorder, worker) = usage::start(store.clone(), clock.clone(), TimeDelta::days(400));
+        let (recorder, worker) = usage::start(store.usage(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
         let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
         let trusted = TrustedKeys { secret: Some(JWT_SECRET.as_bytes()), ..TrustedKeys::default() };
-        let (verifier_store, verifier_clock) = (store.clone(), clock.clone());
-        let authenticator = Arc::new(Authenticator {
-            store,
-            tenancy: TenantResolver { base_domain: "localhost".into(), trusted_proxies: TrustedProxies::default() },
-            tokens: TokenVerifier::new(trusted, &rules, clock.clone()),
-            keys: KeyVerifier::new(
-                verifier_store,
+        let verifier_clock = clock.clone();
+        let authenticator = Arc::new(Authenticator::new(
+            &store,
+            TenantResolver { base_domain: "localhost".into(), trusted_proxies: TrustedProxies::default() },
+            TokenVerifier::new(trusted, &rules, clock.clone()),
+            KeyVerifier::new(
+                store.lookups(),
                 hasher.clone(),
                 KeyFallback::Deny,
                 cache.clone(),
                 recorder,
                 verifier_clock,
             ),
-            cache: cache.clone(),
-        });
+            cache.clone(),
+        ));
         runtime.block_on(put_all(&cache, &keys));
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());

@@ -26,7 +26,7 @@ use crate::{
     http::{
         self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics, traces::RequestTraces,
     },
-    store::{ConnectError, DatabaseUrl, PoolSettings, Store},
+    store::{ConnectError, Database, DatabaseUrl, PoolSettings},
     telemetry::traces::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
@@ -103,7 +103,7 @@ pub struct Service {
     invalidation_listener: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
     usage_worker: UsageWorker,
-    store: Store,
+    database: Database,
     trace_export: Option<TraceExport>,
     max_connections: usize,
     drain_time: Duration,
@@ -135,10 +135,11 @@ impl Service {
         };
         let invalidated = Arc::clone(&cache);
         let invalidate = Arc::new(move |tenant, key| invalidated.invalidate_key(tenant, key));
-        let store = Store::open(database, pools, invalidate).await?;
-        let (recorder, usage_worker) = usage::start(store.clone(), clock.clone(), config.usage_retention);
+        let url = database;
+        let database = Database::open(url, pools, invalidate).await?;
+        let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let invalidation_listener = InvalidationListener {
-            url: config.database.direct_url.clone().unwrap_or_else(|| database.clone()),
+            url: config.database.direct_url.clone().unwrap_or_else(|| url.clone()),
             lease: lease.clone(),
             cache: cache.clone(),
         };
@@ -160,23 +161,16 @@ impl Service {
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
-        store.register(&mut metrics);
+        database.register(&mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone() };
         metrics.register_collector(Box::new(gauges));
-        let authenticator = Arc::new(Authenticator {
-            store: store.clone(),
-            tenancy: config.tenancy.clone(),
-            tokens: TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
-            keys: KeyVerifier::new(
-                store.clone(),
-                hasher.clone(),
-                keys.fallback,
-                cache.clone(),
-                recorder,
-                clock.clone(),
-            ),
+        let authenticator = Arc::new(Authenticator::new(
+            &database,
+            config.tenancy.clone(),
+            TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
+            KeyVerifier::new(database.lookups(), hasher.clone(), keys.fallback, cache.clone(), recorder, clock.clone()),
             cache,
-        });
+        ));
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
@@ -206,7 +200,7 @@ impl Service {
             invalidation_listener,
             issuers,
             usage_worker,
-            store,
+            database,
             trace_export,
             max_connections: config.http.max_connections,
             drain_time: config.http.shutdown_drain,

@@ -76,7 +76,7 @@ impl Service {
                 export.stop().await;
             }
             background.shutdown().await;
-            self.store.close().await;
+            self.database.close().await;
         };
         let closed = timeout_at(deadline, close).await.is_ok();
         match (completed, closed) {

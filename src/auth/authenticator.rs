@@ -24,14 +24,15 @@ use crate::{
         Principal, Secret, Slug, Tenant,
         access::{Facts, RequiredAccess, decide},
     },
-    store::Store,
+    store::{self, Database, Lookups, TenantStore, TenantStores},
     usage::Client,
 };
 
-/// A caller who may do what its request requires.
+/// A caller who may do what its request requires. Only [`Authenticator`] makes one.
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     pub(crate) principal: Principal,
+    _authenticated: (),
 }
 
 /// What [`Authenticator::begin`] returns.
@@ -73,8 +74,8 @@ enum OwnedCredential {
 
 /// Authenticates requests and decides about access.
 pub struct Authenticator {
-    /// Looks tenants up.
-    pub store: Store,
+    lookups: Lookups,
+    tenant_stores: TenantStores,
     /// Finds the tenant's slug in a request's host.
     pub tenancy: TenantResolver,
     /// Verifies users' tokens.
@@ -86,6 +87,29 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
+    /// An authenticator over these parts.
+    #[must_use]
+    pub fn new(
+        database: &Database,
+        tenancy: TenantResolver,
+        tokens: TokenVerifier,
+        keys: KeyVerifier,
+        cache: Arc<AuthCache>,
+    ) -> Self {
+        let (lookups, tenant_stores) = (database.lookups(), database.tenant_stores());
+        Self { lookups, tenant_stores, tenancy, tokens, keys, cache }
+    }
+
+    /// The store of an authenticated caller's tenant. There is no other way to one.
+    pub(crate) fn tenant_store(&self, caller: &Caller) -> TenantStore {
+        self.tenant_stores.tenant(caller.tenant.id)
+    }
+
+    /// Fails if the database does not respond.
+    pub(crate) async fn ping_database(&self) -> Result<(), store::Error> {
+        self.lookups.ping().await
+    }
+
     /// Authenticates and decides from the caches alone, without I/O.
     pub(crate) fn begin(&self, request: AuthRequest<'_>) -> Authentication {
         let slug = match self.slug(request) {
@@ -182,8 +206,8 @@ impl Authenticator {
     }
 
     async fn fetch_tenant(&self, slug: Slug, Miss(key): Miss) -> Result<Tenant, Error> {
-        let (group, store) = (key.to_bytes(), self.store.clone());
-        let lookup = || async move { store.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
+        let (group, lookups) = (key.to_bytes(), self.lookups.clone());
+        let lookup = || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
         Ok(**self.cache.tenants.fetch(&group, key, lookup).await?)
     }
 }
@@ -202,5 +226,5 @@ fn authorize_user(user: Result<Principal, Error>, required: RequiredAccess) -> R
 
 fn conclude(span: &Span, tenant: Tenant, decision: Result<Principal, Refusal>) -> Result<Caller, Refusal> {
     record_outcome(span, &tenant, &decision);
-    decision.map(|principal| Caller { tenant, principal })
+    decision.map(|principal| Caller { tenant, principal, _authenticated: () })
 }

@@ -8,7 +8,7 @@ use super::{Error, OwnerDatabase, tenant};
 use crate::{
     config::Config,
     domain::{Tenant, hex},
-    store::{self, ChainHead, Link, Store, TenantAdmin, TenantTransaction},
+    store::{self, ChainHead, Database, Link, ReadTx, TenantAdmin},
 };
 
 /// Events per query.
@@ -49,8 +49,8 @@ pub(super) async fn run(mut config: Config, command: EventsCommand) -> Result<()
 async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(), Error> {
     let (EventsCommand::Verify { of, .. } | EventsCommand::Export { of }) = &command;
     let tenant = find(database, &of.tenant).await?;
-    let store = Store::open_for_command(&database.url).await?;
-    let mut transaction = store.tenant(&tenant).begin_snapshot().await?;
+    let opened = Database::open_for_command(&database.url).await?;
+    let mut transaction = opened.tenant_stores().tenant(tenant.id).begin_export().await?;
     match command {
         EventsCommand::Verify { expect, .. } => {
             let expect = expect.as_deref().map(parse_expected).transpose()?;
@@ -58,8 +58,8 @@ async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(),
         }
         EventsCommand::Export { .. } => export(&mut transaction).await?,
     }
-    transaction.commit().await?;
-    store.close().await;
+    drop(transaction);
+    opened.close().await;
     Ok(())
 }
 
@@ -83,11 +83,7 @@ fn parse_expected(text: &str) -> Result<(i64, String), Error> {
     parsed.ok_or_else(|| Error::Refused("--expect must be a number, a colon and 64 hexadecimal digits".into()))
 }
 
-async fn verify(
-    transaction: &mut TenantTransaction,
-    tenant: &Tenant,
-    mut expected: Option<(i64, String)>,
-) -> Result<(), Error> {
+async fn verify(transaction: &mut ReadTx, tenant: &Tenant, mut expected: Option<(i64, String)>) -> Result<(), Error> {
     let mut end = ChainHead { seq: 0, hash: vec![0; 32] };
     loop {
         let links = transaction.chain(end.seq, PAGE).await?;
@@ -151,7 +147,7 @@ fn broken(tenant: &Tenant, what: &str) -> Error {
     Error::Refused(format!("the audit trail of tenant {} was tampered with: {what}", tenant.slug))
 }
 
-async fn export(transaction: &mut TenantTransaction) -> Result<(), Error> {
+async fn export(transaction: &mut ReadTx) -> Result<(), Error> {
     let mut output = std::io::BufWriter::new(stdout());
     let mut after = 0;
     loop {

@@ -86,7 +86,7 @@ impl fmt::Debug for Secret {
 
 /// The first 16 bytes of SHA-256 over a label and the secret: what a secret's row is found by, so that the database
 /// holds no part of the secret. A secret of 128 random bits cannot be found from its digest by search.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupDigest([u8; 16]);
 
 impl LookupDigest {

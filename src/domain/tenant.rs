@@ -17,7 +17,7 @@ impl fmt::Display for TenantId {
 /// The first label of a tenant's host: a lower-case DNS label (RFC 1035, with the leading digits of RFC 1123).
 ///
 /// Stored inline, without an allocation: every check of a key parses one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slug {
     /// Padded with zeros.
     text: [u8; Slug::MAX_LEN],

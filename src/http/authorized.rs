@@ -23,7 +23,7 @@ use crate::{
         ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, RequiredAccess, decide},
     },
-    store::{TenantStore, TenantTransaction},
+    store::{TenantStore, WriteTx},
 };
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
@@ -100,17 +100,17 @@ impl<R: Requirement> Authorized<R> {
     /// A transaction for a change. Access of a calling key is decided again, with the key locked: it may have been revoked
     /// or narrowed since the request began, and what it creates would outlive that. `principal` then has the key's
     /// present grants.
-    pub async fn begin_change(&mut self, clock: &Clock) -> Result<TenantTransaction, Error> {
-        let mut transaction = self.keys.begin().await?;
+    pub async fn begin_change(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
+        let mut transaction = self.keys.begin_write().await?;
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids, so that two keys that change each other do not deadlock.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {
-                transaction.key_for_update(target).await?;
+                transaction.lock_key(target).await?;
             }
-            let key = transaction.key_for_update(id).await?.ok_or(Error::InvalidKey)?;
+            let key = transaction.lock_key(id).await?.ok_or(Error::InvalidKey)?;
             // A secret that was deleted has ended.
             let secret_expires_at =
-                transaction.secret_expires_at(id, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
+                transaction.secret_expires_at(&key, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
             self.principal = self.principal.with_grants_of(&key);
             decide(&Facts {
                 scopes: key.scopes,
@@ -178,7 +178,7 @@ where
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {
             target,
-            keys: authenticator.store.tenant(&caller.tenant),
+            keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
             principal: caller.principal,
             tenant: caller.tenant,

@@ -1,6 +1,6 @@
 //! Probes and metrics: on any host, without a credential.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -60,9 +60,9 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
         return Problem::from(Code::Stopping).into_response();
     }
     let authenticator = &state.authenticator;
-    let store = authenticator.store.clone();
+    let pinging = Arc::clone(authenticator);
     // A task of its own, since a query must not be cancelled half-way.
-    let ping = tokio::spawn(async move { store.ping().await });
+    let ping = tokio::spawn(async move { pinging.ping_database().await });
     match timeout(PING_TIMEOUT, ping).await {
         Ok(Ok(Ok(()))) => {
             let parts = [

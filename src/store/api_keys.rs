@@ -1,11 +1,14 @@
-//! API keys and their secrets, in and out of the tenant-scoped transaction.
+//! API keys: read in a [`ReadTx`], changed in a [`WriteTx`].
+//!
+//! Each statement that changes a key also locks the end of the tenant's audit trail, after the key's row, and returns it
+//! for the event. It is joined with the change, since the lock of a row that another transaction has changed meanwhile
+//! evaluates the rest of the query again, and a sub-select with a change in it cannot be.
 
 use uuid::Uuid;
 
-use super::{Error, Page, TenantTransaction};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, LookupDigest, PreviousSecret, ScopeSet, Status, Timestamp};
+use super::{ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp};
 
-/// A key as its row tells it, with what its secrets tell.
 struct ApiKeyRow {
     id: Uuid,
     name: String,
@@ -20,6 +23,8 @@ struct ApiKeyRow {
     previous_last4: Option<String>,
     previous_expires_at: Option<Timestamp>,
     previous_last_used_at: Option<Timestamp>,
+    /// Keys of all pages, where a page was read.
+    total: Option<i64>,
 }
 
 impl TryFrom<ApiKeyRow> for ApiKey {
@@ -50,53 +55,34 @@ impl TryFrom<ApiKeyRow> for ApiKey {
     }
 }
 
-/// What a new secret leaves in the database.
-#[derive(Debug)]
-pub struct NewSecret {
-    /// How a check finds it.
-    pub lookup_digest: LookupDigest,
-    /// Argon2id in PHC form.
-    pub phc: String,
-    /// The HMAC under the pepper, with the pepper's id.
-    pub stamp: Option<([u8; 32], String)>,
-    /// What may be shown.
-    pub hint: KeyHint,
-}
-
-impl NewSecret {
-    fn stamp_columns(&self) -> (Option<&[u8]>, Option<&str>) {
-        self.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str())).unzip()
-    }
-}
-
-/// Which keys a list shows.
+/// The keys of a list.
 #[derive(Clone, Debug)]
 pub struct KeyFilter {
-    /// Keys in one of these states.
+    /// Keys with one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this, whatever the case: of ASCII letters always, of others as the
-    /// database's locale has it.
+    /// Keys whose name contains this. The case of ASCII letters is ignored, that of others as the database's locale
+    /// has it.
     pub search: Option<String>,
-    /// Keys that were there at that moment, and that nobody has used since.
+    /// Keys that existed at that time and have not been used since.
     pub unused_since: Option<Timestamp>,
-    /// The moment at which keys count as expired.
+    /// The time at which expiry is evaluated.
     pub now: Timestamp,
 }
 
 impl KeyFilter {
-    /// The same filter at that moment.
+    /// Evaluates the filter at another time.
     pub fn move_to(&mut self, now: Timestamp) {
         self.unused_since = self.unused_since.map(|since| since + (now - self.now));
         self.now = now;
     }
 
-    /// `None`: all of them. PostgreSQL cannot estimate what the condition selects, and without it need not.
+    /// `None`: all states. PostgreSQL cannot estimate how many rows the condition selects, so it is left out.
     fn status_names(&self) -> Option<Vec<String>> {
         let is_partial = self.statuses.len() < Status::ALL.len();
         is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
     }
 
-    /// The search as a LIKE pattern in which nothing of it is a wildcard.
+    /// The search as a LIKE pattern, its wildcards escaped.
     fn pattern(&self) -> Option<String> {
         let search = self.search.as_deref()?;
         let mut pattern = String::from("%");
@@ -111,12 +97,164 @@ impl KeyFilter {
     }
 }
 
-impl TenantTransaction {
-    /// Writes a new key and its first secret.
+/// The outcome of [`WriteTx::revoke_key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The key was active or expired, and is revoked now.
+    Done,
+    /// The key was revoked before.
+    Repeated,
+    /// The tenant has no such key.
+    NotFound,
+}
+
+impl ReadTx {
+    /// The tenant's keys, newest first.
+    pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Listed<ApiKey>, Error> {
+        let rows = self.key_rows(filter, page).await?;
+        let total = match rows.first() {
+            Some(row) => row.total,
+            // A page after the last one: the first page has the total.
+            None if page.after.is_some() => {
+                self.key_rows(filter, Page { limit: Some(1), after: None }).await?.first().and_then(|row| row.total)
+            }
+            None => None,
+        };
+        let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?;
+        Ok(Listed { items, total: total.unwrap_or(0) })
+    }
+
+    async fn key_rows(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKeyRow>, Error> {
+        Ok(sqlx::query_as!(
+            ApiKeyRow,
+            // The page first; then the last uses of its keys or, without a limit, of all keys of the tenant: to look them
+            // up one by one would cost PostgreSQL as much as the rest.
+            r#"WITH matching AS NOT MATERIALIZED (
+                   SELECT *
+                   FROM api_keys k
+                   WHERE k.tenant_id = $1
+                     AND ($2::text IS NULL OR k.name ILIKE $2)
+                     AND ($4::text[] IS NULL OR
+                          CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                               WHEN k.expires_at <= $3 THEN 'expired'
+                               ELSE 'active' END = ANY ($4))
+                     AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
+                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
+                         true)))
+               ), page AS MATERIALIZED (
+                   SELECT *
+                   FROM matching
+                   WHERE $5::timestamptz IS NULL OR (created_at, id) < ($5, $6)
+                   ORDER BY created_at DESC, id DESC
+                   LIMIT $7::bigint
+               )
+               SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
+                      k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
+                      k.previous_expires_at, u.last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at,
+                      CASE WHEN $7::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
+               FROM page k
+               LEFT JOIN (
+                   SELECT key_id, max(used_at) AS last_used_at
+                   FROM api_key_last_uses
+                   WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
+                   GROUP BY key_id
+               ) u ON u.key_id = k.id
+               ORDER BY k.created_at DESC, k.id DESC"#,
+            self.tenant.0,
+            filter.pattern(),
+            filter.now,
+            filter.status_names() as Option<Vec<String>>,
+            page.after.map(|after| after.at),
+            page.after.map(|after| after.id),
+            page.limit,
+            filter.unused_since,
+        )
+        .fetch_all(&mut *self.transaction)
+        .await?)
+    }
+
+    /// The tenant's key of that id.
+    pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at,
+                      NULL::bigint AS total
+               FROM api_keys k
+               WHERE k.tenant_id = $1 AND k.id = $2"#,
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?
+        .map(ApiKey::try_from)
+        .transpose()
+    }
+
+    /// Whether the tenant has a key of that id, in whatever state.
+    pub async fn key_exists(&mut self, id: ApiKeyId) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?)
+    }
+}
+
+impl WriteTx {
+    /// Locks the tenant's key of that id and reads it as it is under the lock.
+    pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
+        let row = sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at,
+                      NULL::bigint AS total
+               FROM api_keys k
+               WHERE k.tenant_id = $1 AND k.id = $2
+               FOR NO KEY UPDATE OF k"#,
+            self.tenant.0,
+            id.0,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        row.map(ApiKey::try_from).transpose().map(|key| key.map(Locked))
+    }
+
+    /// Inserts a key and its first secret.
     pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
-        sqlx::query!(
-            "INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        let (stamp, pepper_id) = secret.stamp_columns();
+        let head = sqlx::query_as!(
+            ChainHead,
+            "WITH inserted AS (
+                 INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 RETURNING id
+             ), secret AS (
+                 INSERT INTO api_key_secrets
+                     (tenant_id, key_id, created_at, last4, lookup_digest, phc, stamp, pepper_id)
+                 VALUES ($1, $2, $6, $9, $10, $11, $12, $13)
+                 RETURNING key_id
+             )
+             SELECT head.seq, head.hash
+             FROM inserted CROSS JOIN secret CROSS JOIN api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
             self.tenant.0,
             key.id.0,
             key.name.as_str(),
@@ -126,39 +264,88 @@ impl TenantTransaction {
             key.created_by,
             key.version,
             secret.hint.last4(),
-        )
-        .execute(&mut *self.transaction)
-        .await?;
-        let (stamp, pepper_id) = secret.stamp_columns();
-        sqlx::query!(
-            "INSERT INTO api_key_secrets
-                 (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            self.tenant.0,
             secret.lookup_digest.as_bytes(),
-            key.id.0,
             secret.phc,
             stamp,
             pepper_id,
-            secret.hint.last4(),
-            key.created_at,
         )
-        .execute(&mut *self.transaction)
+        .fetch_one(&mut *self.transaction)
         .await?;
+        self.chain_head = Some(head);
         Ok(())
     }
 
-    /// Replaces a locked key's current secret by a new one; the current one then works until `previous_until`. One that
-    /// was replaced before ends now: no more than two ever work.
+    /// Writes what a patch may change of the key, and increments its version.
+    pub async fn update_key(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
+        self.invalidate(key.id);
+        let row = sqlx::query!(
+            "WITH changed AS (
+                 UPDATE api_keys
+                 SET name = $3, scopes = $4, expires_at = $5, version = version + 1
+                 WHERE tenant_id = $1 AND id = $2
+                 RETURNING version
+             )
+             SELECT changed.version, head.seq, head.hash
+             FROM changed CROSS JOIN api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
+            self.tenant.0,
+            key.id.0,
+            changed.name.as_str(),
+            changed.scopes.to_string(),
+            changed.expires_at,
+        )
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        changed.version = row.version;
+        self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+        Ok(())
+    }
+
+    /// Revokes a key in the statement that locks it. One that is revoked already is invalidated here all the same: the
+    /// caller acknowledges the revocation, and another instance may have made it just before.
+    pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<Revocation, Error> {
+        let head = sqlx::query_as!(
+            ChainHead,
+            "WITH revoked AS (
+                 UPDATE api_keys
+                 SET revoked_at = $3, version = version + 1
+                 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
+                 RETURNING id
+             )
+             SELECT head.seq, head.hash
+             FROM revoked CROSS JOIN api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
+            self.tenant.0,
+            id.0,
+            now,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        let revocation = match head {
+            Some(_) => Revocation::Done,
+            None if self.lock_key(id).await?.is_some() => Revocation::Repeated,
+            None => return Ok(Revocation::NotFound),
+        };
+        self.chain_head = head;
+        self.invalidate(id);
+        Ok(revocation)
+    }
+
+    /// Replaces the key's current secret by a new one; the current one then works until `previous_until`. One that was
+    /// replaced before ends now: no more than two ever work.
     pub async fn rotate_key(
         &mut self,
-        key: ApiKeyId,
+        key: &Locked<ApiKey>,
         secret: &NewSecret,
         now: Timestamp,
         previous_until: Timestamp,
     ) -> Result<(), Error> {
+        self.invalidate(key.id);
         let (stamp, pepper_id) = secret.stamp_columns();
-        sqlx::query!(
+        let head = sqlx::query_as!(
+            ChainHead,
             // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
             // unique index allows one current secret.
             "WITH ended AS (
@@ -174,14 +361,20 @@ impl TenantTransaction {
                  INSERT INTO api_key_secrets
                      (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
                  SELECT $1, $5, $2, $6, $7, $8, $9, $3 FROM retired
+             ), changed AS (
+                 UPDATE api_keys k
+                 SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
+                     previous_last4 = retired.last4, previous_expires_at = $4
+                 FROM retired
+                 WHERE k.tenant_id = $1 AND k.id = $2
+                 RETURNING k.id
              )
-             UPDATE api_keys k
-             SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
-                 previous_last4 = retired.last4, previous_expires_at = $4
-             FROM retired
-             WHERE k.tenant_id = $1 AND k.id = $2",
+             SELECT head.seq, head.hash
+             FROM changed CROSS JOIN api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
             self.tenant.0,
-            key.0,
+            key.id.0,
             now,
             previous_until,
             secret.lookup_digest.as_bytes(),
@@ -190,242 +383,45 @@ impl TenantTransaction {
             pepper_id,
             secret.hint.last4(),
         )
-        .execute(&mut *self.transaction)
+        .fetch_one(&mut *self.transaction)
         .await?;
-        self.changed.push(key);
+        self.chain_head = Some(head);
         Ok(())
     }
 
-    /// Ends a locked key's previous secret now. Returns whether it worked until then.
-    pub async fn end_previous_secret(&mut self, key: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-        let ended = sqlx::query_scalar!(
-            // The row of a revoked key does not change.
-            r#"WITH ended AS (
-                   UPDATE api_key_secrets
-                   SET expires_at = $3
-                   WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
-                   RETURNING lookup_digest
-               ), shown AS (
-                   UPDATE api_keys
-                   SET previous_expires_at = $3
-                   WHERE tenant_id = $1 AND id = $2 AND previous_expires_at > $3 AND revoked_at IS NULL
-               )
-               SELECT count(*) AS "count!" FROM ended"#,
-            self.tenant.0,
-            key.0,
-            now,
-        )
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        self.changed.push(key);
-        Ok(ended > 0)
-    }
-
-    /// The tenant's keys, newest first.
-    pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKey>, Error> {
-        sqlx::query_as!(
-            ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4 AS "last4!", k.previous_last4, k.previous_expires_at, u.last_used_at,
-                      u.previous_last_used_at
-               -- The page first, then a look-up for each of its keys (LATERAL): so it is planned also where
-               -- PostgreSQL's statistics are missing or old.
-               FROM (
-                   SELECT *
-                   FROM api_keys
-                   WHERE tenant_id = $1
-                     AND ($2::text IS NULL OR name ILIKE $2)
-                     AND ($4::text[] IS NULL OR
-                          CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN expires_at <= $3 THEN 'expired'
-                               ELSE 'active' END = ANY ($4))
-                     AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
-                     AND ($8::timestamptz IS NULL OR (created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = api_keys.id) <= $8,
-                         true)))
-                   ORDER BY created_at DESC, id DESC
-                   LIMIT $7
-               ) k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
-               ORDER BY k.created_at DESC, k.id DESC"#,
-            self.tenant.0,
-            filter.pattern(),
-            filter.now,
-            filter.status_names() as Option<Vec<String>>,
-            page.after.map(|after| after.at),
-            page.after.map(|after| after.id),
-            page.limit,
-            filter.unused_since,
-        )
-        .fetch_all(&mut *self.transaction)
-        .await?
-        .into_iter()
-        .map(ApiKey::try_from)
-        .collect()
-    }
-
-    /// How many keys the filter shows, over all pages.
-    pub async fn count_keys(&mut self, filter: &KeyFilter) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!"
-               FROM api_keys k
-               WHERE k.tenant_id = $1
-                 AND ($2::text IS NULL OR k.name ILIKE $2)
-                 AND ($4::text[] IS NULL OR
-                      CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                           WHEN k.expires_at <= $3 THEN 'expired'
-                           ELSE 'active' END = ANY ($4))
-                 AND ($5::timestamptz IS NULL OR (k.created_at <= $5 AND coalesce(
-                     (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $5,
-                     true)))"#,
-            self.tenant.0,
-            filter.pattern(),
-            filter.now,
-            filter.status_names() as Option<Vec<String>>,
-            filter.unused_since,
-        )
-        .fetch_one(&mut *self.transaction)
-        .await?)
-    }
-
-    /// The tenant's key of that id.
-    pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        sqlx::query_as!(
-            ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
-               FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
-               WHERE k.tenant_id = $1 AND k.id = $2"#,
-            self.tenant.0,
-            id.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?
-        .map(ApiKey::try_from)
-        .transpose()
-    }
-
-    /// The same, and nobody else changes it until this transaction ends. The last uses are from before a wait for the
-    /// lock.
-    pub async fn key_for_update(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        sqlx::query_as!(
-            ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version,
-                      k.last4, k.previous_last4, k.previous_expires_at, u.last_used_at, u.previous_last_used_at
-               FROM api_keys k
-               CROSS JOIN LATERAL (
-                   SELECT max(used_at) AS last_used_at,
-                          max(used_at) FILTER (WHERE lookup_digest = k.previous_digest) AS previous_last_used_at
-                   FROM api_key_last_uses
-                   WHERE tenant_id = $1 AND key_id = k.id
-               ) u
-               WHERE k.tenant_id = $1 AND k.id = $2
-               FOR NO KEY UPDATE OF k"#,
-            self.tenant.0,
-            id.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?
-        .map(ApiKey::try_from)
-        .transpose()
-    }
-
-    /// Writes what a patch may change of a locked key, and counts its version up.
-    pub async fn update_key(&mut self, key: &mut ApiKey) -> Result<(), Error> {
-        key.version = sqlx::query_scalar!(
-            "UPDATE api_keys
-             SET name = $3, scopes = $4, expires_at = $5, version = version + 1
-             WHERE tenant_id = $1 AND id = $2
-             RETURNING version",
+    /// Ends the key's previous secret now, if it works, and returns it. Invalidates as [`Self::revoke_key`] does.
+    pub async fn end_previous_secret(
+        &mut self,
+        key: &Locked<ApiKey>,
+        now: Timestamp,
+    ) -> Result<Option<PreviousSecret>, Error> {
+        self.invalidate(key.id);
+        // Also of an expired key, which may be extended; a revoked one does not change.
+        let is_over = |previous: &PreviousSecret| previous.expires_at <= now || key.revoked_at.is_some();
+        let Some(previous) = key.previous.filter(|previous| !is_over(previous)) else { return Ok(None) };
+        let head = sqlx::query_as!(
+            ChainHead,
+            "WITH ended AS (
+                 UPDATE api_key_secrets
+                 SET expires_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+             ), changed AS (
+                 UPDATE api_keys
+                 SET previous_expires_at = $3
+                 WHERE tenant_id = $1 AND id = $2
+                 RETURNING id
+             )
+             SELECT head.seq, head.hash
+             FROM changed CROSS JOIN api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
             self.tenant.0,
             key.id.0,
-            key.name.as_str(),
-            key.scopes.to_string(),
-            key.expires_at,
-        )
-        .fetch_one(&mut *self.transaction)
-        .await?;
-        self.changed.push(key.id);
-        Ok(())
-    }
-
-    /// Takes the key away. Tells whether this call did it; it did not where the key is revoked
-    /// already or is not this tenant's.
-    pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
-        let done = sqlx::query!(
-            "UPDATE api_keys
-             SET revoked_at = $3, version = version + 1
-             WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
-            self.tenant.0,
-            id.0,
             now,
         )
-        .execute(&mut *self.transaction)
-        .await?;
-        self.changed.push(id);
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// When a secret of a locked key ends by itself; `Some(None)` = it does not. `None`: the key has no such secret.
-    #[allow(clippy::option_option, reason = "no secret, no end and an end are three different facts")]
-    pub async fn secret_expires_at(
-        &mut self,
-        key: ApiKeyId,
-        digest: LookupDigest,
-    ) -> Result<Option<Option<Timestamp>>, Error> {
-        Ok(sqlx::query_scalar!(
-            "SELECT expires_at FROM api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
-            self.tenant.0,
-            digest.as_bytes(),
-            key.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?)
-    }
-
-    /// Whether the tenant has a key of that id, in whatever state.
-    pub async fn key_exists(&mut self, id: ApiKeyId) -> Result<bool, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
-            self.tenant.0,
-            id.0,
-        )
         .fetch_one(&mut *self.transaction)
-        .await?)
-    }
-
-    /// Gives a secret's row a stamp under the current pepper, where it still has the one (or
-    /// none) that it was checked with.
-    pub async fn renew_stamp(
-        &mut self,
-        digest: LookupDigest,
-        previous: Option<&[u8]>,
-        stamp: &[u8; 32],
-        pepper_id: &str,
-    ) -> Result<bool, Error> {
-        let done = sqlx::query!(
-            "UPDATE api_key_secrets
-             SET stamp = $3, pepper_id = $4
-             WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
-            self.tenant.0,
-            digest.as_bytes(),
-            &stamp[..],
-            pepper_id,
-            previous,
-        )
-        .execute(&mut *self.transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        self.chain_head = Some(head);
+        Ok(Some(previous))
     }
 }

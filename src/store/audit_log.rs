@@ -1,4 +1,4 @@
-//! The audit trail's rows, written in the transaction of what they tell.
+//! The audit trail. An event is appended in the transaction of the change that it describes.
 
 use std::net::IpAddr;
 
@@ -6,52 +6,52 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Error, Page, Store, TenantStore, TenantTransaction};
+use super::{Error, Listed, Page, ReadTx, UsageStore, WriteTx};
 use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
 
-/// Somebody used a secret that works no more.
+/// A use of a secret that has ended.
 #[derive(Clone, Debug)]
 pub struct SecretReuse {
-    /// Whose secret it was.
+    /// The tenant of the secret.
     pub tenant: TenantId,
-    /// Which key's.
+    /// The key of the secret.
     pub key: ApiKeyId,
-    /// Which one.
+    /// The secret.
     pub lookup_digest: LookupDigest,
-    /// What may be shown of it.
+    /// Shown to users.
     pub hint: KeyHint,
     /// When it was used.
     pub at: Timestamp,
-    /// From which address.
+    /// The client's address, as far as trusted proxies tell it.
     pub address: Option<IpAddr>,
-    /// In which request.
+    /// The id of the request.
     pub request_id: String,
 }
 
-/// An entry of the chain as it is found.
+/// A stored event of the chain.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// What it says.
+    /// The event.
     pub event: ChainedEvent,
-    /// The hash that stands beside it.
+    /// The stored hash; of an event that was not tampered with, it is the event's.
     pub hash: Vec<u8>,
 }
 
 /// The end of a tenant's chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainHead {
-    /// The last entry's number; 0 where there is none.
+    /// The last event's number; 0: there is none.
     pub seq: i64,
-    /// Its hash.
+    /// The last event's hash.
     pub hash: Vec<u8>,
 }
 
-/// Which entries are shown.
+/// The events of a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventFilter {
-    /// Of this kind.
+    /// Events of this kind.
     pub kind: Option<EventKind>,
-    /// About this key.
+    /// Events of this key.
     pub key: Option<ApiKeyId>,
 }
 
@@ -64,6 +64,8 @@ struct EventRow {
     address: Option<IpNet>,
     request_id: String,
     details: Value,
+    /// Events of all pages, where a page was read.
+    total: Option<i64>,
 }
 
 impl TryFrom<EventRow> for Event {
@@ -105,16 +107,17 @@ impl LinkRow {
         let Self { id, key_id, kind, occurred_at, actor, address, request_id, details, .. } = self;
         let bad_hash = Error::BadRow { table: "api_key_events", column: "previous_hash" };
         let previous_hash = self.previous_hash.try_into().map_err(|_| bad_hash)?;
-        let event = EventRow { id, key_id, kind, occurred_at, actor, address, request_id, details }.try_into()?;
+        let event =
+            EventRow { id, key_id, kind, occurred_at, actor, address, request_id, details, total: None }.try_into()?;
         Ok(Link { event: ChainedEvent { tenant, seq: self.seq, previous_hash, event }, hash: self.hash })
     }
 }
 
-impl Store {
-    /// Appends an event that a dead secret was used, unless one told so of it within the last hour.
+impl UsageStore {
+    /// Appends an event that an ended secret was used, unless there was one within the last hour.
     pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
-        let mut transaction = TenantStore { store: self.clone(), tenant: reuse.tenant }.begin().await?;
-        let is_news = sqlx::query!(
+        let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
+        let is_first = sqlx::query!(
             "UPDATE api_key_secrets
              SET reuse_noted_at = $3
              WHERE tenant_id = $1 AND lookup_digest = $2
@@ -125,22 +128,25 @@ impl Store {
         )
         .execute(&mut *transaction.transaction)
         .await?
-        .rows_affected();
-        if is_news > 0 {
-            let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
-                .with_request(reuse.address, &reuse.request_id)
-                .with_details(json!({"keyHint": reuse.hint.to_string()}));
-            transaction.record(&event).await?;
+        .rows_affected()
+            > 0;
+        if !is_first {
+            return Ok(());
         }
-        transaction.commit().await
+        let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
+            .with_request(reuse.address, &reuse.request_id)
+            .with_details(json!({"keyHint": reuse.hint.to_string()}));
+        transaction.commit_with(&event).await
     }
 }
 
-impl TenantTransaction {
-    /// Appends an event to the tenant's chain, whose end is this transaction's until it commits:
-    /// so this comes last.
-    pub async fn record(&mut self, new: &NewEvent) -> Result<(), Error> {
-        let head = self.lock_chain().await?;
+impl WriteTx {
+    /// Appends an event to the tenant's chain, whose end stays locked until the commit.
+    pub(super) async fn append(&mut self, new: &NewEvent) -> Result<(), Error> {
+        let head = match self.chain_head.take() {
+            Some(head) => head,
+            None => self.lock_chain_head().await?,
+        };
         let chained = ChainedEvent {
             tenant: self.tenant,
             seq: head.seq + 1,
@@ -181,7 +187,7 @@ impl TenantTransaction {
         Ok(())
     }
 
-    async fn lock_chain(&mut self) -> Result<ChainHead, Error> {
+    async fn lock_chain_head(&mut self) -> Result<ChainHead, Error> {
         Ok(sqlx::query_as!(
             ChainHead,
             "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
@@ -190,7 +196,9 @@ impl TenantTransaction {
         .fetch_one(&mut *self.transaction)
         .await?)
     }
+}
 
+impl ReadTx {
     /// The end of the tenant's chain.
     pub async fn chain_head(&mut self) -> Result<ChainHead, Error> {
         Ok(sqlx::query_as!(ChainHead, "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1", self.tenant.0)
@@ -198,7 +206,7 @@ impl TenantTransaction {
             .await?)
     }
 
-    /// The tenant's chain, the oldest first, from behind that number on.
+    /// The tenant's chain after the event of number `after`, the oldest event first.
     pub async fn chain(&mut self, after: i64, limit: i64) -> Result<Vec<Link>, Error> {
         let rows = sqlx::query_as!(
             LinkRow,
@@ -218,15 +226,34 @@ impl TenantTransaction {
     }
 
     /// The tenant's events, newest first.
-    pub async fn events(&mut self, filter: EventFilter, page: Page) -> Result<Vec<Event>, Error> {
-        sqlx::query_as!(
+    pub async fn events(&mut self, filter: EventFilter, page: Page) -> Result<Listed<Event>, Error> {
+        let rows = self.event_rows(filter, page).await?;
+        let total = match rows.first() {
+            Some(row) => row.total,
+            // A page after the last one: the first page has the total.
+            None if page.after.is_some() => {
+                self.event_rows(filter, Page { limit: Some(1), after: None }).await?.first().and_then(|row| row.total)
+            }
+            None => None,
+        };
+        let items = rows.into_iter().map(Event::try_from).collect::<Result<_, _>>()?;
+        Ok(Listed { items, total: total.unwrap_or(0) })
+    }
+
+    async fn event_rows(&mut self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, Error> {
+        Ok(sqlx::query_as!(
             EventRow,
-            r#"SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details
-               FROM api_key_events
-               WHERE tenant_id = $1
-                 AND ($2::uuid IS NULL OR key_id = $2)
-                 AND ($3::text IS NULL OR kind = $3)
-                 AND ($4::timestamptz IS NULL OR (occurred_at, id) < ($4, $5))
+            r#"WITH matching AS NOT MATERIALIZED (
+                   SELECT *
+                   FROM api_key_events
+                   WHERE tenant_id = $1
+                     AND ($2::uuid IS NULL OR key_id = $2)
+                     AND ($3::text IS NULL OR kind = $3)
+               )
+               SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
+                      CASE WHEN $6::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
+               FROM matching
+               WHERE $4::timestamptz IS NULL OR (occurred_at, id) < ($4, $5)
                ORDER BY occurred_at DESC, id DESC
                LIMIT $6"#,
             self.tenant.0,
@@ -237,25 +264,6 @@ impl TenantTransaction {
             page.limit,
         )
         .fetch_all(&mut *self.transaction)
-        .await?
-        .into_iter()
-        .map(Event::try_from)
-        .collect()
-    }
-
-    /// How many events the filter shows, over all pages.
-    pub async fn count_events(&mut self, filter: EventFilter) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!"
-               FROM api_key_events
-               WHERE tenant_id = $1
-                 AND ($2::uuid IS NULL OR key_id = $2)
-                 AND ($3::text IS NULL OR kind = $3)"#,
-            self.tenant.0,
-            filter.key.map(|key| key.0),
-            filter.kind.map(EventKind::as_str),
-        )
-        .fetch_one(&mut *self.transaction)
         .await?)
     }
 }

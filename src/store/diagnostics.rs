@@ -1,4 +1,4 @@
-//! What an operator wants to know of the database before trusting it.
+//! Checks of a database, for operators (`rally-api-keys doctor`).
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::{Beat, Change, ChangeFeed, ConnectError, DatabaseUrl, Error, Heart, connect::Role, migrate};
 
-/// How long a heartbeat may take to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The tables that hold tenants' rows.
-const GUARDED: [&str; 7] = [
+/// Limit of the change feed's check.
+const FEED_TIMEOUT: Duration = Duration::from_secs(5);
+/// The tables with rows of tenants.
+const TENANT_TABLES: [&str; 7] = [
     "tenants",
     "api_keys",
     "api_key_secrets",
@@ -21,18 +21,18 @@ const GUARDED: [&str; 7] = [
     "api_key_last_uses",
 ];
 
-/// What a server promises about what it has acknowledged.
+/// Whether a crash of the server can lose acknowledged changes.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Durability {
     fsync: bool,
     full_page_writes: bool,
     synchronous_commit: String,
-    /// Whether the server follows another one, and takes no writes.
+    /// It follows another server, and takes no writes.
     pub is_replica: bool,
 }
 
 impl Durability {
-    /// Asks the server.
+    /// Reads the server's settings.
     pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
         sqlx::query_as(
             "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
@@ -42,7 +42,7 @@ impl Durability {
         .await
     }
 
-    /// The settings by which a crash can lose what was acknowledged, a revocation say.
+    /// The settings with which a crash can lose acknowledged changes.
     #[must_use]
     pub fn weaknesses(&self) -> Vec<&'static str> {
         let all = [
@@ -54,16 +54,16 @@ impl Durability {
     }
 }
 
-/// One thing that was looked at.
+/// The outcome of one check.
 #[derive(Debug)]
 pub struct Finding {
-    /// What it was.
+    /// What was checked.
     pub what: &'static str,
-    /// How it is; or what is wrong and what to do.
+    /// The state; or what is wrong and what to do.
     pub outcome: Result<String, String>,
 }
 
-/// Looks at everything that the service needs of a database; `direct` is where it listens.
+/// Checks everything that the service needs of a database; `direct` is for the change feed.
 pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut connection = match url.connect().await {
@@ -76,7 +76,8 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     };
     findings.push(Finding { what: "connection", outcome: Ok(url.to_string()) });
     let server = super::connect::check_server(&mut connection).await;
-    findings.push(Finding { what: "server", outcome: told(server.map(|()| "version and encoding will do".into())) });
+    findings
+        .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
     findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
     let role = Role::of(&mut connection).await;
     let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
@@ -85,13 +86,13 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
         outcome: role.map_err(|error| error.to_string()).and_then(|role| judge_role(&role)),
     });
     let migrated = migrate::check_migrated(&mut connection, &name).await;
-    findings.push(Finding { what: "migrations", outcome: told(migrated.map(|()| "all are there".into())) });
+    findings.push(Finding { what: "migrations", outcome: text(migrated.map(|()| "all are applied".into())) });
     findings.push(Finding { what: "row-level security", outcome: row_level_security(&mut connection).await });
     findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
     findings
 }
 
-fn told(outcome: Result<String, ConnectError>) -> Result<String, String> {
+fn text(outcome: Result<String, ConnectError>) -> Result<String, String> {
     outcome.map_err(|error| error.to_string())
 }
 
@@ -101,9 +102,9 @@ async fn durability(connection: &mut PgConnection) -> Result<String, String> {
         return Err("the server is a replica, which takes no writes; DATABASE_URL must name the primary".into());
     }
     match durability.weaknesses()[..] {
-        [] => Ok("what is acknowledged outlives a crash".into()),
+        [] => Ok("acknowledged changes survive a crash".into()),
         ref weak => Err(format!(
-            "{}: a crash can lose what was acknowledged, revocations too; switch on what is off in postgresql.conf",
+            "{}: a crash can lose acknowledged changes, revocations too; switch these on in postgresql.conf",
             weak.join(", ")
         )),
     }
@@ -112,10 +113,10 @@ async fn durability(connection: &mut PgConnection) -> Result<String, String> {
 fn judge_role(role: &Role) -> Result<String, String> {
     match role.unbound() {
         None => Ok(format!("\"{}\", which row-level security binds", role.name)),
-        // The service steps down to rally_app then; see `Store::open`.
-        Some(why) if role.bypasses || role.owns => Ok(format!(
-            "\"{}\" {why}; the service will work as rally_app. In production, rather name a login that is no more than \
-             a member of rally_app",
+        // The service takes the role rally_app in each transaction.
+        Some(why) if role.bypasses_policies || role.owns => Ok(format!(
+            "\"{}\" {why}; the service will work as rally_app. In production, use a login that is only a member of \
+             rally_app",
             role.name
         )),
         Some(why) => Err(format!("\"{}\" {why}: GRANT rally_app TO \"{0}\"", role.name)),
@@ -127,12 +128,12 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
         "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass(name)
          WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
     )
-    .bind(GUARDED.map(str::to_owned).to_vec())
+    .bind(TENANT_TABLES.map(str::to_owned).to_vec())
     .fetch_all(connection)
     .await
     .map_err(|error| error.to_string())?;
     if open.is_empty() {
-        return Ok(format!("enabled and forced on {} tables", GUARDED.len()));
+        return Ok(format!("enabled and forced on {} tables", TENANT_TABLES.len()));
     }
     Err(format!(
         "is not enabled and forced on {}: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
@@ -141,7 +142,7 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
 }
 
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
-    let heard = async {
+    let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
         let beat = Beat { nonce: Uuid::new_v4().as_u128(), number: 1 };
         Heart::connect(url).await?.beat(beat).await?;
@@ -152,12 +153,12 @@ async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
         }
         Ok(false)
     };
-    match timeout(PATIENCE, heard).await {
+    match timeout(FEED_TIMEOUT, received).await {
         Ok(Ok(true)) => Ok(format!("a notification came back through {url}")),
         Ok(Ok(false)) => Err("the connection was closed".into()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!(
-            "no notification came back through {url}. Is that a pooler in transaction mode? Then set \
+            "no notification came back through {url}. If that is a pooler in transaction mode, set \
              DATABASE_DIRECT_URL to the server itself"
         )),
     }

@@ -1,4 +1,4 @@
-//! Migrations: at start where the login may, or alone by the command line.
+//! Migrations: at the start, if the login may migrate, or by the command line.
 
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
@@ -17,23 +17,22 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
-/// The advisory lock's key: "rallykey" in ASCII.
+/// The key of the advisory lock: "rallykey" in ASCII.
 const LOCK: i64 = 0x7261_6c6c_796b_6579;
 const LOCK_POLL: Duration = Duration::from_millis(100);
 const LOCK_POLLS: u32 = 600;
 
-/// Brings the database up to date, as its owner.
+/// Applies the migrations that are missing, as the database's owner.
 pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
     let mut connection =
         url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
     migrate_on(&mut connection).await
 }
 
-/// The same on an open connection. Any number of instances may call it at once.
+/// As [`migrate`], on an open connection. Any number of instances may call it at once.
 ///
-/// The lock is polled rather than waited for: a session that waits for a lock holds a snapshot
-/// which a later `CREATE INDEX CONCURRENTLY` of the session that has it would wait for, so
-/// that both would wait for ever.
+/// The lock is polled. A session that waits for a lock holds a snapshot, and a `CREATE INDEX CONCURRENTLY` of the session
+/// that has the lock would wait for that snapshot: a deadlock that PostgreSQL does not detect.
 pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), ConnectError> {
     let mut polls = 0;
     while !try_lock(connection).await? {
@@ -43,8 +42,7 @@ pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), Conn
         }
         sleep(LOCK_POLL).await;
     }
-    // A migration that cannot have its table at once gives up, instead of making every request
-    // queue up behind it.
+    // A migration gives up if it cannot lock its table soon: requests queue behind a waiting lock.
     connection.execute("SET lock_timeout = '5s'").await?;
     let outcome = MIGRATIONS.run(&mut *connection).await;
     connection.execute("RESET lock_timeout").await?;
@@ -53,7 +51,7 @@ pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), Conn
         MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
         error => ConnectError::Migration(error),
     })?;
-    info!("the database is migrated");
+    info!("applied all migrations of the database");
     Ok(())
 }
 
@@ -61,7 +59,7 @@ async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
 }
 
-/// For a login that may not migrate: is everything there, and is it ours?
+/// For a login that may not migrate: checks that all migrations were applied, and as this program has them.
 pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) -> Result<(), ConnectError> {
     let missing = |missing| ConnectError::NotMigrated { missing, role: role.to_owned() };
     let exists: bool =

@@ -1,8 +1,7 @@
-//! The change feed: PostgreSQL's NOTIFY, sent by triggers at commit, received on a connection
-//! of its own.
+//! The change feed: notifications (NOTIFY) that triggers send at commit, received on a connection of its own.
 //!
-//! PostgreSQL delivers notifications in the order of their commits. So when a heartbeat of our
-//! own has come back, every change that was committed before it was sent has come too.
+//! PostgreSQL delivers notifications in the order of their commits. So once this instance's heartbeat has come back, every
+//! change that was committed before the heartbeat was sent has been received.
 
 use std::fmt;
 
@@ -17,26 +16,26 @@ use crate::domain::{ApiKeyId, Slug, TenantId};
 
 const CHANNEL: &str = "rally_changes";
 
-/// What the feed tells. Anybody in the database can send any of them, so they only ever take
-/// trust away; a heartbeat gives it, and carries a number that its sender alone knows.
+/// A notification. Any role of the database can send one, so all that they do is to invalidate. Only a heartbeat renews
+/// the lease, and it has a nonce that only its sender knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A key, or one of its secrets.
+    /// Of a key, or of one of its secrets.
     Key(TenantId, ApiKeyId),
-    /// A tenant.
+    /// Of a tenant.
     Tenant(TenantId, Slug),
-    /// Anything, or something that this version does not know.
+    /// Of anything: of a whole table, or of what this version does not know.
     Anything,
     /// A heartbeat.
     Beat(Beat),
 }
 
-/// A heartbeat: random for its sender, and counting.
+/// The content of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
-    /// Drawn by each sender for each connection.
+    /// Random, for each connection of each sender.
     pub nonce: u128,
-    /// Which one of that sender's.
+    /// Counts the heartbeats of the connection.
     pub number: u64,
 }
 
@@ -49,7 +48,7 @@ impl fmt::Display for Beat {
 impl Change {
     fn parse(payload: &str) -> Self {
         let mut words = payload.split(' ');
-        let known = || {
+        let mut known = || {
             let kind = words.next()?;
             let (first, second) = (words.next()?, words.next()?);
             let id = |text| Uuid::try_parse(text).ok();
@@ -62,36 +61,34 @@ impl Change {
                 _ => return None,
             })
         };
-        let mut known = known;
         known().unwrap_or(Self::Anything)
     }
 }
 
-/// The receiving end.
+/// Receives notifications.
 pub struct ChangeFeed {
     listener: PgListener,
 }
 
 impl ChangeFeed {
-    /// Listens. From here on, no change is missed until [`ChangeFeed::next`] fails.
+    /// Listens. From then on, no change is missed until [`ChangeFeed::next`] fails.
     pub async fn listen(url: &DatabaseUrl) -> Result<Self, Error> {
-        // A pool of one for this one connection: it is never lent to anything else.
+        // A listener needs a pool. This one lends its only connection to nothing else.
         let pool = PgPoolOptions::new().max_connections(1).connect_with(url.options()).await?;
         let mut listener = PgListener::connect_with(&pool).await?;
-        // Else a lost connection would be made again behind our back, and changes be missed.
+        // An automatic reconnect would miss changes without an error.
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         Ok(Self { listener })
     }
 
-    /// The next change. After an error, or `None`, the feed is over and changes may be missed:
-    /// drop it. Not to be dropped half-way and called again.
+    /// The next change. After an error or `None` changes may be missed: drop the feed. Not cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Change>, Error> {
         Ok(self.listener.try_recv().await?.map(|notification| Change::parse(notification.payload())))
     }
 }
 
-/// The sending end of heartbeats.
+/// Sends heartbeats.
 pub struct Heart {
     connection: PgConnection,
 }
@@ -102,7 +99,7 @@ impl Heart {
         Ok(Self { connection: url.connect().await? })
     }
 
-    /// Sends one.
+    /// Sends a heartbeat.
     pub async fn beat(&mut self, beat: Beat) -> Result<(), Error> {
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
@@ -119,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn payloads_are_read() {
+    fn each_payload_is_parsed_as_its_change() {
         let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(Change::parse(&format!("key {a} {b}")), Change::Key(TenantId(a), ApiKeyId(b)));
         let acme = Slug::parse("acme").unwrap();
@@ -133,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_payload_panics(payload in any::<String>()) {
+        fn any_payload_is_parsed_without_panic(payload in any::<String>()) {
             let _ = Change::parse(&payload);
         }
     }

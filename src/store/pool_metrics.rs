@@ -1,4 +1,4 @@
-//! What is measured about the pools of connections.
+//! Metrics of the connection pools and of the look-ups' queues.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use prometheus_client::{
 };
 use sqlx::PgPool;
 
-use super::{Store, secret_batcher::SecretBatcher};
+use super::{Database, Lookups};
 
-impl Store {
-    /// Names what is measured about its pools in the registry.
+impl Database {
+    /// Adds the metrics to the registry.
     pub fn register(&self, registry: &mut Registry) {
-        let pools = [("management", self.pool.clone()), ("checks", self.checks.clone())];
-        registry.register_collector(Box::new(Pools { pools, look_ups: self.look_ups.clone() }));
+        let pools = [("management", self.pool.clone()), ("checks", self.check_pool.clone())];
+        registry.register_collector(Box::new(Pools { pools, lookups: self.lookups.clone() }));
     }
 }
 
 struct Pools {
     pools: [(&'static str, PgPool); 2],
-    look_ups: SecretBatcher,
+    lookups: Lookups,
 }
 
 impl fmt::Debug for Pools {
@@ -33,25 +33,25 @@ impl fmt::Debug for Pools {
 
 impl Collector for Pools {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let help = "Connections to the database, by pool and by whether they are lent";
+        let help = "Connections to the database, by pool (management of keys, checks of keys) and state";
         let mut connections = encoder.encode_descriptor("rally_database_connections", help, None, MetricType::Gauge)?;
         for (name, pool) in &self.pools {
             let idle = u64::try_from(pool.num_idle()).unwrap_or(u64::MAX);
-            // Read one after the other: a connection may have come back in between.
+            // Read one after the other: a connection may have been released in between.
             let in_use = u64::from(pool.size()).saturating_sub(idle);
             for (state, count) in [("in_use", in_use), ("idle", idle)] {
                 let labels = [("pool", *name), ("state", state)];
                 ConstGauge::new(count).encode(connections.encode_family(&labels)?)?;
             }
         }
-        let help = "Connections that a pool may have at most";
+        let help = "Most connections that a pool opens, by pool";
         let mut limits = encoder.encode_descriptor("rally_database_connections_max", help, None, MetricType::Gauge)?;
         for (name, pool) in &self.pools {
             let limit = ConstGauge::new(u64::from(pool.options().get_max_connections()));
             limit.encode(limits.encode_family(&[("pool", *name)])?)?;
         }
-        let (name, help) = ("rally_look_ups_waiting", "Presented secrets that wait to be looked up");
-        let waiting = ConstGauge::new(u64::try_from(self.look_ups.waiting()).unwrap_or(u64::MAX));
+        let (name, help) = ("rally_look_ups_waiting", "Tenants and presented secrets that wait for a batched look-up");
+        let waiting = ConstGauge::new(u64::try_from(self.lookups.waiting()).unwrap_or(u64::MAX));
         waiting.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         Ok(())
     }

@@ -1,13 +1,12 @@
-//! The one way around the tenants' row-level security: for the command line, and for making
-//! the demo tenant.
+//! Administration of tenants, for the command line and the demo.
 
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{ConnectError, DatabaseUrl, Error};
 use crate::domain::{Slug, TenantId, Timestamp};
 
-/// A connection under the role `rally_operator`, which manages tenants and sees no keys.
+/// A connection whose transactions work under the role `rally_operator`, which manages tenants and sees no keys.
 #[derive(Debug)]
 pub struct TenantAdmin {
     connection: PgConnection,
@@ -16,25 +15,27 @@ pub struct TenantAdmin {
 /// A tenant as the command line lists it.
 #[derive(Clone, Debug)]
 pub struct TenantRow {
-    /// Its key in the database.
+    /// The primary key.
     pub id: TenantId,
-    /// Its name in the host.
+    /// The first label of the tenant's host.
     pub slug: String,
-    /// What people call it.
+    /// Shown to users.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Since when it is not served.
+    /// Set while requests for it are refused.
     pub suspended_at: Option<Timestamp>,
 }
 
 impl TenantAdmin {
-    /// Connects. The login must be able to work under `rally_operator`, as whoever migrated can.
+    /// Connects. The login must be a member of `rally_operator`, as the one that migrated is.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, ConnectError> {
-        let mut connection =
+        let connection =
             url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
-        if let Err(error) = connection.execute("SET ROLE rally_operator").await {
-            let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
+        let mut admin = Self { connection };
+        let begun = admin.begin().await.map(drop);
+        if let Err(error) = begun {
+            let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut admin.connection).await?;
             return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
                 // Insufficient privilege; and no such role, before the first migration.
                 Some("42501") => ConnectError::NotOperator(role),
@@ -42,11 +43,16 @@ impl TenantAdmin {
                 _ => error.into(),
             });
         }
-        Ok(Self { connection })
+        Ok(admin)
     }
 
-    /// Makes a tenant. Tells its id, or none when the slug is taken.
+    async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        self.connection.begin_with("SET LOCAL ROLE rally_operator; BEGIN").await
+    }
+
+    /// Creates a tenant. `None`: the slug is taken.
     pub async fn create_tenant(&mut self, slug: &Slug, name: &str, now: Timestamp) -> Result<Option<TenantId>, Error> {
+        let mut transaction = self.begin().await?;
         let id = sqlx::query_scalar!(
             "INSERT INTO tenants (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (slug) DO NOTHING
@@ -56,16 +62,19 @@ impl TenantAdmin {
             name,
             now,
         )
-        .fetch_optional(&mut self.connection)
+        .fetch_optional(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(id.map(TenantId))
     }
 
-    /// Every tenant, by slug.
+    /// All tenants, by slug.
     pub async fn tenants(&mut self) -> Result<Vec<TenantRow>, Error> {
+        let mut transaction = self.begin().await?;
         let rows = sqlx::query!("SELECT id, slug, name, created_at, suspended_at FROM tenants ORDER BY slug")
-            .fetch_all(&mut self.connection)
+            .fetch_all(&mut *transaction)
             .await?;
+        transaction.commit().await?;
         Ok(rows
             .into_iter()
             .map(|row| TenantRow {
@@ -78,18 +87,20 @@ impl TenantAdmin {
             .collect())
     }
 
-    /// Takes a tenant out of service since `at`, or (none) back into it. Tells whether it exists.
+    /// Suspends a tenant as of `at`, or (`None`) resumes it. False: there is no such tenant.
     pub async fn set_suspended(&mut self, slug: &Slug, at: Option<Timestamp>) -> Result<bool, Error> {
+        let mut transaction = self.begin().await?;
         let done = sqlx::query!(
-            // A tenant that is suspended already keeps the moment at which it was.
+            // A suspended tenant keeps the time of its suspension.
             "UPDATE tenants
              SET suspended_at = CASE WHEN $2::timestamptz IS NULL THEN NULL ELSE coalesce(suspended_at, $2) END
              WHERE slug = $1",
             slug.as_str(),
             at,
         )
-        .execute(&mut self.connection)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 }

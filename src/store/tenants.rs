@@ -1,16 +1,39 @@
 //! The look-up of a request's tenant.
 
-use super::{CHECK_TIMEOUT, Error, Store};
+use sqlx::PgConnection;
+
+use super::{
+    LookupResult, Lookups,
+    batcher::{BatchedStatement, PlacedRow},
+};
 use crate::domain::{Slug, Tenant, TenantId};
 
-impl Store {
-    /// The tenant of that slug, if it exists and is not suspended. One round trip.
-    pub async fn find_tenant(&self, slug: &Slug) -> Result<Option<Tenant>, Error> {
-        let row = within!(CHECK_TIMEOUT, self.checks, |connection| sqlx::query!(
-            r#"SELECT id AS "id!", suspended AS "suspended!" FROM find_tenants(ARRAY[$1::text])"#,
-            slug.as_str()
+/// Finds tenants by slug; a suspended one is as good as none.
+pub(super) struct FindTenants;
+
+impl BatchedStatement for FindTenants {
+    type Key = Slug;
+    type Row = Option<TenantId>;
+
+    async fn find(
+        connection: &mut PgConnection,
+        slugs: &[Slug],
+    ) -> Result<Vec<PlacedRow<Option<TenantId>>>, sqlx::Error> {
+        let slugs: Vec<_> = slugs.iter().map(Slug::as_str).collect();
+        let rows = sqlx::query!(
+            r#"SELECT place AS "place!", id AS "id!", suspended AS "suspended!" FROM find_tenants($1)"#,
+            &slugs as &[&str],
         )
-        .fetch_optional(connection))?;
-        Ok(row.filter(|row| !row.suspended).map(|row| Tenant { id: TenantId(row.id), slug: *slug }))
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.place, Ok((!row.suspended).then_some(TenantId(row.id))))).collect())
+    }
+}
+
+impl Lookups {
+    /// The tenant of that slug, if it exists and is not suspended. One round trip.
+    pub(crate) async fn find_tenant(&self, slug: &Slug) -> LookupResult<Tenant> {
+        let id = self.tenants.find(*slug).await?.flatten();
+        Ok(id.map(|id| Tenant { id, slug: *slug }))
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{Error, Store, TenantTransaction};
+use super::{Error, ReadTx, TenantStores, retry::retry_within};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
 
 /// How long a batch, or a removal, waits for the response once it has a connection.
@@ -91,7 +91,13 @@ impl TryFrom<SecretUseRow> for SecretUse {
     }
 }
 
-impl Store {
+/// Usage of all tenants' keys.
+#[derive(Clone)]
+pub struct UsageStore {
+    pub(super) tenant_stores: TenantStores,
+}
+
+impl UsageStore {
     /// Adds a batch of usage, of any number of tenants, in one statement. `number` counts the batches of `writer` up;
     /// each number is added once, however often it is sent.
     pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &[SecretUsage]) -> Result<(), Error> {
@@ -105,7 +111,7 @@ impl Store {
         let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
-        within!(WRITE_TIMEOUT, self.pool, |connection| sqlx::query_scalar!(
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
             r#"SELECT record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
             writer,
             number,
@@ -127,7 +133,7 @@ impl Store {
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {
-        within!(WRITE_TIMEOUT, self.pool, |connection| sqlx::query_scalar!(
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
             "SELECT remove_old_usage($1, $2)",
             before,
             REMOVE_AT_ONCE,
@@ -136,7 +142,7 @@ impl Store {
     }
 }
 
-impl TenantTransaction {
+impl ReadTx {
     /// The key's usage in each part of the window in which there was any.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(

@@ -10,19 +10,19 @@ use super::{
     Metrics,
     flush::{RETRY, TICK},
 };
-use crate::store::{self, SecretReuse, Store};
+use crate::store::{self, SecretReuse, UsageStore};
 
 /// Writes the events one after the other. While the database is away, they wait in the queue.
 pub(super) struct DeadSecretWorker {
     queue: mpsc::Receiver<SecretReuse>,
     /// Taken from the queue and not written yet.
     current: Option<SecretReuse>,
-    store: Store,
+    store: UsageStore,
     metrics: Metrics,
 }
 
 impl DeadSecretWorker {
-    pub(super) fn new(queue: mpsc::Receiver<SecretReuse>, store: Store, metrics: Metrics) -> Self {
+    pub(super) fn new(queue: mpsc::Receiver<SecretReuse>, store: UsageStore, metrics: Metrics) -> Self {
         Self { queue, current: None, store, metrics }
     }
 

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{HasUsageCounter, Metrics};
-use crate::store::{self, SecretUsage, Store};
+use crate::store::{self, SecretUsage, UsageStore};
 
 /// How often a batch is written.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct Flusher {
     unconfirmed: Option<Batch>,
     writer: Uuid,
     last_number: i64,
-    store: Store,
+    store: UsageStore,
     metrics: Metrics,
 }
 
@@ -42,7 +42,7 @@ struct Batch {
 }
 
 impl Flusher {
-    pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: Store, metrics: Metrics) -> Self {
+    pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: UsageStore, metrics: Metrics) -> Self {
         Self { queue, unconfirmed: None, writer: Uuid::new_v4(), last_number: 0, store, metrics }
     }
 

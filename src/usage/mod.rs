@@ -2,7 +2,7 @@
 //!
 //! Each cached secret has a [`UsageCounter`]. The first request since the counter was last written puts it into a queue;
 //! the others only count. Once a second the [`UsageWorker`] takes counters from the front of the queue, so those that
-//! have waited longest, and writes what they hold as one numbered batch ([`Store::record_usage`]); at the end of the
+//! have waited longest, and writes what they hold as one numbered batch ([`UsageStore::record_usage`]); at the end of the
 //! process it writes what is left.
 
 mod counter;
@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::{
     domain::{Clock, KeyHint, Timestamp},
-    store::{SecretReuse, Store},
+    store::{SecretReuse, UsageStore},
 };
 
 /// Counters that can wait to be written: more than secrets are cached by default.
@@ -84,7 +84,7 @@ struct Metrics {
 
 /// The recorder and its worker, which removes hours that are older than `retention`.
 #[must_use]
-pub fn start(store: Store, clock: Clock, retention: TimeDelta) -> (UsageRecorder, UsageWorker) {
+pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRecorder, UsageWorker) {
     let (queue, queued) = mpsc::channel(QUEUE);
     let (dead_uses, queued_dead_uses) = mpsc::channel(DEAD_USES_QUEUE);
     let metrics = Metrics::default();

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::{
     domain::Clock,
-    store::{self, Store},
+    store::{self, UsageStore},
 };
 
 const AFTER_START: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_mins(1);
 
 pub(super) struct Retention {
-    pub(super) store: Store,
+    pub(super) store: UsageStore,
     pub(super) clock: Clock,
     /// Hours older than that are removed.
     pub(super) age: TimeDelta,

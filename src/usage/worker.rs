@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{HasUsageCounter, Metrics, dead_secrets::DeadSecretWorker, flush::Flusher, retention::Retention};
 use crate::{
     domain::Clock,
-    store::{SecretReuse, Store},
+    store::{SecretReuse, UsageStore},
 };
 
 /// Writes what the recorder counts.
@@ -23,7 +23,7 @@ impl UsageWorker {
     pub(super) fn new(
         queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
         dead_uses: mpsc::Receiver<SecretReuse>,
-        store: Store,
+        store: UsageStore,
         clock: Clock,
         retention: TimeDelta,
         metrics: Metrics,

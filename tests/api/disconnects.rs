@@ -24,12 +24,12 @@ use crate::{
 const REQUESTS: usize = 10_000;
 const WORKERS: usize = 32;
 
-/// Sessions other than the asking one that are at work, or in a transaction.
+/// Other sessions that are busy or in a transaction.
 const BUSY: &str = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND backend_type = 'client backend'
                       AND pid <> pg_backend_pid() AND (state <> 'idle' OR xact_start IS NOT NULL)";
 
-/// Waits until no session is at work, nor becomes so within a quarter of a second.
+/// Waits until no session has been busy for a quarter of a second.
 async fn quiet(database: &TestDatabase) {
     let mut connection = database.connect().await;
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -43,13 +43,13 @@ async fn quiet(database: &TestDatabase) {
                     .fetch_all(&mut connection)
                     .await
                     .unwrap();
-            panic!("a session stays at work: {sessions:?}");
+            panic!("a session stays busy: {sessions:?}");
         }
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// SplitMix64: the same run each time, as far as the scheduler lets it.
+/// SplitMix64. Each run has the same numbers; the scheduler still varies.
 struct Random(u64);
 
 impl Random {
@@ -61,8 +61,8 @@ impl Random {
         (z ^ (z >> 31)) % end
     }
 
-    /// Sometimes 0 to 3 ms, when a request has hardly begun; else any moment of one, so that
-    /// each statement is met.
+    /// When to disconnect: sometimes within the first 3 ms, otherwise at any time of a request, so that each statement is
+    /// interrupted.
     fn moment(&mut self, counts: &Counts) -> Duration {
         let latency = counts.latency_us.load(Ordering::Relaxed);
         let end = if self.below(3) == 0 { 3_000 } else { latency.clamp(3_000, 200_000) };
@@ -70,16 +70,16 @@ impl Random {
     }
 }
 
-/// A tenant, its two ways in, and what it was told.
+/// A tenant with its two credentials and the writes that were acknowledged.
 struct Tenant {
     slug: &'static str,
     by_token: Client,
     by_key: Client,
     token: String,
     secret: String,
-    /// Keys that exist for certain and that nobody has tried to revoke.
+    /// Keys that exist and that no request has tried to revoke.
     keys: Mutex<Vec<String>>,
-    /// Request ids of acknowledged writes, with the kind of event and the key.
+    /// Of each acknowledged write: request id, kind of event, key.
     acknowledged: Mutex<Vec<(String, &'static str, String)>>,
 }
 
@@ -103,8 +103,8 @@ impl Tenant {
     }
 }
 
-/// What a client wants.
-struct Wish {
+/// A request.
+struct Call {
     id: String,
     method: Method,
     path: String,
@@ -112,29 +112,28 @@ struct Wish {
     event: Option<&'static str>,
 }
 
-impl Wish {
+impl Call {
     fn new(tenant: &Tenant, number: usize, random: &mut Random) -> Self {
         let name = format!("{} {number}", tenant.slug);
-        let wish = |method, path, body, event| Self { id: format!("wish-{number}"), method, path, body, event };
+        let call = |method, path, body, event| Self { id: format!("call-{number}"), method, path, body, event };
         let key = tenant.some_key(random).map(|id| format!("{PATH}/{id}"));
         match (random.below(10), key) {
-            (4, _) => wish(Method::GET, format!("{PATH}?limit=20"), None, None),
-            (5 | 6, Some(path)) => wish(Method::GET, path, None, None),
-            (7 | 8, Some(path)) => wish(Method::PATCH, path, Some(json!({"name": name})), Some("updated")),
+            (4, _) => call(Method::GET, format!("{PATH}?limit=20"), None, None),
+            (5 | 6, Some(path)) => call(Method::GET, path, None, None),
+            (7 | 8, Some(path)) => call(Method::PATCH, path, Some(json!({"name": name})), Some("updated")),
             (9, Some(path)) => {
                 let mut keys = tenant.keys.lock().unwrap();
                 keys.retain(|id| !path.ends_with(id));
-                wish(Method::DELETE, path, None, Some("revoked"))
+                call(Method::DELETE, path, None, Some("revoked"))
             }
             _ => {
                 let body = json!({"name": name, "scopes": "read,write"});
-                wish(Method::POST, PATH.to_owned(), Some(body), Some("created"))
+                call(Method::POST, PATH.to_owned(), Some(body), Some("created"))
             }
         }
     }
 
-    /// Asks and waits for the answer.
-    async fn ask(&self, client: &Client) -> Reply {
+    async fn send(&self, client: &Client) -> Reply {
         let request = client.request(self.method.clone(), &self.path).header("x-request-id", &self.id);
         send(match &self.body {
             Some(body) => request.json(body),
@@ -163,36 +162,37 @@ impl Wish {
     }
 }
 
-/// How requests went.
+/// Outcomes of requests.
 #[derive(Debug, Default)]
 struct Counts {
     answered: AtomicUsize,
-    left: AtomicUsize,
+    disconnected: AtomicUsize,
+    /// Disconnected within the request.
     cut: AtomicUsize,
     refused: AtomicUsize,
-    /// What an answer takes, as patient clients have found of late.
+    /// Moving average of the latency that patient clients see.
     latency_us: AtomicU64,
 }
 
-/// One client: asks for something, and most often does not stay for the answer.
+/// One client: sends a request, and most often disconnects before the response.
 async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut Random, counts: &Counts) {
     let count = |counter: &AtomicUsize| counter.fetch_add(1, Ordering::Relaxed);
-    let wish = Wish::new(tenant, number, random);
+    let call = Call::new(tenant, number, random);
     let by_key = random.below(2) == 0;
     let client = if by_key { &tenant.by_key } else { &tenant.by_token };
     let reply = match random.below(8) {
-        // The patient ones keep the backlog short, too.
+        // Patient clients also keep the backlog short.
         0 | 1 => {
             let begun = Instant::now();
-            let reply = wish.ask(client).await;
+            let reply = call.send(client).await;
             let (old, new) =
                 (counts.latency_us.load(Ordering::Relaxed), u64::try_from(begun.elapsed().as_micros()).unwrap());
             counts.latency_us.store((7 * old + new) / 8, Ordering::Relaxed);
             Some(reply)
         }
-        2..5 => timeout(random.moment(counts), wish.ask(client)).await.ok(),
+        2..5 => timeout(random.moment(counts), call.send(client)).await.ok(),
         _ => {
-            let bytes = wish.bytes(tenant, by_key);
+            let bytes = call.bytes(tenant, by_key);
             let whole = random.below(2) == 0;
             let cut = usize::try_from(random.below(bytes.len() as u64)).unwrap();
             let Ok(mut connection) = RawConnection::try_open(server.address).await else {
@@ -208,26 +208,26 @@ async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut R
         }
     };
     let Some(reply) = reply else {
-        count(&counts.left);
+        count(&counts.disconnected);
         return;
     };
     count(&counts.answered);
-    match (reply.status.as_u16(), &wish.event) {
+    match (reply.status.as_u16(), &call.event) {
         (201, Some("created")) => {
             let id = reply.json()["id"].as_str().unwrap().to_owned();
             tenant.keys.lock().unwrap().push(id.clone());
-            tenant.acknowledged.lock().unwrap().push((wish.id, "created", id));
+            tenant.acknowledged.lock().unwrap().push((call.id, "created", id));
         }
         (200, Some(event @ "updated")) | (204, Some(event @ "revoked")) => {
-            let id = wish.path[PATH.len() + 1..].to_owned();
-            tenant.acknowledged.lock().unwrap().push((wish.id, event, id));
+            let id = call.path[PATH.len() + 1..].to_owned();
+            tenant.acknowledged.lock().unwrap().push((call.id, event, id));
         }
         (200, None) => {
             for key in reply.json().as_array().into_iter().flatten() {
                 assert!(key["name"].as_str().unwrap().starts_with(tenant.slug), "{} was shown {key}", tenant.slug);
             }
         }
-        // Somebody revoked the key first.
+        // Another request has revoked the key.
         (409, Some("updated")) => {}
         (503, _) => {
             reply.refused(503, reply.json()["code"].as_str().unwrap());
@@ -263,21 +263,22 @@ async fn cancelled_requests_leave_nothing_behind() {
         worker.await.unwrap();
     }
     println!("{counts:?} in {:?}", begun.elapsed());
-    let (answered, left) = (counts.answered.load(Ordering::Relaxed), counts.left.load(Ordering::Relaxed));
-    assert_eq!(answered + left, REQUESTS);
-    assert!(answered > REQUESTS / 10 && left > REQUESTS / 2, "{counts:?}");
+    let (answered, disconnected) =
+        (counts.answered.load(Ordering::Relaxed), counts.disconnected.load(Ordering::Relaxed));
+    assert_eq!(answered + disconnected, REQUESTS);
+    assert!(answered > REQUESTS / 10 && disconnected > REQUESTS / 2, "{counts:?}");
     assert!(counts.refused.load(Ordering::Relaxed) < REQUESTS / 100, "the pool ran dry: {counts:?}");
 
     let database = &server.database;
     quiet(database).await;
-    // PostgreSQL's words for a connection that came out of the pool with its last borrower's
-    // transaction still open. It heals with the next commit, so that only the log remembers.
+    // PostgreSQL's warning about a BEGIN within a transaction: the pool lent a connection whose transaction was still open.
+    // The next commit ends that, so only the log shows it.
     let mut left_open = database.own_log().await;
     left_open.retain(|line| line.contains("there is already a transaction in progress"));
-    assert!(left_open.is_empty(), "the next request got into transactions that were left open: {left_open:#?}");
+    assert!(left_open.is_empty(), "requests ran in transactions that were left open: {left_open:#?}");
     let mut connection = database.connect().await;
 
-    // What was acknowledged is there.
+    // Acknowledged writes are there.
     let events: Vec<(String, String, Uuid, String)> = sqlx::query_as(
         "SELECT e.request_id, e.kind, e.key_id, t.slug FROM api_key_events e JOIN tenants t ON t.id = e.tenant_id",
     )
@@ -307,7 +308,7 @@ async fn cancelled_requests_leave_nothing_behind() {
         }
     }
 
-    // Nothing is there in part, whoever was told.
+    // Nothing is there in part, acknowledged or not.
     let in_part = "SELECT count(*)
         FROM api_keys k
         LEFT JOIN (SELECT tenant_id, key_id, count(*) AS secrets FROM api_key_secrets GROUP BY 1, 2) s
@@ -321,7 +322,7 @@ async fn cancelled_requests_leave_nothing_behind() {
               IS DISTINCT FROM (1, 1, (k.revoked_at IS NOT NULL)::int, k.version)";
     assert_eq!(database.count(in_part).await, 0);
 
-    // No connection carried one tenant into the other's request.
+    // No connection carried its tenant to another request.
     for (slug, name, _) in rows.values() {
         assert!(name.starts_with(slug.as_str()), "{slug} has a key of the name {name}");
     }
@@ -340,7 +341,7 @@ async fn cancelled_requests_leave_nothing_behind() {
         assert_eq!(listed, of_tenant.collect(), "{}", tenant.slug);
     }
 
-    // And it goes on as if nothing had happened.
+    // The service works as before.
     for n in 0..10 {
         for (tenant, other) in [(&tenants[0], &tenants[1]), (&tenants[1], &tenants[0])] {
             let client = if n % 2 == 0 { &tenant.by_key } else { &tenant.by_token };
@@ -353,11 +354,10 @@ async fn cancelled_requests_leave_nothing_behind() {
             client.with_key(&key.secret).get(PATH).await.refused(401, "key_revoked");
         }
     }
-    // Heartbeats and notes of use come and go.
     quiet(database).await;
 }
 
-/// How many keys of that name are there as a whole.
+/// Counts the keys of that name that have a secret and an event.
 fn whole(name: &str) -> String {
     format!(
         "SELECT count(*) FROM api_keys k
@@ -370,33 +370,32 @@ fn whole(name: &str) -> String {
 async fn until(mut done: impl AsyncFnMut() -> bool, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !done().await {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         sleep(Duration::from_millis(5)).await;
     }
 }
 
 fn create(tenant: &Tenant, name: &str) -> Vec<u8> {
     let body = Some(json!({"name": name}));
-    Wish { id: "create".into(), method: Method::POST, path: PATH.into(), body, event: None }.bytes(tenant, false)
+    Call { id: "create".into(), method: Method::POST, path: PATH.into(), body, event: None }.bytes(tenant, false)
 }
 
-/// A client that leaves while its create is under way does not stop it half-way: held up at its
-/// last statement until the client is gone, it still comes to its end.
+/// The create is blocked at a statement until the client has disconnected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_leaves_does_not_stop_its_request() {
+async fn a_create_is_completed_after_its_client_has_disconnected() {
     let server = TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "3")]).await;
     let (tenant, database) = (Tenant::new(&server, "acme").await, &server.database);
     for (n, reset) in [(0, false), (1, true)] {
-        let name = format!("Left {n}");
+        let name = format!("Disconnected {n}");
         let mut lock = database.connect().await;
         lock.execute("BEGIN; LOCK TABLE api_key_events IN SHARE MODE").await.unwrap();
         let mut connection = RawConnection::open(server.address).await;
         connection.send(create(&tenant, &name)).await;
         let held = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        until(async || database.count(held).await == 1, "the create's last statement").await;
+        until(async || database.count(held).await == 1, "a blocked statement of the create").await;
         connection.leave(reset);
-        // Time enough to see that the client has left, and to act on it.
+        // The server has time to notice the disconnect and to react.
         sleep(Duration::from_millis(200)).await;
         assert_eq!(database.count(&whole(&name)).await, 0);
         lock.close().await.unwrap();
@@ -406,9 +405,8 @@ async fn a_client_that_leaves_does_not_stop_its_request() {
     tenant.by_key.get(PATH).await.expect(200);
 }
 
-/// A client that leaves once its create is durable takes nothing back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_committed_stays_when_the_client_leaves() {
+async fn a_committed_create_stays_after_its_client_has_disconnected() {
     let server = TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "3")]).await;
     let (tenant, database) = (Tenant::new(&server, "acme").await, &server.database);
     let mut watcher = database.connect().await;
@@ -424,7 +422,7 @@ async fn what_was_committed_stays_when_the_client_leaves() {
             if there == 1 {
                 break;
             }
-            assert!(Instant::now() < deadline, "{name} does not come");
+            assert!(Instant::now() < deadline, "{name} is missing");
         }
         connection.leave(n % 2 == 0);
     }

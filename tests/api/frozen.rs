@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use rally_api_keys::{
-    auth::cache::lease::LEASE,
-    domain::{ApiKeyId, Slug, Tenant},
-    store,
-};
+use rally_api_keys::{auth::cache::lease::LEASE, domain::ApiKeyId, store};
 use sqlx::Executor as _;
 
 use crate::{
@@ -41,19 +37,19 @@ async fn the_first_request_after_the_freeze_is_refused() {
 async fn an_idle_transaction_ends_and_frees_its_locks() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("n", "read").await;
-    let store = open(&server.database.url().await).await.unwrap();
-    let tenant = store.tenant(&Tenant { id: server.database.acme, slug: Slug::parse("acme").unwrap() });
+    let database = open(&server.database.url().await).await.unwrap();
+    let tenant = database.tenant_stores().tenant(server.database.acme);
     // An export of the audit trail may take its time, and holds no locks.
-    let mut exporting = tenant.begin_snapshot().await.unwrap();
-    exporting.chain(0, 1).await.unwrap();
-    let mut frozen = tenant.begin().await.unwrap();
+    let mut export = tenant.begin_export().await.unwrap();
+    export.chain(0, 1).await.unwrap();
+    let mut frozen = tenant.begin_write().await.unwrap();
     let id = ApiKeyId::parse(&key.id).unwrap();
-    frozen.key_for_update(id).await.unwrap();
+    frozen.lock_key(id).await.unwrap();
     let mut other = server.database.connect().await;
     let lock = "SELECT FROM api_keys FOR NO KEY UPDATE NOWAIT";
     assert!(other.execute(lock).await.is_err(), "locked");
     wait_until(async || other.execute(lock).await.is_ok()).await;
-    let outcome = frozen.key(id).await;
+    let outcome = frozen.lock_key(id).await.map(|_| ());
     assert!(matches!(outcome, Err(store::Error::Unavailable(_))), "{outcome:?}");
-    exporting.chain(0, 1).await.unwrap();
+    export.chain(0, 1).await.unwrap();
 }

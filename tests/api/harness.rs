@@ -18,7 +18,7 @@ use rally_api_keys::{
     app::{Service, Stop},
     config::Config,
     domain::{Clock, Slug, TenantId},
-    store::{self, ConnectError, DatabaseUrl, PoolSettings, Store, TenantAdmin},
+    store::{self, ConnectError, Database, DatabaseUrl, PoolSettings, TenantAdmin},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
@@ -393,15 +393,15 @@ pub fn config(settings: &[(&str, &str)]) -> Config {
     Config::from_values(pairs).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A store without a service around it.
-pub async fn open(url: &DatabaseUrl) -> Result<Store, ConnectError> {
+/// The database without a service around it.
+pub async fn open(url: &DatabaseUrl) -> Result<Database, ConnectError> {
     let settings = PoolSettings {
         max_connections: 2,
         max_check_connections: 2,
         acquire_timeout: Duration::from_secs(3),
         check_acquire_timeout: Duration::from_secs(3),
     };
-    Store::open(url, settings, Arc::new(|_, _| {})).await
+    Database::open(url, settings, Arc::new(|_, _| {})).await
 }
 
 /// A JWT by HS256 under the tests' secret.

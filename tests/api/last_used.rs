@@ -44,7 +44,7 @@ async fn uses_of_5000_keys_within_a_second_show_within_five_seconds() {
     const KEYS: i64 = 5_000;
     let server = TestServer::start().await;
     let store = open(&server.database.url().await).await.unwrap();
-    let (recorder, worker) = usage::start(store, server.clock.clone(), TimeDelta::days(1));
+    let (recorder, worker) = usage::start(store.usage(), server.clock.clone(), TimeDelta::days(1));
     let worker = tokio::spawn(worker.run(std::future::pending()));
     // Cached, as long as this holds them.
     let counters: Vec<_> = (0..KEYS)

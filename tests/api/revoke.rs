@@ -88,6 +88,23 @@ async fn again_is_204_again_and_changes_nothing() {
     assert_eq!(events_since(&server, &key).await.len(), 1);
 }
 
+/// Another instance may have revoked the key a moment ago, with the notification still on its way.
+#[tokio::test]
+async fn an_acknowledged_revocation_is_in_force_here_although_another_instance_made_it() {
+    let server = TestServer::start().await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier Sync", "read").await;
+    let check = async || admin.with_key(&key.secret).get("/forward-auth").await;
+    assert_eq!(check().await.status, 200);
+    let revoke_silently = "ALTER TABLE api_keys DISABLE TRIGGER notify_update; UPDATE api_keys SET revoked_at = now();
+                           ALTER TABLE api_keys ENABLE ALWAYS TRIGGER notify_update";
+    server.database.execute(revoke_silently).await;
+    assert_eq!(check().await.status, 200, "cached");
+    admin.delete(&key.path()).await.expect(204);
+    assert_eq!(check().await.status, 401);
+}
+
 #[tokio::test]
 async fn the_other_keys_live_on() {
     let server = TestServer::start().await;

@@ -183,6 +183,29 @@ async fn an_end_before_its_time() {
     server.admin("globex").delete(&path).await.refused(404, "key_not_found");
 }
 
+/// The key may be extended, and its previous secret would work again.
+#[tokio::test]
+async fn the_previous_secret_of_an_expired_key_can_be_ended() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let end = server.clock.now() + TimeDelta::seconds(100);
+    let old = admin.create_with(&json!({"name": "n", "expiresAt": end.to_rfc3339()})).await;
+    let new = rotate(&admin, &old, &json!({"overlapSeconds": 604_800})).await;
+    // As it is when the key's end was put forward after the rotation.
+    server.database.execute("UPDATE api_keys SET previous_expires_at = now() + interval '1 day'").await;
+    server
+        .database
+        .execute("UPDATE api_key_secrets SET expires_at = now() + interval '1 day' WHERE retired_at IS NOT NULL")
+        .await;
+    server.clock.turn(TimeDelta::seconds(101));
+    let admin = server.admin("acme");
+    admin.delete(&format!("{}/previous-secret", old.path())).await.expect(204);
+    let events = "SELECT count(*) FROM api_key_events WHERE kind = 'previous_secret_ended'";
+    assert_eq!(server.database.count(events).await, 1);
+    admin.patch(&old.path(), &json!({"expiresAt": null})).await.expect(200);
+    assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
+}
+
 #[tokio::test]
 async fn bad_input_changes_nothing() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! How often a request waits for the database: each time takes as long as the way there and back.
+//! How often a request waits for the database: each time is a round trip over the network.
 
 use std::time::Duration;
 
@@ -14,24 +14,23 @@ use crate::{
 
 const CHECK: &str = "/forward-auth";
 
-/// Round trips of each call by a user, and of a check by a key, at most. Lower a number when a call needs fewer; none may
-/// grow.
+/// Most round trips of each call by a user, and of a check of a key. Lower a number when a call needs fewer.
 const AT_MOST: [(&str, usize); 11] = [
-    ("create", 6),
-    ("get", 4),
-    ("list", 4),
-    ("list with limit", 5),
-    ("list after use", 12),
-    ("update", 11),
-    ("rotate", 15),
-    ("previous-secret", 9),
-    ("revoke", 5),
+    ("create", 4),
+    ("get", 2),
+    ("list", 2),
+    ("list with limit", 2),
+    ("list after use", 2),
+    ("update", 5),
+    ("rotate", 7),
+    ("previous-secret", 5),
+    ("revoke", 4),
     ("check that misses", 1),
     ("check that hits", 0),
 ];
 
-/// Of several runs, the smallest number is that of the call: at first a connection prepares its statements, and now and
-/// then the service writes usage meanwhile.
+/// The least of several runs counts: at first a connection prepares its statements, and now and then the service writes
+/// usage meanwhile.
 const RUNS: usize = 10;
 
 /// Counts of round trips, by call.
@@ -64,7 +63,7 @@ impl Measured {
 }
 
 #[tokio::test]
-async fn no_call_needs_more_round_trips_to_the_database_than_before() {
+async fn a_call_needs_at_most_its_number_of_round_trips() {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
     // Heartbeats of the change feed do not pass the proxy, and few connections have soon prepared all statements.

@@ -1,7 +1,7 @@
-//! Promise 6 below the service: what PostgreSQL itself refuses to the role that the service
-//! works under, what it refuses to everybody, and where the service refuses to start.
+//! Isolation of tenants below the service: what PostgreSQL refuses to the service's role, what it refuses to every role,
+//! and with which logins the service refuses to start.
 
-use rally_api_keys::store::{ConnectError, DatabaseUrl, Store};
+use rally_api_keys::store::{ConnectError, Database, DatabaseUrl};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ const TABLES: [&str; 4] = ["tenants", "api_keys", "api_key_secrets", "api_key_ev
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const CHECK_VIOLATION: &str = "23514";
 
-/// A server whose tenants have keys: acme two, one of them revoked; globex one.
+/// A server whose tenant acme has two keys, one of them revoked, and whose tenant globex has one.
 async fn start() -> (TestServer, CreatedKey) {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Mine", "read").await;
@@ -25,14 +25,14 @@ async fn start() -> (TestServer, CreatedKey) {
     (server, key)
 }
 
-/// A connection as the service has it.
+/// A connection under the service's role.
 async fn app(database: &TestDatabase) -> PgConnection {
     let mut connection = database.connect().await;
     connection.execute("SET ROLE rally_app").await.unwrap();
     connection
 }
 
-/// The same with a tenant, for the session: the tests' convenience, never the service's.
+/// As [`app`], with a tenant set for the session, which only tests do.
 async fn app_of(database: &TestDatabase, tenant: impl std::fmt::Display) -> PgConnection {
     let mut connection = app(database).await;
     connection.execute(AssertSqlSafe(format!("SET rally.tenant_id = '{tenant}'"))).await.unwrap();
@@ -68,7 +68,7 @@ async fn all_rows(database: &TestDatabase, tenant: impl std::fmt::Display) -> Ve
     rows
 }
 
-/// A login of this test's own, cluster-wide; named after its database, which is unique.
+/// A login of this test, named after its database: logins belong to the cluster.
 struct Login {
     name: String,
     database: TestDatabase,
@@ -88,7 +88,7 @@ impl Login {
         DatabaseUrl::parse(&self.database.url_text(Some(&self.name)).await).unwrap()
     }
 
-    async fn open(&self) -> Result<Store, ConnectError> {
+    async fn open(&self) -> Result<Database, ConnectError> {
         open(&self.url().await).await
     }
 
@@ -97,9 +97,8 @@ impl Login {
     }
 }
 
-/// Also for tables that are yet to come: what has a tenant is bound by policies, owner included.
 #[tokio::test]
-async fn every_table_with_a_tenant_is_under_row_level_security() {
+async fn each_table_with_rows_of_tenants_has_forced_row_level_security() {
     let database = TestDatabase::create().await;
     let tables = |condition: &str| {
         format!(
@@ -121,7 +120,7 @@ async fn every_table_with_a_tenant_is_under_row_level_security() {
 }
 
 #[tokio::test]
-async fn without_a_tenant_every_table_is_empty() {
+async fn tables_are_empty_while_no_tenant_is_set() {
     let (server, _) = start().await;
     let mut connection = app(&server.database).await;
     for table in TABLES {
@@ -131,7 +130,7 @@ async fn without_a_tenant_every_table_is_empty() {
     for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
     }
-    // Nor does what is no tenant's id show anything.
+    // Also with an id that no tenant has.
     for nobody in [Uuid::nil(), Uuid::now_v7()] {
         let mut connection = app_of(&server.database, nobody).await;
         for table in TABLES {
@@ -150,7 +149,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_query_that_forgets_the_tenant_sees_and_changes_one_tenants_rows() {
+async fn a_query_without_a_tenant_condition_sees_and_changes_one_tenants_rows() {
     let (server, _) = start().await;
     let database = &server.database;
     let theirs = all_rows(database, database.globex).await;
@@ -158,7 +157,7 @@ async fn a_query_that_forgets_the_tenant_sees_and_changes_one_tenants_rows() {
     assert_eq!(count(&mut connection, "api_keys").await, 2);
     assert_eq!(count(&mut connection, "api_key_secrets").await, 2);
     assert_eq!(count(&mut connection, "api_key_events").await, 3);
-    assert_eq!(count(&mut connection, "tenants").await, 0, "a tenant is found by its slug alone");
+    assert_eq!(count(&mut connection, "tenants").await, 0, "tenants are found by slug only");
     for table in TENANT_TABLES {
         let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT DISTINCT tenant_id FROM {table}")))
             .fetch_all(&mut connection)
@@ -202,19 +201,19 @@ async fn a_row_for_another_tenant_is_refused() {
         assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
         assert_eq!(refusal(&mut of_nobody, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
     }
-    // A row cannot be moved to another tenant either, and another tenant's key is no key of this one's.
+    // Nor is a row moved to another tenant, or attached to another tenant's key.
     for table in TENANT_TABLES {
         let sql = format!("UPDATE {table} SET tenant_id = '{globex}'");
         assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
     }
     assert_eq!(refusal(&mut of_acme, &inserts(acme)[1]).await, "23503", "a foreign key over tenant and id");
     assert_eq!(all_rows(database, globex).await, before);
-    // The statements are good ones: where they belong, the first is taken.
+    // Under its own tenant, the first statement succeeds.
     assert_eq!(affected(&mut of_acme, &inserts(acme)[0]).await, 1);
 }
 
 #[tokio::test]
-async fn the_services_role_deletes_nothing_and_changes_no_past() {
+async fn the_services_role_cannot_delete_or_change_history() {
     let (server, _) = start().await;
     let database = &server.database;
     let mut connection = app_of(database, database.acme).await;
@@ -248,7 +247,7 @@ async fn the_services_role_deletes_nothing_and_changes_no_past() {
     }
 }
 
-/// Usage is written for all tenants at once, by functions that see all rows while they run, and only then.
+/// Usage is written for all tenants at once, by functions, which see all rows only while they run.
 #[tokio::test]
 async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     let (server, key) = start().await;
@@ -299,7 +298,7 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     assert_eq!(database.count("SELECT count(*) FROM api_key_usage").await, 0);
 }
 
-/// `SET ROLE` to another role is open to a superuser that became `rally_app`; so this logs in.
+/// A superuser's session could set any role, so this needs a login.
 #[tokio::test]
 async fn a_plain_login_cannot_become_the_operator() {
     let (server, _) = start().await;
@@ -313,7 +312,7 @@ async fn a_plain_login_cannot_become_the_operator() {
 }
 
 #[tokio::test]
-async fn the_audit_trail_is_append_only_for_everybody() {
+async fn the_audit_trail_is_append_only_for_each_role() {
     let (server, _) = start().await;
     let before = server.database.texts("SELECT t::text FROM api_key_events t ORDER BY 1").await;
     assert_eq!(before.len(), 4);
@@ -334,13 +333,13 @@ async fn the_audit_trail_is_append_only_for_everybody() {
             assert_eq!(refusal(connection, sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
         }
     }
-    // What events tell of cannot go away below them.
+    // Nor can the tenant of an event be deleted.
     assert_eq!(refusal(&mut owner, "DELETE FROM tenants").await, "23503");
     assert_eq!(server.database.texts("SELECT t::text FROM api_key_events t ORDER BY 1").await, before);
 }
 
 #[tokio::test]
-async fn a_revoked_key_stays_revoked_for_everybody() {
+async fn a_revoked_key_cannot_be_changed_by_any_role() {
     let (server, _) = start().await;
     let mut app = app_of(&server.database, server.database.acme).await;
     let mut owner = server.database.connect().await;
@@ -373,7 +372,7 @@ async fn a_transactions_tenant_ends_with_it() {
             assert_eq!(count(&mut connection, table).await, 0, "{table} after {end}");
         }
     }
-    // The look-ups of every request set it for their own statement alone.
+    // Look-ups set it for their own statement only.
     let found = connection.fetch_all("SELECT id FROM find_tenants(ARRAY['acme', 'nobody'])").await.unwrap();
     assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>(), [database.acme.0]);
     assert_eq!(count(&mut connection, "tenants").await, 0);
@@ -385,7 +384,7 @@ async fn a_transactions_tenant_ends_with_it() {
         .remove(0);
     let find = || sqlx::query("SELECT place FROM find_api_key_secrets($1, $2)");
     let [ours, theirs] = [database.acme.0, database.globex.0];
-    // Another tenant's look-up does not find it, in the same statement neither.
+    // Nor does a look-up under another tenant in the same statement find it.
     let found = find()
         .bind([theirs, ours, ours, theirs])
         .bind([&digest, &vec![0; 16], &digest, &digest])
@@ -422,7 +421,7 @@ async fn no_column_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn a_plain_member_of_rally_app_is_all_that_the_service_needs() {
+async fn the_service_works_with_a_login_that_is_only_a_member_of_rally_app() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
     let mut server = TestServer::logged_in_by(&login.url().await, database, &[]).await;
@@ -438,7 +437,7 @@ async fn a_plain_member_of_rally_app_is_all_that_the_service_needs() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_no_member_is_told_what_it_lacks() {
+async fn a_login_that_is_no_member_is_refused_with_the_missing_role() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", false).await;
     let error = login.open().await.err().expect("a refusal").to_string();
@@ -446,7 +445,7 @@ async fn a_login_that_is_no_member_is_told_what_it_lacks() {
     login.drop().await;
 }
 
-/// As whom a server works that logs in so: the database notes it beside each event.
+/// The role of a server's transactions, which a column's default records.
 async fn works_as(url: &DatabaseUrl, database: &TestDatabase) -> Vec<String> {
     database.execute("ALTER TABLE api_key_events ADD COLUMN worked_as text DEFAULT current_user").await;
     let mut server = TestServer::logged_in_by(url, database.clone(), &[]).await;
@@ -456,26 +455,43 @@ async fn works_as(url: &DatabaseUrl, database: &TestDatabase) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_service_works_under_a_role_that_policies_bind() {
+async fn transactions_work_under_rally_app_with_each_login() {
     let database = TestDatabase::create().await;
-    assert_eq!(works_as(&database.url().await, &database).await, ["rally_app"], "the owner, a superuser");
+    assert_eq!(works_as(&database.url().await, &database).await, ["rally_app"], "owner and superuser");
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
-    assert_eq!(works_as(&login.url().await, &database).await, [login.name.as_str()], "a plain member");
+    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "member");
     login.drop().await;
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
     database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
-    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "a member past all policies");
+    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "member with BYPASSRLS");
     login.drop().await;
 }
 
-/// What BYPASSRLS does not give is the right to migrate: refusing such a login is as good as
-/// working under `rally_app`, and working as itself is not.
+/// With one connection, which must be usable after a transaction that could not begin.
 #[tokio::test]
-async fn a_login_past_all_policies_never_works_as_itself() {
+async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
+    let database = TestDatabase::create().await;
+    let login = Login::create(&database, "LOGIN", true).await;
+    let one_connection = [("DATABASE_MAX_CONNECTIONS", "1")];
+    let mut server = TestServer::logged_in_by(&login.url().await, database, &one_connection).await;
+    server.wait_for_feed().await; // then the tenant is cached, so its look-up does not fail first
+    let admin = server.admin("acme");
+    admin.create("Zapier", "read").await;
+    server.database.execute(&format!("REVOKE rally_app FROM {}", login.name)).await;
+    admin.get(PATH).await.refused(500, "internal_error");
+    server.database.execute(&format!("GRANT rally_app TO {}", login.name)).await;
+    admin.get(PATH).await.expect(200);
+    server.stop().await;
+    login.drop().await;
+}
+
+/// Such a login may lack the right to migrate, so it may be refused instead.
+#[tokio::test]
+async fn a_login_with_bypassrls_works_under_rally_app_or_is_refused() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
     match login.open().await {
@@ -486,7 +502,7 @@ async fn a_login_past_all_policies_never_works_as_itself() {
         }
     }
     login.drop().await;
-    // Nor does one that cannot become rally_app.
+    // One that is no member is always refused.
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", false).await;
     login.open().await.err().expect("a refusal");
@@ -497,7 +513,7 @@ async fn a_login_past_all_policies_never_works_as_itself() {
 }
 
 #[tokio::test]
-async fn a_plain_login_on_an_unmigrated_database_is_sent_to_migrate() {
+async fn a_login_that_may_not_migrate_is_refused_with_the_command_to_run() {
     TestDatabase::create().await; // so that the cluster has rally_app
     let database = TestDatabase::unmigrated().await;
     database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await; // as PostgreSQL 15 and newer have it
@@ -510,9 +526,8 @@ async fn a_plain_login_on_an_unmigrated_database_is_sent_to_migrate() {
     login.drop().await;
 }
 
-/// Ten instances that start at once on a new database.
 #[tokio::test]
-async fn any_number_may_migrate_at_once() {
+async fn ten_instances_that_start_on_a_new_database_all_start() {
     let database = TestDatabase::unmigrated().await;
     let url = database.url().await;
     let instances = tokio::task::LocalSet::new();
@@ -524,9 +539,9 @@ async fn any_number_may_migrate_at_once() {
         .collect();
     instances.await;
     for outcome in opens {
-        let store = outcome.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
-        store.ping().await.unwrap();
-        store.close().await;
+        let database = outcome.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        database.lookups().ping().await.unwrap();
+        database.close().await;
     }
     let applied = database.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await;
     assert_eq!(applied, i64::try_from(sqlx::migrate!().iter().count()).unwrap());

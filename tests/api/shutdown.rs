@@ -207,7 +207,7 @@ async fn dead_uses_wait_for_a_database(mode: Mode) {
     let key = server.admin("acme").create("Dead", "read").await;
     let proxy = Proxy::start(server.database.socket().await).await;
     let url = DatabaseUrl::parse(&server.database.url_through(proxy.address)).unwrap();
-    let (recorder, worker) = usage::start(open(&url).await.unwrap(), server.clock.clone(), TimeDelta::days(1));
+    let (recorder, worker) = usage::start(open(&url).await.unwrap().usage(), server.clock.clone(), TimeDelta::days(1));
     proxy.set(mode);
     let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
     let counter = UsageCounter::new(server.database.acme, ApiKeyId::parse(&key.id).unwrap(), digest);

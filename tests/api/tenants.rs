@@ -1,4 +1,4 @@
-//! One tenant never reaches another's keys, and a suspended one reaches nothing.
+//! Isolation of tenants at the API, and suspended tenants.
 
 use chrono::Utc;
 use rally_api_keys::{domain::Slug, store::TenantAdmin};
@@ -11,7 +11,7 @@ use crate::{
     harness::{TestDatabase, TestServer, wait_until},
 };
 
-/// Everything that the database has of a tenant, as text.
+/// All rows of a tenant, as text.
 async fn everything_of(database: &TestDatabase, tenant: rally_api_keys::domain::TenantId) -> Vec<String> {
     let mut rows = Vec::new();
     for table in ["api_keys", "api_key_secrets", "api_key_events"] {
@@ -22,7 +22,7 @@ async fn everything_of(database: &TestDatabase, tenant: rally_api_keys::domain::
     rows
 }
 
-/// Every call that names a key by its id, good bodies and bad ones.
+/// Calls on one key, with valid and invalid bodies.
 const CALLS: &[(&str, Option<&str>)] = &[
     ("GET", None),
     ("DELETE", None),
@@ -42,7 +42,7 @@ async fn call(client: &Client, (method, body): (&str, Option<&str>), id: &str) -
 }
 
 #[tokio::test]
-async fn another_tenants_key_is_answered_as_an_unknown_one_and_stays_as_it_is() {
+async fn another_tenants_key_is_not_found_and_does_not_change() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let by_key = acme.with_key(&acme.create("Admin", "admin").await.secret);
@@ -60,11 +60,11 @@ async fn another_tenants_key_is_answered_as_an_unknown_one_and_stays_as_it_is() 
                 assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{what:?}");
             }
         }
-        // The good ones say that there is no such key.
+        // With a valid body: there is no such key.
         for what in &CALLS[..5] {
             call(client, *what, &theirs.id).await.refused(404, "key_not_found");
         }
-        // A condition tells nothing either.
+        // A condition reveals nothing either.
         for tag in ["*", "\"1\"", "\"2\"", "\"0\""] {
             let patch = |id: &str| {
                 let path = format!("{PATH}/{id}");
@@ -83,7 +83,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn lists_and_counts_are_one_tenants() {
+async fn lists_and_totals_have_one_tenants_keys() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let mine = acme.create("Mine", "admin").await;
@@ -98,7 +98,7 @@ async fn lists_and_counts_are_one_tenants() {
         assert_eq!(page.header("x-total-count"), "1");
         assert!(!page.headers.contains_key("link"), "{page:?}");
     }
-    // A cursor of another tenant's list is a place in one's own order, and no way into theirs.
+    // A cursor of another tenant's list is a position in the caller's own list.
     let page = globex.get(&format!("{PATH}?limit=1")).await;
     assert_eq!(page.header("x-total-count"), "3");
     let link = page.header("link");
@@ -108,7 +108,7 @@ async fn lists_and_counts_are_one_tenants() {
 }
 
 #[tokio::test]
-async fn a_secret_works_at_its_own_tenants_host_alone() {
+async fn a_secret_is_unknown_at_another_tenants_host() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let key = acme.create("Mine", "admin").await;
@@ -122,14 +122,14 @@ async fn a_secret_works_at_its_own_tenants_host_alone() {
     }
     there.delete(&format!("{PATH}/self")).await.refused(401, "invalid_key");
     acme.with_key(&key.secret).get(PATH).await.expect(200);
-    // Revoked or not, the other host knows nothing of it.
+    // The other host does not reveal that it is revoked.
     acme.delete(&key.path()).await.expect(204);
     there.get(PATH).await.refused(401, "invalid_key");
 }
 
-/// The same id in two tenants (as a copied database could have it) is two keys.
+/// As in a database that was copied in part.
 #[tokio::test]
-async fn one_id_in_two_tenants_is_two_keys() {
+async fn keys_of_one_id_in_two_tenants_are_independent() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let key = acme.create("Mine", "read").await;
@@ -153,7 +153,7 @@ async fn one_id_in_two_tenants_is_two_keys() {
 }
 
 #[tokio::test]
-async fn a_suspension_takes_effect_at_once_and_a_resumption_too() {
+async fn a_suspended_tenant_is_not_found_until_it_is_resumed() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let key = acme.create("Zapier", "admin").await;
@@ -183,15 +183,15 @@ async fn a_suspension_takes_effect_at_once_and_a_resumption_too() {
     by_key.get(PATH).await.expect(200);
 }
 
-/// A token's tenant claim is a slug or an id, so no slug may be what another tenant's id looks
-/// like: else that tenant's tokens would open the other's host.
+/// A token's tenant claim is a slug or an id. If a slug could be another tenant's id, tokens of one would be accepted for
+/// the other.
 #[tokio::test]
-async fn no_slug_is_another_tenants_id() {
+async fn a_slug_of_the_form_of_an_id_is_refused() {
     let server = TestServer::start().await;
     let acme_id = server.database.acme.to_string();
     let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
     if let Ok(slug) = Slug::parse(&acme_id) {
         let outcome = operator.create_tenant(&slug, "An impostor", Utc::now()).await;
-        assert!(!matches!(outcome, Ok(Some(_))), "there is a tenant now whose tokens are taken for acme's");
+        assert!(!matches!(outcome, Ok(Some(_))), "a tenant exists whose tokens are accepted for acme");
     }
 }

@@ -308,7 +308,7 @@ async fn a_batch_that_is_sent_again_counts_once() {
 async fn a_batch_keeps_secrets_hours_and_clients_apart() {
     let server = TestServer::start().await;
     let store = open(&server.database.url().await).await.unwrap();
-    let (recorder, worker) = usage::start(store, server.clock.clone(), TimeDelta::days(1));
+    let (recorder, worker) = usage::start(store.usage(), server.clock.clone(), TimeDelta::days(1));
     let now = server.clock.now();
     let mut expected = Vec::new();
     for (name, tenant) in [("acme", server.database.acme), ("globex", server.database.globex)] {

@@ -22,7 +22,7 @@ use crate::{
         Clock, LookupDigest, Principal, Secret, Tenant, Timestamp,
         access::{DenialReason, Facts, RequiredAccess, decide},
     },
-    store::{self, SecretRow, Store},
+    store::{Lookups, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
@@ -59,10 +59,10 @@ pub struct KeyVerifier {
 }
 
 impl KeyVerifier {
-    /// A verifier that looks secrets up in `store` and records their use with `recorder`.
+    /// A verifier that looks secrets up and records their use with `recorder`.
     #[must_use]
     pub fn new(
-        store: Store,
+        lookups: Lookups,
         hasher: SecretHasher,
         fallback: KeyFallback,
         cache: Arc<AuthCache>,
@@ -70,7 +70,7 @@ impl KeyVerifier {
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerificationMetrics>::default();
-        let lookup = Arc::new(SecretLookup { store, hasher, fallback, metrics: metrics.clone() });
+        let lookup = Arc::new(SecretLookup { lookups, hasher, fallback, metrics: metrics.clone() });
         Self { cache, lookup, recorder, metrics, clock }
     }
 
@@ -172,7 +172,7 @@ impl KeyVerifier {
 
 /// Looks secrets up in the database, and verifies that the row is theirs.
 struct SecretLookup {
-    store: Store,
+    lookups: Lookups,
     hasher: SecretHasher,
     fallback: KeyFallback,
     metrics: Arc<VerificationMetrics>,
@@ -181,7 +181,7 @@ struct SecretLookup {
 impl SecretLookup {
     async fn find(&self, tenant: &Tenant, secret: &Secret) -> Result<CachedSecret, Error> {
         let lookup_digest = secret.lookup_digest();
-        let row = self.store.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
+        let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
@@ -239,13 +239,7 @@ impl SecretLookup {
     async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, lookup_digest: LookupDigest, row: &SecretRow) {
         let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
-        let outcome = async {
-            let mut transaction = self.store.tenant(tenant).begin().await?;
-            let written = transaction.renew_stamp(lookup_digest, previous, &stamp, &pepper_id).await?;
-            transaction.commit().await?;
-            Ok::<_, store::Error>(written)
-        };
-        match outcome.await {
+        match self.lookups.renew_stamp(tenant.id, lookup_digest, previous, &stamp, &pepper_id).await {
             Ok(true) => {
                 self.metrics.stamps_written.inc();
                 warn!(

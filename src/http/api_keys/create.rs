@@ -121,8 +121,7 @@ pub(crate) async fn create(
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;
-    transaction.record(&caller.event(EventKind::Created, id, now)).await?;
-    transaction.commit().await?;
+    transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
 
     let location = format!("{API_KEYS}/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))

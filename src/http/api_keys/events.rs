@@ -13,7 +13,7 @@ use crate::{
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::{EventFilter, Position, TenantStore},
+    store::{EventFilter, Listed, Position, TenantStore},
 };
 use axum::{Json, http::HeaderMap, response::IntoResponse};
 use form_urlencoded::Serializer;
@@ -90,15 +90,13 @@ async fn read(
 ) -> Result<Events, Problem> {
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
-    let mut transaction = keys.begin().await?;
+    let mut transaction = keys.begin_read().await?;
     if let Some(key) = filter.key
         && !transaction.key_exists(key).await?
     {
         return Err(Code::KeyNotFound.into());
     }
-    let mut events = transaction.events(filter, paging::with_lookahead(page)).await?;
-    let total = if page.limit.is_some() { transaction.count_events(filter).await? } else { 0 };
-    transaction.commit().await?;
+    let Listed { items: mut events, total } = transaction.events(filter, paging::with_lookahead(page)).await?;
     let position = |event: &Event| Position { at: event.occurred_at, id: event.id };
     let mut own_filters = Serializer::new(String::new());
     own_filters.extend_pairs(query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));

@@ -50,9 +50,6 @@ pub(crate) async fn get_self(
 }
 
 async fn read(keys: &TenantStore, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<>, Problem> {
-    let mut transaction = keys.begin().await?;
-    let key = transaction.key(id).await?;
-    transaction.commit().await?;
-    let key = key.ok_or(Code::KeyNotFound)?;
+    let key = keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
 }

@@ -18,7 +18,7 @@ use crate::{
         names::API_KEYS,
         problem::{CALLER, PARAMS, Problem, SERVER},
     },
-    store::{KeyFilter, Position},
+    store::{KeyFilter, Listed, Position},
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
@@ -110,12 +110,10 @@ pub(crate) async fn list(
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
 
-    let mut transaction = caller.keys.begin().await?;
+    let mut transaction = caller.keys.begin_read().await?;
     let now = clock.now(); // after the wait for a connection
     filter.move_to(now);
-    let mut keys = transaction.keys(&filter, paging::with_lookahead(page)).await?;
-    let total = if page.limit.is_some() { transaction.count_keys(&filter).await? } else { 0 };
-    transaction.commit().await?;
+    let Listed { items: mut keys, total } = transaction.keys(&filter, paging::with_lookahead(page)).await?;
 
     let position = |key: &crate::domain::ApiKey| Position { at: key.created_at, id: key.id.0 };
     let headers = paging::finish(page, &mut keys, total, API_KEYS, write_filter(&filter), position);

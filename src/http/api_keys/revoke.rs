@@ -9,6 +9,7 @@ use crate::{
         input::KeyIdParam,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
+    store::Revocation,
 };
 
 /// Revokes a key for good.
@@ -53,11 +54,10 @@ pub(crate) async fn revoke_self(
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_change(clock).await?;
     let now = clock.now();
-    if transaction.revoke_key(id, now).await? {
-        transaction.record(&caller.event(EventKind::Revoked, id, now)).await?;
-    } else if !transaction.key_exists(id).await? {
-        return Err(Code::KeyNotFound.into());
+    match transaction.revoke_key(id, now).await? {
+        Revocation::Done => transaction.commit_with(&caller.event(EventKind::Revoked, id, now)).await?,
+        Revocation::Repeated => {}
+        Revocation::NotFound => return Err(Code::KeyNotFound.into()),
     }
-    transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

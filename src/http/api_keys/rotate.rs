@@ -93,33 +93,26 @@ async fn give_new_secret<R: Requirement>(
 
     let secret = Secret::generate();
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
-    refuse_dead(&find(caller, id).await?, clock.now())?;
+    let key = caller.keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
+    refuse_dead(&key, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
-    let mut key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
-    transaction.rotate_key(id, &sealed, now, previous_until).await?;
+    transaction.rotate_key(&key, &sealed, now, previous_until).await?;
     let details = json!({
         "overlapSeconds": overlap,
         "previousKeyHint": key.hint.to_string(),
         "keyHint": secret.hint().to_string(),
     });
-    transaction.record(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
-    transaction.commit().await?;
-    key.hint = secret.hint();
+    transaction.commit_with(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
+    let key = ApiKey { hint: secret.hint(), ..key.clone() };
     Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
-}
-
-async fn find<R>(caller: &Authorized<R>, id: ApiKeyId) -> Result<ApiKey, Problem> {
-    let mut transaction = caller.keys.begin().await?;
-    let key = transaction.key(id).await?;
-    transaction.commit().await?;
-    Ok(key.ok_or(Code::KeyNotFound)?)
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
@@ -171,15 +164,12 @@ pub(crate) async fn end_own_previous_secret(
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_change(clock).await?;
-    let key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
-    let previous = key.working_previous(now);
-    if transaction.end_previous_secret(id, now).await?
-        && let Some(previous) = previous
-    {
-        let details = json!({"previousKeyHint": previous.hint.to_string()});
-        transaction.record(&caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details)).await?;
+    if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
+        let details = json!({"previousKeyHint": ended.hint.to_string()});
+        let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
+        transaction.commit_with(&event).await?;
     }
-    transaction.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

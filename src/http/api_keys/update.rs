@@ -73,7 +73,7 @@ pub(crate) async fn update(
 ) -> Result<impl IntoResponse, Problem> {
     let patch = read(fields, clock.now())?;
     let mut transaction = caller.begin_change(&clock).await?;
-    let mut key = transaction.key_for_update(id).await?.ok_or(Code::KeyNotFound)?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if key.revoked_at.is_some() {
         return Err(Code::KeyRevokedConflict.into());
@@ -84,13 +84,13 @@ pub(crate) async fn update(
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", "must be after createdAt")]));
     }
     refuse_widening(&caller.principal, &key, &patch)?;
-    let changes = key.apply(patch);
+    let mut patched = key.clone();
+    let changes = patched.apply(patch);
     if !changes.is_empty() {
-        transaction.update_key(&mut key).await?;
-        transaction.record(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
+        transaction.update_key(&key, &mut patched).await?;
+        transaction.commit_with(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
     }
-    transaction.commit().await?;
-    Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
+    Ok(([(header::ETAG, etag(&patched))], Json(ApiKeyResponse::new(patched, clock.now()))))
 }
 
 /// Refuses scopes that the caller lacks, an expiry after the calling key's own (otherwise it could create a key and then

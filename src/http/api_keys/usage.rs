@@ -88,12 +88,11 @@ async fn read(
     let window = read_window(&mut fields, now);
     fields.finish(&[])?;
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
-    let mut transaction = keys.begin().await?;
+    let mut transaction = keys.begin_read().await?;
     if !transaction.key_exists(id).await? {
         return Err(Code::KeyNotFound.into());
     }
     let counted = transaction.usage(id, &window).await?;
     let secrets = transaction.secret_uses(id).await?;
-    transaction.commit().await?;
     Ok(Json(ApiKeyUsageResponse::new(&window, counted, secrets)))
 }

@@ -1,0 +1,133 @@
+//! The opened database, and its parts.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use tracing::info;
+
+use super::{
+    ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
+    connect::{Role, check_durability, check_server, connect_when_up},
+    migrate,
+};
+
+/// How connections are pooled.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// Most connections for managing keys and for usage.
+    pub max_connections: u32,
+    /// Most connections for checks of keys.
+    pub max_check_connections: u32,
+    /// How long a request that manages keys waits for a connection before it is refused.
+    pub acquire_timeout: Duration,
+    /// The same for a check.
+    pub check_acquire_timeout: Duration,
+}
+
+/// The database, from which the app takes the parts of the rooms.
+#[derive(Clone)]
+pub struct Database {
+    pub(super) pool: PgPool,
+    pub(super) check_pool: PgPool,
+    pub(super) lookups: Lookups,
+    observer: ChangeObserver,
+}
+
+impl Database {
+    /// Connects, migrates if the login may, and checks that row-level security binds the role of transactions. `observer`
+    /// is called for each key that this instance changes.
+    pub async fn open(
+        url: &DatabaseUrl,
+        settings: PoolSettings,
+        observer: ChangeObserver,
+    ) -> Result<Self, ConnectError> {
+        let mut connection = connect_when_up(url).await?;
+        check_server(&mut connection).await?;
+        check_durability(&mut connection, url).await?;
+        let login = Role::of(&mut connection).await?;
+        if login.is_superuser || login.owns || login.may_create {
+            migrate::migrate_on(&mut connection).await?;
+        } else if login.app_exists && !login.is_app {
+            return Err(ConnectError::unbound(login.name));
+        } else {
+            migrate::check_migrated(&mut connection, &login.name).await?;
+        }
+        check_bound(&mut connection, &login.name).await?;
+        connection.close().await?;
+
+        let pool = pool_options()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .connect_with(url.options())
+            .await?;
+        let check_pool = pool_options()
+            .max_connections(settings.max_check_connections)
+            .acquire_timeout(settings.check_acquire_timeout)
+            .connect_lazy_with(url.options());
+        info!(database = %url, login = login.name, "connected to PostgreSQL");
+        let database = Self::of(pool, check_pool, observer);
+        database.lookups.warm_up().await;
+        Ok(database)
+    }
+
+    /// Connects for a command that reads: with one connection, and without migrating.
+    pub async fn open_for_command(url: &DatabaseUrl) -> Result<Self, ConnectError> {
+        let mut connection = connect_when_up(url).await?;
+        check_server(&mut connection).await?;
+        let login = Role::of(&mut connection).await?;
+        migrate::check_migrated(&mut connection, &login.name).await?;
+        check_bound(&mut connection, &login.name).await?;
+        connection.close().await?;
+        let pool = pool_options().max_connections(1).connect_with(url.options()).await?;
+        Ok(Self::of(pool.clone(), pool, Arc::new(|_, _| {})))
+    }
+
+    fn of(pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
+        let tenant_stores = TenantStores { pool: pool.clone(), observer: observer.clone() };
+        Self { lookups: Lookups::new(check_pool.clone(), tenant_stores), pool, check_pool, observer }
+    }
+
+    /// For the authentication, which gives each caller its tenant's store.
+    #[must_use]
+    pub fn tenant_stores(&self) -> TenantStores {
+        TenantStores { pool: self.pool.clone(), observer: self.observer.clone() }
+    }
+
+    /// For the authentication.
+    #[must_use]
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.clone()
+    }
+
+    /// For the usage worker.
+    #[must_use]
+    pub fn usage(&self) -> UsageStore {
+        UsageStore { tenant_stores: self.tenant_stores() }
+    }
+
+    /// Waits for the connections in use and closes all.
+    pub async fn close(&self) {
+        self.pool.close().await;
+        self.check_pool.close().await;
+    }
+}
+
+fn pool_options() -> PgPoolOptions {
+    PgPoolOptions::new().test_before_acquire(false) // see `retry`
+}
+
+/// Checks the role under which transactions work.
+async fn check_bound(connection: &mut PgConnection, login: &str) -> Result<(), ConnectError> {
+    let mut transaction = match connection.begin_with("SET LOCAL ROLE rally_app; BEGIN").await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+            return Err(ConnectError::unbound(login.to_owned()));
+        }
+        begun => begun?,
+    };
+    let role = Role::of(&mut transaction).await?;
+    transaction.rollback().await?;
+    match role.unbound() {
+        None => Ok(()),
+        Some(why) => Err(ConnectError::Unbound { role: role.name, why }),
+    }
+}

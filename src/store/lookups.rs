@@ -1,0 +1,76 @@
+//! What authentication needs of the database, across tenants.
+
+use futures_util::future::join_all;
+use sqlx::{PgConnection, PgPool};
+use tokio::time::timeout;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{
+    CHECK_TIMEOUT, Error, TenantStores,
+    batcher::{BatchedStatement as _, Batcher},
+    retry::retry,
+    secrets::FindSecrets,
+    tenants::FindTenants,
+};
+use crate::domain::{LookupDigest, Slug};
+
+/// Looks tenants and secrets up, on connections of its own: changes of keys and checks of keys take none from each other.
+#[derive(Clone)]
+pub struct Lookups {
+    pool: PgPool,
+    pub(super) tenants: Batcher<FindTenants>,
+    pub(super) secrets: Batcher<FindSecrets>,
+    pub(super) tenant_stores: TenantStores,
+}
+
+impl Lookups {
+    pub(super) fn new(pool: PgPool, tenant_stores: TenantStores) -> Self {
+        Self { tenants: Batcher::new(pool.clone()), secrets: Batcher::new(pool.clone()), pool, tenant_stores }
+    }
+
+    /// Whether the database responds, on a connection for changes of keys.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let pool = &self.tenant_stores.pool;
+        retry!(pool, sqlx::query("SELECT 1").execute(pool)).map(drop)
+    }
+
+    /// Look-ups in the queues.
+    pub(super) fn waiting(&self) -> usize {
+        self.tenants.waiting() + self.secrets.waiting()
+    }
+
+    /// Opens all connections and has each prepare and plan the statements, so that the first look-ups do not wait for
+    /// that while everything else is busy. Failures do not delay the start: a table may be locked, the network silent.
+    pub(super) async fn warm_up(&self) {
+        let wanted = self.pool.options().get_max_connections();
+        // Held until all are open: a connection that was given back would be lent again.
+        let held = join_all((0..wanted).map(|_| self.pool.acquire())).await;
+        let warming = held.into_iter().map(|connection| async move {
+            let mut connection = connection?;
+            if let Ok(outcome) = timeout(CHECK_TIMEOUT, prepare(&mut connection)).await {
+                return outcome.map_err(Error::from);
+            }
+            connection.close_on_drop();
+            Err(Error::TooSlow)
+        });
+        let outcomes = join_all(warming).await;
+        let open = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        if let Some(error) = outcomes.into_iter().find_map(Result::err) {
+            warn!(
+                open,
+                wanted,
+                %error,
+                "could not open all connections for checks of API keys (DATABASE_CHECK_CONNECTIONS); they are opened when \
+                 they are needed"
+            );
+        }
+    }
+}
+
+async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    if let Ok(slug) = Slug::parse("a") {
+        FindTenants::find(connection, &[slug]).await?;
+    }
+    FindSecrets::find(connection, &[(Uuid::nil(), LookupDigest::NONE)]).await.map(drop)
+}

@@ -1,0 +1,59 @@
+//! Attempts on pooled connections that may be dead.
+//!
+//! After a restart of the database every idle connection is dead, and each failed attempt removes one from the pool. To
+//! test each connection before its use would cost a round trip per request.
+//!
+//! Macros, since the compiler cannot prove that the future of a function that takes an async closure is `Send` ("not
+//! general enough", rust-lang/rust#110338).
+
+/// Repeats what failed for a lost connection. It must be safe to do twice.
+macro_rules! retry {
+    ($pool:expr, $attempt:expr) => {{
+        let mut left = $pool.options().get_max_connections();
+        loop {
+            match $attempt.await {
+                Err(error) if left > 0 && $crate::store::retry::is_connection_loss(&error) => left -= 1,
+                outcome => break outcome.map_err($crate::store::Error::from),
+            }
+        }
+    }};
+}
+
+/// As `retry`, with a limit on each attempt once it has a connection. After the limit the connection is closed: the rest
+/// of a response may still be on its way.
+macro_rules! retry_within {
+    ($limit:expr, $pool:expr, |$connection:ident| $query:expr) => {{
+        let mut left = $pool.options().get_max_connections();
+        loop {
+            let mut held = match $pool.acquire().await {
+                Ok(held) => held,
+                Err(error) => break Err($crate::store::Error::from(error)),
+            };
+            let outcome = {
+                let $connection = &mut *held;
+                tokio::time::timeout($limit, $query).await
+            };
+            match outcome {
+                Ok(Err(error)) if left > 0 && $crate::store::retry::is_connection_loss(&error) => left -= 1,
+                Ok(outcome) => break outcome.map_err($crate::store::Error::from),
+                Err(_) => {
+                    held.close_on_drop();
+                    break Err($crate::store::Error::TooSlow);
+                }
+            }
+        }
+    }};
+}
+
+pub(super) use {retry, retry_within};
+
+/// Whether the connection is gone, and not merely the statement failed, so that another connection may do.
+pub(super) fn is_connection_loss(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        _ => false,
+    }
+}

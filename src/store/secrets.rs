@@ -1,0 +1,159 @@
+//! Secrets of API keys.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    Error, Locked, LookupResult, Lookups, WriteTx,
+    batcher::{BatchedStatement, PlacedRow},
+};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp};
+
+/// What is stored of a new secret.
+#[derive(Debug)]
+pub struct NewSecret {
+    /// A look-up finds the row by it.
+    pub lookup_digest: LookupDigest,
+    /// Argon2id in PHC form.
+    pub phc: String,
+    /// The HMAC under the pepper, with the pepper's id.
+    pub stamp: Option<([u8; 32], String)>,
+    /// Shown to users.
+    pub hint: KeyHint,
+}
+
+impl NewSecret {
+    pub(super) fn stamp_columns(&self) -> (Option<&[u8]>, Option<&str>) {
+        self.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str())).unzip()
+    }
+}
+
+/// The stored secret that a request presents, and its key.
+pub(crate) struct SecretRow {
+    pub(crate) key_id: ApiKeyId,
+    /// The key's.
+    pub(crate) scopes: ScopeSet,
+    pub(crate) key_expires_at: Option<Timestamp>,
+    /// The end of this secret, where it is before the key's.
+    pub(crate) secret_expires_at: Option<Timestamp>,
+    /// When a newer secret replaced this one.
+    pub(crate) secret_retired_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+    /// Argon2id in PHC form.
+    pub(crate) phc: String,
+    /// The HMAC under the pepper, with the pepper's id.
+    pub(crate) stamp: Option<(Vec<u8>, String)>,
+    pub(crate) hint: KeyHint,
+}
+
+/// A row as `find_api_key_secrets` returns it.
+struct FoundSecret {
+    place: i32,
+    key_id: Uuid,
+    scopes: String,
+    key_expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    phc: String,
+    stamp: Option<Vec<u8>>,
+    pepper_id: Option<String>,
+    secret_expires_at: Option<Timestamp>,
+    secret_retired_at: Option<Timestamp>,
+    last4: String,
+}
+
+impl TryFrom<FoundSecret> for SecretRow {
+    type Error = Error;
+
+    fn try_from(row: FoundSecret) -> Result<Self, Error> {
+        let bad = |column| Error::BadRow { table: "api_key_secrets", column };
+        Ok(Self {
+            key_id: ApiKeyId(row.key_id),
+            scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
+            key_expires_at: row.key_expires_at,
+            secret_expires_at: row.secret_expires_at,
+            secret_retired_at: row.secret_retired_at,
+            revoked_at: row.revoked_at,
+            phc: row.phc,
+            stamp: row.stamp.zip(row.pepper_id),
+            hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
+        })
+    }
+}
+
+/// Finds secrets by tenant and lookup digest. Sorted by tenant, since the function sets each tenant in turn.
+pub(super) struct FindSecrets;
+
+impl BatchedStatement for FindSecrets {
+    type Key = (Uuid, LookupDigest);
+    type Row = SecretRow;
+
+    async fn find(connection: &mut PgConnection, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
+        let tenants: Vec<_> = keys.iter().map(|(tenant, _)| *tenant).collect();
+        let digests: Vec<_> = keys.iter().map(|(_, digest)| digest.as_bytes()).collect();
+        let rows = sqlx::query_as!(
+            FoundSecret,
+            r#"SELECT place AS "place!", key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
+                      phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
+               FROM find_api_key_secrets($1, $2)"#,
+            &tenants,
+            &digests as &[&[u8]],
+        )
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
+    }
+}
+
+impl Lookups {
+    /// The row of a presented secret, in whatever state. One round trip.
+    pub(crate) async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> LookupResult<SecretRow> {
+        self.secrets.find((tenant.0, digest)).await
+    }
+
+    /// Replaces the stamp `previous`, or none, of a secret by one under the current pepper. False: the row has another
+    /// stamp by now.
+    pub(crate) async fn renew_stamp(
+        &self,
+        tenant: TenantId,
+        digest: LookupDigest,
+        previous: Option<&[u8]>,
+        stamp: &[u8; 32],
+        pepper_id: &str,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.tenant_stores.tenant(tenant).begin_maintenance().await?;
+        let done = sqlx::query!(
+            "UPDATE api_key_secrets
+             SET stamp = $3, pepper_id = $4
+             WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
+            tenant.0,
+            digest.as_bytes(),
+            &stamp[..],
+            pepper_id,
+            previous,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl WriteTx {
+    /// When a secret of the key ends by itself; `Some(None)`: it does not. `None`: the key has no such secret.
+    #[allow(clippy::option_option, reason = "no secret, no end and an end are three different facts")]
+    pub async fn secret_expires_at(
+        &mut self,
+        key: &Locked<ApiKey>,
+        digest: LookupDigest,
+    ) -> Result<Option<Option<Timestamp>>, Error> {
+        // A statement after the one that locked the key, so it sees a rotation for which that one has waited.
+        Ok(sqlx::query_scalar!(
+            "SELECT expires_at FROM api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
+            self.tenant.0,
+            digest.as_bytes(),
+            key.id.0,
+        )
+        .fetch_optional(&mut *self.transaction)
+        .await?)
+    }
+}

@@ -1,0 +1,147 @@
+//! Transactions of one tenant: [`ReadTx`] for reading, [`WriteTx`] for a change.
+
+use std::{ops::Deref, sync::Arc};
+
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+
+use super::{ChainHead, Error, retry::retry};
+use crate::domain::{ApiKeyId, NewEvent, TenantId};
+
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const WRITE: &str = "BEGIN";
+/// A process that was frozen keeps neither locks nor a snapshot for longer.
+const END_WHEN_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// Called for each key that this instance changes, before the change is acknowledged.
+pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
+
+/// Gives out the stores of all tenants.
+#[derive(Clone)]
+pub struct TenantStores {
+    pub(super) pool: PgPool,
+    pub(super) observer: ChangeObserver,
+}
+
+impl TenantStores {
+    /// The only way to a tenant's keys.
+    #[must_use]
+    pub fn tenant(&self, tenant: TenantId) -> TenantStore {
+        TenantStore { stores: self.clone(), tenant }
+    }
+}
+
+/// One tenant's part of the database.
+#[derive(Clone)]
+pub struct TenantStore {
+    stores: TenantStores,
+    tenant: TenantId,
+}
+
+impl TenantStore {
+    /// Begins to read. One round trip.
+    pub async fn begin_read(&self) -> Result<ReadTx, Error> {
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {READ}")).await?;
+        Ok(ReadTx { transaction, tenant: self.tenant })
+    }
+
+    /// As [`Self::begin_read`], and it may be idle for as long as an export takes.
+    pub async fn begin_export(&self) -> Result<ReadTx, Error> {
+        Ok(ReadTx { transaction: self.begin(READ).await?, tenant: self.tenant })
+    }
+
+    /// Begins a change. One round trip.
+    pub async fn begin_write(&self) -> Result<WriteTx, Error> {
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await?;
+        let invalidation =
+            Invalidation { tenant: self.tenant, keys: Vec::new(), observer: self.stores.observer.clone() };
+        Ok(WriteTx { transaction, tenant: self.tenant, chain_head: None, invalidation })
+    }
+
+    /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
+    /// transaction another connection.
+    async fn begin(&self, begin: &str) -> Result<Transaction<'static, Postgres>, Error> {
+        // BEGIN comes last and includes the statements before it. If one of them fails, PostgreSQL ends the transaction;
+        // after a BEGIN it would be left open, and sqlx does not end a transaction that it could not begin.
+        //
+        // Limits: no client waits for longer, and no lock is kept for a client that has left. Plans: filters are optional
+        // and tenants of very different sizes, so no plan suits all values; to compile a plan (JIT) or to start parallel
+        // workers takes longer than to run it; a tenant's rows are found by an index and joined by hash, whatever the
+        // statistics say of their number.
+        let begin = format!(
+            "SET LOCAL ROLE rally_app; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
+             SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
+             SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = off; \
+             SET LOCAL enable_nestloop = off; {begin}",
+            self.tenant // the text of a UUID has no quotes
+        );
+        let pool = &self.stores.pool;
+        retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))
+    }
+
+    /// A transaction without an event or an invalidation: for changes after which a key works as before.
+    pub(super) async fn begin_maintenance(&self) -> Result<Transaction<'static, Postgres>, Error> {
+        self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await
+    }
+}
+
+/// A read-only transaction: everything as it was at one moment. It ends when it is dropped; no response waits for that.
+pub struct ReadTx {
+    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) tenant: TenantId,
+}
+
+/// A transaction that changes keys. Dropped without [`WriteTx::commit_with`], it changes nothing.
+///
+/// To avoid deadlocks, lock all keys before the first change, which locks the end of the audit trail.
+pub struct WriteTx {
+    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) tenant: TenantId,
+    /// Once it is locked, and until the event is appended.
+    pub(super) chain_head: Option<ChainHead>,
+    invalidation: Invalidation,
+}
+
+impl WriteTx {
+    /// Appends the event of the change to the audit trail and makes both durable. On [`Error::Unavailable`] it is unknown
+    /// whether they are.
+    pub async fn commit_with(mut self, event: &NewEvent) -> Result<(), Error> {
+        self.append(event).await?;
+        let Self { transaction, invalidation, .. } = self;
+        let outcome = transaction.commit().await;
+        drop(invalidation); // not before the commit: until then a look-up finds the key as it was
+        Ok(outcome?)
+    }
+
+    /// Records that the key has to be invalidated in this instance's cache when the transaction ends.
+    pub(super) fn invalidate(&mut self, key: ApiKeyId) {
+        self.invalidation.keys.push(key);
+    }
+}
+
+/// Invalidates the recorded keys when it is dropped, whatever became of the transaction: a commit without a response may
+/// have been a success, and a key that needed no change may have been changed by another instance just before.
+struct Invalidation {
+    tenant: TenantId,
+    keys: Vec<ApiKeyId>,
+    observer: ChangeObserver,
+}
+
+impl Drop for Invalidation {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            (self.observer)(self.tenant, *key);
+        }
+    }
+}
+
+/// What a transaction has read and locked: nobody else changes it until the transaction ends. Only locking a row makes
+/// one, and a change takes one.
+pub struct Locked<T>(pub(super) T);
+
+impl<T> Deref for Locked<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
