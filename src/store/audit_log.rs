@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Error, Listed, Page, ReadTx, UsageStore, WriteTx};
+use super::{ChainHead, Error, Listed, Page, ReadTx, UsageStore, WriteTx};
 use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
 
 /// A use of a secret that has ended.
@@ -34,15 +34,6 @@ pub struct Link {
     /// The event.
     pub event: ChainedEvent,
     /// The stored hash; of an event that was not tampered with, it is the event's.
-    pub hash: Vec<u8>,
-}
-
-/// The end of a tenant's chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainHead {
-    /// The last event's number; 0: there is none.
-    pub seq: i64,
-    /// The last event's hash.
     pub hash: Vec<u8>,
 }
 

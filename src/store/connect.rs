@@ -8,7 +8,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{Durability, Error, is_transient};
+use super::{Error, is_transient};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -236,6 +236,39 @@ fn is_of_tls(error: &sqlx::Error) -> bool {
         // How rustls's errors arrive.
         sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
         _ => false,
+    }
+}
+
+/// Whether a crash of the server can lose acknowledged changes.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Durability {
+    fsync: bool,
+    full_page_writes: bool,
+    synchronous_commit: String,
+    /// It follows another server, and takes no writes.
+    pub is_replica: bool,
+}
+
+impl Durability {
+    /// Reads the server's settings.
+    pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
+                    current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
+        )
+        .fetch_one(connection)
+        .await
+    }
+
+    /// The settings with which a crash can lose acknowledged changes.
+    #[must_use]
+    pub fn weaknesses(&self) -> Vec<&'static str> {
+        let all = [
+            (!self.fsync, "fsync = off"),
+            (!self.full_page_writes, "full_page_writes = off"),
+            (self.synchronous_commit == "off", "synchronous_commit = off"),
+        ];
+        all.into_iter().filter_map(|(weak, name)| weak.then_some(name)).collect()
     }
 }
 

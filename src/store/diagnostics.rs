@@ -6,7 +6,10 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Beat, Change, ChangeFeed, ConnectError, DatabaseUrl, Error, Heart, connect::Role, migrate};
+use super::{
+    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender, connect::Role,
+    migrate,
+};
 
 /// Limit of the change feed's check.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,39 +23,6 @@ const TENANT_TABLES: [&str; 7] = [
     "api_key_usage",
     "api_key_last_uses",
 ];
-
-/// Whether a crash of the server can lose acknowledged changes.
-#[derive(Clone, Debug, sqlx::FromRow)]
-pub struct Durability {
-    fsync: bool,
-    full_page_writes: bool,
-    synchronous_commit: String,
-    /// It follows another server, and takes no writes.
-    pub is_replica: bool,
-}
-
-impl Durability {
-    /// Reads the server's settings.
-    pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
-                    current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
-        )
-        .fetch_one(connection)
-        .await
-    }
-
-    /// The settings with which a crash can lose acknowledged changes.
-    #[must_use]
-    pub fn weaknesses(&self) -> Vec<&'static str> {
-        let all = [
-            (!self.fsync, "fsync = off"),
-            (!self.full_page_writes, "full_page_writes = off"),
-            (self.synchronous_commit == "off", "synchronous_commit = off"),
-        ];
-        all.into_iter().filter_map(|(weak, name)| weak.then_some(name)).collect()
-    }
-}
 
 /// The outcome of one check.
 #[derive(Debug)]
@@ -144,10 +114,10 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
-        let beat = Beat { nonce: Uuid::new_v4().as_u128(), number: 1 };
-        Heart::connect(url).await?.beat(beat).await?;
+        let heartbeat = Heartbeat { nonce: Uuid::new_v4().as_u128(), number: 1 };
+        HeartbeatSender::connect(url).await?.send(heartbeat).await?;
         while let Some(change) = feed.next().await? {
-            if change == Change::Beat(beat) {
+            if change == Change::Heartbeat(heartbeat) {
                 return Ok::<_, Error>(true);
             }
         }

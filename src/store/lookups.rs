@@ -7,26 +7,64 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
-    CHECK_TIMEOUT, Error, TenantStores,
+    CHECK_TIMEOUT, Error, LookupResult, TenantStores,
     batcher::{BatchedStatement as _, Batcher},
     retry::retry,
-    secrets::FindSecrets,
+    secrets::{FindSecrets, SecretRow},
     tenants::FindTenants,
 };
-use crate::domain::{LookupDigest, Slug};
+use crate::domain::{LookupDigest, Slug, Tenant, TenantId};
 
 /// Looks tenants and secrets up, on connections of its own: changes of keys and checks of keys take none from each other.
 #[derive(Clone)]
 pub struct Lookups {
     pool: PgPool,
-    pub(super) tenants: Batcher<FindTenants>,
-    pub(super) secrets: Batcher<FindSecrets>,
-    pub(super) tenant_stores: TenantStores,
+    tenants: Batcher<FindTenants>,
+    secrets: Batcher<FindSecrets>,
+    tenant_stores: TenantStores,
 }
 
 impl Lookups {
     pub(super) fn new(pool: PgPool, tenant_stores: TenantStores) -> Self {
         Self { tenants: Batcher::new(pool.clone()), secrets: Batcher::new(pool.clone()), pool, tenant_stores }
+    }
+
+    /// The tenant of that slug, if it exists and is not suspended. One round trip.
+    pub(crate) async fn find_tenant(&self, slug: &Slug) -> LookupResult<Tenant> {
+        let id = self.tenants.find(*slug).await?.flatten();
+        Ok(id.map(|id| Tenant { id, slug: *slug }))
+    }
+
+    /// The row of a presented secret, in whatever state. One round trip.
+    pub(crate) async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> LookupResult<SecretRow> {
+        self.secrets.find((tenant.0, digest)).await
+    }
+
+    /// Replaces the stamp `previous`, or none, of a secret by one under the current pepper. False: the row has another
+    /// stamp by now.
+    pub(crate) async fn renew_stamp(
+        &self,
+        tenant: TenantId,
+        digest: LookupDigest,
+        previous: Option<&[u8]>,
+        stamp: &[u8; 32],
+        pepper_id: &str,
+    ) -> Result<bool, Error> {
+        let mut transaction = self.tenant_stores.tenant(tenant).begin_maintenance().await?;
+        let done = sqlx::query!(
+            "UPDATE api_key_secrets
+             SET stamp = $3, pepper_id = $4
+             WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
+            tenant.0,
+            digest.as_bytes(),
+            &stamp[..],
+            pepper_id,
+            previous,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Whether the database responds, on a connection for changes of keys.

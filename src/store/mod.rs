@@ -34,18 +34,18 @@ use uuid::Uuid;
 use crate::domain::Timestamp;
 
 pub use api_keys::{KeyFilter, Revocation};
-pub use audit_log::{ChainHead, EventFilter, Link, SecretReuse};
+pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
-pub use connect::{ConnectError, DatabaseUrl, create_database};
+pub use connect::{ConnectError, DatabaseUrl, Durability, create_database};
 pub use database::{Database, PoolSettings};
-pub use diagnostics::{Durability, Finding, inspect};
+pub use diagnostics::{Finding, inspect};
 pub use lookups::Lookups;
 pub use migrate::migrate;
-pub use notifications::{Beat, Change, ChangeFeed, Heart};
+pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{TenantAdmin, TenantRow};
-pub use transaction::{ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
+pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
 
 /// Limit of a look-up, once it has a connection.

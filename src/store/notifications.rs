@@ -27,21 +27,21 @@ pub enum Change {
     /// Of anything: of a whole table, or of what this version does not know.
     Anything,
     /// A heartbeat.
-    Beat(Beat),
+    Heartbeat(Heartbeat),
 }
 
 /// The content of a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Beat {
+pub struct Heartbeat {
     /// Random, for each connection of each sender.
     pub nonce: u128,
     /// Counts the heartbeats of the connection.
     pub number: u64,
 }
 
-impl fmt::Display for Beat {
+impl fmt::Display for Heartbeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "beat {:032x} {}", self.nonce, self.number)
+        write!(f, "heartbeat {:032x} {}", self.nonce, self.number)
     }
 }
 
@@ -55,9 +55,10 @@ impl Change {
             Some(match kind {
                 "key" => Self::Key(TenantId(id(first)?), ApiKeyId(id(second)?)),
                 "tenant" => Self::Tenant(TenantId(id(first)?), Slug::parse(second).ok()?),
-                "beat" => {
-                    Self::Beat(Beat { nonce: u128::from_str_radix(first, 16).ok()?, number: second.parse().ok()? })
-                }
+                "heartbeat" => Self::Heartbeat(Heartbeat {
+                    nonce: u128::from_str_radix(first, 16).ok()?,
+                    number: second.parse().ok()?,
+                }),
                 _ => return None,
             })
         };
@@ -89,21 +90,21 @@ impl ChangeFeed {
 }
 
 /// Sends heartbeats.
-pub struct Heart {
+pub struct HeartbeatSender {
     connection: PgConnection,
 }
 
-impl Heart {
+impl HeartbeatSender {
     /// Connects.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, Error> {
         Ok(Self { connection: url.connect().await? })
     }
 
     /// Sends a heartbeat.
-    pub async fn beat(&mut self, beat: Beat) -> Result<(), Error> {
+    pub async fn send(&mut self, heartbeat: Heartbeat) -> Result<(), Error> {
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
-            .bind(beat.to_string())
+            .bind(heartbeat.to_string())
             .execute(&mut self.connection)
             .await?;
         Ok(())
@@ -121,9 +122,9 @@ mod tests {
         assert_eq!(Change::parse(&format!("key {a} {b}")), Change::Key(TenantId(a), ApiKeyId(b)));
         let acme = Slug::parse("acme").unwrap();
         assert_eq!(Change::parse(&format!("tenant {a} acme")), Change::Tenant(TenantId(a), acme));
-        let beat = Beat { nonce: u128::MAX - 7, number: 9 };
-        assert_eq!(Change::parse(&beat.to_string()), Change::Beat(beat));
-        for unknown in ["", "all", "key", "key x y", "tenant 1 2", "beat", "beat z 1", "rotate the key"] {
+        let heartbeat = Heartbeat { nonce: u128::MAX - 7, number: 9 };
+        assert_eq!(Change::parse(&heartbeat.to_string()), Change::Heartbeat(heartbeat));
+        for unknown in ["", "all", "key", "key x y", "tenant 1 2", "heartbeat", "heartbeat z 1", "rotate the key"] {
             assert_eq!(Change::parse(unknown), Change::Anything, "{unknown:?}");
         }
     }

@@ -4,10 +4,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    Error, Locked, LookupResult, Lookups, WriteTx,
+    Error, Locked, WriteTx,
     batcher::{BatchedStatement, PlacedRow},
 };
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
 /// What is stored of a new secret.
 #[derive(Debug)]
@@ -101,40 +101,6 @@ impl BatchedStatement for FindSecrets {
         .fetch_all(connection)
         .await?;
         Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
-    }
-}
-
-impl Lookups {
-    /// The row of a presented secret, in whatever state. One round trip.
-    pub(crate) async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> LookupResult<SecretRow> {
-        self.secrets.find((tenant.0, digest)).await
-    }
-
-    /// Replaces the stamp `previous`, or none, of a secret by one under the current pepper. False: the row has another
-    /// stamp by now.
-    pub(crate) async fn renew_stamp(
-        &self,
-        tenant: TenantId,
-        digest: LookupDigest,
-        previous: Option<&[u8]>,
-        stamp: &[u8; 32],
-        pepper_id: &str,
-    ) -> Result<bool, Error> {
-        let mut transaction = self.tenant_stores.tenant(tenant).begin_maintenance().await?;
-        let done = sqlx::query!(
-            "UPDATE api_key_secrets
-             SET stamp = $3, pepper_id = $4
-             WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
-            tenant.0,
-            digest.as_bytes(),
-            &stamp[..],
-            pepper_id,
-            previous,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(done.rows_affected() == 1)
     }
 }
 

@@ -1,12 +1,9 @@
-//! The look-up of a request's tenant.
+//! The batched statement that looks tenants up.
 
 use sqlx::PgConnection;
 
-use super::{
-    LookupResult, Lookups,
-    batcher::{BatchedStatement, PlacedRow},
-};
-use crate::domain::{Slug, Tenant, TenantId};
+use super::batcher::{BatchedStatement, PlacedRow};
+use crate::domain::{Slug, TenantId};
 
 /// Finds tenants by slug; a suspended one is as good as none.
 pub(super) struct FindTenants;
@@ -27,13 +24,5 @@ impl BatchedStatement for FindTenants {
         .fetch_all(connection)
         .await?;
         Ok(rows.into_iter().map(|row| (row.place, Ok((!row.suspended).then_some(TenantId(row.id))))).collect())
-    }
-}
-
-impl Lookups {
-    /// The tenant of that slug, if it exists and is not suspended. One round trip.
-    pub(crate) async fn find_tenant(&self, slug: &Slug) -> LookupResult<Tenant> {
-        let id = self.tenants.find(*slug).await?.flatten();
-        Ok(id.map(|id| Tenant { id, slug: *slug }))
     }
 }

@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-use super::{ChainHead, Error, retry::retry};
+use super::{Error, retry::retry};
 use crate::domain::{ApiKeyId, NewEvent, TenantId};
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -88,6 +88,15 @@ impl TenantStore {
 pub struct ReadTx {
     pub(super) transaction: Transaction<'static, Postgres>,
     pub(super) tenant: TenantId,
+}
+
+/// The end of a tenant's chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainHead {
+    /// The last event's number; 0: there is none.
+    pub seq: i64,
+    /// The last event's hash.
+    pub hash: Vec<u8>,
 }
 
 /// A transaction that changes keys. Dropped without [`WriteTx::commit_with`], it changes nothing.

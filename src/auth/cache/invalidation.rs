@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::random_bytes,
-    store::{self, Beat, Change, ChangeFeed, DatabaseUrl, Heart},
+    store::{self, Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
 };
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -81,10 +81,10 @@ impl InvalidationListener {
     async fn listen(&self, is_up: &AtomicBool) -> FeedError {
         let connect = async {
             let feed = ChangeFeed::listen(&self.url).await?;
-            let heart = Heart::connect(&self.url).await?;
-            Ok::<_, FeedError>((feed, heart))
+            let sender = HeartbeatSender::connect(&self.url).await?;
+            Ok::<_, FeedError>((feed, sender))
         };
-        let (feed, heart) = match timeout(CONNECT_TIMEOUT, connect).await {
+        let (feed, sender) = match timeout(CONNECT_TIMEOUT, connect).await {
             Ok(Ok(connections)) => connections,
             Ok(Err(error)) => return error,
             Err(_) => return FeedError::ConnectTimeout,
@@ -96,7 +96,7 @@ impl InvalidationListener {
         // The first to end drops the other, and with it both connections.
         tokio::select! {
             error = self.receive(feed, &heartbeats, is_up) => error,
-            error = self.send(heart, &heartbeats) => error,
+            error = self.send(sender, &heartbeats) => error,
         }
     }
 
@@ -106,8 +106,8 @@ impl InvalidationListener {
                 Ok(Some(Change::Key(tenant, key))) => self.cache.invalidate_key(tenant, key),
                 Ok(Some(Change::Tenant(tenant, slug))) => self.cache.invalidate_tenant(tenant, &slug),
                 Ok(Some(Change::Anything)) => self.cache.clear(),
-                Ok(Some(Change::Beat(beat))) => {
-                    let Some(sent) = heartbeats.receive(beat) else { continue };
+                Ok(Some(Change::Heartbeat(heartbeat))) => {
+                    let Some(sent) = heartbeats.receive(heartbeat) else { continue };
                     self.lease.renew(sent);
                     if !is_up.swap(true, Ordering::Relaxed) {
                         info!("the change feed is up: the verification cache is used");
@@ -119,7 +119,7 @@ impl InvalidationListener {
         }
     }
 
-    async fn send(&self, mut heart: Heart, heartbeats: &Heartbeats) -> FeedError {
+    async fn send(&self, mut sender: HeartbeatSender, heartbeats: &Heartbeats) -> FeedError {
         let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -127,7 +127,7 @@ impl InvalidationListener {
             if let Some(error) = heartbeats.overdue() {
                 return error;
             }
-            match timeout(LEASE, heart.beat(heartbeats.send())).await {
+            match timeout(LEASE, sender.send(heartbeats.send())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return error.into(),
                 Err(_) => return FeedError::HeartbeatsLost,
@@ -161,22 +161,22 @@ impl Heartbeats {
     }
 
     /// The next heartbeat, with its time taken before it is sent.
-    fn send(&self) -> Beat {
+    fn send(&self) -> Heartbeat {
         let mut pending = self.pending();
         let number = pending.next;
         pending.next += 1;
         pending.sent.push_back((number, Moment::now()));
-        Beat { nonce: self.nonce, number }
+        Heartbeat { nonce: self.nonce, number }
     }
 
     /// When a heartbeat that came back was sent; `None` if it is not of this connection. Drops the older ones.
-    fn receive(&self, beat: Beat) -> Option<Moment> {
-        if beat.nonce != self.nonce {
+    fn receive(&self, heartbeat: Heartbeat) -> Option<Moment> {
+        if heartbeat.nonce != self.nonce {
             return None;
         }
         let mut pending = self.pending();
         while let Some((number, sent)) = pending.sent.pop_front() {
-            if number == beat.number {
+            if number == heartbeat.number {
                 pending.any_received = true;
                 return Some(sent);
             }
