@@ -61,7 +61,7 @@ CREATE TABLE public.api_key_secrets (
     CHECK ((stamp IS NULL) = (pepper_id IS NULL))
 );
 
--- key_id first: an index that begins with the tenant would be chosen for look-ups by digest too, while statistics are
+-- key_id first: an index that begins with the tenant would be chosen for lookups by digest too, while statistics are
 -- from when each tenant had one key, and would read all keys of the tenant for each.
 CREATE INDEX api_key_secrets_by_key ON public.api_key_secrets (key_id, tenant_id, created_at DESC);
 CREATE UNIQUE INDEX api_key_secrets_one_current ON public.api_key_secrets (tenant_id, key_id) WHERE retired_at IS NULL;

@@ -13,16 +13,16 @@
 //! | [`config`] | every setting, typed, with its default |
 //! | [`http`] | server, routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
-//! | [`usage`] | counts what keys are used for, and writes the counts in batches |
+//! | [`usage`] | the counters of usage, and the worker that writes them in batches (`auth` calls the counters) |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
 //!
 //! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.
 //!
 //! # The import rule
-//! Rooms import one way: `domain ← store ← usage ← auth ← http ← app ← demo ← cli`. Only `app`, `demo` and `cli` import
-//! `config` and `telemetry`; all other parts receive their settings as arguments. Within a folder, sibling modules import
-//! one another without a circle. The tests in `import_rule` check both.
+//! Rooms import one way: `domain ← store ← usage ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
+//! `config` receive their settings as arguments. Within a folder, sibling modules import one another without a circle.
+//! The tests in `import_rule` check both.
 //!
 //! # Glossary
 //! | word | meaning |
@@ -34,7 +34,7 @@
 //! | scope | `read`, `write` or `admin`. Each implies the ones before it |
 //! | lookup digest | a hash of the secret that its row is found by |
 //! | stamp | the HMAC of a secret under the pepper: what a check compares |
-//! | pepper | a key outside the database, so that a row that is forged there verifies nowhere |
+//! | pepper | a key outside the database, so that a forged row fails verification |
 //! | cache hit | everything that a check needs is cached: it runs without I/O and without a future |
 //! | single flight | requests that miss on the same entry at the same time share one lookup |
 //! | batch | many lookups, or many usage counts, in one round trip to the database |

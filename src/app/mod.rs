@@ -24,14 +24,15 @@ use crate::{
     config::{Config, Jwt},
     domain::{Clock, random_bytes},
     http::{
-        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics, traces::RequestTraces,
+        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
+        request_traces::RequestTraces,
     },
     store::{ConnectError, Database, DatabaseUrl, PoolSettings},
-    telemetry::traces::{TraceExport, TracesError},
+    telemetry::trace_export::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
 
-/// The length of the queue for argon2, for each core. At some 20 ms a hash, it is worked off in somewhat over a second.
+/// The length of the queue for argon2, for each core. At some 20 ms a hash, a full queue takes about 1.3 s.
 const QUEUED_HASHES_PER_CORE: usize = 64;
 /// How long a request of the management API waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The peers whose `X-Forwarded-Host` and `X-Forwarded-For` are believed.
+/// The peers whose `X-Forwarded-Host` and `X-Forwarded-For` are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(pub Vec<IpNet>);
 
@@ -57,10 +57,10 @@ mod tests {
 
     #[test]
     fn the_client_is_the_last_hop_that_is_no_trusted_proxy() {
-        assert_eq!(client_address("192.0.2.1", "198.51.100.7"), "192.0.2.1", "an untrusted peer is not believed");
+        assert_eq!(client_address("192.0.2.1", "198.51.100.7"), "192.0.2.1", "an untrusted peer is not trusted");
         assert_eq!(client_address("10.0.0.1", "198.51.100.7"), "198.51.100.7");
         let chain = "1.2.3.4, 198.51.100.7, 10.0.0.2";
-        assert_eq!(client_address("10.0.0.1", chain), "198.51.100.7", "the client itself is not believed");
+        assert_eq!(client_address("10.0.0.1", chain), "198.51.100.7", "the client itself is not trusted");
         assert_eq!(client_address("10.0.0.1", "garbage"), "10.0.0.1");
         assert_eq!(client_address("::ffff:10.0.0.1", "2001:db8::1"), "2001:db8::1", "IPv4 in IPv6 is IPv4");
     }

@@ -76,11 +76,11 @@ pub enum Error {
     /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    /// The database failed. Shared by the requests that waited for the same look-up.
+    /// The database failed. Shared by the requests that waited for the same lookup.
     #[error(transparent)]
     Store(Arc<store::Error>),
-    /// A look-up panicked. The panic hook has logged why.
-    #[error("a look-up panicked")]
+    /// A lookup panicked. The panic hook has logged why.
+    #[error("a lookup panicked")]
     Panicked,
     /// The router lacks a layer that provides this.
     #[error("a route lacks {0}")]

@@ -71,7 +71,7 @@ impl AuthGauges {
         for (cache, _, capacity) in sizes {
             ConstGauge::new(count(capacity)).encode(capacities.encode_family(&[("cache", cache)])?)?;
         }
-        let help = "Look-ups of secrets and of tenants: a hit is answered by the cache, a miss queries the database";
+        let help = "Lookups of secrets and of tenants: a hit is answered by the cache, a miss queries the database";
         let mut lookups = encoder.encode_descriptor("rally_cache_lookups", help, None, MetricType::Counter)?;
         for (cache, (hits, misses)) in [("secrets", secrets.hits_and_misses()), ("tenants", tenants.hits_and_misses())]
         {

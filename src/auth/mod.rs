@@ -1,5 +1,7 @@
 //! Authentication and access control: request → tenant, principal, decision.
 //!
+//! Whether a cached entry may be used now is decided by `cache::lease::Lease::valid_since`; [`cache`] asks it for all reads.
+//!
 //! Never guesses: two credentials, two hosts, or a forwarded host that differs are errors.
 //!
 //! Imports run one way: `error, headers, request ← cache ← api_key, jwt ← authenticator, gauges`.

@@ -14,7 +14,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub struct TenantResolver {
     /// The rest of the host after the tenant's label: lower-case, without a trailing dot.
     pub base_domain: String,
-    /// The peers whose `X-Forwarded-Host` is believed.
+    /// The peers whose `X-Forwarded-Host` is trusted.
     pub trusted_proxies: TrustedProxies,
 }
 

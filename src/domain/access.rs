@@ -1,7 +1,8 @@
 //! Access control: whether a caller may do what its request requires.
 //!
-//! Every rule is here, and only here. [`decide`] is pure: the facts come from the cache, from the database, or from
-//! rows that are locked for a change, and the rules do not depend on where they come from.
+//! Every rule about whether a caller is let in is here, and only here (`http::api_keys` limits what a caller may grant).
+//! [`decide`] is pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
+//! new fact has to be: `CachedSecret::facts` for checks, and `Authorized::begin_change` for changes under a lock.
 
 use super::{ApiKeyId, Scope, ScopeSet, Status, Timestamp};
 
@@ -38,7 +39,7 @@ pub struct KeyFacts {
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When the presented secret ends, if it ends by itself: it was replaced by a rotation.
+    /// When the presented secret ends; `None` unless a rotation has replaced it.
     pub secret_expires_at: Option<Timestamp>,
 }
 

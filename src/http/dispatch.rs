@@ -31,7 +31,7 @@ use super::{
     problem::Problem,
     request_metrics::RequestMetrics,
     request_scope::RequestScope,
-    traces::RequestTraces,
+    request_traces::RequestTraces,
 };
 use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer};
 

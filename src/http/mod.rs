@@ -17,10 +17,10 @@ mod operator_endpoints;
 mod problem;
 pub(crate) mod request_metrics;
 mod request_scope;
+pub(crate) mod request_traces;
 mod routes;
 pub(crate) mod server;
 mod socket;
-pub(crate) mod traces;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
 
 pub use self::routes::{operator_dispatcher, public_dispatcher};
-use self::{drain::Drain, request_metrics::RequestMetrics, traces::RequestTraces};
+use self::{drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces};
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,

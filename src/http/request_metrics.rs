@@ -117,7 +117,7 @@ impl RouteCounters {
 
 /// The counters of all requests.
 pub struct RequestMetrics {
-    /// `/forward-auth`, without the look-up of its route: it is most of the traffic.
+    /// `/forward-auth`, without the lookup of its route: it is most of the traffic.
     pub(crate) checks: Arc<RouteCounters>,
     routes: RwLock<HashMap<Box<str>, Arc<RouteCounters>>>,
 }

@@ -18,7 +18,7 @@ use super::{
     names::X_REQUEST_ID,
     problem::Problem,
     request_metrics::{KnownMethod, RouteCounters},
-    traces::{RequestSpan, RequestTraces},
+    request_traces::{RequestSpan, RequestTraces},
 };
 use crate::{auth::request::RequestId, domain::Secret};
 

@@ -1,8 +1,8 @@
 //! API keys: read in a [`ReadTx`], changed in a [`WriteTx`].
 //!
 //! Each statement that changes a key also locks the end of the tenant's audit trail, after the key's row, and returns it
-//! for the event. It is joined with the change, since the lock of a row that another transaction has changed meanwhile
-//! evaluates the rest of the query again, and a sub-select with a change in it cannot be.
+//! for the event. The two are joined, and not nested: where the lock waits for a row that another transaction then
+//! changes, PostgreSQL evaluates the query again, and it cannot evaluate a sub-select that changes rows twice.
 
 use uuid::Uuid;
 

@@ -33,7 +33,7 @@ pub struct SecretReuse {
 pub struct Link {
     /// The event.
     pub event: ChainedEvent,
-    /// The stored hash; of an event that was not tampered with, it is the event's.
+    /// The stored hash. It differs from the event's own if the event was tampered with.
     pub hash: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! Batched look-ups. Keys that arrive while others are looked up share one statement: most of what a look-up costs is
+//! Batched lookups. Keys that arrive while others are looked up share one statement: most of what a lookup costs is
 //! the round trip.
 //!
 //! A key that arrives alone is looked up at once. At most [`CONCURRENT_BATCHES`] statements are under way as long as they

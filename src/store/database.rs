@@ -24,7 +24,7 @@ pub struct PoolSettings {
     pub check_acquire_timeout: Duration,
 }
 
-/// The database, from which the app takes the parts of the rooms.
+/// The connection pools, and the parts of the store that are built on them.
 #[derive(Clone)]
 pub struct Database {
     pub(super) pool: PgPool,

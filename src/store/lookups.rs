@@ -15,7 +15,7 @@ use super::{
 };
 use crate::domain::{LookupDigest, Slug, Tenant, TenantId};
 
-/// Looks tenants and secrets up, on connections of its own: changes of keys and checks of keys take none from each other.
+/// Looks tenants and secrets up, with a connection pool of its own, apart from the one for changes of keys.
 #[derive(Clone)]
 pub struct Lookups {
     pool: PgPool,
@@ -73,12 +73,12 @@ impl Lookups {
         retry!(pool, sqlx::query("SELECT 1").execute(pool)).map(drop)
     }
 
-    /// Look-ups in the queues.
+    /// Lookups in the queues.
     pub(super) fn waiting(&self) -> usize {
         self.tenants.waiting() + self.secrets.waiting()
     }
 
-    /// Opens all connections and has each prepare and plan the statements, so that the first look-ups do not wait for
+    /// Opens all connections and has each prepare and plan the statements, so that the first lookups do not wait for
     /// that while everything else is busy. Failures do not delay the start: a table may be locked, the network silent.
     pub(super) async fn warm_up(&self) {
         let wanted = self.pool.options().get_max_connections();

@@ -48,7 +48,7 @@ pub use tenant_admin::{TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
 
-/// Limit of a look-up, once it has a connection.
+/// Limit of a lookup, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a caller can distinguish.

@@ -1,4 +1,4 @@
-//! Metrics of the connection pools and of the look-ups' queues.
+//! Metrics of the connection pools and of the lookups' queues.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ impl Collector for Pools {
             let limit = ConstGauge::new(u64::from(pool.options().get_max_connections()));
             limit.encode(limits.encode_family(&[("pool", *name)])?)?;
         }
-        let (name, help) = ("rally_look_ups_waiting", "Tenants and presented secrets that wait for a batched look-up");
+        let (name, help) = ("rally_lookups_waiting", "Tenants and presented secrets that wait for a batched lookup");
         let waiting = ConstGauge::new(u64::try_from(self.lookups.waiting()).unwrap_or(u64::MAX));
         waiting.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
         Ok(())

@@ -12,7 +12,7 @@ use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp
 /// What is stored of a new secret.
 #[derive(Debug)]
 pub struct NewSecret {
-    /// A look-up finds the row by it.
+    /// A lookup finds the row by it.
     pub lookup_digest: LookupDigest,
     /// Argon2id in PHC form.
     pub phc: String,

@@ -117,7 +117,7 @@ impl WriteTx {
         self.append(event).await?;
         let Self { transaction, invalidation, .. } = self;
         let outcome = transaction.commit().await;
-        drop(invalidation); // not before the commit: until then a look-up finds the key as it was
+        drop(invalidation); // not before the commit: until then a lookup finds the key as it was
         Ok(outcome?)
     }
 
@@ -127,8 +127,8 @@ impl WriteTx {
     }
 }
 
-/// Invalidates the recorded keys when it is dropped, whatever became of the transaction: a commit without a response may
-/// have been a success, and a key that needed no change may have been changed by another instance just before.
+/// Invalidates the recorded keys when it is dropped: after a commit, a rollback or an unknown outcome. A commit without a
+/// response may have succeeded, and a key that needed no change may have been changed by another instance just before.
 struct Invalidation {
     tenant: TenantId,
     keys: Vec<ApiKeyId>,
@@ -143,8 +143,8 @@ impl Drop for Invalidation {
     }
 }
 
-/// What a transaction has read and locked: nobody else changes it until the transaction ends. Only locking a row makes
-/// one, and a change takes one.
+/// A value that was read under a row lock: no other transaction changes it until this one ends. Changes take one, except
+/// [`WriteTx::revoke_key`], whose guarded UPDATE locks the row itself.
 pub struct Locked<T>(pub(super) T);
 
 impl<T> Deref for Locked<T> {

@@ -98,8 +98,8 @@ pub struct UsageStore {
 }
 
 impl UsageStore {
-    /// Adds a batch of usage, of any number of tenants, in one statement. `number` counts the batches of `writer` up;
-    /// each number is added once, however often it is sent.
+    /// Adds a batch of usage, of any number of tenants, in one statement. `number` increases
+    /// with each batch of `writer`; a number that is sent again is not added again.
     pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &[SecretUsage]) -> Result<(), Error> {
         let tenants: Vec<_> = batch.iter().map(|usage| usage.tenant.0).collect();
         let keys: Vec<_> = batch.iter().map(|usage| usage.key.0).collect();

@@ -3,7 +3,7 @@
 //! Logs contain no secret: credentials are marked sensitive before a request is traced, secrets redact their `Debug`,
 //! and a test searches the output of every level.
 
-pub(crate) mod traces;
+pub(crate) mod trace_export;
 
 use std::io::{self, IsTerminal as _};
 

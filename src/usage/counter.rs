@@ -170,7 +170,7 @@ impl UsageCounter {
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
             let (requests, denied_expired, denied_scope) =
                 (take(&counts.requests), take(&counts.denied_expired), take(&counts.denied_scope));
-            // An hour that has begun meanwhile counts where the one before the newest did.
+            // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }

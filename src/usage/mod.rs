@@ -153,8 +153,8 @@ impl UsageRecorder {
         registry.register("rally_usage_batches", "Batches of usage that were written", batches);
         let help = "Attempts to write a batch of usage that failed; it is sent again";
         registry.register("rally_usage_batches_failed", help, failed_batches);
-        let help = "Figures of usage, and events of dead secrets in use, that were lost or found their queue full; \
-                    what found the queue full is written after the secret's next use, if it has one";
+        let help = "Counts of usage, and events of dead secrets, that were lost or not queued, since the queue was full; \
+                    counts that were not queued are written after the secret's next use";
         registry.register("rally_usage_lost", help, lost);
         let help = "Requests with a secret that was rotated away or whose key was revoked";
         registry.register("rally_dead_secret_uses", help, dead_uses);

@@ -293,7 +293,7 @@ fn differences(cases: &[Case<'_>], warm: &[Reply], cold: &[Reply]) -> Vec<String
         .collect()
 }
 
-/// Look-ups of secrets, and how many of them found none.
+/// Lookups of secrets, and how many of them found none.
 async fn secrets(Instance { server, .. }: &Instance) -> (Lookups, u64) {
     let metrics = Metrics::of(server).await;
     (metrics.lookups("secrets"), metrics.count(r#"rally_key_verifications_total{result="invalid",source="none"}"#))
@@ -319,7 +319,7 @@ async fn a_request_with_warm_and_with_cold_caches_has_one_response() {
     let differing = differences(&cases, &of_warm, &of_cold);
     assert!(differing.is_empty(), "{} of {} cases differ:\n{}", differing.len(), cases.len(), differing.join("\n"));
 
-    // Every look-up on the warm instance was a hit, but for secrets that do not exist; on the cold one each was a miss.
+    // Every lookup on the warm instance was a hit, but for secrets that do not exist; on the cold one each was a miss.
     let (hits, misses) = (after.hits - before.hits, after.misses - before.misses);
     assert_eq!(misses, none_after - none_before, "a secret that exists was not cached");
     let (of_cold_caches, _) = secrets(&cold).await;

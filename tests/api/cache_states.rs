@@ -67,7 +67,7 @@ impl Instance {
 /// A response of `/metrics`.
 pub struct Metrics(String);
 
-/// Look-ups in a cache, since the start of the server.
+/// Lookups in a cache, since the start of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lookups {
     pub hits: u64,

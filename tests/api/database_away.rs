@@ -195,7 +195,7 @@ async fn the_service_outlives_an_outage() {
 }
 
 /// A restart between two requests, and the loss of every session: the pool's connections are
-/// all dead then, and no request is to fail for that, be it a look-up or a write.
+/// all dead then, and no request is to fail for that, be it a lookup or a write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_for_a_dead_connection() {
     let mut site = Site::start("dead-connections").await;

@@ -484,7 +484,7 @@ async fn a_secret_that_strays_into_the_query_is_not_repeated() {
 }
 
 /// What PostgreSQL reads for a page grows with the page, also while it has no statistics of the
-/// tables and knows the statement from when they were empty: one look-up of the last use for each key shown.
+/// tables and knows the statement from when they were empty: one lookup of the last use for each key shown.
 #[tokio::test]
 async fn a_page_costs_what_it_shows() {
     let server = TestServer::start().await;

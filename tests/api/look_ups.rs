@@ -1,4 +1,4 @@
-//! Batched look-ups of secrets and tenants: each returns its own row, and none waits long for another.
+//! Batched lookups of secrets and tenants: each returns its own row, and none waits long for another.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -103,7 +103,7 @@ async fn slow_lookups_do_not_delay_others() {
     admin.get(PATH).await.expect(200);
 }
 
-/// With more look-ups than fit one batch, and one connection. Those that were given up would delay the later ones.
+/// With more lookups than fit one batch, and one connection. Those that were given up would delay the later ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abandoned_lookups_do_not_pile_up_behind_a_locked_table() {
     let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0"), ("DATABASE_CHECK_CONNECTIONS", "1")]).await;
@@ -118,7 +118,7 @@ async fn abandoned_lookups_do_not_pile_up_behind_a_locked_table() {
             reply.refused(503, "database_unavailable");
         }
         let metrics = admin.with(Credential::None).get("/metrics").await.body;
-        assert!(metrics.contains("\nrally_look_ups_waiting 0\n"), "{metrics}");
+        assert!(metrics.contains("\nrally_lookups_waiting 0\n"), "{metrics}");
         lock.execute("ROLLBACK").await.unwrap();
         assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
     }
@@ -148,7 +148,7 @@ async fn concurrent_lookups_of_tenants_share_statements() {
     assert!((1..TENANTS / 2).contains(&round_trips), "{round_trips} round trips for {TENANTS} tenants");
 }
 
-/// PostgreSQL keeps the plan of a look-up. The plan from when there were few keys must not read all keys. (Autovacuum
+/// PostgreSQL keeps the plan of a lookup. The plan from when there were few keys must not read all keys. (Autovacuum
 /// does not analyse the tests' tables.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lookup_reads_as_few_rows_when_there_are_more_keys() {

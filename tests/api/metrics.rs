@@ -30,7 +30,7 @@ const FAMILIES: [(&str, &str); 23] = [
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
     ("rally_key_verifications", "counter"),
-    ("rally_look_ups_waiting", "gauge"),
+    ("rally_lookups_waiting", "gauge"),
     ("rally_usage_batches", "counter"),
     ("rally_usage_batches_failed", "counter"),
     ("rally_usage_lost", "counter"),

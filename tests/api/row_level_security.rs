@@ -372,7 +372,7 @@ async fn a_transactions_tenant_ends_with_it() {
             assert_eq!(count(&mut connection, table).await, 0, "{table} after {end}");
         }
     }
-    // Look-ups set it for their own statement only.
+    // Lookups set it for their own statement only.
     let found = connection.fetch_all("SELECT id FROM find_tenants(ARRAY['acme', 'nobody'])").await.unwrap();
     assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>(), [database.acme.0]);
     assert_eq!(count(&mut connection, "tenants").await, 0);
@@ -384,7 +384,7 @@ async fn a_transactions_tenant_ends_with_it() {
         .remove(0);
     let find = || sqlx::query("SELECT place FROM find_api_key_secrets($1, $2)");
     let [ours, theirs] = [database.acme.0, database.globex.0];
-    // Nor does a look-up under another tenant in the same statement find it.
+    // Nor does a lookup under another tenant in the same statement find it.
     let found = find()
         .bind([theirs, ours, ours, theirs])
         .bind([&digest, &vec![0; 16], &digest, &digest])
@@ -478,7 +478,7 @@ async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
     let login = Login::create(&database, "LOGIN", true).await;
     let one_connection = [("DATABASE_MAX_CONNECTIONS", "1")];
     let mut server = TestServer::logged_in_by(&login.url().await, database, &one_connection).await;
-    server.wait_for_feed().await; // then the tenant is cached, so its look-up does not fail first
+    server.wait_for_feed().await; // then the tenant is cached, so its lookup does not fail first
     let admin = server.admin("acme");
     admin.create("Zapier", "read").await;
     server.database.execute(&format!("REVOKE rally_app FROM {}", login.name)).await;

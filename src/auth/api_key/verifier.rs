@@ -235,7 +235,7 @@ impl SecretLookup {
     }
 
     /// Stamps the row under the current pepper, if there is one. A failure is only logged: the secret is verified, and its
-    /// next look-up tries again.
+    /// next lookup tries again.
     async fn renew_stamp(&self, tenant: &Tenant, secret: &Secret, lookup_digest: LookupDigest, row: &SecretRow) {
         let Some((stamp, pepper_id)) = self.hasher.peppers().stamp(tenant.id, row.key_id, secret) else { return };
         let previous = row.stamp.as_ref().map(|(stamp, _)| &stamp[..]);
@@ -252,7 +252,7 @@ impl SecretLookup {
             }
             Ok(false) => {}
             Err(error) => {
-                warn!(key_id = %row.key_id, %error, "could not write an API key's stamp; its next look-up tries again");
+                warn!(key_id = %row.key_id, %error, "could not write an API key's stamp; its next lookup tries again");
             }
         }
     }

@@ -1,11 +1,11 @@
-//! A bounded cache that a concurrent look-up can never fill with a stale value.
+//! A bounded cache that a concurrent lookup can never fill with a stale value.
 //!
 //! Three things keep stale values out:
 //!
 //! 1. *Invalidation.* Each change of a subject calls [`EpochCache::invalidate`]: this instance's own changes before they
 //!    are acknowledged, those of other instances when the change feed delivers them.
-//! 2. *Epochs.* A look-up takes an [`EpochTicket`] before it queries the database, and [`EpochCache::put`] drops the value
-//!    if the epoch of its shard has changed since. `invalidate` increments the epoch under the same lock. So a look-up
+//! 2. *Epochs.* A lookup takes an [`EpochTicket`] before it queries the database, and [`EpochCache::put`] drops the value
+//!    if the epoch of its shard has changed since. `invalidate` increments the epoch under the same lock. So a lookup
 //!    that began before a change cannot put its value back afterwards. The model in `tests` fails without the ticket.
 //! 3. *The lease.* A value is used only if [`super::lease`] has been valid since before it was read.
 //!
@@ -102,7 +102,7 @@ impl<V> Shard<V> {
     }
 }
 
-/// The epoch of a shard before a look-up.
+/// The epoch of a shard before a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EpochTicket {
     shard: usize,
@@ -167,7 +167,7 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         Some(read(entry))
     }
 
-    /// Must be taken before the look-up whose value [`Self::put`] gets.
+    /// Must be taken before the lookup whose value [`Self::put`] gets.
     pub(crate) fn ticket(&self, group: &[u8; 16], key: CacheKey) -> EpochTicket {
         let shard = Self::shard(group, key);
         EpochTicket { shard, epoch: self.read(shard).epoch }
@@ -222,7 +222,7 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         true
     }
 
-    /// Removes the entries of a subject, and keeps look-ups in flight from putting theirs.
+    /// Removes the entries of a subject, and keeps lookups in flight from putting theirs.
     pub(crate) fn invalidate(&self, group: &[u8; 16], subject: S) {
         let hash = self.hasher.hash_one(subject);
         let start = Self::group_start(group);
@@ -239,7 +239,7 @@ impl<S: Copy + Eq + Hash, V> EpochCache<S, V> {
         }
     }
 
-    /// Removes all entries, and keeps look-ups in flight from putting theirs.
+    /// Removes all entries, and keeps lookups in flight from putting theirs.
     pub(crate) fn clear(&self) {
         for shard in 0..self.shards.len() {
             self.clear_shard(shard);

@@ -89,7 +89,7 @@ impl InvalidationListener {
             Ok(Err(error)) => return error,
             Err(_) => return FeedError::ConnectTimeout,
         };
-        // From here on no change is missed. Everything from before is dropped, and look-ups in flight will not be
+        // From here on no change is missed. Everything from before is dropped, and lookups in flight will not be
         // cached. Only then may heartbeats renew the lease.
         self.invalidate_all();
         let heartbeats = Heartbeats::new();

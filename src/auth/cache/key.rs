@@ -35,7 +35,7 @@ impl From<u128> for CacheKey {
     }
 }
 
-/// A cache miss, with the key for the look-up.
+/// A cache miss, with the key for the lookup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Miss(pub(crate) CacheKey);
 

@@ -1,7 +1,7 @@
 //! The verification cache: tenants and verified secrets, and what keeps them true.
 //!
 //! A result is invalidated when its key or tenant changes ([`invalidation`]), is not cached if that happens during the
-//! look-up ([`epoch_cache`]), and is used only under the lease ([`lease`]).
+//! lookup ([`epoch_cache`]), and is used only under the lease ([`lease`]).
 
 pub mod cached_secret;
 pub mod epoch_cache;
@@ -26,7 +26,7 @@ const MAX_TENANTS: usize = 100_000;
 pub struct AuthCache {
     /// Verified secrets, grouped by tenant.
     pub secrets: Arc<CachedLookup<ApiKeyId, CachedSecret>>,
-    /// Served tenants, each in a group of its own: a look-up of a tenant knows no more than the slug.
+    /// Served tenants, each in a group of its own: a lookup of a tenant knows no more than the slug.
     pub tenants: Arc<CachedLookup<TenantId, Tenant>>,
     lease: Arc<Lease>,
     keys: CacheKeys,

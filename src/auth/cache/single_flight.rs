@@ -1,4 +1,4 @@
-//! Look-ups in the database through the cache: epochs, lease and single flight.
+//! Lookups in the database through the cache: epochs, lease and single flight.
 
 use std::{
     collections::HashMap,
@@ -20,15 +20,15 @@ use super::{
 };
 use crate::auth::error::Error;
 
-/// A look-up in the database. Boxed, since it is passed on several times and holds kilobytes of state.
+/// A lookup in the database. Boxed, since it is passed on several times and holds kilobytes of state.
 pub type LookupFuture<V> = BoxFuture<'static, Result<V, Error>>;
 
 type InFlight<V> = Shared<BoxFuture<'static, Result<Arc<Entry<V>>, Error>>>;
 
-/// A cache in front of look-ups in the database.
+/// A cache in front of lookups in the database.
 ///
-/// While the lease is valid, results are cached, and concurrent misses of one key share one look-up. Without the lease
-/// every request looks up by itself: only a look-up that starts after the request began is sure to see every change
+/// While the lease is valid, results are cached, and concurrent misses of one key share one lookup. Without the lease
+/// every request looks up by itself: only a lookup that starts after the request began is sure to see every change
 /// that was acknowledged before it.
 pub struct CachedLookup<S, V> {
     cache: EpochCache<S, V>,
@@ -44,7 +44,7 @@ where
     S: Copy + Eq + Hash + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// Caches at most `capacity` results. `subject` is what an invalidation of a result names.
+    /// Caches at most `capacity` results. `subject` is the id that invalidations name an entry by.
     pub(super) fn new(capacity: usize, subject: fn(CacheKey, &V) -> S, lease: Arc<Lease>) -> Self {
         let (hits, misses) = (Counter::default(), Counter::default());
         Self { cache: EpochCache::new(capacity, subject), lease, in_flight: Mutex::default(), hits, misses }
@@ -98,7 +98,7 @@ where
         let joined = {
             let mut in_flight = self.in_flight();
             match in_flight.get(&key) {
-                // A look-up of an older epoch is not joined: its result may be from before a revocation that was
+                // A lookup of an older epoch is not joined: its result may be from before a revocation that was
                 // acknowledged before this request began.
                 Some((started, other)) if *started == ticket => other.clone(),
                 _ => {
@@ -115,7 +115,7 @@ where
         let table = self.clone();
         let task = tokio::spawn(
             async move {
-                // Also if the look-up panics: otherwise nobody could look the key up again.
+                // Also if the lookup panics: otherwise nobody could look the key up again.
                 let _guard = InFlightGuard { table: &*table, key, ticket };
                 let entry = Entry::new(key, lookup.await?);
                 table.cache.put(ticket, entry.clone());
@@ -158,7 +158,7 @@ impl<S, V> CachedLookup<S, V> {
 #[derive(Clone, Copy)]
 pub struct Unvalidated<V> {
     value: V,
-    /// Of before the first read.
+    /// Taken before the first read.
     snapshot: LeaseSnapshot,
 }
 
@@ -179,7 +179,7 @@ impl<V> Unvalidated<V> {
     }
 }
 
-/// Ends a look-up's time in the table, unless a newer one has replaced it.
+/// Removes a lookup from `in_flight` when it ends, unless a newer one has replaced it.
 struct InFlightGuard<'a, S, V> {
     table: &'a CachedLookup<S, V>,
     key: CacheKey,

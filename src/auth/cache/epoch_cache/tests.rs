@@ -177,7 +177,7 @@ fn groups_that_differ_in_one_byte_are_spread() {
     }
 }
 
-/// A look-up races with a revocation; afterwards the cache must not have the key as active.
+/// A lookup races with a revocation; afterwards the cache must not have the key as active.
 /// `guarded: false` is the negative control: its ticket is taken after the query, which guards nothing.
 fn race(guarded: bool) {
     let cache = Arc::new(EpochCache::new(10, |_, _: &bool| 1));
