@@ -15,7 +15,7 @@ use crate::{
 
 const LIMIT: usize = 16 * 1024;
 
-/// What clients know from responses.
+/// Properties that responses contain and requests must not.
 const READ_ONLY: [&str; 11] = [
     "id",
     "key",
@@ -39,8 +39,8 @@ async fn post_as(client: &Client, content_type: &str) -> Reply {
         .await
 }
 
-/// A moment that far from the server's now, in whole seconds.
-fn moment(server: &TestServer, from_now: TimeDelta) -> String {
+/// The time at that offset from the server's clock, in whole seconds.
+fn timestamp_from_now(server: &TestServer, from_now: TimeDelta) -> String {
     format_timestamp((server.clock.now() + from_now).trunc_subsecs(0))
 }
 
@@ -52,8 +52,8 @@ async fn row_counts(server: &TestServer) -> [i64; 3] {
     ]
 }
 
-/// Each of these values of that property is refused by its name, and leaves nothing behind.
-async fn are_refused(property: &str, values: &[Value]) {
+/// Asserts that each of these values is refused with the property's name, and that no row is inserted.
+async fn assert_values_refused(property: &str, values: &[Value]) {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for value in values {
@@ -64,8 +64,8 @@ async fn are_refused(property: &str, values: &[Value]) {
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
 
-/// Each of these bodies is refused as no JSON object, and leaves nothing behind.
-async fn are_no_json(bodies: Vec<Vec<u8>>) {
+/// Asserts that each of these bodies is refused as `invalid_json`, and that no row is inserted.
+async fn assert_invalid_json(bodies: Vec<Vec<u8>>) {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for body in bodies {
@@ -77,28 +77,28 @@ async fn are_no_json(bodies: Vec<Vec<u8>>) {
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
 
-// ---- What succeeds
+// ---- Accepted requests
 
 #[tokio::test]
-async fn a_name_is_enough() {
+async fn a_name_alone_creates_a_read_key_without_expiry() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let reply = admin.post(PATH, &json!({"name": "Zapier Sync"})).await;
     let created = reply.expect(201);
     assert_eq!(created["scopes"], "read");
     assert_eq!(created["expiresAt"], Value::Null);
-    assert!(reply.body.contains(r#""expiresAt":null"#), "it is there, and null");
+    assert!(reply.body.contains(r#""expiresAt":null"#), "`expiresAt` is missing or not null");
 }
 
 #[tokio::test]
-async fn an_end_of_null_is_never() {
+async fn a_null_expiry_creates_a_key_that_never_expires() {
     let server = TestServer::start().await;
     let created = server.admin("acme").post(PATH, &json!({"name": "Zapier Sync", "expiresAt": null})).await.expect(201);
     assert_eq!(created["expiresAt"], Value::Null);
 }
 
 #[tokio::test]
-async fn location_leads_to_the_key() {
+async fn the_location_header_points_to_the_created_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let reply = admin.post(PATH, &json!({"name": "Zapier Sync", "scopes": "read,write"})).await;
@@ -110,7 +110,7 @@ async fn location_leads_to_the_key() {
 }
 
 #[tokio::test]
-async fn the_secret_works_at_once() {
+async fn a_created_secret_is_accepted_at_the_next_request() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -118,7 +118,7 @@ async fn the_secret_works_at_once() {
 }
 
 #[tokio::test]
-async fn scopes_come_back_in_one_spelling() {
+async fn scopes_are_returned_in_canonical_form() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for (sent, returned) in [
@@ -134,7 +134,7 @@ async fn scopes_come_back_in_one_spelling() {
 }
 
 #[tokio::test]
-async fn names_are_trimmed_and_kept_to_the_letter() {
+async fn names_are_trimmed_and_otherwise_stored_unchanged() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let longest = "🔑".repeat(100);
@@ -154,7 +154,7 @@ async fn names_are_trimmed_and_kept_to_the_letter() {
 }
 
 #[tokio::test]
-async fn names_need_not_be_unique() {
+async fn two_keys_of_the_same_name_are_both_created() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (one, other) = (admin.create("Zapier Sync", "read").await, admin.create("Zapier Sync", "read").await);
@@ -163,7 +163,7 @@ async fn names_need_not_be_unique() {
 }
 
 #[tokio::test]
-async fn ends_come_back_in_utc() {
+async fn expiry_times_are_returned_in_utc() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for (sent, returned) in [
@@ -180,7 +180,7 @@ async fn ends_come_back_in_utc() {
 }
 
 #[tokio::test]
-async fn it_is_written_into_the_audit_trail() {
+async fn a_creation_is_recorded_in_the_audit_trail() {
     let server = TestServer::start().await;
     let request = server.admin("acme").request(Method::POST, PATH).header("x-request-id", "create-7");
     let reply = send(request.json(&json!({"name": "Zapier Sync"}))).await;
@@ -206,7 +206,7 @@ async fn it_is_written_into_the_audit_trail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_at_once_are_two_hundred_keys() {
+async fn two_hundred_concurrent_creations_make_two_hundred_distinct_keys() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let mut tasks = JoinSet::new();
@@ -215,7 +215,7 @@ async fn two_hundred_at_once_are_two_hundred_keys() {
         tasks.spawn(async move {
             loop {
                 let reply = admin.post(PATH, &json!({"name": format!("Key {n}")})).await;
-                // On a slow machine, more than may wait for argon2.
+                // On a slow machine, more requests than the argon2 queue holds.
                 if reply.status != 503 {
                     return reply;
                 }
@@ -236,10 +236,10 @@ async fn two_hundred_at_once_are_two_hundred_keys() {
     admin.with_key(sample).get(PATH).await.expect(200);
 }
 
-// ---- Bad fields
+// ---- Invalid fields
 
 #[tokio::test]
-async fn a_name_is_needed() {
+async fn a_missing_name_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     assert_eq!(admin.post(PATH, &json!({})).await.bad_fields(), ["name"]);
@@ -248,31 +248,31 @@ async fn a_name_is_needed() {
 }
 
 #[tokio::test]
-async fn bad_names_are_refused() {
+async fn invalid_names_are_refused() {
     let too_long = "🔑".repeat(101);
     let texts = ["", "   ", "\t\n", too_long.as_str(), "a\0b", "\0", "a\nb", "a\u{1b}[31mb", "a\u{7f}b", "a\u{9f}b"];
     let mut values: Vec<Value> = texts.map(Value::from).into();
     values.extend([json!(7), json!(true), Value::Null, json!(["Zapier Sync"]), json!({"name": "Zapier Sync"})]);
-    are_refused("name", &values).await;
+    assert_values_refused("name", &values).await;
 }
 
 #[tokio::test]
 async fn every_control_character_inside_a_name_is_refused() {
     let controls = (0..=0x1f_u8).chain(0x7f..=0x9f).map(char::from);
-    are_refused("name", &controls.map(|c| json!(format!("a{c}b"))).collect::<Vec<_>>()).await;
+    assert_values_refused("name", &controls.map(|c| json!(format!("a{c}b"))).collect::<Vec<_>>()).await;
 }
 
 #[tokio::test]
-async fn bad_scopes_are_refused() {
+async fn invalid_scopes_are_refused() {
     let texts =
         ["", "  ", ",", "read,", ",read", "read,,write", "READ", "Read", "delete", "read,delete", "read write", "*"];
     let mut values: Vec<Value> = texts.map(Value::from).into();
     values.extend([Value::Null, json!(["read"]), json!(7), json!(true), json!({"read": true}), json!("read\0")]);
-    are_refused("scopes", &values).await;
+    assert_values_refused("scopes", &values).await;
 }
 
 #[tokio::test]
-async fn bad_ends_are_refused() {
+async fn invalid_expiry_times_are_refused() {
     let texts = [
         "",
         "never",
@@ -292,23 +292,23 @@ async fn bad_ends_are_refused() {
     ];
     let mut values: Vec<Value> = texts.map(Value::from).into();
     values.extend([json!(4_102_444_800_u64), json!(true), json!(["2099-01-01T00:00:00Z"]), json!({})]);
-    are_refused("expiresAt", &values).await;
+    assert_values_refused("expiresAt", &values).await;
 }
 
 #[tokio::test]
-async fn now_is_not_in_the_future() {
+async fn an_expiry_at_the_current_time_is_refused() {
     let server = TestServer::start().await;
     let body = json!({"name": "Zapier Sync", "expiresAt": format_timestamp(server.clock.now())});
     assert_eq!(server.admin("acme").post(PATH, &body).await.bad_fields(), ["expiresAt"]);
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
 
-/// Hashing takes a while, and the end may come meanwhile.
+/// The key may expire while its secret is hashed. The slow argon2 parameters make that likely.
 #[tokio::test]
-async fn an_end_that_passes_during_the_request_is_no_defect() {
+async fn an_expiry_that_passes_during_the_request_causes_no_server_error() {
     let server = TestServer::with(&[("ARGON2_MEMORY_KIB", "131072"), ("ARGON2_ITERATIONS", "4")]).await;
     let admin = server.admin("acme");
-    admin.create("to open the connections", "read").await;
+    admin.create("opens the connections", "read").await;
     for milliseconds in [30, 60, 120] {
         let end = format_timestamp(server.clock.now() + TimeDelta::milliseconds(milliseconds));
         let reply = admin.post(PATH, &json!({"name": "Zapier Sync", "expiresAt": end})).await;
@@ -347,7 +347,7 @@ async fn read_only_properties_are_refused() {
 }
 
 #[tokio::test]
-async fn all_bad_fields_are_named_at_once() {
+async fn all_invalid_fields_are_named_in_one_response() {
     let server = TestServer::start().await;
     let body = json!({"name": "", "scopes": "root", "expiresAt": "2020-01-01T00:00:00Z", "id": 1, "colour": "red"});
     let fields = server.admin("acme").post(PATH, &body).await.bad_fields();
@@ -372,7 +372,7 @@ async fn duplicate_members_are_refused() {
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
 
-// ---- Bad bodies
+// ---- Invalid bodies
 
 #[tokio::test]
 async fn malformed_json_is_refused() {
@@ -392,21 +392,21 @@ async fn malformed_json_is_refused() {
         b"{\"name\": \"Zapier \n Sync\"}",
         b"name=Zapier+Sync",
     ];
-    are_no_json(texts.map(<[u8]>::to_vec).into()).await;
+    assert_invalid_json(texts.map(<[u8]>::to_vec).into()).await;
 }
 
 #[tokio::test]
-async fn json_that_is_no_object_is_refused() {
+async fn json_other_than_an_object_is_refused() {
     let texts = [r#"[{"name": "Zapier Sync"}]"#, r#""Zapier Sync""#, "7", "true", "null", "[]"];
-    are_no_json(texts.map(|text| text.as_bytes().to_vec()).into()).await;
+    assert_invalid_json(texts.map(|text| text.as_bytes().to_vec()).into()).await;
 }
 
 #[tokio::test]
-async fn deep_nesting_is_refused() {
+async fn deeply_nested_json_is_refused() {
     let nested = |open: &str, depth: usize, close: &str| {
         format!(r#"{{"name": {}{}}}"#, open.repeat(depth), close.repeat(depth)).into_bytes()
     };
-    are_no_json(vec![
+    assert_invalid_json(vec![
         nested("[", 10_000, ""),
         "[".repeat(10_000).into_bytes(),
         nested("[", 8_000, "]"),
@@ -416,7 +416,7 @@ async fn deep_nesting_is_refused() {
 }
 
 #[tokio::test]
-async fn sixteen_kibibytes_are_enough_and_one_byte_more_is_too_much() {
+async fn a_body_over_sixteen_kibibytes_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let body = |length: usize| format!("{:<length$}", r#"{"name": "Zapier Sync"}"#);
@@ -428,7 +428,7 @@ async fn sixteen_kibibytes_are_enough_and_one_byte_more_is_too_much() {
 }
 
 #[tokio::test]
-async fn chunks_are_counted_too() {
+async fn a_chunked_body_over_sixteen_kibibytes_is_refused() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Admin", "admin").await;
     let chunked = |length: usize| {
@@ -442,20 +442,20 @@ async fn chunks_are_counted_too() {
             rest.len(),
         )
     };
-    let answer = server.raw(chunked(LIMIT)).await;
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    let answer = server.raw(chunked(LIMIT + 1)).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert!(answer.contains(r#""code":"body_too_large""#), "{answer}");
+    let response = server.raw(chunked(LIMIT)).await;
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    let response = server.raw(chunked(LIMIT + 1)).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains(r#""code":"body_too_large""#), "{response}");
     assert_eq!(row_counts(&server).await, [2, 2, 2]);
 }
 
 #[tokio::test]
-async fn a_body_must_say_that_it_is_json() {
+async fn a_body_without_a_json_content_type_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    let unsaid = admin.request(Method::POST, PATH).body(r#"{"name": "Zapier Sync"}"#);
-    send(unsaid).await.refused(415, "unsupported_media_type");
+    let without_content_type = admin.request(Method::POST, PATH).body(r#"{"name": "Zapier Sync"}"#);
+    send(without_content_type).await.refused(415, "unsupported_media_type");
     send(admin.request(Method::POST, PATH)).await.refused(415, "unsupported_media_type");
     for content_type in [
         "text/plain",
@@ -472,7 +472,7 @@ async fn a_body_must_say_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn json_is_json_in_any_case_and_with_parameters() {
+async fn a_json_content_type_is_accepted_in_any_case_and_with_parameters() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for content_type in [
@@ -485,9 +485,9 @@ async fn json_is_json_in_any_case_and_with_parameters() {
     }
 }
 
-/// An error is shown and logged in many places; a secret must not travel there.
+/// Clients display and log error responses, so that these must not contain a secret.
 #[tokio::test]
-async fn a_secret_that_strays_into_the_body_is_not_repeated() {
+async fn a_secret_in_the_body_is_not_repeated_in_the_error() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let secret = admin.create("Zapier Sync", "read").await.secret;
@@ -505,10 +505,10 @@ async fn a_secret_that_strays_into_the_body_is_not_repeated() {
     }
 }
 
-// ---- Who may
+// ---- Authorization
 
 #[tokio::test]
-async fn it_needs_admin() {
+async fn a_creation_without_the_admin_scope_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let mut callers = vec![server.user("acme", "read"), server.user("acme", "read write"), server.user("acme", "")];
@@ -517,7 +517,7 @@ async fn it_needs_admin() {
     }
     let before = row_counts(&server).await;
     for caller in callers {
-        // The body is not looked at: what is wrong with it is none of such a caller's business.
+        // The scope is checked before the body is validated, so that an invalid body gives the same response.
         for body in [json!({"name": "Zapier Sync"}), json!({"name": ""})] {
             let reply = caller.post(PATH, &body).await;
             assert_eq!(reply.refused(403, "insufficient_scope")["requiredScope"], "admin");
@@ -529,7 +529,7 @@ async fn it_needs_admin() {
 }
 
 #[tokio::test]
-async fn admin_alone_may_grant_everything() {
+async fn a_key_with_only_the_admin_scope_may_grant_every_scope() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let caller = admin.with_key(&admin.create("Admin", "admin").await.secret);
@@ -538,7 +538,7 @@ async fn admin_alone_may_grant_everything() {
 }
 
 #[tokio::test]
-async fn a_key_that_creates_a_key_is_its_creator() {
+async fn a_key_created_by_another_key_names_it_as_its_creator() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let parent = admin.create("Admin", "admin").await;
@@ -550,15 +550,15 @@ async fn a_key_that_creates_a_key_is_its_creator() {
 }
 
 #[tokio::test]
-async fn no_key_makes_what_outlives_it() {
+async fn a_key_cannot_create_a_key_that_outlives_it() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    let own_end = moment(&server, TimeDelta::days(10));
+    let own_end = timestamp_from_now(&server, TimeDelta::days(10));
     let parent = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": own_end})).await;
     let parent = admin.with_key(&parent.secret);
     let before = row_counts(&server).await;
 
-    let thirty_seconds_later = moment(&server, TimeDelta::days(10) + TimeDelta::seconds(30));
+    let thirty_seconds_later = timestamp_from_now(&server, TimeDelta::days(10) + TimeDelta::seconds(30));
     for later in [json!({"expiresAt": thirty_seconds_later}), json!({"expiresAt": null}), json!({})] {
         let mut body = json!({"name": "Zapier Sync"});
         body.as_object_mut().unwrap().extend(later.as_object().unwrap().clone());
@@ -567,14 +567,14 @@ async fn no_key_makes_what_outlives_it() {
     }
     assert_eq!(row_counts(&server).await, before);
 
-    for end in [own_end, moment(&server, TimeDelta::days(9))] {
+    for end in [own_end, timestamp_from_now(&server, TimeDelta::days(9))] {
         let created = parent.post(PATH, &json!({"name": "Zapier Sync", "expiresAt": end})).await.expect(201);
         assert_eq!(created["expiresAt"], end);
     }
 }
 
 #[tokio::test]
-async fn a_key_without_an_end_may_make_others_without_one() {
+async fn a_key_without_expiry_may_create_keys_without_expiry() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let parent = admin.with_key(&admin.create("Admin", "admin").await.secret);

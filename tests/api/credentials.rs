@@ -1,4 +1,4 @@
-//! What a caller presents: none, one or several credentials, and keys that do not work.
+//! Credentials of a request: none, one or several, and keys that are not valid.
 
 use chrono::{SecondsFormat, TimeDelta};
 use reqwest::{Method, header::HeaderValue};
@@ -11,14 +11,14 @@ use crate::{
 
 const UNKNOWN: &str = "rk_live_00000000000000000000000000000000";
 
-/// Asks for the list with these headers alone.
-async fn ask(server: &TestServer, headers: &[(&str, &str)]) -> Reply {
+/// Lists the keys of acme with these headers alone.
+async fn list_with_headers(server: &TestServer, headers: &[(&str, &str)]) -> Reply {
     let client = server.client("acme", Credential::None);
     send(headers.iter().fold(client.request(Method::GET, PATH), |request, (name, value)| request.header(*name, *value)))
         .await
 }
 
-async fn ask_bytes(server: &TestServer, name: &str, value: &[u8]) -> Reply {
+async fn list_with_header_bytes(server: &TestServer, name: &str, value: &[u8]) -> Reply {
     let value = HeaderValue::from_bytes(value).unwrap();
     send(server.client("acme", Credential::None).request(Method::GET, PATH).header(name, value)).await
 }
@@ -29,26 +29,26 @@ fn token(server: &TestServer) -> String {
 }
 
 /// The secret with its last digit changed.
-fn one_off(secret: &str) -> String {
+fn with_last_digit_changed(secret: &str) -> String {
     let (rest, last) = secret.split_at(secret.len() - 1);
     format!("{rest}{}", if last == "0" { "1" } else { "0" })
 }
 
-/// A key that ends in an hour.
-async fn create_ending(server: &TestServer, admin: &Client) -> CreatedKey {
+/// Creates a key that expires in an hour.
+async fn create_expiring(server: &TestServer, admin: &Client) -> CreatedKey {
     let end = (server.clock.now() + TimeDelta::hours(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
-    admin.create_with(&json!({"name": "Ends", "expiresAt": end})).await
+    admin.create_with(&json!({"name": "Expiring", "expiresAt": end})).await
 }
 
 #[tokio::test]
-async fn no_credential_is_told_so() {
+async fn a_request_without_credentials_is_refused() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Zapier", "admin").await;
-    let reply = ask(&server, &[]).await;
+    let reply = list_with_headers(&server, &[]).await;
     reply.refused(401, "missing_credentials");
     assert!(!reply.header("www-authenticate").contains("error="), "RFC 6750, 3.1: no error without a credential");
-    // Where a secret does not belong, it is not looked for.
-    ask(&server, &[("cookie", &format!("api_key={}; X-Api-Key={}", key.secret, key.secret))])
+    // A secret in a cookie or in the query is ignored.
+    list_with_headers(&server, &[("cookie", &format!("api_key={}; X-Api-Key={}", key.secret, key.secret))])
         .await
         .refused(401, "missing_credentials");
     for query in ["api_key", "access_token", "key", "X-Api-Key"] {
@@ -62,7 +62,7 @@ async fn no_credential_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_key_works_in_either_header() {
+async fn a_key_is_accepted_in_either_header() {
     let server = TestServer::start().await;
     let secret = server.admin("acme").create("Zapier", "read").await.secret;
     for (name, value) in [
@@ -73,13 +73,13 @@ async fn a_key_works_in_either_header() {
         ("authorization", format!("Bearer   {secret}")), // RFC 9110, 11.4: 1*SP
         ("authorization", format!("bearer {}", token(&server))),
     ] {
-        let reply = ask(&server, &[(name, &value)]).await;
+        let reply = list_with_headers(&server, &[(name, &value)]).await;
         assert_eq!(reply.status, 200, "{name}: {value}: {reply:?}");
     }
 }
 
 #[tokio::test]
-async fn two_credentials_are_refused_even_when_equal() {
+async fn two_credentials_are_refused_even_if_they_are_equal() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let secret = admin.create("One", "read").await.secret;
@@ -102,16 +102,16 @@ async fn two_credentials_are_refused_even_when_equal() {
         [(authorization, &bearer_secret), (authorization, &bearer_secret)],
         [(authorization, &bearer), (authorization, "")],
     ] {
-        let reply = ask(&server, &pair).await;
+        let reply = list_with_headers(&server, &pair).await;
         assert_eq!(reply.json()["code"], "ambiguous_credentials", "{pair:?}");
         reply.refused(400, "ambiguous_credentials");
     }
     let three = [(key, &*secret), (key, &*secret), (authorization, &*bearer)];
-    ask(&server, &three).await.refused(400, "ambiguous_credentials");
+    list_with_headers(&server, &three).await.refused(400, "ambiguous_credentials");
 }
 
 #[tokio::test]
-async fn what_is_no_bearer_token_is_refused() {
+async fn an_authorization_header_without_a_bearer_token_is_refused() {
     let server = TestServer::start().await;
     let secret = server.admin("acme").create("Zapier", "read").await.secret;
     let token = token(&server);
@@ -132,17 +132,17 @@ async fn what_is_no_bearer_token_is_refused() {
         "Bearer ".to_owned(),
         "Bearer .".to_owned(),
     ] {
-        let reply = ask(&server, &[("authorization", &value)]).await;
+        let reply = list_with_headers(&server, &[("authorization", &value)]).await;
         assert_eq!(reply.json()["code"], "invalid_token", "{value}");
         reply.refused(401, "invalid_token");
     }
     for bytes in [&b"\xff\xfe\x80"[..], b"Bearer \xff\xfe\x80", "Bearer ключ".as_bytes()] {
-        ask_bytes(&server, "authorization", bytes).await.refused(401, "invalid_token");
+        list_with_header_bytes(&server, "authorization", bytes).await.refused(401, "invalid_token");
     }
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_key_is_answered_alike() {
+async fn all_invalid_keys_get_the_same_response_as_an_unknown_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let secret = admin.create("Zapier", "admin").await.secret;
@@ -152,7 +152,7 @@ async fn everything_wrong_with_a_key_is_answered_alike() {
     unknown.refused(401, "invalid_key");
     for wrong in [
         elsewhere.clone(),
-        one_off(&secret),
+        with_last_digit_changed(&secret),
         secret[..39].to_owned(),
         format!("{secret}0"),
         format!("{secret}{secret}"),
@@ -169,38 +169,38 @@ async fn everything_wrong_with_a_key_is_answered_alike() {
         String::new(),
         token(&server),
     ] {
-        let reply = ask(&server, &[("x-api-key", &wrong)]).await;
+        let reply = list_with_headers(&server, &[("x-api-key", &wrong)]).await;
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{wrong:?}");
     }
     for wrong in [
         UNKNOWN.to_owned(),
         elsewhere,
-        one_off(&secret),
+        with_last_digit_changed(&secret),
         "rk_live_zzz".to_owned(),
         "rk_live_".to_owned(),
         format!("{secret}0"),
         secret[..39].to_owned(),
         format!("{secret}.x.y"),
     ] {
-        let reply = ask(&server, &[("authorization", &format!("Bearer {wrong}"))]).await;
+        let reply = list_with_headers(&server, &[("authorization", &format!("Bearer {wrong}"))]).await;
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{wrong:?}");
     }
     for bytes in [&b"\xff\xfe\x80"[..], "rk_live_é".as_bytes(), b"rk_live_\t0"] {
-        let reply = ask_bytes(&server, "x-api-key", bytes).await;
+        let reply = list_with_header_bytes(&server, "x-api-key", bytes).await;
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{bytes:?}");
     }
-    // Whatever was tried, the key itself works.
+    // The failed attempts have not locked the key.
     admin.with_key(&secret).get(PATH).await.expect(200);
 }
 
 #[tokio::test]
-async fn an_ended_key_is_told_so_to_who_has_its_whole_secret() {
+async fn a_key_is_reported_as_expired_or_revoked_only_for_its_complete_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    let expired = create_ending(&server, &admin).await;
+    let expired = create_expiring(&server, &admin).await;
     let revoked = admin.create("Revoked", "read").await;
-    let both = create_ending(&server, &admin).await;
-    let elsewhere = create_ending(&server, &server.admin("globex")).await;
+    let both = create_expiring(&server, &admin).await;
+    let elsewhere = create_expiring(&server, &server.admin("globex")).await;
     admin.with_key(&expired.secret).get(PATH).await.expect(200);
     for key in [&revoked, &both] {
         admin.delete(&key.path()).await.expect(204);
@@ -208,20 +208,22 @@ async fn an_ended_key_is_told_so_to_who_has_its_whole_secret() {
     admin.with_key(&both.secret).get(PATH).await.refused(401, "key_revoked");
     server.clock.turn(TimeDelta::hours(1));
 
-    let code = async |secret: &str, code| {
+    let assert_refused_with = async |secret: &str, code| {
         admin.with_key(secret).get(PATH).await.refused(401, code);
         admin.with(Credential::Bearer(secret.to_owned())).get(PATH).await.refused(401, code);
     };
-    code(&expired.secret, "key_expired").await;
-    code(&revoked.secret, "key_revoked").await;
-    code(&both.secret, "key_revoked").await;
+    assert_refused_with(&expired.secret, "key_expired").await;
+    assert_refused_with(&revoked.secret, "key_revoked").await;
+    assert_refused_with(&both.secret, "key_revoked").await;
     let unknown = admin.with_key(UNKNOWN).get(PATH).await;
-    for near in [one_off(&expired.secret), one_off(&revoked.secret), elsewhere.secret.clone()] {
+    for near in
+        [with_last_digit_changed(&expired.secret), with_last_digit_changed(&revoked.secret), elsewhere.secret.clone()]
+    {
         let reply = admin.with_key(&near).get(PATH).await;
         reply.refused(401, "invalid_key");
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id());
     }
-    // Nor does it work for anything, its own endpoints included.
+    // Other endpoints refuse these keys too, including those on the calling key itself.
     for key in [&expired, &revoked] {
         let client = admin.with_key(&key.secret);
         assert_eq!(client.get(&format!("{PATH}/self")).await.status, 401);

@@ -1,4 +1,4 @@
-//! The audit trail: who did what to which key, when, from which address.
+//! The audit trail: the actor, the time, the address and the changes of each event.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn events(client: &Client, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_keys_life_is_told_newest_first() {
+async fn the_events_of_a_key_are_listed_newest_first() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier", "admin").await;
@@ -27,31 +27,31 @@ async fn a_keys_life_is_told_newest_first() {
     reply.expect(204);
 
     let path = format!("{}/events", key.path());
-    let reply_events = admin.get(&path).await;
-    let told = reply_events.expect(200);
-    assert_eq!(types(&told), ["revoked", "previous_secret_ended", "rotated", "updated", "created"]);
-    let revoked = told[0].as_object().unwrap();
+    let events_reply = admin.get(&path).await;
+    let listed = events_reply.expect(200);
+    assert_eq!(types(&listed), ["revoked", "previous_secret_ended", "rotated", "updated", "created"]);
+    let revoked = listed[0].as_object().unwrap();
     assert_eq!(revoked["keyId"], key.id);
     assert_eq!(revoked["actor"], "admin@acme.com");
     assert_eq!(revoked["address"], "127.0.0.1");
     assert_eq!(revoked["requestId"], reply.header("x-request-id"));
     assert_eq!(revoked["details"], json!({}));
     assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(revoked.len(), 8, "id and type besides");
-    assert_eq!(told[2]["actor"], format!("api-key:{}", key.id));
-    assert_eq!(told[2]["details"]["keyHint"], rotated["keyHint"]);
+    assert_eq!(revoked.len(), 8, "the event has other properties than these six, id and type");
+    assert_eq!(listed[2]["actor"], format!("api-key:{}", key.id));
+    assert_eq!(listed[2]["details"]["keyHint"], rotated["keyHint"]);
     let changes = json!({
         "name": {"from": "Zapier", "to": "Zapier Sync"},
         "expiresAt": {"from": null, "to": "2099-01-01T00:00:00Z"},
     });
-    assert_eq!(told[3]["details"], changes);
+    assert_eq!(listed[3]["details"], changes);
     for secret in [key.secret.as_str(), rotated["key"].as_str().unwrap()] {
-        assert!(!reply_events.body.contains(&secret[8..]));
+        assert!(!events_reply.body.contains(&secret[8..]));
     }
 }
 
 #[tokio::test]
-async fn a_tenants_events_by_type_and_key() {
+async fn the_events_of_a_tenant_are_filtered_by_type_and_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (one, other) = (admin.create("one", "read").await, admin.create("other", "read").await);
@@ -67,7 +67,7 @@ async fn a_tenants_events_by_type_and_key() {
 }
 
 #[tokio::test]
-async fn pages_show_each_event_once() {
+async fn next_links_return_each_event_once() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for n in 0..7 {
@@ -92,7 +92,7 @@ async fn pages_show_each_event_once() {
 }
 
 #[tokio::test]
-async fn refusals() {
+async fn invalid_and_unauthorized_requests_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (key, other) = (admin.create("n", "read").await, admin.create("other", "read").await);

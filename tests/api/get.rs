@@ -16,7 +16,7 @@ async fn get_in_request(client: &Client, path: &str, request_id: &str) -> Reply 
 }
 
 #[tokio::test]
-async fn a_key_shows_all_but_its_secret() {
+async fn a_key_is_returned_without_its_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let body = json!({"name": "Zapier Sync", "scopes": "read,write", "expiresAt": "2099-01-01T00:00:00Z"});
@@ -50,7 +50,7 @@ async fn a_key_shows_all_but_its_secret() {
 }
 
 #[tokio::test]
-async fn the_list_shows_the_same() {
+async fn the_list_contains_the_same_representation() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -58,7 +58,7 @@ async fn the_list_shows_the_same() {
 }
 
 #[tokio::test]
-async fn its_etag_tells_its_state() {
+async fn the_etag_changes_only_when_the_key_changes() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -68,9 +68,9 @@ async fn its_etag_tells_its_state() {
         reply.header("etag").to_owned()
     };
     let first = etag(&key.path(), &admin).await;
-    assert!(first.len() > 2 && first.starts_with('"') && first.ends_with('"'), "a strong one: {first}");
-    assert_eq!(etag(&key.path(), &admin).await, first, "reading is no change");
-    assert_eq!(etag(SELF, &admin.with_key(&key.secret)).await, first, "use is no change");
+    assert!(first.len() > 2 && first.starts_with('"') && first.ends_with('"'), "not a strong entity tag: {first}");
+    assert_eq!(etag(&key.path(), &admin).await, first, "a read changed the entity tag");
+    assert_eq!(etag(SELF, &admin.with_key(&key.secret)).await, first, "a use of the key changed the entity tag");
     admin.patch(&key.path(), &json!({"name": "Zapier"})).await.expect(200);
     let second = etag(&key.path(), &admin).await;
     assert_ne!(second, first);
@@ -85,7 +85,7 @@ async fn an_unknown_id_is_not_found() {
 }
 
 #[tokio::test]
-async fn anothers_id_and_an_unknown_id_are_answered_alike() {
+async fn an_id_of_another_tenant_gets_the_same_response_as_an_unknown_id() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Zapier Sync", "read").await;
     let other = server.admin("globex");
@@ -124,7 +124,7 @@ async fn a_malformed_id_is_refused() {
 }
 
 #[tokio::test]
-async fn a_secret_in_the_path_is_not_repeated() {
+async fn a_secret_in_the_path_is_not_repeated_in_the_error() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -134,16 +134,16 @@ async fn a_secret_in_the_path_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_upper_case_id_is_the_same_id() {
+async fn an_upper_case_id_finds_the_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
     let shown = admin.get(&format!("{PATH}/{}", key.id.to_uppercase())).await.expect(200);
-    assert_eq!(shown["id"], key.id, "in lower case");
+    assert_eq!(shown["id"], key.id, "the id is not in lower case");
 }
 
 #[tokio::test]
-async fn a_key_reads_itself() {
+async fn a_key_of_any_scope_may_read_itself() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for scopes in ["read", "write", "admin"] {
@@ -158,7 +158,7 @@ async fn a_key_reads_itself() {
 }
 
 #[tokio::test]
-async fn a_user_has_no_self() {
+async fn a_user_at_the_self_endpoint_is_refused() {
     let server = TestServer::start().await;
     for scopes in ["admin", "read", ""] {
         server.user("acme", scopes).get(SELF).await.refused(403, "key_required");
@@ -166,7 +166,7 @@ async fn a_user_has_no_self() {
 }
 
 #[tokio::test]
-async fn a_key_of_any_scope_reads_others() {
+async fn a_key_of_any_scope_may_read_other_keys() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let other = admin.create("Zapier Sync", "admin").await;
@@ -177,19 +177,19 @@ async fn a_key_of_any_scope_reads_others() {
 }
 
 #[tokio::test]
-async fn a_user_without_scopes_reads_nothing() {
+async fn a_user_without_scopes_is_refused() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Zapier Sync", "read").await;
-    let nobody = server.user("acme", "");
+    let user = server.user("acme", "");
     for path in [key.path(), UNKNOWN.to_owned(), PATH.to_owned()] {
-        let reply = nobody.get(&path).await;
+        let reply = user.get(&path).await;
         assert_eq!(reply.refused(403, "insufficient_scope")["requiredScope"], "read", "{path}");
         assert!(reply.header("www-authenticate").contains(r#"scope="read""#), "{reply:?}");
     }
 }
 
 #[tokio::test]
-async fn inactive_keys_are_shown_too() {
+async fn revoked_and_expired_keys_are_returned_with_their_status() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let end = rally_api_keys::domain::format_timestamp(server.clock.now() + chrono::TimeDelta::minutes(30));

@@ -1,7 +1,7 @@
-//! Which tenant a request is for: `Host`, `:authority`, and what a trusted gateway forwards.
+//! The tenant of a request: by `Host`, `:authority`, and `X-Forwarded-Host` of a trusted gateway.
 //!
-//! Requests carry the token of acme's admin, so that 200 says "acme", and 403 `wrong_tenant`
-//! would say another tenant.
+//! Requests carry a token of acme's admin: the response is 200 if the tenant is acme, and 403 `wrong_tenant`
+//! if it is another one.
 
 use chrono::Utc;
 use http_body_util::BodyExt as _;
@@ -28,8 +28,8 @@ fn authorization(server: &TestServer, slug: &str) -> String {
     request.headers()["authorization"].to_str().unwrap().to_owned()
 }
 
-/// Asks for the list as acme's admin, with these header lines to the byte.
-async fn ask_target(server: &TestServer, target: &str, headers: &[&str]) -> Reply {
+/// Lists the keys as acme's admin, with exactly these header lines.
+async fn list_target(server: &TestServer, target: &str, headers: &[&str]) -> Reply {
     let authorization = authorization(server, "acme");
     let headers = headers.iter().map(|header| format!("{header}\r\n")).collect::<Vec<_>>().concat();
     let request =
@@ -37,12 +37,12 @@ async fn ask_target(server: &TestServer, target: &str, headers: &[&str]) -> Repl
     Reply::from_raw(&server.raw(request).await)
 }
 
-async fn ask(server: &TestServer, headers: &[&str]) -> Reply {
-    ask_target(server, PATH, headers).await
+async fn list(server: &TestServer, headers: &[&str]) -> Reply {
+    list_target(server, PATH, headers).await
 }
 
-/// Asks the same over HTTP/2 without TLS; `uri`'s authority becomes `:authority`.
-async fn ask_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply {
+/// Lists the keys over HTTP/2 without TLS. The authority of `uri` becomes `:authority`.
+async fn list_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply {
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -59,7 +59,7 @@ async fn ask_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply 
 }
 
 #[tokio::test]
-async fn a_host_names_its_tenant_in_every_spelling() {
+async fn a_host_in_any_case_with_port_or_trailing_dot_selects_the_tenant() {
     let server = start(UNTRUSTED).await;
     for host in [
         "acme.rallycrm.io",
@@ -69,30 +69,30 @@ async fn a_host_names_its_tenant_in_every_spelling() {
         "acme.rallycrm.io.",
         "acme.rallycrm.io.:8443",
     ] {
-        let reply = ask(&server, &[&format!("Host: {host}")]).await;
+        let reply = list(&server, &[&format!("Host: {host}")]).await;
         assert_eq!(reply.status, 200, "{host:?}: {reply:?}");
     }
-    ask(&server, &["Host: globex.rallycrm.io"]).await.refused(403, "wrong_tenant");
+    list(&server, &["Host: globex.rallycrm.io"]).await.refused(403, "wrong_tenant");
 }
 
 #[tokio::test]
-async fn the_base_domain_is_read_in_every_spelling_and_defaults_to_localhost() {
+async fn the_base_domain_is_normalized_and_defaults_to_localhost() {
     let server = TestServer::with(&[("BASE_DOMAIN", "RallyCRM.io.")]).await;
-    ask(&server, &["Host: acme.rallycrm.io"]).await.expect(200);
+    list(&server, &["Host: acme.rallycrm.io"]).await.expect(200);
     let server = TestServer::start().await;
-    ask(&server, &["Host: acme.localhost:8080"]).await.expect(200);
-    ask(&server, &["Host: acme.rallycrm.io"]).await.refused(404, "tenant_not_found");
+    list(&server, &["Host: acme.localhost:8080"]).await.expect(200);
+    list(&server, &["Host: acme.rallycrm.io"]).await.refused(404, "tenant_not_found");
 }
 
 #[tokio::test]
-async fn unknown_suspended_and_missing_tenants_are_answered_alike() {
+async fn suspended_tenants_and_malformed_hosts_get_the_same_response_as_an_unknown_tenant() {
     let server = start(UNTRUSTED).await;
     let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
     let suspended = Slug::parse("suspended").unwrap();
     operator.create_tenant(&suspended, "Suspended", Utc::now()).await.unwrap().unwrap();
     assert!(operator.set_suspended(&suspended, Some(Utc::now())).await.unwrap());
 
-    let unknown = ask(&server, &["Host: nobody.rallycrm.io"]).await;
+    let unknown = list(&server, &["Host: nobody.rallycrm.io"]).await;
     unknown.refused(404, "tenant_not_found");
     for host in [
         "suspended.rallycrm.io",
@@ -114,69 +114,69 @@ async fn unknown_suspended_and_missing_tenants_are_answered_alike() {
         "acme.rallycrm.io:80:80",
         "acme@rallycrm.io",
     ] {
-        let reply = ask(&server, &[&format!("Host: {host}")]).await;
+        let reply = list(&server, &[&format!("Host: {host}")]).await;
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{host:?}");
     }
-    // Nor does a credential, or its absence, tell a suspended tenant from none.
+    // A suspended tenant gives that response with any credential and without one.
     for credential in [Credential::None, Credential::ApiKey("rk_live_0".into()), Credential::Bearer("x".into())] {
         let reply = server.client("acme", credential).on("suspended.rallycrm.io").get(PATH).await;
         assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id());
     }
 }
 
-/// RFC 9112, 3.2: a request of HTTP/1.1 without Host is malformed.
+/// RFC 9112, 3.2: an HTTP/1.1 request needs a Host header.
 #[tokio::test]
-async fn a_request_without_a_host_is_malformed() {
+async fn a_request_without_a_host_is_refused() {
     let server = start(UNTRUSTED).await;
-    ask(&server, &[]).await.refused(400, "missing_host");
+    list(&server, &[]).await.refused(400, "missing_host");
 }
 
 #[tokio::test]
-async fn two_hosts_are_refused_even_when_equal() {
+async fn two_hosts_are_refused_even_if_they_are_equal() {
     let server = start(TRUSTED).await;
     for second in ["acme.rallycrm.io", "ACME.rallycrm.io:80", "globex.rallycrm.io", "nobody.example", ""] {
         let hosts = ["Host: acme.rallycrm.io".to_owned(), format!("Host: {second}")];
-        ask(&server, &[&hosts[0], &hosts[1]]).await.refused(400, "ambiguous_tenant");
-        ask(&server, &[&hosts[1], &hosts[0]]).await.refused(400, "ambiguous_tenant");
+        list(&server, &[&hosts[0], &hosts[1]]).await.refused(400, "ambiguous_tenant");
+        list(&server, &[&hosts[1], &hosts[0]]).await.refused(400, "ambiguous_tenant");
     }
 }
 
 /// RFC 9112, 3.2.2
 #[tokio::test]
-async fn an_absolute_target_names_the_tenant_and_host_must_agree() {
+async fn an_absolute_target_that_differs_from_the_host_is_refused() {
     let server = start(UNTRUSTED).await;
     let target = format!("http://acme.rallycrm.io{PATH}");
     for host in ["acme.rallycrm.io", "ACME.rallycrm.io", "acme.rallycrm.io.:80"] {
-        ask_target(&server, &target, &[&format!("Host: {host}")]).await.expect(200);
+        list_target(&server, &target, &[&format!("Host: {host}")]).await.expect(200);
     }
     for host in ["globex.rallycrm.io", "nobody.rallycrm.io", "rallycrm.io", "127.0.0.1", ""] {
-        let reply = ask_target(&server, &target, &[&format!("Host: {host}")]).await;
+        let reply = list_target(&server, &target, &[&format!("Host: {host}")]).await;
         reply.refused(400, "ambiguous_tenant");
     }
     let target = format!("http://nobody.rallycrm.io{PATH}");
-    ask_target(&server, &target, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
-    ask_target(&server, &target, &["Host: nobody.rallycrm.io"]).await.refused(404, "tenant_not_found");
+    list_target(&server, &target, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
+    list_target(&server, &target, &["Host: nobody.rallycrm.io"]).await.refused(404, "tenant_not_found");
     let with_a_user = format!("http://globex@acme.rallycrm.io{PATH}");
-    ask_target(&server, &with_a_user, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
+    list_target(&server, &with_a_user, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
 }
 
 #[tokio::test]
-async fn over_http2_the_authority_names_the_tenant() {
+async fn the_authority_of_an_http2_request_selects_the_tenant() {
     let server = start(UNTRUSTED).await;
     let at = |authority: &str| format!("http://{authority}{PATH}");
-    ask_http2(&server, &at("acme.rallycrm.io"), None).await.expect(200);
-    ask_http2(&server, &at("ACME.rallycrm.io:8080"), None).await.expect(200);
-    ask_http2(&server, &at("acme.rallycrm.io"), Some("acme.rallycrm.io")).await.expect(200);
-    ask_http2(&server, &at("globex.rallycrm.io"), None).await.refused(403, "wrong_tenant");
-    ask_http2(&server, &at("rallycrm.io"), None).await.refused(404, "tenant_not_found");
-    let differing = ask_http2(&server, &at("acme.rallycrm.io"), Some("globex.rallycrm.io")).await;
+    list_http2(&server, &at("acme.rallycrm.io"), None).await.expect(200);
+    list_http2(&server, &at("ACME.rallycrm.io:8080"), None).await.expect(200);
+    list_http2(&server, &at("acme.rallycrm.io"), Some("acme.rallycrm.io")).await.expect(200);
+    list_http2(&server, &at("globex.rallycrm.io"), None).await.refused(403, "wrong_tenant");
+    list_http2(&server, &at("rallycrm.io"), None).await.refused(404, "tenant_not_found");
+    let differing = list_http2(&server, &at("acme.rallycrm.io"), Some("globex.rallycrm.io")).await;
     differing.refused(400, "ambiguous_tenant");
 }
 
 #[tokio::test]
 async fn a_forwarded_host_from_an_untrusted_peer_is_ignored() {
     let server = start(UNTRUSTED).await;
-    let none = ask(&server, &[&format!("Host: {GATEWAY}")]).await;
+    let none = list(&server, &[&format!("Host: {GATEWAY}")]).await;
     for forwarded in [
         vec!["X-Forwarded-Host: globex.rallycrm.io"],
         vec!["X-Forwarded-Host: acme.rallycrm.io, globex.rallycrm.io"],
@@ -184,63 +184,63 @@ async fn a_forwarded_host_from_an_untrusted_peer_is_ignored() {
         vec!["X-Forwarded-Host: acme.rallycrm.io"],
     ] {
         let beside = |host| [vec![host], forwarded.clone()].concat();
-        ask(&server, &beside("Host: acme.rallycrm.io")).await.expect(200);
-        let reply = ask(&server, &beside("Host: gateway.internal")).await;
+        list(&server, &beside("Host: acme.rallycrm.io")).await.expect(200);
+        let reply = list(&server, &beside("Host: gateway.internal")).await;
         reply.refused(404, "tenant_not_found");
         assert_eq!(reply.apart_from_request_id(), none.apart_from_request_id(), "{forwarded:?}");
     }
 }
 
 #[tokio::test]
-async fn behind_a_trusted_gateway_the_forwarded_host_names_the_tenant() {
+async fn a_forwarded_host_from_a_trusted_gateway_selects_the_tenant() {
     let server = start(TRUSTED).await;
     for host in ["gateway.internal", "rallycrm.io", "127.0.0.1:8080", "[::1]:8080", ""] {
         let host = format!("Host: {host}");
         for forwarded in ["acme.rallycrm.io", "ACME.RallyCRM.io", "acme.rallycrm.io:443", "acme.rallycrm.io."] {
-            ask(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
+            list(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
         }
-        let globex = ask(&server, &[&host, "X-Forwarded-Host: globex.rallycrm.io"]).await;
+        let globex = list(&server, &[&host, "X-Forwarded-Host: globex.rallycrm.io"]).await;
         globex.refused(403, "wrong_tenant");
         for forwarded in ["nobody.rallycrm.io", "rallycrm.io", "gateway.internal", "acme.localhost", ""] {
-            let reply = ask(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await;
+            let reply = list(&server, &[&host, &format!("X-Forwarded-Host: {forwarded}")]).await;
             reply.refused(404, "tenant_not_found");
         }
     }
 }
 
 #[tokio::test]
-async fn behind_a_trusted_gateway_host_and_forwarded_host_must_agree() {
+async fn a_forwarded_host_of_another_tenant_than_the_host_is_refused() {
     let server = start(TRUSTED).await;
     for forwarded in ["acme.rallycrm.io", "ACME.rallycrm.io", "acme.rallycrm.io:443", "acme.rallycrm.io."] {
-        ask(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
+        list(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await.expect(200);
     }
     for forwarded in ["globex.rallycrm.io", "nobody.rallycrm.io", "rallycrm.io", "evil.example"] {
-        let reply = ask(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await;
+        let reply = list(&server, &["Host: acme.rallycrm.io", &format!("X-Forwarded-Host: {forwarded}")]).await;
         reply.refused(400, "ambiguous_tenant");
     }
 }
 
 #[tokio::test]
-async fn behind_a_trusted_gateway_two_forwarded_hosts_are_refused_unless_equal() {
+async fn two_different_forwarded_hosts_are_refused() {
     let server = start(TRUSTED).await;
     for host in ["Host: acme.rallycrm.io", "Host: gateway.internal"] {
         for second in ["globex.rallycrm.io", "gateway.internal", "nobody.rallycrm.io"] {
-            let reply = ask(&server, &[host, &format!("X-Forwarded-Host: acme.rallycrm.io, {second}")]).await;
+            let reply = list(&server, &[host, &format!("X-Forwarded-Host: acme.rallycrm.io, {second}")]).await;
             reply.refused(400, "ambiguous_tenant");
-            let reply = ask(&server, &[host, &format!("X-Forwarded-Host: {second},acme.rallycrm.io")]).await;
+            let reply = list(&server, &[host, &format!("X-Forwarded-Host: {second},acme.rallycrm.io")]).await;
             reply.refused(400, "ambiguous_tenant");
             let second = format!("X-Forwarded-Host: {second}");
-            let reply = ask(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io", &second]).await;
+            let reply = list(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io", &second]).await;
             reply.refused(400, "ambiguous_tenant");
         }
-        ask(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io, acme.rallycrm.io:443"]).await.expect(200);
+        list(&server, &[host, "X-Forwarded-Host: acme.rallycrm.io, acme.rallycrm.io:443"]).await.expect(200);
         let twice = [host, "X-Forwarded-Host: acme.rallycrm.io", "X-Forwarded-Host: acme.rallycrm.io"];
-        ask(&server, &twice).await.expect(200);
+        list(&server, &twice).await.expect(200);
     }
 }
 
-/// Creates a key with that `X-Forwarded-For` and tells the address in the audit trail.
-async fn address_of_creation(server: &TestServer, client: &Client, forwarded_for: &[&str]) -> String {
+/// Creates a key with these `X-Forwarded-For` headers and returns the address in the audit trail.
+async fn recorded_address(server: &TestServer, client: &Client, forwarded_for: &[&str]) -> String {
     let mut request = client.request(Method::POST, PATH).json(&json!({"name": "A key"}));
     for value in forwarded_for {
         request = request.header("x-forwarded-for", *value);
@@ -252,18 +252,18 @@ async fn address_of_creation(server: &TestServer, client: &Client, forwarded_for
 }
 
 #[tokio::test]
-async fn only_a_trusted_peer_tells_the_address_in_the_audit_trail() {
+async fn a_forwarded_address_is_recorded_only_from_a_trusted_peer() {
     let server = start(TRUSTED).await;
     let admin = server.admin("acme").on("acme.rallycrm.io");
-    assert_eq!(address_of_creation(&server, &admin, &[]).await, "127.0.0.1");
-    assert_eq!(address_of_creation(&server, &admin, &["203.0.113.7"]).await, "203.0.113.7");
-    assert_eq!(address_of_creation(&server, &admin, &["2001:db8::7"]).await, "2001:db8::7");
-    // What the client said of itself stands in front of what the trusted proxies saw.
-    assert_eq!(address_of_creation(&server, &admin, &["198.51.100.1, 203.0.113.7, 10.1.2.3"]).await, "203.0.113.7");
-    assert_eq!(address_of_creation(&server, &admin, &["198.51.100.1", "203.0.113.7"]).await, "203.0.113.7");
-    assert_eq!(address_of_creation(&server, &admin, &["not an address"]).await, "127.0.0.1");
+    assert_eq!(recorded_address(&server, &admin, &[]).await, "127.0.0.1");
+    assert_eq!(recorded_address(&server, &admin, &["203.0.113.7"]).await, "203.0.113.7");
+    assert_eq!(recorded_address(&server, &admin, &["2001:db8::7"]).await, "2001:db8::7");
+    // The addresses on the left are the client's own claim. Trusted proxies append on the right.
+    assert_eq!(recorded_address(&server, &admin, &["198.51.100.1, 203.0.113.7, 10.1.2.3"]).await, "203.0.113.7");
+    assert_eq!(recorded_address(&server, &admin, &["198.51.100.1", "203.0.113.7"]).await, "203.0.113.7");
+    assert_eq!(recorded_address(&server, &admin, &["not an address"]).await, "127.0.0.1");
 
     let server = start(UNTRUSTED).await;
     let admin = server.admin("acme").on("acme.rallycrm.io");
-    assert_eq!(address_of_creation(&server, &admin, &["203.0.113.7"]).await, "127.0.0.1");
+    assert_eq!(recorded_address(&server, &admin, &["203.0.113.7"]).await, "127.0.0.1");
 }

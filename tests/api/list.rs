@@ -12,8 +12,8 @@ use crate::{
     harness::TestServer,
 };
 
-/// The list's path with a query, percent-encoded.
-fn asking(query: &[(&str, &str)]) -> String {
+/// The path of the list with this query, percent-encoded.
+fn list_path(query: &[(&str, &str)]) -> String {
     let url = Url::parse_with_params("http://x", query).unwrap();
     format!("{PATH}?{}", url.query().unwrap())
 }
@@ -23,32 +23,36 @@ fn strings(list: &Value, property: &str) -> Vec<String> {
 }
 
 async fn names(client: &Client, query: &[(&str, &str)]) -> Vec<String> {
-    strings(&client.get(&asking(query)).await.expect(200), "name")
+    strings(&client.get(&list_path(query)).await.expect(200), "name")
 }
 
-/// The path that a `Link` with `rel="next"` leads to.
-fn next_page(reply: &Reply) -> Option<String> {
-    let link = reply.headers.get("link")?.to_str().expect("a Link in ASCII");
-    let target = link.strip_prefix('<')?.strip_suffix(r#">; rel="next""#).expect("one link, to the next page");
+/// The target of the `Link` header with `rel="next"`.
+fn next_page_path(reply: &Reply) -> Option<String> {
+    let link = reply.headers.get("link")?.to_str().expect("the Link header is ASCII");
+    let target = link
+        .strip_prefix('<')?
+        .strip_suffix(r#">; rel="next""#)
+        .expect("the Link header has one link, to the next page");
     let base = Url::parse("http://acme.localhost").unwrap().join(PATH).unwrap();
-    let url = base.join(target).expect("a reference");
+    let url = base.join(target).expect("the link target is a URI reference");
     Some(format!("{}?{}", url.path(), url.query().unwrap()))
 }
 
-/// Follows `Link` from that path to the end: the pages, each with as many keys as `total` tells.
-async fn pages(client: &Client, first: String, total: &str) -> Vec<Vec<String>> {
+/// Follows the next links from `first` to the last page and returns the ids of each page.
+/// Asserts that each page has `total` as its `X-Total-Count`.
+async fn follow_links(client: &Client, first: String, total: &str) -> Vec<Vec<String>> {
     let (mut path, mut pages) = (Some(first), Vec::new());
     while let Some(wanted) = path {
         let reply = client.get(&wanted).await;
         pages.push(strings(&reply.expect(200), "id"));
         assert_eq!(reply.header("x-total-count"), total, "{wanted}");
-        assert!(pages.len() < 100, "no end");
-        path = next_page(&reply);
+        assert!(pages.len() < 100, "the links do not end");
+        path = next_page_path(&reply);
     }
     pages
 }
 
-/// Keys past the service, all of the same moment.
+/// Inserts used keys directly into the database, all with the same creation time.
 async fn insert_keys(server: &TestServer, count: usize) {
     let tenant = server.database.acme;
     server
@@ -69,8 +73,8 @@ async fn insert_keys(server: &TestServer, count: usize) {
         .await;
 }
 
-/// A key of each status, named by it; the newest first: revoked, expired, active.
-async fn one_of_each(server: &TestServer) -> Client {
+/// Creates one key of each status, named after it. Newest first: revoked, expired, active.
+async fn create_one_of_each_status(server: &TestServer) -> Client {
     let admin = server.admin("acme");
     admin.create("active", "read").await;
     let end = format_timestamp(server.clock.now() + TimeDelta::minutes(10));
@@ -81,10 +85,10 @@ async fn one_of_each(server: &TestServer) -> Client {
     admin
 }
 
-// ---- All of them
+// ---- Without a query
 
 #[tokio::test]
-async fn a_tenant_without_keys_has_an_empty_list() {
+async fn a_tenant_without_keys_gets_an_empty_list() {
     let server = TestServer::start().await;
     server.admin("globex").create("Zapier Sync", "read").await;
     let reply = server.admin("acme").get(PATH).await;
@@ -94,7 +98,7 @@ async fn a_tenant_without_keys_has_an_empty_list() {
 }
 
 #[tokio::test]
-async fn the_newest_key_is_first() {
+async fn keys_are_listed_newest_first() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for name in ["first", "second", "third"] {
@@ -102,7 +106,7 @@ async fn the_newest_key_is_first() {
         server.clock.turn(TimeDelta::seconds(1));
     }
     assert_eq!(names(&admin, &[]).await, ["third", "second", "first"]);
-    // The moment decides, not the id, which only happens to follow it.
+    // The order is by creation time. Ids are ordered by time too, so change a time alone.
     server
         .database
         .execute("UPDATE api_keys SET created_at = created_at + interval '1 day' WHERE name = 'first'")
@@ -111,7 +115,7 @@ async fn the_newest_key_is_first() {
 }
 
 #[tokio::test]
-async fn keys_of_one_moment_are_ordered_by_id() {
+async fn keys_with_the_same_creation_time_are_ordered_by_id() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     insert_keys(&server, 9).await;
@@ -120,14 +124,14 @@ async fn keys_of_one_moment_are_ordered_by_id() {
     sorted.sort();
     sorted.reverse();
     assert_eq!((listed.len(), &listed), (9, &sorted));
-    let walked = pages(&admin, format!("{PATH}?limit=2"), "9").await;
+    let walked = follow_links(&admin, format!("{PATH}?limit=2"), "9").await;
     assert_eq!(walked.concat(), listed);
 }
 
 #[tokio::test]
-async fn inactive_keys_are_listed_too() {
+async fn revoked_and_expired_keys_are_listed() {
     let server = TestServer::start().await;
-    let admin = one_of_each(&server).await;
+    let admin = create_one_of_each_status(&server).await;
     let list = admin.get(PATH).await.expect(200);
     assert_eq!(strings(&list, "name"), ["revoked", "expired", "active"]);
     assert_eq!(strings(&list, "status"), ["revoked", "expired", "active"]);
@@ -136,7 +140,7 @@ async fn inactive_keys_are_listed_too() {
 }
 
 #[tokio::test]
-async fn without_a_limit_there_are_no_pages() {
+async fn a_request_without_a_limit_returns_all_keys() {
     let server = TestServer::start().await;
     insert_keys(&server, 1001).await;
     let reply = server.admin("acme").get(PATH).await;
@@ -145,7 +149,7 @@ async fn without_a_limit_there_are_no_pages() {
 }
 
 #[tokio::test]
-async fn no_secret_is_listed() {
+async fn the_list_contains_no_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let mut keys: Vec<CreatedKey> = Vec::new();
@@ -163,7 +167,7 @@ async fn no_secret_is_listed() {
 }
 
 #[tokio::test]
-async fn it_needs_read() {
+async fn a_list_request_without_the_read_scope_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for scopes in ["read", "write", "admin"] {
@@ -175,12 +179,12 @@ async fn it_needs_read() {
     assert_eq!(reply.refused(403, "insufficient_scope")["requiredScope"], "read");
 }
 
-// ---- Some of them
+// ---- Filters
 
 #[tokio::test]
-async fn status_picks() {
+async fn a_status_filter_selects_the_keys_of_these_statuses() {
     let server = TestServer::start().await;
-    let admin = one_of_each(&server).await;
+    let admin = create_one_of_each_status(&server).await;
     for (status, expected) in [
         ("active", vec!["active"]),
         ("expired", vec!["expired"]),
@@ -199,13 +203,13 @@ async fn unknown_statuses_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for status in ["deleted", "Active", "active,deleted", "active,", "active;expired", "true", "'", "\0"] {
-        assert_eq!(admin.get(&asking(&[("status", status)])).await.bad_fields(), ["status"], "{status:?}");
+        assert_eq!(admin.get(&list_path(&[("status", status)])).await.bad_fields(), ["status"], "{status:?}");
     }
     assert_eq!(admin.get(&format!("{PATH}?status=%FF")).await.bad_fields(), ["status"]);
 }
 
 #[tokio::test]
-async fn search_finds_in_names_whatever_the_case() {
+async fn a_search_ignores_the_case_of_ascii_letters() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for name in ["Zapier Sync", "ETL Pipeline", "sync of orders"] {
@@ -223,9 +227,9 @@ async fn search_finds_in_names_whatever_the_case() {
     }
 }
 
-/// The case of other letters is the database's locale's business.
+/// Whether the case of non-ASCII letters matters depends on the database's locale.
 #[tokio::test]
-async fn search_finds_letters_beyond_ascii() {
+async fn a_search_finds_non_ascii_letters() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     admin.create("Äpfel & ОВОЩИ 🔑", "read").await;
@@ -235,7 +239,7 @@ async fn search_finds_letters_beyond_ascii() {
 }
 
 #[tokio::test]
-async fn nothing_in_a_search_is_a_wildcard() {
+async fn wildcard_characters_in_a_search_match_literally() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for name in ["100% done", "100 done", "a_b", "axb", r"back\slash", "back/slash", "it's"] {
@@ -253,7 +257,7 @@ async fn nothing_in_a_search_is_a_wildcard() {
         (".*", vec![]),
     ] {
         assert_eq!(names(&admin, &[("search", search)]).await, expected, "{search}");
-        let counted = admin.get(&asking(&[("search", search), ("limit", "10")])).await;
+        let counted = admin.get(&list_path(&[("search", search), ("limit", "10")])).await;
         assert_eq!(counted.header("x-total-count"), expected.len().to_string(), "{search}");
     }
 }
@@ -263,38 +267,38 @@ async fn control_characters_in_a_search_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for search in ["\0", "a\0b", "a\nb", "\u{7f}", "\u{9f}"] {
-        assert_eq!(admin.get(&asking(&[("search", search)])).await.bad_fields(), ["search"], "{search:?}");
+        assert_eq!(admin.get(&list_path(&[("search", search)])).await.bad_fields(), ["search"], "{search:?}");
     }
 }
 
 #[tokio::test]
-async fn filters_add_up() {
+async fn several_filters_select_the_keys_that_match_all() {
     let server = TestServer::start().await;
-    let admin = one_of_each(&server).await;
+    let admin = create_one_of_each_status(&server).await;
     assert_eq!(names(&admin, &[("status", "expired,active"), ("search", "EXP")]).await, ["expired"]);
     assert!(names(&admin, &[("status", "active"), ("search", "exp")]).await.is_empty());
 }
 
-// ---- Page by page
+// ---- Pages
 
 #[tokio::test]
-async fn limits_are_from_1_to_1000() {
+async fn limits_outside_1_to_1000_are_refused() {
     let server = TestServer::start().await;
     insert_keys(&server, 1001).await;
     let admin = server.admin("acme");
     for (limit, expected) in [("1", 1), ("1000", 1000)] {
-        let reply = admin.get(&asking(&[("limit", limit)])).await;
+        let reply = admin.get(&list_path(&[("limit", limit)])).await;
         assert_eq!(reply.expect(200).as_array().unwrap().len(), expected);
         assert_eq!(reply.header("x-total-count"), "1001");
-        assert!(next_page(&reply).is_some());
+        assert!(next_page_path(&reply).is_some());
     }
     for limit in ["0", "1001", "-1", "abc", "", "1.0", "+1", " 1", "0x1", "99999999999999999999", "١"] {
-        assert_eq!(admin.get(&asking(&[("limit", limit)])).await.bad_fields(), ["limit"], "{limit:?}");
+        assert_eq!(admin.get(&list_path(&[("limit", limit)])).await.bad_fields(), ["limit"], "{limit:?}");
     }
 }
 
 #[tokio::test]
-async fn links_walk_through_all_keys_once() {
+async fn next_links_return_each_key_once() {
     let server = TestServer::start().await;
     insert_keys(&server, 10).await;
     let admin = server.admin("acme");
@@ -305,22 +309,22 @@ async fn links_walk_through_all_keys_once() {
     for (limit, expected) in
         [(1, vec![1; 17]), (5, vec![5, 5, 5, 2]), (16, vec![16, 1]), (17, vec![17]), (18, vec![17])]
     {
-        let walked = pages(&admin, format!("{PATH}?limit={limit}"), "17").await;
+        let walked = follow_links(&admin, format!("{PATH}?limit={limit}"), "17").await;
         assert_eq!(walked.iter().map(Vec::len).collect::<Vec<_>>(), expected);
         assert_eq!(walked.concat(), all);
     }
 }
 
 #[tokio::test]
-async fn an_empty_page_is_the_last() {
+async fn an_empty_page_has_no_next_link() {
     let server = TestServer::start().await;
-    let reply = server.admin("acme").get(&asking(&[("limit", "5")])).await;
+    let reply = server.admin("acme").get(&list_path(&[("limit", "5")])).await;
     assert_eq!(reply.expect(200), json!([]));
     assert_eq!((reply.header("x-total-count"), reply.headers.get("link")), ("0", None));
 }
 
 #[tokio::test]
-async fn links_carry_the_filters() {
+async fn next_links_keep_the_filters() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let search = "Zapier & Söhne +1=100% #?\"<>;,日本";
@@ -332,42 +336,42 @@ async fn links_carry_the_filters() {
         admin.delete(&revoked.path()).await.expect(204);
     }
     wanted.reverse();
-    let first = asking(&[("search", search), ("status", "active,expired"), ("limit", "2")]);
-    let walked = pages(&admin, first, "5").await;
+    let first = list_path(&[("search", search), ("status", "active,expired"), ("limit", "2")]);
+    let walked = follow_links(&admin, first, "5").await;
     assert_eq!(walked.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
     assert_eq!(walked.concat(), wanted);
 }
 
 #[tokio::test]
-async fn keys_made_and_revoked_while_paging_do_not_disturb() {
+async fn keys_created_and_revoked_between_pages_do_not_change_the_pages() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let mut made = Vec::new();
     for n in 0..6 {
         made.push(admin.create(&format!("Key {n}"), "read").await);
     }
-    let first = admin.get(&asking(&[("limit", "2")])).await;
+    let first = admin.get(&list_path(&[("limit", "2")])).await;
     let mut seen = strings(&first.expect(200), "id");
-    let mut next = next_page(&first);
+    let mut next = next_page_path(&first);
     while let Some(path) = next {
-        admin.create("made meanwhile", "read").await;
-        // The very key that the cursor stands on, too.
+        admin.create("created between pages", "read").await;
+        // The key that the cursor was made from.
         admin.delete(&format!("{PATH}/{}", seen.last().unwrap())).await.expect(204);
         let reply = admin.get(&path).await;
         seen.extend(strings(&reply.expect(200), "id"));
         assert!(seen.len() <= made.len(), "{seen:?}");
-        next = next_page(&reply);
+        next = next_page_path(&reply);
     }
     let expected: Vec<String> = made.into_iter().rev().map(|key| key.id).collect();
     assert_eq!(seen, expected);
 }
 
 #[tokio::test]
-async fn a_cursor_needs_a_limit() {
+async fn a_cursor_without_a_limit_is_refused() {
     let server = TestServer::start().await;
     insert_keys(&server, 2).await;
     let admin = server.admin("acme");
-    let link = next_page(&admin.get(&asking(&[("limit", "1")])).await).unwrap();
+    let link = next_page_path(&admin.get(&list_path(&[("limit", "1")])).await).unwrap();
     let cursor = link.split("cursor=").nth(1).unwrap();
     assert_eq!(admin.get(&format!("{PATH}?cursor={cursor}")).await.bad_fields(), ["cursor"]);
 }
@@ -378,9 +382,9 @@ async fn forged_cursors_are_refused() {
     let server = TestServer::start().await;
     insert_keys(&server, 2).await;
     let admin = server.admin("acme");
-    let link = next_page(&admin.get(&asking(&[("limit", "1")])).await).unwrap();
+    let link = next_page_path(&admin.get(&list_path(&[("limit", "1")])).await).unwrap();
     let cursor = link.split("cursor=").nth(1).unwrap();
-    let endless = |first: u8| BASE64_URL_SAFE_NO_PAD.encode([first; 24]); // moments that no calendar has
+    let endless = |first: u8| BASE64_URL_SAFE_NO_PAD.encode([first; 24]); // timestamps out of range
     for forged in [
         "",
         "x",
@@ -396,25 +400,25 @@ async fn forged_cursors_are_refused() {
         "%00",
         "'",
     ] {
-        let path = asking(&[("limit", "1"), ("cursor", forged)]);
+        let path = list_path(&[("limit", "1"), ("cursor", forged)]);
         assert_eq!(admin.get(&path).await.bad_fields(), ["cursor"], "{forged:?}");
     }
 }
 
 #[tokio::test]
-async fn anothers_cursor_leads_to_ones_own_keys() {
+async fn a_cursor_of_another_tenant_returns_only_the_callers_keys() {
     let server = TestServer::start().await;
     insert_keys(&server, 3).await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let own = globex.create("Zapier Sync", "read").await;
     server.database.execute("UPDATE api_keys SET created_at = '2025-01-01' WHERE name = 'Zapier Sync'").await;
-    let link = next_page(&acme.get(&asking(&[("limit", "1")])).await).unwrap();
+    let link = next_page_path(&acme.get(&list_path(&[("limit", "1")])).await).unwrap();
     let reply = globex.get(&link).await;
     assert_eq!(strings(&reply.expect(200), "id"), [own.id]);
     assert_eq!(reply.header("x-total-count"), "1");
 }
 
-// ---- Bad queries
+// ---- Invalid queries
 
 #[tokio::test]
 async fn repeated_parameters_are_refused() {
@@ -448,23 +452,23 @@ async fn unknown_parameters_are_refused() {
 }
 
 #[tokio::test]
-async fn all_bad_parameters_are_named_at_once() {
+async fn all_invalid_parameters_are_named_in_one_response() {
     let server = TestServer::start().await;
     let reply = server.admin("acme").get(&format!("{PATH}?limit=0&status=x&search=%00&cursor=x&page=2")).await;
     assert_eq!(reply.bad_fields(), ["cursor", "limit", "page", "search", "status"]);
 }
 
 #[tokio::test]
-async fn an_empty_query_asks_for_all() {
+async fn an_empty_query_returns_all_keys() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     admin.create("Zapier Sync", "read").await;
     assert_eq!(admin.get(&format!("{PATH}?")).await.expect(200).as_array().unwrap().len(), 1);
 }
 
-/// An error is shown and logged in many places; a secret must not travel there.
+/// Clients display and log error responses, so that these must not contain a secret.
 #[tokio::test]
-async fn a_secret_that_strays_into_the_query_is_not_repeated() {
+async fn a_secret_in_the_query_is_not_repeated_in_the_error() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let secret = admin.create("Zapier Sync", "read").await.secret;
@@ -483,10 +487,10 @@ async fn a_secret_that_strays_into_the_query_is_not_repeated() {
     assert_eq!(reply.expect(200), json!([]));
 }
 
-/// What PostgreSQL reads for a page grows with the page, also while it has no statistics of the
-/// tables and knows the statement from when they were empty: one lookup of the last use for each key shown.
+/// The rows that PostgreSQL reads grow with the page and not with the table. This holds without statistics
+/// of the tables, and with a plan from when they were empty.
 #[tokio::test]
-async fn a_page_costs_what_it_shows() {
+async fn a_page_reads_one_last_use_per_listed_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for _ in 0..10 {
@@ -500,7 +504,7 @@ async fn a_page_costs_what_it_shows() {
         sqlx::query_scalar::<_, i64>(sum).fetch_one(&mut connection).await.unwrap()
     };
     let before = read().await;
-    // The statistics come within a second of the session's next pause.
+    // A session reports its statistics up to a second after a statement.
     let (mut reads, mut pages) = (0, 0);
     for _ in 0..3 {
         pages += 1;
@@ -511,5 +515,5 @@ async fn a_page_costs_what_it_shows() {
             break;
         }
     }
-    assert!((100..=pages * 105).contains(&reads), "{reads} last uses were read for {pages} times 100 keys");
+    assert!((100..=pages * 105).contains(&reads), "{reads} last uses were read for {pages} pages of 100 keys");
 }

@@ -1,4 +1,4 @@
-//! The API's description of itself, and the page that shows it.
+//! The OpenAPI document, and the docs page that renders it.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -10,31 +10,33 @@ use crate::{
     harness::TestServer,
 };
 
-/// The copy that people read without starting anything. UPDATE_OPENAPI=1 writes it anew.
+/// The copy can be read without a running server. UPDATE_OPENAPI=1 rewrites it.
 #[tokio::test]
-async fn the_committed_copy_is_what_is_answered() {
+async fn the_committed_copy_equals_the_served_document() {
     let server = TestServer::start().await;
-    let answered = server.client("nobody", Credential::None).get("/openapi.json").await;
-    assert_eq!((answered.status.as_u16(), answered.header("content-type")), (200, "application/json"));
-    let pretty = serde_json::to_string_pretty(&answered.json()).unwrap() + "\n";
+    let served = server.client("nobody", Credential::None).get("/openapi.json").await;
+    assert_eq!((served.status.as_u16(), served.header("content-type")), (200, "application/json"));
+    let pretty = serde_json::to_string_pretty(&served.json()).unwrap() + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
         std::fs::write(&path, &pretty).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == pretty, "docs/openapi.json is behind: UPDATE_OPENAPI=1 cargo test --test api openapi");
+    assert!(
+        committed == pretty,
+        "docs/openapi.json is out of date. To update it: UPDATE_OPENAPI=1 cargo test --test api openapi"
+    );
 }
 
-/// Each path takes the methods that are described, and no others. (That no path is left out is held by
-/// construction: a route is made of its description.)
+/// The document lists every path by construction: routes are made from their descriptions.
 #[tokio::test]
-async fn the_description_is_of_what_is_there() {
+async fn each_path_accepts_exactly_the_described_methods() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let document = admin.get("/openapi.json").await.json();
     let mut operations = BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let asked = path.replace("{id}", "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
+        let target_path = path.replace("{id}", "a1b2c3d4-e5f6-7890-abcd-ef1234567890");
         let mut described: BTreeSet<String> =
             item.as_object().unwrap().keys().map(|name| name.to_uppercase()).collect();
         for operation in item.as_object().unwrap().values() {
@@ -42,22 +44,21 @@ async fn the_description_is_of_what_is_there() {
             assert!(operation["summary"].is_string() || operation["description"].is_string(), "{operation}");
         }
         if path == "/forward-auth" {
-            continue; // takes any
+            continue; // accepts any method
         }
         if described.contains("GET") {
             described.insert("HEAD".into());
         }
-        let refused = send(admin.request(Method::from_bytes(b"PROPFIND").unwrap(), &asked)).await;
+        let refused = send(admin.request(Method::from_bytes(b"PROPFIND").unwrap(), &target_path)).await;
         let allowed: BTreeSet<String> = refused.header("allow").split(',').map(|name| name.trim().to_owned()).collect();
         assert_eq!((refused.status.as_u16(), &allowed), (405, &described), "{path}");
     }
     assert!(operations.len() > 25, "{operations:?}");
 }
 
-/// Whatever is referred to is there.
 #[tokio::test]
-async fn references_lead_somewhere() {
-    fn look(value: &Value, document: &Value, found: &mut usize) {
+async fn every_reference_has_a_target() {
+    fn check_references(value: &Value, document: &Value, found: &mut usize) {
         match value {
             Value::Object(members) => {
                 if let Some(Value::String(reference)) = members.get("$ref") {
@@ -65,24 +66,24 @@ async fn references_lead_somewhere() {
                     assert!(target.is_some(), "{reference}");
                     *found += 1;
                 }
-                members.values().for_each(|member| look(member, document, found));
+                members.values().for_each(|member| check_references(member, document, found));
             }
-            Value::Array(items) => items.iter().for_each(|item| look(item, document, found)),
+            Value::Array(items) => items.iter().for_each(|item| check_references(item, document, found)),
             _ => {}
         }
     }
     let server = TestServer::start().await;
     let document = server.client("acme", Credential::None).get("/openapi.json").await.json();
     let mut found = 0;
-    look(&document, &document, &mut found);
+    check_references(&document, &document, &mut found);
     assert!(found > 100, "{found}");
 }
 
 #[tokio::test]
-async fn the_page_loads_nothing_from_elsewhere() {
+async fn the_docs_page_loads_only_files_of_this_server() {
     let server = TestServer::start().await;
-    let anybody = server.client("nobody", Credential::None);
-    let page = anybody.get("/docs").await;
+    let client = server.client("nobody", Credential::None);
+    let page = client.get("/docs").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     let policy = page.header("content-security-policy");
     assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';"), "{policy}");
@@ -93,14 +94,15 @@ async fn the_page_loads_nothing_from_elsewhere() {
         ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
     ] {
         assert!(page.body.contains(path), "{path}");
-        let file = anybody.get(path).await;
+        let file = client.get(path).await;
         assert_eq!((file.status.as_u16(), file.header("content-type")), (200, kind), "{path}");
         assert_eq!(file.header("x-content-type-options"), "nosniff");
         assert!(!file.body.contains("sourceMappingURL"), "{path}");
-        let again = send(anybody.request(Method::GET, path).header("if-none-match", file.header("etag"))).await;
+        let again = send(client.request(Method::GET, path).header("if-none-match", file.header("etag"))).await;
         assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path}");
     }
-    for nowhere in ["/docs/", "/docs/index.html", "/docs/openapi.json", "/docs/..%2fstart.js", "/docs/start.js/x"] {
-        anybody.get(nowhere).await.refused(404, "not_found");
+    for unknown_path in ["/docs/", "/docs/index.html", "/docs/openapi.json", "/docs/..%2fstart.js", "/docs/start.js/x"]
+    {
+        client.get(unknown_path).await.refused(404, "not_found");
     }
 }

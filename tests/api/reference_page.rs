@@ -1,4 +1,4 @@
-//! The published reference page, to the letter: its three requests and its JSON.
+//! The three examples of the published reference page: their requests, and the JSON of the responses.
 
 use serde_json::{Value, json};
 
@@ -8,15 +8,15 @@ use crate::{
 };
 
 fn property_names(object: &Value, body: &str) -> Vec<String> {
-    // serde_json's map sorts; the order is read off the text.
+    // serde_json's map is sorted, so the order is taken from the text.
     let mut names: Vec<String> = object.as_object().unwrap().keys().cloned().collect();
     names.sort_by_key(|name| body.find(&format!("\"{name}\":")).unwrap());
     names
 }
 
-/// The page's create example, at a time when its `expiresAt` is in the future.
+/// The create example, with an `expiresAt` in the future.
 #[tokio::test]
-async fn create_an_api_key() {
+async fn the_create_example_returns_the_documented_properties() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let request = admin.request(reqwest::Method::POST, PATH).header("content-type", "application/json").body(
@@ -44,9 +44,9 @@ async fn create_an_api_key() {
     assert!(created["createdAt"].as_str().unwrap().ends_with('Z'));
 }
 
-/// The page's list example: with a key, and without the secret in the answer.
+/// The list example: with a key as credential, and without the secret in the response.
 #[tokio::test]
-async fn list_api_keys() {
+async fn the_list_example_returns_the_documented_properties() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let created = admin
@@ -80,16 +80,16 @@ async fn list_api_keys() {
     assert!(!reply.body.contains(&created.secret));
 }
 
-/// The page's revoke example: by a key, which needs the scope to revoke another.
+/// The revoke example: with another key as credential, which needs the admin scope.
 #[tokio::test]
-async fn revoke_an_api_key() {
+async fn the_revoke_example_revokes_the_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let caller = admin.create("Admin", "admin").await;
-    let victim = admin.create("Zapier Sync", "read").await;
-    let reply = admin.with_key(&caller.secret).delete(&victim.path()).await;
+    let revoked = admin.create("Zapier Sync", "read").await;
+    let reply = admin.with_key(&caller.secret).delete(&revoked.path()).await;
     assert_eq!(reply.expect(204), Value::Null);
-    admin.with_key(&victim.secret).get(PATH).await.refused(401, "key_revoked");
-    let key = admin.get(&victim.path()).await.expect(200);
+    admin.with_key(&revoked.secret).get(PATH).await.refused(401, "key_revoked");
+    let key = admin.get(&revoked.path()).await.expect(200);
     assert_eq!((&key["isActive"], &key["status"]), (&json!(false), &json!("revoked")));
 }

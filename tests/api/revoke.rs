@@ -13,8 +13,8 @@ use crate::{
 const SELF: &str = "/api/v1/api-keys/self";
 const UNKNOWN: &str = "/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890";
 
-/// The key's events but the first, its creation.
-async fn events_since(server: &TestServer, key: &CreatedKey) -> Vec<Value> {
+/// The key's events, oldest first, without its creation and the uses of its dead secrets.
+async fn events_after_creation(server: &TestServer, key: &CreatedKey) -> Vec<Value> {
     let query = format!(
         "SELECT kind, actor, host(address) AS address, details FROM api_key_events
          WHERE key_id = '{}' AND kind NOT IN ('created', 'secret_reused') ORDER BY occurred_at, id",
@@ -23,21 +23,21 @@ async fn events_since(server: &TestServer, key: &CreatedKey) -> Vec<Value> {
     server.database.rows(&query).await
 }
 
-fn revoked_by(actor: &str) -> Value {
+fn revocation_by(actor: &str) -> Value {
     json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": {}})
 }
 
-/// Whatever the key's secret asks for is refused with that code.
-async fn is_dead(client: &Client, key: &CreatedKey, code: &str) {
-    let bearer = client.with(crate::client::Credential::Bearer(key.secret.clone()));
-    for dead in [client.with_key(&key.secret), bearer] {
-        dead.get(PATH).await.refused(401, code);
-        dead.get(&key.path()).await.refused(401, code);
-        dead.get(SELF).await.refused(401, code);
-        dead.post(PATH, &json!({"name": "Zapier Sync"})).await.refused(401, code);
-        dead.patch(&key.path(), &json!({"name": "Zapier Sync"})).await.refused(401, code);
-        dead.delete(&key.path()).await.refused(401, code);
-        dead.delete(SELF).await.refused(401, code);
+/// Asserts that every endpoint refuses the key's secret with that code, in both headers.
+async fn assert_refused_everywhere(admin: &Client, key: &CreatedKey, code: &str) {
+    let bearer = admin.with(crate::client::Credential::Bearer(key.secret.clone()));
+    for client in [admin.with_key(&key.secret), bearer] {
+        client.get(PATH).await.refused(401, code);
+        client.get(&key.path()).await.refused(401, code);
+        client.get(SELF).await.refused(401, code);
+        client.post(PATH, &json!({"name": "Zapier Sync"})).await.refused(401, code);
+        client.patch(&key.path(), &json!({"name": "Zapier Sync"})).await.refused(401, code);
+        client.delete(&key.path()).await.refused(401, code);
+        client.delete(SELF).await.refused(401, code);
     }
 }
 
@@ -51,12 +51,12 @@ async fn a_revoked_key_is_refused_at_the_next_request() {
         let key = admin.create("Zapier Sync", scopes).await;
         admin.with_key(&key.secret).get(PATH).await.expect(200);
         assert_eq!(admin.delete(&key.path()).await.expect(204), Value::Null);
-        is_dead(&admin, &key, "key_revoked").await;
+        assert_refused_everywhere(&admin, &key, "key_revoked").await;
     }
 }
 
 #[tokio::test]
-async fn its_row_stays() {
+async fn a_revoked_key_remains_listed_as_revoked() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -70,11 +70,11 @@ async fn its_row_stays() {
     expected["revokedAt"] = shown["revokedAt"].clone();
     assert_eq!(shown, expected);
     assert_eq!(admin.get(PATH).await.expect(200), json!([shown]));
-    assert_eq!(events_since(&server, &key).await, [revoked_by("admin@acme.com")]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by("admin@acme.com")]);
 }
 
 #[tokio::test]
-async fn again_is_204_again_and_changes_nothing() {
+async fn a_second_revocation_succeeds_and_changes_nothing() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -83,14 +83,14 @@ async fn again_is_204_again_and_changes_nothing() {
     server.clock.turn(TimeDelta::minutes(5));
     admin.delete(&key.path()).await.expect(204);
     let second = admin.get(&key.path()).await;
-    assert_eq!(first.expect(200), second.expect(200), "revokedAt included");
+    assert_eq!(first.expect(200), second.expect(200), "the second revocation changed the key");
     assert_eq!(first.header("etag"), second.header("etag"));
-    assert_eq!(events_since(&server, &key).await.len(), 1);
+    assert_eq!(events_after_creation(&server, &key).await.len(), 1);
 }
 
-/// Another instance may have revoked the key a moment ago, with the notification still on its way.
+/// The other instance may have revoked the key while its notification has not arrived here yet.
 #[tokio::test]
-async fn an_acknowledged_revocation_is_in_force_here_although_another_instance_made_it() {
+async fn a_revocation_of_a_key_revoked_by_another_instance_invalidates_the_cache() {
     let server = TestServer::start().await;
     server.wait_for_feed().await;
     let admin = server.admin("acme");
@@ -100,13 +100,13 @@ async fn an_acknowledged_revocation_is_in_force_here_although_another_instance_m
     let revoke_silently = "ALTER TABLE api_keys DISABLE TRIGGER notify_update; UPDATE api_keys SET revoked_at = now();
                            ALTER TABLE api_keys ENABLE ALWAYS TRIGGER notify_update";
     server.database.execute(revoke_silently).await;
-    assert_eq!(check().await.status, 200, "cached");
+    assert_eq!(check().await.status, 200, "the key is not cached");
     admin.delete(&key.path()).await.expect(204);
     assert_eq!(check().await.status, 401);
 }
 
 #[tokio::test]
-async fn the_other_keys_live_on() {
+async fn a_revocation_leaves_other_keys_valid() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (one, other) = (admin.create("Zapier Sync", "read").await, admin.create("Zapier Sync", "read").await);
@@ -115,7 +115,7 @@ async fn the_other_keys_live_on() {
 }
 
 #[tokio::test]
-async fn what_a_revoked_key_made_lives_on() {
+async fn a_revocation_leaves_keys_created_by_the_revoked_key_valid() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let parent = admin.create("Admin", "admin").await;
@@ -131,14 +131,14 @@ async fn an_expired_key_can_be_revoked() {
     let end = format_timestamp(server.clock.now() + TimeDelta::minutes(10));
     let key = admin.create_with(&json!({"name": "Zapier Sync", "expiresAt": end})).await;
     server.clock.turn(TimeDelta::minutes(11));
-    is_dead(&admin, &key, "key_expired").await;
+    assert_refused_everywhere(&admin, &key, "key_expired").await;
     admin.delete(&key.path()).await.expect(204);
-    is_dead(&admin, &key, "key_revoked").await;
+    assert_refused_everywhere(&admin, &key, "key_revoked").await;
     assert_eq!(admin.get(&key.path()).await.expect(200)["status"], "revoked");
 }
 
 #[tokio::test]
-async fn a_revoked_key_stays_revoked_past_its_end() {
+async fn a_revoked_key_stays_revoked_after_its_expiry() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let end = format_timestamp(server.clock.now() + TimeDelta::minutes(10));
@@ -147,11 +147,11 @@ async fn a_revoked_key_stays_revoked_past_its_end() {
     server.clock.turn(TimeDelta::minutes(11));
     let shown = admin.get(&key.path()).await.expect(200);
     assert_eq!((&shown["status"], &shown["isActive"]), (&json!("revoked"), &json!(false)));
-    is_dead(&admin, &key, "key_revoked").await;
+    assert_refused_everywhere(&admin, &key, "key_revoked").await;
 }
 
 #[tokio::test]
-async fn unknown_and_malformed_ids() {
+async fn unknown_and_malformed_ids_are_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     admin.delete(UNKNOWN).await.refused(404, "key_not_found");
@@ -159,7 +159,7 @@ async fn unknown_and_malformed_ids() {
 }
 
 #[tokio::test]
-async fn anothers_key_is_not_found_and_lives_on() {
+async fn a_key_of_another_tenant_is_not_found_and_stays_valid() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let key = acme.create("Zapier Sync", "read").await;
@@ -168,16 +168,16 @@ async fn anothers_key_is_not_found_and_lives_on() {
     their_key.delete(&key.path()).await.refused(404, "key_not_found");
     assert_eq!(acme.get(&key.path()).await.expect(200)["status"], "active");
     acme.with_key(&key.secret).get(PATH).await.expect(200);
-    assert!(events_since(&server, &key).await.is_empty());
-    // Nor is a revoked one there for them.
+    assert!(events_after_creation(&server, &key).await.is_empty());
+    // The same holds for a revoked key.
     acme.delete(&key.path()).await.expect(204);
     globex.delete(&key.path()).await.refused(404, "key_not_found");
 }
 
-// ---- Who may
+// ---- Authorization
 
 #[tokio::test]
-async fn a_key_revokes_itself() {
+async fn a_key_of_any_scope_may_revoke_itself() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for scopes in ["read", "write", "admin"] {
@@ -189,20 +189,20 @@ async fn a_key_revokes_itself() {
                 Some(true) => format!("{PATH}/{}", key.id.to_uppercase()),
             };
             admin.with_key(&key.secret).delete(&path).await.expect(204);
-            is_dead(&admin, &key, "key_revoked").await;
-            assert_eq!(events_since(&server, &key).await, [revoked_by(&format!("api-key:{}", key.id))]);
+            assert_refused_everywhere(&admin, &key, "key_revoked").await;
+            assert_eq!(events_after_creation(&server, &key).await, [revocation_by(&format!("api-key:{}", key.id))]);
         }
     }
 }
 
 #[tokio::test]
-async fn a_user_has_no_self() {
+async fn a_user_at_the_self_endpoint_is_refused() {
     let server = TestServer::start().await;
     server.admin("acme").delete(SELF).await.refused(403, "key_required");
 }
 
 #[tokio::test]
-async fn another_key_needs_admin() {
+async fn a_revocation_of_another_key_without_the_admin_scope_is_refused() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -218,36 +218,36 @@ async fn another_key_needs_admin() {
         }
     }
     admin.with_key(&key.secret).get(PATH).await.expect(200);
-    assert!(events_since(&server, &key).await.is_empty());
+    assert!(events_after_creation(&server, &key).await.is_empty());
 
     let caller = admin.create("Admin", "admin").await;
     admin.with_key(&caller.secret).delete(&key.path()).await.expect(204);
-    assert_eq!(events_since(&server, &key).await, [revoked_by(&format!("api-key:{}", caller.id))]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by(&format!("api-key:{}", caller.id))]);
 }
 
-// ---- Expiring
+// ---- Expiry
 
 #[tokio::test]
-async fn a_key_ends_at_the_very_moment() {
+async fn a_key_is_refused_from_its_expiry_time_on() {
     let server = TestServer::start().await;
     let end = server.clock.now() + TimeDelta::minutes(30);
     let admin = server.admin("acme");
     let key = admin.create_with(&json!({"name": "Zapier Sync", "expiresAt": format_timestamp(end)})).await;
     let itself = admin.with_key(&key.secret);
-    server.clock.turn(end - server.clock.now() - TimeDelta::seconds(30)); // time for slow machines
+    server.clock.turn(end - server.clock.now() - TimeDelta::seconds(30)); // leaves time for a slow machine
     itself.get(PATH).await.expect(200);
     assert_eq!(admin.get(PATH).await.expect(200)[0]["isActive"], true);
     server.clock.turn(end - server.clock.now());
-    is_dead(&admin, &key, "key_expired").await;
+    assert_refused_everywhere(&admin, &key, "key_expired").await;
     let list = admin.get(PATH).await.expect(200);
     assert_eq!((&list[0]["status"], &list[0]["isActive"]), (&json!("expired"), &json!(false)));
     assert_eq!(list[0]["revokedAt"], Value::Null);
 }
 
-// ---- At once
+// ---- Concurrency
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_at_once_are_one_revocation() {
+async fn twenty_concurrent_revocations_are_recorded_once() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -257,12 +257,12 @@ async fn twenty_at_once_are_one_revocation() {
         tasks.spawn(async move { admin.delete(&path).await.expect(204) });
     }
     tasks.join_all().await;
-    assert_eq!(events_since(&server, &key).await, [revoked_by("admin@acme.com")]);
-    is_dead(&admin, &key, "key_revoked").await;
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by("admin@acme.com")]);
+    assert_refused_everywhere(&admin, &key, "key_revoked").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_patch_at_once_never_undoes_it() {
+async fn a_concurrent_patch_does_not_undo_a_revocation() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for round in 0..20 {
@@ -284,7 +284,8 @@ async fn a_patch_at_once_never_undoes_it() {
         let shown = admin.get(&key.path()).await.expect(200);
         assert_eq!(shown["status"], "revoked", "round {round}");
         assert_eq!(shown["name"], if was_first { "new" } else { "old" }, "round {round}");
-        let kinds: Vec<Value> = events_since(&server, &key).await.iter().map(|event| event["kind"].clone()).collect();
+        let kinds: Vec<Value> =
+            events_after_creation(&server, &key).await.iter().map(|event| event["kind"].clone()).collect();
         assert_eq!(kinds.len(), if was_first { 2 } else { 1 }, "round {round}: {kinds:?}");
         assert!(kinds.contains(&json!("revoked")), "round {round}: {kinds:?}");
         admin.with_key(&key.secret).get(PATH).await.refused(401, "key_revoked");

@@ -1,4 +1,4 @@
-//! Rotation: one key, two secrets for a while, and evidence of who still uses the old one.
+//! Rotation: a key has two valid secrets during the overlap, and shows the last use of the previous one.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -20,7 +20,7 @@ async fn status(client: &Client, key: &CreatedKey) -> u16 {
 }
 
 #[tokio::test]
-async fn both_secrets_work_until_the_overlap_ends() {
+async fn both_secrets_are_accepted_until_the_overlap_ends() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let old = admin.create("Zapier Sync", "read,write").await;
@@ -50,7 +50,7 @@ async fn both_secrets_work_until_the_overlap_ends() {
 }
 
 #[tokio::test]
-async fn the_list_shows_who_still_uses_the_old_secret() {
+async fn the_list_shows_the_last_use_of_the_previous_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let old = admin.create("n", "read").await;
@@ -65,13 +65,13 @@ async fn the_list_shows_who_still_uses_the_old_secret() {
 }
 
 #[tokio::test]
-async fn calls_with_the_old_secret_are_told() {
+async fn responses_to_the_previous_secret_have_deprecation_and_sunset_headers() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let old = admin.create_with(&json!({"name": "n", "expiresAt": "2099-01-01T00:00:00Z"})).await;
     let now = server.clock.now().timestamp();
     let new = rotate(&admin, &old, &json!({"overlapSeconds": 60})).await;
-    // Let in or not: a read key asks for what needs admin.
+    // Two accepted requests, and one that is refused since it needs the admin scope.
     for (path, status) in [(PATH, 200), ("/forward-auth", 200), ("/forward-auth?scope=admin", 403)] {
         let reply = admin.with_key(&old.secret).get(path).await;
         assert_eq!(reply.status, status);
@@ -88,18 +88,18 @@ async fn calls_with_the_old_secret_are_told() {
 }
 
 #[tokio::test]
-async fn zero_seconds_end_it_at_once() {
+async fn a_rotation_without_overlap_invalidates_the_old_secret_at_once() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let old = admin.create("n", "read").await;
-    assert_eq!(status(&admin, &old).await, 200); // and cached
+    assert_eq!(status(&admin, &old).await, 200); // fills the cache
     let new = rotate(&admin, &old, &json!({"overlapSeconds": 0})).await;
     assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
     assert_eq!(admin.get(&old.path()).await.expect(200)["rotation"], Value::Null);
 }
 
 #[tokio::test]
-async fn never_more_than_two_secrets_work() {
+async fn at_most_two_secrets_of_a_key_are_accepted() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let first = admin.create("n", "read").await;
@@ -108,7 +108,7 @@ async fn never_more_than_two_secrets_work() {
     let statuses = [status(&admin, &first).await, status(&admin, &second).await, status(&admin, &third).await];
     assert_eq!(statuses, [401, 200, 200]);
 
-    // However many are asked for at once.
+    // The same holds for concurrent rotations.
     let rotations: Vec<_> = (0..10)
         .map(|_| {
             let (admin, first) = (admin.clone(), first.clone());
@@ -129,7 +129,7 @@ async fn never_more_than_two_secrets_work() {
 }
 
 #[tokio::test]
-async fn the_old_secret_never_outlives_the_key() {
+async fn the_previous_secret_expires_with_the_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let end = server.clock.now() + TimeDelta::seconds(100);
@@ -144,17 +144,17 @@ async fn the_old_secret_never_outlives_the_key() {
 }
 
 #[tokio::test]
-async fn a_key_rotates_itself() {
+async fn a_key_may_rotate_itself_and_no_other_key() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
     let by_id = rotate(&admin.with_key(&key.secret), &key, &json!({})).await;
     let caller = admin.with_key(&by_id.secret);
-    // Without any body, as `curl -X POST` sends it.
+    // Without a body, as `curl -X POST` sends it.
     let reply = send(caller.request(Method::POST, &format!("{PATH}/self/rotate"))).await;
     let rotated = reply.expect(200);
     assert_eq!((&rotated["id"], &rotated["scopes"]), (&json!(key.id), &json!("read")));
-    assert_eq!(status(&admin, &key).await, 401, "two rotations ago");
+    assert_eq!(status(&admin, &key).await, 401, "the secret from two rotations ago was accepted");
     assert_eq!(status(&admin, &by_id).await, 200);
     let other = admin.create("other", "read").await;
     caller.post(&format!("{}/rotate", other.path()), &json!({})).await.refused(403, "insufficient_scope");
@@ -162,13 +162,13 @@ async fn a_key_rotates_itself() {
 }
 
 #[tokio::test]
-async fn an_end_before_its_time() {
+async fn a_previous_secret_ended_early_is_refused_at_the_next_request() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let old = admin.create("n", "read").await;
     let path = format!("{}/previous-secret", old.path());
     admin.delete(&path).await.expect(204);
-    assert_eq!(status(&admin, &old).await, 200, "it is the current one");
+    assert_eq!(status(&admin, &old).await, 200, "the current secret was ended");
     let new = rotate(&admin, &old, &json!({})).await;
     assert_eq!(status(&admin, &old).await, 200);
     let events = "SELECT count(*) FROM api_key_events WHERE kind = 'previous_secret_ended'";
@@ -183,7 +183,7 @@ async fn an_end_before_its_time() {
     server.admin("globex").delete(&path).await.refused(404, "key_not_found");
 }
 
-/// The key may be extended, and its previous secret would work again.
+/// Otherwise the previous secret would be accepted again after an extension of the key.
 #[tokio::test]
 async fn the_previous_secret_of_an_expired_key_can_be_ended() {
     let server = TestServer::start().await;
@@ -191,7 +191,7 @@ async fn the_previous_secret_of_an_expired_key_can_be_ended() {
     let end = server.clock.now() + TimeDelta::seconds(100);
     let old = admin.create_with(&json!({"name": "n", "expiresAt": end.to_rfc3339()})).await;
     let new = rotate(&admin, &old, &json!({"overlapSeconds": 604_800})).await;
-    // As it is when the key's end was put forward after the rotation.
+    // The state after the key's expiry was moved to an earlier time, after the rotation.
     server.database.execute("UPDATE api_keys SET previous_expires_at = now() + interval '1 day'").await;
     server
         .database
@@ -207,7 +207,7 @@ async fn the_previous_secret_of_an_expired_key_can_be_ended() {
 }
 
 #[tokio::test]
-async fn bad_input_changes_nothing() {
+async fn invalid_requests_are_refused_and_change_nothing() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
@@ -226,16 +226,16 @@ async fn bad_input_changes_nothing() {
     server.admin("globex").post(&path, &json!({})).await.refused(404, "key_not_found");
     server.user("acme", "write").post(&path, &json!({})).await.refused(403, "insufficient_scope");
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_secrets").await, 1);
-    // A whole number, however it is written.
+    // A whole number with a decimal point is accepted.
     admin.post(&path, &json!({"overlapSeconds": 60.0})).await.expect(200);
 
     admin.delete(&key.path()).await.expect(204);
     admin.post(&path, &json!({})).await.refused(409, "key_revoked");
 }
 
-/// Whichever comes first, a revoked key has no secret that works.
+/// In either order, no secret of the revoked key is accepted.
 #[tokio::test]
-async fn rotation_races_revocation() {
+async fn a_concurrent_rotation_and_revocation_leave_no_valid_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for _ in 0..20 {
@@ -254,9 +254,8 @@ async fn rotation_races_revocation() {
     }
 }
 
-/// A client goes through a rotation without one failed request.
 #[tokio::test]
-async fn no_request_fails_through_a_rotation() {
+async fn no_request_fails_during_a_rotation() {
     let server = TestServer::start().await;
     let other = server.sibling(&[]).await;
     server.wait_for_feed().await;
@@ -286,10 +285,10 @@ async fn no_request_fails_through_a_rotation() {
     assert_eq!(status(&other.admin("acme"), &new).await, 200);
 }
 
-/// Two keys that change each other at once lock each other's rows, and so do a rotation and the notes
-/// of use of both its secrets; PostgreSQL would end one of two that wait for one another.
+/// Two keys that patch each other lock each other's rows, and so do a rotation and the flush of the uses of
+/// both its secrets. Locks in different orders would be a deadlock, which PostgreSQL ends with an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_waits_for_one_another() {
+async fn concurrent_changes_and_rotations_do_not_deadlock() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (one, other) = (admin.create("one", "admin").await, admin.create("other", "admin").await);
@@ -314,7 +313,7 @@ async fn nobody_waits_for_one_another() {
 }
 
 #[tokio::test]
-async fn the_last_use_outlives_rotations() {
+async fn the_last_use_is_kept_across_rotations() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -330,7 +329,7 @@ async fn the_last_use_outlives_rotations() {
 }
 
 #[tokio::test]
-async fn an_old_secret_ends_with_the_key_for_good() {
+async fn an_extension_of_the_key_does_not_extend_the_previous_secret() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let end = |hours| rally_api_keys::domain::format_timestamp(server.clock.now() + TimeDelta::hours(hours));
@@ -340,7 +339,7 @@ async fn an_old_secret_ends_with_the_key_for_good() {
     let old = CreatedKey { id: text(&created["id"]), secret: text(&created["key"]) };
     let new = rotate(&admin, &old, &json!({"overlapSeconds": 86_400})).await;
     assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (200, 200));
-    // The end is put off while the overlap would still be under way.
+    // The expiry of the key is moved to a later time than the end of the overlap.
     admin.patch(&old.path(), &json!({"expiresAt": end(240)})).await.expect(200);
     server.clock.turn(TimeDelta::hours(2));
     let admin = server.admin("acme");

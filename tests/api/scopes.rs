@@ -1,4 +1,4 @@
-//! Who may call what: every call, by every kind of caller with every scope.
+//! Authorization: every call, by every kind of caller with every scope.
 
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::{
     harness::TestServer,
 };
 
-/// In the order of implication; `""` is a token that grants nothing.
+/// Each scope implies those before it. `""`: a token without scopes.
 const SCOPES: [&str; 4] = ["", "read", "write", "admin"];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ enum Call {
     Revoke,
     GetSelf,
     RevokeSelf,
-    /// By its own id, which a user has none of.
+    /// The calling key by its id. A user has none.
     GetOwn,
     UpdateOwn,
     RevokeOwn,
@@ -41,7 +41,7 @@ const CALLS: [Call; 10] = [
 
 impl Call {
     async fn make(self, client: &Client, other: &CreatedKey, own: Option<&CreatedKey>) -> Reply {
-        let own = || own.expect("a key").path();
+        let own = || own.expect("the caller is a key").path();
         let itself = format!("{PATH}/self");
         let rename = json!({"name": "Renamed"});
         match self {
@@ -66,8 +66,8 @@ impl Call {
         }
     }
 
-    /// The scope that is asked for; none where any valid key will do.
-    fn needs(self) -> Option<&'static str> {
+    /// `None`: any valid key may make the call.
+    fn required_scope(self) -> Option<&'static str> {
         match self {
             Self::List | Self::Get => Some("read"),
             Self::Create | Self::Update | Self::UpdateOwn | Self::Revoke => Some("admin"),
@@ -77,26 +77,26 @@ impl Call {
 
     fn allowed(self, scope: &str) -> bool {
         let rank = |scope| SCOPES.iter().position(|known| *known == scope).unwrap();
-        self.needs().is_none_or(|needed| rank(scope) >= rank(needed))
+        self.required_scope().is_none_or(|needed| rank(scope) >= rank(needed))
     }
 }
 
-fn check(call: Call, who: &str, scope: &str, reply: &Reply) {
+fn assert_decision(call: Call, who: &str, scope: &str, reply: &Reply) {
     if call.allowed(scope) {
         assert_eq!(reply.status, call.success(), "{call:?} by {who} with {scope:?}: {reply:?}");
         reply.expect(call.success());
     } else {
         assert_eq!(reply.status, 403, "{call:?} by {who} with {scope:?}: {reply:?}");
         let problem = reply.refused(403, "insufficient_scope");
-        assert_eq!(problem["requiredScope"], call.needs().unwrap());
+        assert_eq!(problem["requiredScope"], call.required_scope().unwrap());
         // RFC 6750, 3.1
-        let challenge = format!("scope=\"{}\"", call.needs().unwrap());
+        let challenge = format!("scope=\"{}\"", call.required_scope().unwrap());
         assert!(reply.header("www-authenticate").contains(&challenge), "{reply:?}");
     }
 }
 
-/// How many keys work and have their first name.
-async fn untouched(server: &TestServer) -> i64 {
+/// The number of keys that are neither renamed nor revoked.
+async fn unchanged_keys(server: &TestServer) -> i64 {
     server
         .database
         .count("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND name = 'Key' AND version = 1")
@@ -104,40 +104,40 @@ async fn untouched(server: &TestServer) -> i64 {
 }
 
 #[tokio::test]
-async fn a_users_scopes_decide_every_call() {
+async fn a_user_is_allowed_exactly_the_calls_of_its_scopes() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for scope in SCOPES {
         let user = server.user("acme", scope);
         for call in CALLS.into_iter().filter(|call| !matches!(call, Call::GetOwn | Call::UpdateOwn | Call::RevokeOwn)) {
             let other = admin.create("Key", "read").await;
-            let before = untouched(&server).await;
+            let before = unchanged_keys(&server).await;
             let reply = call.make(&user, &other, None).await;
             if matches!(call, Call::GetSelf | Call::RevokeSelf) {
                 reply.refused(403, "key_required");
             } else {
-                check(call, "a user", scope, &reply);
+                assert_decision(call, "a user", scope, &reply);
             }
             let changes = matches!(call, Call::Update | Call::Revoke) && call.allowed(scope);
-            assert_eq!(untouched(&server).await, before - i64::from(changes), "{call:?} with {scope:?}");
+            assert_eq!(unchanged_keys(&server).await, before - i64::from(changes), "{call:?} with {scope:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_keys_scopes_decide_every_call_but_those_on_itself() {
+async fn a_key_is_allowed_exactly_the_calls_of_its_scopes_and_those_on_itself() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for scope in &SCOPES[1..] {
         for call in CALLS {
             let (own, other) = (admin.create("Key", scope).await, admin.create("Key", "read").await);
-            let before = untouched(&server).await;
+            let before = unchanged_keys(&server).await;
             let client = admin.with_key(&own.secret);
             let reply = call.make(&client, &other, Some(&own)).await;
-            check(call, "a key", scope, &reply);
+            assert_decision(call, "a key", scope, &reply);
             let changes = !matches!(call, Call::List | Call::Get | Call::GetSelf | Call::GetOwn | Call::Create)
                 && call.allowed(scope);
-            assert_eq!(untouched(&server).await, before - i64::from(changes), "{call:?} with {scope:?}");
+            assert_eq!(unchanged_keys(&server).await, before - i64::from(changes), "{call:?} with {scope:?}");
             if matches!(call, Call::GetSelf | Call::GetOwn) {
                 assert_eq!(reply.json()["id"], own.id);
             }
@@ -149,15 +149,14 @@ async fn a_keys_scopes_decide_every_call_but_those_on_itself() {
     }
 }
 
-/// `/self` is the caller, and no other key's right to itself.
 #[tokio::test]
-async fn the_right_to_itself_is_no_right_to_another_key() {
+async fn a_key_may_revoke_itself_and_no_other_key_without_the_admin_scope() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (one, other) = (admin.create("One", "write").await, admin.create("Other", "write").await);
     admin.with_key(&one.secret).delete(&other.path()).await.refused(403, "insufficient_scope");
     admin.with_key(&other.secret).get(PATH).await.expect(200);
-    // Another spelling of one's own id is one's own id.
+    // An id in upper case is the same id.
     let upper = format!("{PATH}/{}", one.id.to_uppercase());
     admin.with_key(&one.secret).get(&upper).await.expect(200);
     admin.with_key(&one.secret).delete(&upper).await.expect(204);
@@ -165,7 +164,7 @@ async fn the_right_to_itself_is_no_right_to_another_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_creates_a_key_is_its_creator() {
+async fn a_key_created_by_another_key_names_it_as_its_creator() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let parent = admin.create("Parent", "admin").await;
@@ -176,7 +175,7 @@ async fn a_key_that_creates_a_key_is_its_creator() {
 }
 
 #[tokio::test]
-async fn a_key_gives_no_key_a_later_end_than_its_own() {
+async fn a_key_cannot_set_an_expiry_later_than_its_own() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let at = |hours| (server.clock.now() + TimeDelta::hours(hours)).to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -193,7 +192,7 @@ async fn a_key_gives_no_key_a_later_end_than_its_own() {
     let child = client.create_with(&json!({"name": "Child", "scopes": "admin", "expiresAt": end})).await;
     client.create_with(&json!({"name": "Child", "expiresAt": sooner})).await;
 
-    // Nor by a detour: neither itself, nor its child, nor by the child.
+    // The same holds for updates of the key itself and of its child, by either of them.
     for caller in [&client, &admin.with_key(&child.secret)] {
         for path in [parent.path(), child.path()] {
             for end in [json!(later), json!(null)] {
@@ -203,6 +202,6 @@ async fn a_key_gives_no_key_a_later_end_than_its_own() {
     }
     assert_eq!(admin.get(&child.path()).await.expect(200)["expiresAt"], end);
     assert_eq!(admin.get(&parent.path()).await.expect(200)["expiresAt"], end);
-    // A user has no end, and may.
+    // A user has no expiry.
     admin.patch(&child.path(), &json!({"expiresAt": null})).await.expect(200);
 }

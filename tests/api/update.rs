@@ -14,8 +14,8 @@ use crate::{
     harness::TestServer,
 };
 
-/// A moment that far from the server's now, in whole seconds.
-fn moment(server: &TestServer, from_now: TimeDelta) -> String {
+/// The time at that offset from the server's clock, in whole seconds.
+fn timestamp_from_now(server: &TestServer, from_now: TimeDelta) -> String {
     format_timestamp((server.clock.now() + from_now).trunc_subsecs(0))
 }
 
@@ -27,7 +27,7 @@ async fn patch_text(client: &Client, path: &str, content_type: &str, body: impl 
     send(client.request(Method::PATCH, path).header("content-type", content_type).body(body)).await
 }
 
-/// A key's JSON and its tag: all that can be seen of it.
+/// A key's JSON and its entity tag.
 async fn state(client: &Client, path: &str) -> (Value, String) {
     let reply = client.get(path).await;
     (reply.expect(200), reply.header("etag").to_owned())
@@ -53,7 +53,7 @@ struct Fixture {
     key: CreatedKey,
 }
 
-/// A server with a key: "Zapier Sync", read,write, until 2099.
+/// A server with one key: "Zapier Sync", scopes read and write, expiry in 2099.
 async fn fixture() -> Fixture {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
@@ -62,8 +62,8 @@ async fn fixture() -> Fixture {
     Fixture { server, admin, key }
 }
 
-/// The patch changes that property to that value, and nothing else but the tag.
-async fn changes_alone(property: &str, sent: Value, kept: Value) {
+/// Asserts that a patch of the property to `sent` stores `kept`, and changes nothing else but the entity tag.
+async fn assert_only_change(property: &str, sent: Value, kept: Value) {
     let Fixture { server: _server, admin, key } = fixture().await;
     let (mut expected, tag) = state(&admin, &key.path()).await;
     expected[property] = kept;
@@ -75,12 +75,12 @@ async fn changes_alone(property: &str, sent: Value, kept: Value) {
     assert_eq!(state(&admin, &key.path()).await, (expected, reply.header("etag").to_owned()));
 }
 
-/// Each of these values of that property is refused by its name and changes nothing.
-async fn are_refused(property: &str, values: &[Value]) {
+/// Asserts that each of these values is refused with the property's name, and that the key stays unchanged.
+async fn assert_values_refused(property: &str, values: &[Value]) {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     for value in values {
-        // Beside it something good, which must not come through either.
+        // The body also has a valid property, which must not be applied either.
         let mut body = if property == "name" { json!({"scopes": "read"}) } else { json!({"name": "New"}) };
         body[property] = value.clone();
         assert_eq!(admin.patch(&key.path(), &body).await.bad_fields(), [property], "{value:?}");
@@ -89,30 +89,30 @@ async fn are_refused(property: &str, values: &[Value]) {
     assert!(updates(&server, &key).await.is_empty());
 }
 
-// ---- What changes
+// ---- Accepted requests
 
 #[tokio::test]
-async fn a_name_changes_alone() {
-    changes_alone("name", json!("  ETL Pipeline "), json!("ETL Pipeline")).await;
+async fn a_new_name_changes_only_the_name() {
+    assert_only_change("name", json!("  ETL Pipeline "), json!("ETL Pipeline")).await;
 }
 
 #[tokio::test]
-async fn scopes_change_alone() {
-    changes_alone("scopes", json!("write , admin,write"), json!("write,admin")).await;
+async fn new_scopes_change_only_the_scopes() {
+    assert_only_change("scopes", json!("write , admin,write"), json!("write,admin")).await;
 }
 
 #[tokio::test]
-async fn an_end_changes_alone() {
-    changes_alone("expiresAt", json!("2098-01-01T02:00:00+02:00"), json!("2098-01-01T00:00:00Z")).await;
+async fn a_new_expiry_changes_only_the_expiry() {
+    assert_only_change("expiresAt", json!("2098-01-01T02:00:00+02:00"), json!("2098-01-01T00:00:00Z")).await;
 }
 
 #[tokio::test]
-async fn an_end_of_null_is_never() {
-    changes_alone("expiresAt", Value::Null, Value::Null).await;
+async fn a_null_expiry_removes_the_expiry() {
+    assert_only_change("expiresAt", Value::Null, Value::Null).await;
 }
 
 #[tokio::test]
-async fn all_change_together_and_the_trail_tells_from_what_to_what() {
+async fn a_patch_of_all_properties_is_recorded_with_old_and_new_values() {
     let Fixture { server, admin, key } = fixture().await;
     let body = json!({"name": "ETL", "scopes": "read", "expiresAt": null});
     let request = admin.request(Method::PATCH, &key.path()).header("x-request-id", "update-7").json(&body);
@@ -136,12 +136,16 @@ async fn all_change_together_and_the_trail_tells_from_what_to_what() {
             },
         })
     );
-    assert_eq!(events[1]["details"], json!({"name": {"from": "ETL", "to": "ETL 2"}}), "only what changed");
+    assert_eq!(
+        events[1]["details"],
+        json!({"name": {"from": "ETL", "to": "ETL 2"}}),
+        "the event lists more than the changed properties"
+    );
     assert_eq!(events.len(), 2);
 }
 
 #[tokio::test]
-async fn what_is_as_asked_is_no_change() {
+async fn a_patch_to_the_current_values_changes_nothing() {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     for body in [
@@ -157,7 +161,7 @@ async fn what_is_as_asked_is_no_change() {
 }
 
 #[tokio::test]
-async fn an_upper_case_id_is_the_same_id() {
+async fn an_upper_case_id_finds_the_key() {
     let Fixture { server: _server, admin, key } = fixture().await;
     let path = format!("{PATH}/{}", key.id.to_uppercase());
     assert_eq!(admin.patch(&path, &json!({"name": "New"})).await.expect(200)["id"], key.id);
@@ -165,7 +169,7 @@ async fn an_upper_case_id_is_the_same_id() {
 }
 
 #[tokio::test]
-async fn merge_patches_are_welcome_by_their_own_type() {
+async fn both_merge_patch_and_json_content_types_are_accepted() {
     let Fixture { server: _server, admin, key } = fixture().await;
     for (n, content_type) in
         ["application/merge-patch+json", "Application/Merge-Patch+JSON; charset=utf-8", "application/json"]
@@ -179,11 +183,11 @@ async fn merge_patches_are_welcome_by_their_own_type() {
 }
 
 #[tokio::test]
-async fn narrowed_scopes_bind_the_next_request() {
+async fn narrowed_scopes_apply_to_the_next_request() {
     let Fixture { server: _server, admin, .. } = fixture().await;
     let key = admin.create("Admin", "admin").await;
     let narrowed = admin.with_key(&key.secret);
-    narrowed.create("while it may", "read").await;
+    narrowed.create("before the change", "read").await;
     for scopes in ["write", "read"] {
         admin.patch(&key.path(), &json!({"scopes": scopes})).await.expect(200);
         narrowed.post(PATH, &json!({"name": "Zapier Sync"})).await.refused(403, "insufficient_scope");
@@ -194,12 +198,12 @@ async fn narrowed_scopes_bind_the_next_request() {
 }
 
 #[tokio::test]
-async fn an_extended_key_comes_back() {
+async fn an_expired_key_with_a_later_expiry_is_accepted_again() {
     let Fixture { server, admin, .. } = fixture().await;
-    let end = moment(&server, TimeDelta::minutes(10));
+    let end = timestamp_from_now(&server, TimeDelta::minutes(10));
     let key = admin.create_with(&json!({"name": "Zapier Sync", "expiresAt": end})).await;
     let itself = admin.with_key(&key.secret);
-    for new_end in [json!(moment(&server, TimeDelta::minutes(30))), Value::Null] {
+    for new_end in [json!(timestamp_from_now(&server, TimeDelta::minutes(30))), Value::Null] {
         itself.get(PATH).await.expect(200);
         server.clock.turn(TimeDelta::minutes(20));
         itself.get(PATH).await.refused(401, "key_expired");
@@ -212,9 +216,9 @@ async fn an_extended_key_comes_back() {
 }
 
 #[tokio::test]
-async fn an_expired_key_can_be_renamed_and_stays_expired() {
+async fn a_renamed_expired_key_stays_expired() {
     let Fixture { server, admin, .. } = fixture().await;
-    let end = moment(&server, TimeDelta::minutes(10));
+    let end = timestamp_from_now(&server, TimeDelta::minutes(10));
     let key = admin.create_with(&json!({"name": "Zapier Sync", "expiresAt": end})).await;
     server.clock.turn(TimeDelta::minutes(11));
     let changed = admin.patch(&key.path(), &json!({"name": "Old", "scopes": "read"})).await.expect(200);
@@ -222,33 +226,33 @@ async fn an_expired_key_can_be_renamed_and_stays_expired() {
     admin.with_key(&key.secret).get(PATH).await.refused(401, "key_expired");
 }
 
-// ---- What is refused
+// ---- Refused requests
 
 #[tokio::test]
-async fn bad_names_change_nothing() {
+async fn invalid_names_are_refused_and_change_nothing() {
     let too_long = "🔑".repeat(101);
     let mut values: Vec<Value> = ["", "  ", too_long.as_str(), "a\0b", "a\nb", "a\u{85}b"].map(Value::from).into();
     values.extend([Value::Null, json!(7), json!({}), json!(["x"])]);
-    are_refused("name", &values).await;
+    assert_values_refused("name", &values).await;
 }
 
 #[tokio::test]
-async fn bad_scopes_change_nothing() {
+async fn invalid_scopes_are_refused_and_change_nothing() {
     let mut values: Vec<Value> = ["", " ", "READ", "read,", "delete"].map(Value::from).into();
     values.extend([Value::Null, json!(["read"]), json!(7), json!({"add": "admin"})]);
-    are_refused("scopes", &values).await;
+    assert_values_refused("scopes", &values).await;
 }
 
 #[tokio::test]
-async fn bad_ends_change_nothing() {
+async fn invalid_expiry_times_are_refused_and_change_nothing() {
     let texts = ["", "2020-01-01T00:00:00Z", "2099-01-01", "2099-01-01T00:00:00", "9999-12-31T23:59:59-01:00"];
     let mut values: Vec<Value> = texts.map(Value::from).into();
     values.extend([json!(4_102_444_800_u64), json!(false), json!([])]);
-    are_refused("expiresAt", &values).await;
+    assert_values_refused("expiresAt", &values).await;
 }
 
 #[tokio::test]
-async fn other_properties_are_refused() {
+async fn read_only_and_unknown_properties_are_refused() {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     for property in [
@@ -266,7 +270,7 @@ async fn other_properties_are_refused() {
         "colour",
         "version",
     ] {
-        // Neither a new value, nor null, nor the very value that the key shows.
+        // A new value, null, and the current value of the key.
         for value in [json!("x"), Value::Null, before.0.get(property).cloned().unwrap_or_default()] {
             let mut body = json!({"name": "New"});
             body[property] = value;
@@ -278,7 +282,7 @@ async fn other_properties_are_refused() {
 }
 
 #[tokio::test]
-async fn all_bad_fields_are_named_at_once() {
+async fn all_invalid_fields_are_named_in_one_response() {
     let Fixture { server: _server, admin, key } = fixture().await;
     let body = json!({"name": null, "scopes": "", "expiresAt": 1, "isActive": true, "colour": "red"});
     let fields = admin.patch(&key.path(), &body).await.bad_fields();
@@ -286,7 +290,7 @@ async fn all_bad_fields_are_named_at_once() {
 }
 
 #[tokio::test]
-async fn bad_bodies_change_nothing() {
+async fn invalid_bodies_are_refused_and_change_nothing() {
     let Fixture { server: _server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     let path = key.path();
@@ -305,7 +309,7 @@ async fn bad_bodies_change_nothing() {
 }
 
 #[tokio::test]
-async fn unknown_and_anothers_keys_are_not_found() {
+async fn unknown_keys_and_keys_of_another_tenant_are_not_found() {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     let globex = server.admin("globex");
@@ -321,7 +325,7 @@ async fn unknown_and_anothers_keys_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_does_not_change() {
+async fn a_patch_of_a_revoked_key_is_refused() {
     let Fixture { server: _server, admin, key } = fixture().await;
     admin.delete(&key.path()).await.expect(204);
     let before = state(&admin, &key.path()).await;
@@ -333,13 +337,13 @@ async fn a_revoked_key_does_not_change() {
     assert_eq!(state(&admin, &key.path()).await, before);
 }
 
-/// As between two instances, one of which is ahead of the other.
+/// Another instance, whose clock is ahead, may have created the key.
 #[tokio::test]
-async fn an_end_before_the_keys_creation_is_no_defect() {
+async fn an_expiry_before_the_creation_of_the_key_causes_no_server_error() {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     server.clock.turn(TimeDelta::minutes(-2));
-    let end = moment(&server, TimeDelta::minutes(1));
+    let end = timestamp_from_now(&server, TimeDelta::minutes(1));
     let reply = server.admin("acme").patch(&key.path(), &json!({"expiresAt": end})).await;
     if reply.status == 200 {
         assert_eq!(reply.expect(200)["expiresAt"], end);
@@ -352,7 +356,7 @@ async fn an_end_before_the_keys_creation_is_no_defect() {
 // ---- If-Match
 
 #[tokio::test]
-async fn if_match_lets_the_right_state_through() {
+async fn a_matching_if_match_is_accepted() {
     let Fixture { server: _server, admin, key } = fixture().await;
     let path = key.path();
     let right = |tag: String| [tag.clone(), "*".to_owned(), format!(r#""x", {tag} ,"y""#), format!("{tag},{tag}")];
@@ -371,7 +375,7 @@ async fn if_match_lets_the_right_state_through() {
 }
 
 #[tokio::test]
-async fn if_match_stops_every_other_state() {
+async fn a_stale_or_weak_or_malformed_if_match_is_refused() {
     let Fixture { server, admin, key } = fixture().await;
     let path = key.path();
     let stale = etag(&admin, &path).await;
@@ -396,7 +400,7 @@ async fn if_match_stops_every_other_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_ten_at_once_on_the_same_state_one_wins() {
+async fn one_of_ten_concurrent_patches_with_the_same_if_match_succeeds() {
     let Fixture { server, admin, key } = fixture().await;
     let tag = etag(&admin, &key.path()).await;
     let mut tasks = JoinSet::new();
@@ -416,7 +420,7 @@ async fn of_ten_at_once_on_the_same_state_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn patches_at_once_of_different_properties_all_count() {
+async fn concurrent_patches_of_different_properties_all_apply() {
     let Fixture { server, admin, key } = fixture().await;
     let patches = [json!({"name": "New"}), json!({"scopes": "admin"}), json!({"expiresAt": null})];
     let mut tasks = JoinSet::new();
@@ -430,17 +434,17 @@ async fn patches_at_once_of_different_properties_all_count() {
     assert_eq!(updates(&server, &key).await.len(), 3);
 }
 
-// ---- Who may
+// ---- Authorization
 
 #[tokio::test]
-async fn it_needs_admin() {
+async fn a_patch_without_the_admin_scope_is_refused() {
     let Fixture { server, admin, key } = fixture().await;
     let before = state(&admin, &key.path()).await;
     let mut callers = vec![server.user("acme", "read"), server.user("acme", "write"), server.user("acme", "")];
     for scopes in ["read", "write"] {
         callers.push(admin.with_key(&admin.create("Caller", scopes).await.secret));
     }
-    callers.push(admin.with_key(&key.secret)); // nor itself
+    callers.push(admin.with_key(&key.secret)); // the key itself
     for caller in callers {
         for path in [key.path(), format!("{PATH}/a1b2c3d4-e5f6-7890-abcd-ef1234567890")] {
             let reply = caller.patch(&path, &json!({"name": "New"})).await;
@@ -452,7 +456,7 @@ async fn it_needs_admin() {
 }
 
 #[tokio::test]
-async fn no_key_widens_itself() {
+async fn a_key_cannot_widen_its_own_scopes() {
     let Fixture { server: _server, admin, .. } = fixture().await;
     for scopes in ["read", "write", "read,write"] {
         let key = admin.create("Zapier Sync", scopes).await;
@@ -463,7 +467,7 @@ async fn no_key_widens_itself() {
 }
 
 #[tokio::test]
-async fn a_key_may_narrow_itself_and_not_come_back() {
+async fn a_key_that_narrowed_its_own_scopes_cannot_widen_them_again() {
     let Fixture { server: _server, admin, .. } = fixture().await;
     let key = admin.create("Admin", "admin").await;
     let itself = admin.with_key(&key.secret);
@@ -472,47 +476,47 @@ async fn a_key_may_narrow_itself_and_not_come_back() {
 }
 
 #[tokio::test]
-async fn no_key_extends_itself() {
+async fn a_key_cannot_extend_its_own_expiry() {
     let Fixture { server, admin, .. } = fixture().await;
-    let end = moment(&server, TimeDelta::days(10));
+    let end = timestamp_from_now(&server, TimeDelta::days(10));
     let key = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": end})).await;
     let itself = admin.with_key(&key.secret);
     let before = state(&admin, &key.path()).await;
-    for later in [json!(moment(&server, TimeDelta::days(11))), Value::Null] {
+    for later in [json!(timestamp_from_now(&server, TimeDelta::days(11))), Value::Null] {
         let reply = itself.patch(&key.path(), &json!({"name": "New", "expiresAt": later})).await;
         reply.refused(403, "insufficient_scope");
     }
     assert_eq!(state(&admin, &key.path()).await, before);
-    for end in [end, moment(&server, TimeDelta::days(9))] {
+    for end in [end, timestamp_from_now(&server, TimeDelta::days(9))] {
         let changed = itself.patch(&key.path(), &json!({"expiresAt": end})).await.expect(200);
-        assert_eq!(changed["expiresAt"], end, "the same or earlier is no extension");
+        assert_eq!(changed["expiresAt"], end, "the same or an earlier expiry was not stored");
     }
 }
 
 #[tokio::test]
-async fn no_key_makes_another_outlive_it() {
+async fn a_key_cannot_extend_another_key_beyond_its_own_expiry() {
     let Fixture { server, admin, .. } = fixture().await;
-    let own_end = moment(&server, TimeDelta::days(10));
+    let own_end = timestamp_from_now(&server, TimeDelta::days(10));
     let caller = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": own_end})).await;
     let caller = admin.with_key(&caller.secret);
-    let end = moment(&server, TimeDelta::days(5));
+    let end = timestamp_from_now(&server, TimeDelta::days(5));
     let other = admin.create_with(&json!({"name": "Zapier Sync", "expiresAt": end})).await;
     let before = state(&admin, &other.path()).await;
-    for later in [json!(moment(&server, TimeDelta::days(11))), Value::Null] {
+    for later in [json!(timestamp_from_now(&server, TimeDelta::days(11))), Value::Null] {
         let reply = caller.patch(&other.path(), &json!({"expiresAt": later})).await;
         reply.refused(403, "insufficient_scope");
     }
     assert_eq!(state(&admin, &other.path()).await, before);
-    for end in [moment(&server, TimeDelta::days(9)), own_end] {
+    for end in [timestamp_from_now(&server, TimeDelta::days(9)), own_end] {
         let changed = caller.patch(&other.path(), &json!({"expiresAt": end})).await.expect(200);
         assert_eq!(changed["expiresAt"], end);
     }
 }
 
 #[tokio::test]
-async fn a_key_with_an_end_may_edit_a_key_without_one() {
+async fn a_key_with_an_expiry_may_rename_a_key_without_one() {
     let Fixture { server, admin, .. } = fixture().await;
-    let end = moment(&server, TimeDelta::days(10));
+    let end = timestamp_from_now(&server, TimeDelta::days(10));
     let caller = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": end})).await;
     let endless = admin.create("Zapier Sync", "read").await;
     let changed = admin.with_key(&caller.secret).patch(&endless.path(), &json!({"name": "New"})).await.expect(200);
@@ -521,12 +525,12 @@ async fn a_key_with_an_end_may_edit_a_key_without_one() {
     assert_eq!(events[0]["actor"], format!("api-key:{}", caller.id));
 }
 
-/// The key's own end passes while the call waits for the key's row.
+/// The calling key expires while the request waits for the lock on that key's row.
 #[tokio::test]
-async fn a_calling_key_that_expires_while_it_waits_changes_nothing() {
+async fn a_patch_is_refused_if_the_calling_key_expires_while_it_waits_for_a_lock() {
     let Fixture { server, admin, .. } = fixture().await;
     let key = admin.create("n", "read").await;
-    let end = moment(&server, TimeDelta::minutes(10));
+    let end = timestamp_from_now(&server, TimeDelta::minutes(10));
     let caller = admin.create_with(&json!({"name": "Admin", "scopes": "admin", "expiresAt": end})).await;
     let mut other = server.database.connect().await;
     let lock = format!("BEGIN; SELECT FROM api_keys WHERE id = '{}' FOR UPDATE", caller.id);
