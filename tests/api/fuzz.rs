@@ -1,5 +1,5 @@
-//! Requests that nobody thought of, at the real service over real TCP: some thousand of them, of a
-//! proper form and of none. No answer is a 5xx, each has its request's id, and the service goes on.
+//! Fuzzing over TCP: random requests, well-formed and malformed. No response is a 5xx, each response to a
+//! well-formed request has a request id, and the service still works afterwards.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,9 +10,9 @@ use crate::{harness::TestServer, raw::RawConnection};
 
 const WELL_FORMED: usize = 1_500;
 const GARBAGE: usize = 500;
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 
-/// A request that HTTP's grammar allows. `{id}`, `{key}` and `{token}` stand for real ones.
+/// A request that HTTP's grammar allows. `{id}`, `{key}` and `{token}` are placeholders for valid ones.
 fn requests() -> impl Strategy<Value = String> {
     let method = prop_oneof![
         8 => prop::sample::select(vec!["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"]).prop_map(str::to_owned),
@@ -38,7 +38,7 @@ fn requests() -> impl Strategy<Value = String> {
             format!("{start}{rest}{query}")
         })
         .prop_map(|path| if path.starts_with('/') { path } else { format!("/{path}") });
-    // Half of them are of calls that there are.
+    // Half of the requests call an existing endpoint.
     let call = prop_oneof![
         prop::sample::select(vec![
             ("POST", "/api/v1/api-keys"),
@@ -66,7 +66,7 @@ fn requests() -> impl Strategy<Value = String> {
         "(X-Forwarded-(Host|For|Method|Proto)|X-Original-Method|Forwarded|X-Request-Id|If-Match|Origin|Accept|User-Agent|Access-Control-Request-Method|Range|TE|Cookie): [ -~\u{80}-\u{ff}]{0,40}\r\n",
         "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}: [ -~]{0,30}\r\n",
     ]
-    .prop_filter("headers that frame the message are ours", |header| {
+    .prop_filter("the test itself sets the headers that frame the message", |header| {
         let header = header.to_ascii_lowercase();
         !["content-length", "transfer-encoding", "connection", "expect", "upgrade", "host"]
             .iter()
@@ -119,7 +119,7 @@ fn requests() -> impl Strategy<Value = String> {
     )
 }
 
-/// Bytes that are no request, or break off or are damaged on the way.
+/// Random bytes, and requests that are truncated or damaged.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     let damaged = (
         requests(),
@@ -138,88 +138,92 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 1..400),
         damaged,
-        // HTTP/2's preface, and frames of no sense behind it.
+        // HTTP/2's preface, followed by random bytes.
         prop::collection::vec(any::<u8>(), 0..200).prop_map(|frames| [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             &frames[..]
         ]
         .concat()),
-        // A TLS client that took the wrong port.
+        // The start of a TLS handshake.
         prop::collection::vec(any::<u8>(), 0..200).prop_map(|rest| [&[0x16, 3, 1, 2, 0, 1][..], &rest].concat()),
     ]
 }
 
-/// What a seed that never changes makes of a strategy: a failure can be had again.
+/// Generates values with a fixed seed, so that a failure is reproducible.
 fn generate<T>(strategy: &impl Strategy<Value = T>, count: usize) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(|_| strategy.new_tree(&mut runner).expect("a value").current()).collect()
 }
 
-/// Sends each, some at once, on a connection of its own, and gives what came back.
+/// Sends each request on a connection of its own, [`CONCURRENCY`] at a time. Returns each with its response.
+/// If not `whole`, the write side is closed after the bytes.
 async fn send_all(address: SocketAddr, all: Vec<Vec<u8>>, whole: bool) -> Vec<(Vec<u8>, String)> {
     let all = Arc::new(all);
     let mut senders = JoinSet::new();
-    for sender in 0..AT_ONCE {
+    for sender in 0..CONCURRENCY {
         let all = all.clone();
         senders.spawn(async move {
-            let mut answered = Vec::new();
-            for bytes in all.iter().skip(sender).step_by(AT_ONCE) {
+            let mut responses = Vec::new();
+            for bytes in all.iter().skip(sender).step_by(CONCURRENCY) {
                 let mut connection = RawConnection::open(address).await;
-                // What is refused early is not read to its end.
+                // The server may refuse a request before it has read all of it.
                 let _ = connection.try_send(bytes).await;
                 if !whole {
                     connection.say_no_more().await;
                 }
-                answered.push((bytes.clone(), connection.end().await));
+                responses.push((bytes.clone(), connection.end().await));
             }
-            answered
+            responses
         });
     }
     senders.join_all().await.concat()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_is_too_strange() {
+async fn random_requests_never_cause_a_5xx_response() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let own = admin.create("Fuzzed", "read,write").await;
     let token = server.token("acme", "admin");
     let filled = |request: String| {
         let request = request.replace("{id}", &own.id).replace("{token}", &token).replace("{key}", &own.secret);
-        // The placeholders changed the body's length.
+        // Filling in the placeholders changes the length of the body.
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         let (before, _) = head.rsplit_once("Content-Length: ").unwrap();
         format!("{before}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
     };
     let mut all: Vec<_> = generate(&requests(), WELL_FORMED).into_iter().map(filled).collect();
-    all.sort_by_key(|request| request.starts_with(b"DELETE")); // the key is to live as long as it can
+    all.sort_by_key(|request| request.starts_with(b"DELETE")); // last, so that the key exists for the other requests
     let mut seen = std::collections::BTreeMap::<u16, usize>::new();
-    for (request, answer) in send_all(server.address, all, true).await {
+    for (request, response) in send_all(server.address, all, true).await {
         let request = String::from_utf8_lossy(&request);
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?} to {request:?}"));
+        let (head, body) = response.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{response:?} to {request:?}"));
         let status: u16 = head[9..12].parse().unwrap();
-        assert!(status < 500, "{answer}\nto {request:?}");
-        assert!(head.to_ascii_lowercase().contains("\r\nx-request-id: "), "{answer}\nto {request:?}");
+        assert!(status < 500, "{response}\nto {request:?}");
+        assert!(head.to_ascii_lowercase().contains("\r\nx-request-id: "), "{response}\nto {request:?}");
         if status >= 400 {
-            assert!(!body.contains(&own.secret), "{answer}\nto {request:?}");
+            assert!(!body.contains(&own.secret), "{response}\nto {request:?}");
         }
         *seen.entry(status).or_default() += 1;
     }
     println!("{seen:?}");
     for status in [200, 201, 400, 401, 404, 405] {
-        assert!(seen.get(&status).is_some_and(|count| *count >= 5), "few of {status}: {seen:?}");
+        assert!(
+            seen.get(&status).is_some_and(|count| *count >= 5),
+            "fewer than 5 responses with status {status}: {seen:?}"
+        );
     }
 
     let mut silent = 0;
-    for (bytes, answer) in send_all(server.address, generate(&garbage(), GARBAGE), false).await {
-        silent += usize::from(answer.is_empty());
-        assert!(!answer.starts_with("HTTP/1.1 5"), "{answer}\nto {:?}", String::from_utf8_lossy(&bytes));
+    for (bytes, response) in send_all(server.address, generate(&garbage(), GARBAGE), false).await {
+        silent += usize::from(response.is_empty());
+        assert!(!response.starts_with("HTTP/1.1 5"), "{response}\nto {:?}", String::from_utf8_lossy(&bytes));
     }
-    assert!(silent < GARBAGE, "nothing was ever answered");
+    assert!(silent < GARBAGE, "no malformed request got a response");
 
-    // It is as it was.
+    // The service still works.
     let key = admin.create("Afterwards", "read").await;
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
-    let strange = "SELECT count(*) FROM api_keys WHERE tenant_id <> (SELECT id FROM tenants WHERE slug = 'acme')";
-    assert_eq!(server.database.count(strange).await, 0, "nothing was made in another tenant");
+    let foreign = "SELECT count(*) FROM api_keys WHERE tenant_id <> (SELECT id FROM tenants WHERE slug = 'acme')";
+    assert_eq!(server.database.count(foreign).await, 0, "a key was created in another tenant");
 }

@@ -1,4 +1,4 @@
-//! An issuer of tokens that does as a test tells it: publishes keys, changes them, fails, dawdles.
+//! A token issuer under the control of a test: it publishes and rotates keys, fails, or responds slowly.
 
 use std::{
     net::SocketAddr,
@@ -26,12 +26,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// A pair of keys, the private half of which stays here.
+/// A key pair. Only the public key is published.
 pub struct SigningKey {
     pub id: String,
     pub algorithm: Algorithm,
     private: EncodingKey,
-    /// As `-----BEGIN PUBLIC KEY-----`.
+    /// PEM, `-----BEGIN PUBLIC KEY-----`.
     pub public_pem: String,
 }
 
@@ -55,7 +55,7 @@ impl SigningKey {
                 (private, public.as_ref().to_vec())
             }
             Algorithm::EdDSA => {
-                // Of the first version (RFC 5208): the library reads no other.
+                // PKCS#8 v1 (RFC 5208): `jsonwebtoken` reads no other version.
                 let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&random).unwrap();
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
                 let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
@@ -73,7 +73,7 @@ impl SigningKey {
         Self { id: id.to_owned(), algorithm, private, public_pem: pem("PUBLIC KEY", &public) }
     }
 
-    /// What is published of it.
+    /// The public key as published in the JWKS.
     pub fn jwk(&self) -> Value {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.private, self.algorithm).unwrap()).unwrap();
         jwk["kid"] = json!(self.id);
@@ -81,7 +81,7 @@ impl SigningKey {
         jwk
     }
 
-    /// A token by that key.
+    /// A token signed with this key, with its `kid` in the header.
     pub fn sign(&self, claims: &Value) -> String {
         self.sign_as(&Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }, claims)
     }
@@ -94,16 +94,16 @@ impl SigningKey {
 #[derive(Default)]
 pub struct Behaviour {
     pub keys: Vec<Value>,
-    /// Answers 503.
+    /// Every response is a 503.
     pub down: bool,
-    /// Before each answer.
+    /// The delay before each response.
     pub delay: Duration,
-    /// Instead of its own configuration.
+    /// Replaces the discovery document.
     pub configuration: Option<Value>,
-    /// Instead of its keys.
-    pub answer: Option<Vec<u8>>,
-    /// How often its keys were asked for.
-    pub asked: usize,
+    /// Replaces the body of the JWKS response.
+    pub response: Option<Vec<u8>>,
+    /// The number of requests for the JWKS.
+    pub key_requests: usize,
 }
 
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl Issuer {
         let issuer = Self { address: listener.local_addr().unwrap(), behaviour };
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(configuration))
-            .route("/keys", get(keys_of))
+            .route("/keys", get(jwks))
             .with_state(issuer.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         issuer
@@ -142,11 +142,11 @@ impl Issuer {
         self.behaviour().keys = keys.iter().map(|key| key.jwk()).collect();
     }
 
-    async fn answer(&self, asked: usize, body: impl FnOnce(&Behaviour) -> Vec<u8>) -> Response {
+    async fn respond(&self, key_requests: usize, body: impl FnOnce(&Behaviour) -> Vec<u8>) -> Response {
         let delay = self.behaviour().delay;
         tokio::time::sleep(delay).await;
         let mut behaviour = self.behaviour();
-        behaviour.asked += asked;
+        behaviour.key_requests += key_requests;
         if behaviour.down {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
@@ -156,11 +156,12 @@ impl Issuer {
 
 async fn configuration(State(issuer): State<Issuer>) -> Response {
     let own = json!({"issuer": issuer.name(), "jwks_uri": issuer.keys_url()});
-    issuer.answer(0, |told| told.configuration.as_ref().unwrap_or(&own).to_string().into_bytes()).await
+    issuer.respond(0, |behaviour| behaviour.configuration.as_ref().unwrap_or(&own).to_string().into_bytes()).await
 }
 
-async fn keys_of(State(issuer): State<Issuer>) -> Response {
-    let keys =
-        |told: &Behaviour| told.answer.clone().unwrap_or_else(|| json!({"keys": told.keys}).to_string().into_bytes());
-    issuer.answer(1, keys).await
+async fn jwks(State(issuer): State<Issuer>) -> Response {
+    let keys = |behaviour: &Behaviour| {
+        behaviour.response.clone().unwrap_or_else(|| json!({"keys": behaviour.keys}).to_string().into_bytes())
+    };
+    issuer.respond(1, keys).await
 }

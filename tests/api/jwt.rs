@@ -1,4 +1,4 @@
-//! JWTs: whom they let in, and the attacks of RFC 8725 and of every list of JWT attacks since.
+//! JWT authentication: valid tokens, and the known attacks on JWTs (RFC 8725).
 
 use std::{io::ErrorKind, net::TcpListener};
 
@@ -15,7 +15,7 @@ use crate::{
 
 const EMPTY: &[u8] = b"";
 
-/// Claims of acme's admin, changed as by a JSON merge patch (null takes a claim away).
+/// Claims of acme's admin with `changes` applied as a JSON merge patch: null removes a claim.
 fn claims(server: &TestServer, changes: &Value) -> Value {
     let mut claims = json!({
         "sub": "42",
@@ -31,7 +31,7 @@ fn claims(server: &TestServer, changes: &Value) -> Value {
     claims
 }
 
-/// Both parts of a JWS that are signed.
+/// The JWS signing input (RFC 7515, 5.1): the encoded header and payload.
 fn signing_input(header: &[u8], payload: &[u8]) -> String {
     format!("{}.{}", BASE64URL.encode(header), BASE64URL.encode(payload))
 }
@@ -42,34 +42,34 @@ macro_rules! hmac {
     };
 }
 
-/// A JWS with that header, signed by HMAC-SHA-256 under the tests' secret.
+/// A JWS with this header, signed with HMAC-SHA-256 and the tests' secret.
 fn signed(header: &Value, payload: &[u8]) -> String {
     let input = signing_input(header.to_string().as_bytes(), payload);
     let signature = hmac!(Sha256, JWT_SECRET.as_bytes(), input.as_bytes());
     format!("{input}.{}", BASE64URL.encode(signature))
 }
 
-async fn ask(server: &TestServer, token: &str) -> Reply {
+async fn list_with_token(server: &TestServer, token: &str) -> Reply {
     server.client("acme", Credential::Bearer(token.to_owned())).get(PATH).await
 }
 
-async fn ask_with(server: &TestServer, changes: &Value) -> Reply {
-    ask(server, &sign(&claims(server, changes))).await
+async fn list_with_claims(server: &TestServer, changes: &Value) -> Reply {
+    list_with_token(server, &sign(&claims(server, changes))).await
 }
 
 #[track_caller]
-fn accepted(reply: &Reply, case: &dyn std::fmt::Debug) {
+fn assert_accepted(reply: &Reply, case: &dyn std::fmt::Debug) {
     assert_eq!(reply.status, 200, "{case:?}: {reply:?}");
 }
 
 #[track_caller]
-fn refused(reply: &Reply, case: &dyn std::fmt::Debug) {
+fn assert_invalid_token(reply: &Reply, case: &dyn std::fmt::Debug) {
     assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (401, &json!("invalid_token")), "{case:?}");
     reply.refused(401, "invalid_token");
 }
 
 #[tokio::test]
-async fn a_token_of_the_configured_key_lets_in() {
+async fn a_token_signed_with_the_configured_key_is_accepted() {
     let server = TestServer::start().await;
     let payload = claims(&server, &json!({})).to_string();
     for header in [
@@ -77,11 +77,11 @@ async fn a_token_of_the_configured_key_lets_in() {
         json!({"alg": "HS256", "typ": "JWT"}),
         json!({"alg": "HS256", "typ": "at+jwt", "cty": "JWT", "unknown": {"a": [1, 2]}}),
     ] {
-        accepted(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+        assert_accepted(&list_with_token(&server, &signed(&header, payload.as_bytes())).await, &header);
     }
-    // What is not configured is not asked for.
-    let reply = ask_with(&server, &json!({"iss": "https://anybody.example", "aud": ["anything"]})).await;
-    accepted(&reply, &"iss and aud");
+    // `iss` and `aud` are not checked when they are not configured.
+    let reply = list_with_claims(&server, &json!({"iss": "https://anybody.example", "aud": ["anything"]})).await;
+    assert_accepted(&reply, &"iss and aud");
 }
 
 #[tokio::test]
@@ -98,21 +98,21 @@ async fn a_token_without_a_signature_is_refused() {
         let input = signing_input(header.to_string().as_bytes(), payload.as_bytes());
         let right = signed(&header, payload.as_bytes());
         for token in [format!("{input}."), format!("{input}.AAAA"), input, right] {
-            refused(&ask(&server, &token).await, &token);
+            assert_invalid_token(&list_with_token(&server, &token).await, &token);
         }
     }
     let missing = signed(&json!({"typ": "JWT"}), payload.as_bytes());
-    refused(&ask(&server, &missing).await, &"no alg");
-    // HS256 is said, and nothing signed.
+    assert_invalid_token(&list_with_token(&server, &missing).await, &"no alg");
+    // The header says HS256, but the signature is missing or zero.
     let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
     for token in [format!("{input}."), input.clone(), format!("{input}.{}", BASE64URL.encode([0; 32]))] {
-        refused(&ask(&server, &token).await, &token);
+        assert_invalid_token(&list_with_token(&server, &token).await, &token);
     }
 }
 
-/// The algorithm comes from the configured key: HS256, and no other under the same secret.
+/// The algorithm comes from the configured key: HS256 only, even if another one signs with the same secret.
 #[tokio::test]
-async fn a_token_by_another_algorithm_is_refused() {
+async fn a_token_with_another_algorithm_is_refused() {
     let server = TestServer::start().await;
     let (payload, secret) = (claims(&server, &json!({})).to_string(), JWT_SECRET.as_bytes());
     let algorithms =
@@ -120,29 +120,32 @@ async fn a_token_by_another_algorithm_is_refused() {
     for alg in algorithms.into_iter().chain(["ES256K", "hs256", "Hs256", "HS256 ", "HS1", "dir", "A256KW"]) {
         let input = signing_input(json!({"alg": alg}).to_string().as_bytes(), payload.as_bytes());
         for signature in [
-            hmac!(Sha256, secret, input.as_bytes()), // the confusion of a public key with a secret
+            hmac!(Sha256, secret, input.as_bytes()), // algorithm confusion: a public key used as an HMAC secret
             hmac!(Sha384, secret, input.as_bytes()),
             hmac!(Sha512, secret, input.as_bytes()),
         ] {
             let token = format!("{input}.{}", BASE64URL.encode(signature));
-            refused(&ask(&server, &token).await, &alg);
+            assert_invalid_token(&list_with_token(&server, &token).await, &alg);
         }
     }
-    // HS256 is said, and another hash signed.
+    // The header says HS256, but another hash made the signature.
     let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
     for signature in [hmac!(Sha384, secret, input.as_bytes()), hmac!(Sha512, secret, input.as_bytes())] {
-        refused(&ask(&server, &format!("{input}.{}", BASE64URL.encode(signature))).await, &"another hash");
+        assert_invalid_token(
+            &list_with_token(&server, &format!("{input}.{}", BASE64URL.encode(signature))).await,
+            &"another hash",
+        );
     }
 }
 
-/// A `kid` chooses nothing where one key is configured, and a key that the token brings along
-/// or names is neither used nor fetched: the signature under the configured key decides.
+/// With a single configured key, `kid` selects nothing. A key that the token embeds or refers to
+/// is neither used nor fetched: only a signature with the configured key is accepted.
 #[tokio::test]
-async fn a_key_that_the_token_names_is_not_obeyed() {
+async fn a_key_named_or_embedded_in_the_token_header_is_ignored() {
     let server = TestServer::start().await;
-    let attackers = TcpListener::bind("127.0.0.1:0").unwrap();
-    attackers.set_nonblocking(true).unwrap();
-    let url = format!("http://{}/jwks.json", attackers.local_addr().unwrap());
+    let attacker = TcpListener::bind("127.0.0.1:0").unwrap();
+    attacker.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/jwks.json", attacker.local_addr().unwrap());
     let payload = claims(&server, &json!({})).to_string();
     let secret = b"the attacker's own secret, of more than 32 bytes";
     for (name, value) in [
@@ -162,17 +165,17 @@ async fn a_key_that_the_token_names_is_not_obeyed() {
         let input = signing_input(header.to_string().as_bytes(), payload.as_bytes());
         for key in [&secret[..], url.as_bytes(), EMPTY] {
             let forged = format!("{input}.{}", BASE64URL.encode(hmac!(Sha256, key, input.as_bytes())));
-            refused(&ask(&server, &forged).await, &header);
+            assert_invalid_token(&list_with_token(&server, &forged).await, &header);
         }
-        accepted(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+        assert_accepted(&list_with_token(&server, &signed(&header, payload.as_bytes())).await, &header);
     }
-    let nobody_came = attackers.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-    assert!(nobody_came, "the service fetched a key that a token named");
+    let no_connection = attacker.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(no_connection, "the service fetched a key that a token named");
 }
 
-/// RFC 7515, 4.1.11: what must be understood and is not makes the token invalid.
+/// RFC 7515, 4.1.11: a critical extension that the verifier does not support makes the token invalid.
 #[tokio::test]
-async fn a_critical_header_is_refused() {
+async fn a_token_with_a_crit_header_is_refused() {
     let server = TestServer::start().await;
     let payload = claims(&server, &json!({})).to_string();
     for header in [
@@ -184,12 +187,12 @@ async fn a_critical_header_is_refused() {
         json!({"alg": "HS256", "crit": "exp"}),
         json!({"alg": "HS256", "crit": {}}),
     ] {
-        refused(&ask(&server, &signed(&header, payload.as_bytes())).await, &header);
+        assert_invalid_token(&list_with_token(&server, &signed(&header, payload.as_bytes())).await, &header);
     }
 }
 
 #[tokio::test]
-async fn a_wrong_signature_is_refused() {
+async fn a_token_with_a_wrong_signature_is_refused() {
     let server = TestServer::start().await;
     let payload = claims(&server, &json!({})).to_string();
     let input = signing_input(br#"{"alg":"HS256"}"#, payload.as_bytes());
@@ -201,28 +204,33 @@ async fn a_wrong_signature_is_refused() {
             secret.iter().rposition(|b| *b != 0).map_or(EMPTY, |last| &secret[..=last]) == JWT_SECRET.as_bytes();
         if !same_key {
             let token = format!("{input}.{}", BASE64URL.encode(hmac!(Sha256, secret, input.as_bytes())));
-            refused(&ask(&server, &token).await, &secret);
+            assert_invalid_token(&list_with_token(&server, &token).await, &secret);
         }
     }
-    // A payload under another payload's signature, a header under another header's: also where the
-    // signature is remembered.
+    // A changed payload or header with the original signature is refused, even if the original token is cached.
     let good = signed(&json!({"alg": "HS256"}), payload.as_bytes());
-    accepted(&ask(&server, &good).await, &"as it was signed");
+    assert_accepted(&list_with_token(&server, &good).await, &"the original token");
     let [header, _, signature] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     let swapped = BASE64URL.encode(claims(&server, &json!({"email": "ceo@acme.com"})).to_string());
-    refused(&ask(&server, &format!("{header}.{swapped}.{signature}")).await, &"another payload");
+    assert_invalid_token(
+        &list_with_token(&server, &format!("{header}.{swapped}.{signature}")).await,
+        &"another payload",
+    );
     let header = BASE64URL.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    refused(&ask(&server, &format!("{header}.{}.{signature}", BASE64URL.encode(&payload))).await, &"another header");
-    accepted(&ask(&server, &good).await, &"as it was signed, again");
+    assert_invalid_token(
+        &list_with_token(&server, &format!("{header}.{}.{signature}", BASE64URL.encode(&payload))).await,
+        &"another header",
+    );
+    assert_accepted(&list_with_token(&server, &good).await, &"the original token, again");
 }
 
 #[tokio::test]
-async fn what_is_no_whole_jwt_is_refused() {
+async fn a_truncated_or_malformed_jwt_is_refused() {
     let server = TestServer::start().await;
     let payload = claims(&server, &json!({})).to_string();
     let good = signed(&json!({"alg": "HS256"}), payload.as_bytes());
     for length in (1..good.len()).step_by(5).chain([good.len() - 1]) {
-        refused(&ask(&server, &good[..length]).await, &length);
+        assert_invalid_token(&list_with_token(&server, &good[..length]).await, &length);
     }
     let [h, p, s] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
     for token in [
@@ -237,7 +245,7 @@ async fn what_is_no_whole_jwt_is_refused() {
         format!("{h}.{p}.{s}."),
         format!(".{h}.{p}.{s}"),
         format!("{h}.{p}.{s}.{s}"),
-        format!("{h}.{p}.{s}.{s}.{s}"), // the form of a JWE
+        format!("{h}.{p}.{s}.{s}.{s}"), // five parts, as in a JWE
         format!("{h}.{p}.{s}="),
         format!("{h}.{p}=.{s}"),
         format!("{h}. {p}.{s}"),
@@ -246,12 +254,12 @@ async fn what_is_no_whole_jwt_is_refused() {
         format!("{h}.%%%%.{s}"),
         format!("%%%%.{p}.{s}"),
     ] {
-        refused(&ask(&server, &token).await, &token);
+        assert_invalid_token(&list_with_token(&server, &token).await, &token);
     }
 }
 
 #[tokio::test]
-async fn a_header_or_payload_that_is_no_object_of_claims_is_refused() {
+async fn a_header_or_payload_that_is_not_a_valid_json_object_is_refused() {
     let server = TestServer::start().await;
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5_000), "]".repeat(5_000));
     let good = claims(&server, &json!({})).to_string();
@@ -278,7 +286,10 @@ async fn a_header_or_payload_that_is_no_object_of_claims_is_refused() {
         twice.as_bytes(),
     ] {
         let token = signed(&json!({"alg": "HS256"}), payload);
-        refused(&ask(&server, &token).await, &String::from_utf8_lossy(&payload[..payload.len().min(80)]));
+        assert_invalid_token(
+            &list_with_token(&server, &token).await,
+            &String::from_utf8_lossy(&payload[..payload.len().min(80)]),
+        );
     }
     let deep_key = format!(r#"{{"alg":"HS256","jwk":{}}}"#, "[".repeat(5_000));
     let deep_extra = format!(r#"{{"alg":"HS256","x":{}{}}}"#, r#"{"a":"#.repeat(3_000), "}".repeat(3_000));
@@ -298,9 +309,15 @@ async fn a_header_or_payload_that_is_no_object_of_claims_is_refused() {
         let input = signing_input(header, good.as_bytes());
         let signature = hmac!(Sha256, JWT_SECRET.as_bytes(), input.as_bytes());
         let token = format!("{input}.{}", BASE64URL.encode(signature));
-        refused(&ask(&server, &token).await, &String::from_utf8_lossy(&header[..header.len().min(80)]));
+        assert_invalid_token(
+            &list_with_token(&server, &token).await,
+            &String::from_utf8_lossy(&header[..header.len().min(80)]),
+        );
     }
-    accepted(&ask(&server, &signed(&json!({"alg": "HS256"}), good.as_bytes())).await, &"the server is alive");
+    assert_accepted(
+        &list_with_token(&server, &signed(&json!({"alg": "HS256"}), good.as_bytes())).await,
+        &"the server still responds",
+    );
 }
 
 #[tokio::test]
@@ -311,26 +328,26 @@ async fn an_expired_token_is_refused_after_the_leeway() {
     #[allow(clippy::cast_precision_loss, reason = "seconds of this century fit")]
     let fraction = sign(&claims(&server, &json!({"exp": exp as f64 + 0.5})));
     for token in [&whole, &fraction] {
-        accepted(&ask(&server, token).await, &"before");
+        assert_accepted(&list_with_token(&server, token).await, &"before");
     }
-    server.clock.turn(TimeDelta::seconds(140)); // 40 s late, and 20 s for the test to run in
+    server.clock.turn(TimeDelta::seconds(140)); // 40 s after expiry; 20 s of the leeway remain for the test to run
     for token in [&whole, &fraction] {
-        accepted(&ask(&server, token).await, &"within the leeway");
+        assert_accepted(&list_with_token(&server, token).await, &"within the leeway");
     }
     server.clock.turn(TimeDelta::seconds(21));
     for token in [&whole, &fraction] {
-        ask(&server, token).await.refused(401, "token_expired");
+        list_with_token(&server, token).await.refused(401, "token_expired");
     }
     server.clock.turn(TimeDelta::days(365));
-    ask(&server, &whole).await.refused(401, "token_expired");
+    list_with_token(&server, &whole).await.refused(401, "token_expired");
 }
 
 #[tokio::test]
-async fn a_token_needs_an_end_that_is_a_time() {
+async fn a_token_with_a_missing_or_invalid_exp_is_refused() {
     let server = TestServer::start().await;
     let now = server.clock.now().timestamp();
     for exp in [
-        Value::Null, // taken away
+        Value::Null, // removes the claim
         json!((now + 3600).to_string()),
         json!("never"),
         json!(true),
@@ -342,51 +359,51 @@ async fn a_token_needs_an_end_that_is_a_time() {
         json!(1e300),
         json!(-1e300),
     ] {
-        let reply = ask_with(&server, &json!({"exp": exp})).await;
+        let reply = list_with_claims(&server, &json!({"exp": exp})).await;
         assert_eq!(reply.status, 401, "{exp}: {reply:?}");
         assert!(["invalid_token", "token_expired"].contains(&reply.json()["code"].as_str().unwrap()), "{exp}");
     }
     let payload = claims(&server, &json!({"exp": "EXP"})).to_string();
     for raw in ["1e999", "-1e999", "NaN", "Infinity", "null", "0x7fffffff", "99999999999999999999999999"] {
         let token = signed(&json!({"alg": "HS256"}), payload.replace("\"EXP\"", raw).as_bytes());
-        let reply = ask(&server, &token).await;
-        refused(&reply, &raw);
+        let reply = list_with_token(&server, &token).await;
+        assert_invalid_token(&reply, &raw);
     }
     for exp in [json!(0), json!(0.5), json!(1), json!(now - 61)] {
-        ask_with(&server, &json!({"exp": exp})).await.refused(401, "token_expired");
+        list_with_claims(&server, &json!({"exp": exp})).await.refused(401, "token_expired");
     }
     for exp in [json!(now + 5), json!(253_402_300_799_u64), json!(i64::MAX), json!(u64::MAX)] {
-        accepted(&ask_with(&server, &json!({"exp": exp})).await, &exp);
+        assert_accepted(&list_with_claims(&server, &json!({"exp": exp})).await, &exp);
     }
 }
 
 #[tokio::test]
-async fn a_token_works_from_its_nbf_on_less_the_leeway() {
+async fn a_token_is_accepted_from_its_nbf_minus_the_leeway() {
     let server = TestServer::start().await;
     let now = server.clock.now().timestamp();
     for nbf in [json!(now - 3600), json!(now), json!(now + 30), json!(0), json!(-5)] {
-        accepted(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+        assert_accepted(&list_with_claims(&server, &json!({"nbf": nbf})).await, &nbf);
     }
     for nbf in [json!(now + 3000), json!(i64::MAX), json!(u64::MAX), json!(1e300)] {
-        refused(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+        assert_invalid_token(&list_with_claims(&server, &json!({"nbf": nbf})).await, &nbf);
     }
     for nbf in [json!(now.to_string()), json!("now"), json!(true), json!([]), json!({})] {
-        refused(&ask_with(&server, &json!({"nbf": nbf})).await, &nbf);
+        assert_invalid_token(&list_with_claims(&server, &json!({"nbf": nbf})).await, &nbf);
     }
     let later = sign(&claims(&server, &json!({"nbf": now + 3000, "exp": now + 7200})));
-    refused(&ask(&server, &later).await, &"not yet");
+    assert_invalid_token(&list_with_token(&server, &later).await, &"not yet");
     server.clock.turn(TimeDelta::seconds(2941));
-    accepted(&ask(&server, &later).await, &"59 s before its time");
+    assert_accepted(&list_with_token(&server, &later).await, &"59 s before nbf");
 }
 
 #[tokio::test]
-async fn issuer_and_audience_must_be_the_configured_ones() {
+async fn a_token_with_another_issuer_or_audience_is_refused() {
     let settings = [("JWT_ISSUER", "https://id.rallycrm.io"), ("JWT_AUDIENCE", "rally")];
     let server = TestServer::with(&settings).await;
     let with = |iss: &Value, aud: &Value| sign(&claims(&server, &json!({"iss": iss, "aud": aud})));
     let (iss, aud) = (json!("https://id.rallycrm.io"), json!("rally"));
     for aud in [json!("rally"), json!(["rally"]), json!(["crm", "rally"])] {
-        accepted(&ask(&server, &with(&iss, &aud)).await, &aud);
+        assert_accepted(&list_with_token(&server, &with(&iss, &aud)).await, &aud);
     }
     for wrong in [
         Value::Null,
@@ -399,7 +416,7 @@ async fn issuer_and_audience_must_be_the_configured_ones() {
         json!([]),
         json!({}),
     ] {
-        refused(&ask(&server, &with(&wrong, &aud)).await, &("iss", &wrong));
+        assert_invalid_token(&list_with_token(&server, &with(&wrong, &aud)).await, &("iss", &wrong));
     }
     for wrong in [
         Value::Null,
@@ -416,22 +433,22 @@ async fn issuer_and_audience_must_be_the_configured_ones() {
         json!({"rally": true}),
         json!(7),
     ] {
-        refused(&ask(&server, &with(&iss, &wrong)).await, &("aud", &wrong));
+        assert_invalid_token(&list_with_token(&server, &with(&iss, &wrong)).await, &("aud", &wrong));
     }
 }
 
 #[tokio::test]
-async fn a_token_is_for_the_tenant_that_its_claim_names() {
+async fn a_token_for_another_tenant_is_refused() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.database.acme.to_string(), server.database.globex.to_string());
     for tenant in [json!("acme"), json!(acme), json!(acme.to_uppercase())] {
-        accepted(&ask_with(&server, &json!({"tenant": tenant})).await, &tenant);
+        assert_accepted(&list_with_claims(&server, &json!({"tenant": tenant})).await, &tenant);
     }
     for tenant in [
         json!("globex"),
         json!(globex),
         json!("nobody"),
-        Value::Null, // taken away
+        Value::Null, // removes the claim
         json!(""),
         json!(" acme"),
         json!("acme\u{0}"),
@@ -445,71 +462,73 @@ async fn a_token_is_for_the_tenant_that_its_claim_names() {
         json!(true),
         json!(acme.replace('-', "")),
     ] {
-        let reply = ask_with(&server, &json!({"tenant": tenant})).await;
+        let reply = list_with_claims(&server, &json!({"tenant": tenant})).await;
         assert_eq!(reply.json()["code"], "wrong_tenant", "{tenant}");
         reply.refused(403, "wrong_tenant");
     }
-    // A claim of another name says nothing.
-    ask_with(&server, &json!({"tenant": null, "org": "acme", "tenant_id": acme})).await.refused(403, "wrong_tenant");
-    // A token that does not hold is not told whose it would be.
-    let expired = ask_with(&server, &json!({"tenant": "globex", "exp": 1})).await;
+    // Claims with other names do not select a tenant.
+    list_with_claims(&server, &json!({"tenant": null, "org": "acme", "tenant_id": acme}))
+        .await
+        .refused(403, "wrong_tenant");
+    // An invalid token gets 401, not 403: the response does not reveal its tenant.
+    let expired = list_with_claims(&server, &json!({"tenant": "globex", "exp": 1})).await;
     expired.refused(401, "token_expired");
 }
 
 #[tokio::test]
-async fn the_tenant_claim_has_the_configured_name() {
+async fn the_tenant_is_read_from_the_configured_claim() {
     let server = TestServer::with(&[("JWT_TENANT_CLAIM", "https://rallycrm.io/org")]).await;
     let claim = "https://rallycrm.io/org";
-    accepted(&ask_with(&server, &json!({"tenant": null, claim: "acme"})).await, &claim);
-    accepted(&ask_with(&server, &json!({"tenant": "globex", claim: "acme"})).await, &claim);
-    ask_with(&server, &json!({"tenant": "acme"})).await.refused(403, "wrong_tenant");
-    ask_with(&server, &json!({"tenant": "acme", claim: "globex"})).await.refused(403, "wrong_tenant");
+    assert_accepted(&list_with_claims(&server, &json!({"tenant": null, claim: "acme"})).await, &claim);
+    assert_accepted(&list_with_claims(&server, &json!({"tenant": "globex", claim: "acme"})).await, &claim);
+    list_with_claims(&server, &json!({"tenant": "acme"})).await.refused(403, "wrong_tenant");
+    list_with_claims(&server, &json!({"tenant": "acme", claim: "globex"})).await.refused(403, "wrong_tenant");
 }
 
 #[tokio::test]
-async fn long_tokens_work_up_to_the_limit_of_headers() {
+async fn long_tokens_are_accepted_up_to_the_header_limit() {
     let server = TestServer::start().await;
     let long = sign(&claims(&server, &json!({"groups": vec!["a group of the directory"; 240]})));
     assert!(long.len() > 8 * 1024, "{}", long.len());
-    accepted(&ask(&server, &long).await, &long.len());
+    assert_accepted(&list_with_token(&server, &long).await, &long.len());
 
     for padding in [40, 80] {
         let token = sign(&claims(&server, &json!({"padding": "x".repeat(padding * 1024)})));
         let request = format!(
             "GET {PATH} HTTP/1.1\r\nHost: acme.localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
         );
-        let answer = server.raw(request).await;
-        assert!(answer.starts_with("HTTP/1.1 431 ") || answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+        let response = server.raw(request).await;
+        assert!(response.starts_with("HTTP/1.1 431 ") || response.starts_with("HTTP/1.1 400 "), "{response:?}");
     }
-    accepted(&ask(&server, &long).await, &"the server is alive");
+    assert_accepted(&list_with_token(&server, &long).await, &"the server still responds");
 }
 
-/// Creates a key with such a token and tells its `createdBy`.
-async fn creator(server: &TestServer, changes: &Value) -> Value {
+/// Creates a key with a token of these claims and returns its `createdBy`.
+async fn created_by(server: &TestServer, changes: &Value) -> Value {
     let client = server.client("acme", Credential::Bearer(sign(&claims(server, changes))));
     let key = client.create("A key", "read").await;
     client.get(&key.path()).await.expect(200)["createdBy"].clone()
 }
 
 #[tokio::test]
-async fn created_by_is_the_email_else_the_subject_else_null() {
+async fn created_by_is_the_email_then_the_subject_then_null() {
     let server = TestServer::start().await;
-    assert_eq!(creator(&server, &json!({})).await, "admin@acme.com");
-    assert_eq!(creator(&server, &json!({"sub": null})).await, "admin@acme.com");
-    assert_eq!(creator(&server, &json!({"email": null})).await, "42");
-    assert_eq!(creator(&server, &json!({"email": null, "sub": null})).await, Value::Null);
+    assert_eq!(created_by(&server, &json!({})).await, "admin@acme.com");
+    assert_eq!(created_by(&server, &json!({"sub": null})).await, "admin@acme.com");
+    assert_eq!(created_by(&server, &json!({"email": null})).await, "42");
+    assert_eq!(created_by(&server, &json!({"email": null, "sub": null})).await, Value::Null);
     let longest = format!("{}@acme.com", "é".repeat(311));
-    assert_eq!(creator(&server, &json!({"email": longest})).await, json!(longest));
-    assert_eq!(creator(&server, &json!({"email": "👩‍🚀 <a@b>, \"c\" & 'd'; --"})).await, "👩‍🚀 <a@b>, \"c\" & 'd'; --");
+    assert_eq!(created_by(&server, &json!({"email": longest})).await, json!(longest));
+    assert_eq!(created_by(&server, &json!({"email": "👩‍🚀 <a@b>, \"c\" & 'd'; --"})).await, "👩‍🚀 <a@b>, \"c\" & 'd'; --");
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_kept_is_refused() {
+async fn an_email_or_subject_that_cannot_be_stored_is_refused() {
     let server = TestServer::start().await;
     let long = "a".repeat(400);
     for name in ["admin\0@acme.com", "admin\n@acme.com", "\r\nX-Evil: 1", "a\u{1b}[2J", "a\u{7f}", "a\u{85}", &long] {
         for changes in [json!({"email": name}), json!({"email": null, "sub": name})] {
-            refused(&ask_with(&server, &changes).await, &changes);
+            assert_invalid_token(&list_with_claims(&server, &changes).await, &changes);
             let client = server.client("acme", Credential::Bearer(sign(&claims(&server, &changes))));
             client.post(PATH, &json!({"name": "A key"})).await.refused(401, "invalid_token");
         }
@@ -517,9 +536,9 @@ async fn a_name_that_cannot_be_kept_is_refused() {
     assert_eq!(server.database.count("SELECT count(*) FROM api_keys").await, 0);
 }
 
-/// The first claim that is present counts, whatever it grants.
+/// Only the first claim that is present is read, even if it grants nothing.
 #[tokio::test]
-async fn scopes_come_from_scope_scopes_role_or_roles() {
+async fn scopes_are_read_from_the_first_of_scope_scopes_role_and_roles() {
     let server = TestServer::start().await;
     for (claims_of_scopes, may_list, may_create) in [
         (json!({"scope": "read"}), true, false),

@@ -1,4 +1,4 @@
-//! What a connection may cost, and how HTTP/1 is read when a client is slow, odd or hostile.
+//! Limits of connections, and HTTP/1 parsing with slow, unusual or hostile clients.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::{
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// `Authorization` of an admin of `acme`.
+/// An `Authorization` header line of an admin of `acme`.
 fn authorization(server: &TestServer) -> String {
     let end = (server.clock.now() + chrono::TimeDelta::hours(1)).timestamp();
     format!("Authorization: Bearer {}", sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end})))
 }
 
-/// The lines of a create by that admin, without the empty one behind them.
+/// The head of a request that creates a key, without the empty line at its end.
 fn create_head(server: &TestServer, length: usize) -> String {
     format!(
         "POST {PATH} HTTP/1.1\r\nHost: acme.localhost\r\n{}\r\nContent-Type: application/json\r\n\
@@ -29,20 +29,20 @@ fn create_head(server: &TestServer, length: usize) -> String {
     )
 }
 
-/// Whatever a client dawdles with, its place is free again after 10 s; only a connection that
-/// has brought a request may rest for longer.
+/// A client that is slow in any phase is disconnected after 10 s. Only a connection that has
+/// already completed a request may stay idle for longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dawdlers_are_sent_away() {
+async fn slow_clients_are_disconnected_after_ten_seconds() {
     let server = TestServer::start().await;
-    let closed_after = async |first: &str, dribble: &str| {
+    let closed_after = async |first: &str, slow_bytes: &str| {
         let mut connection = RawConnection::open(server.address).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         connection.send(first).await;
         let mut ticks = interval(Duration::from_millis(500));
-        let mut dribble = dribble.bytes();
-        let said = loop {
+        let mut slow_bytes = slow_bytes.bytes();
+        let received = loop {
             ticks.tick().await;
-            match dribble.next() {
+            match slow_bytes.next() {
                 Some(byte) if connection.try_send([byte]).await => {}
                 _ => break connection.end().await,
             }
@@ -50,66 +50,66 @@ async fn dawdlers_are_sent_away() {
                 break connection.end().await;
             }
         };
-        (begun.elapsed(), said)
+        (started.elapsed(), received)
     };
     let slow_header: String = std::iter::once("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         .chain(std::iter::repeat_n("x", 100))
         .collect();
     let slow_body = async {
         let mut connection = RawConnection::open(server.address).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         connection.send(create_head(&server, 1000) + "\r\n").await;
         let mut ticks = interval(Duration::from_millis(500));
         while connection.is_silent_for(Duration::from_millis(1)).await {
             ticks.tick().await;
             let _ = connection.try_send(" ").await;
-            assert!(begun.elapsed() < Duration::from_secs(15), "no answer to a dribbled body");
+            assert!(started.elapsed() < Duration::from_secs(15), "no response to a slow body");
         }
         let reply = connection.reply().await;
-        let elapsed = begun.elapsed();
+        let elapsed = started.elapsed();
         (elapsed, reply, connection.end().await)
     };
-    let resting = async {
+    let idle = async {
         let mut connection = RawConnection::open(server.address).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         connection.send(HEALTH).await;
         assert_eq!(connection.reply().await.status, 200);
-        sleep_until(begun + Duration::from_secs(12)).await;
+        sleep_until(started + Duration::from_secs(12)).await;
         connection.send(HEALTH).await;
         connection.reply().await.status
     };
-    let (silence, half_line, almost_http2, no_frames, slow_header, slow_body, resting) = tokio::join!(
+    let (silence, half_line, almost_http2, no_frames, slow_header, slow_body, idle) = tokio::join!(
         closed_after("", ""),
         closed_after("GET /healthz HT", ""),
         closed_after("PRI * HT", ""),
         closed_after("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""),
         closed_after("", &slow_header),
         slow_body,
-        resting,
+        idle,
     );
     let about_ten = Duration::from_secs(9)..Duration::from_secs(13);
-    for (what, (elapsed, said)) in [
+    for (what, (elapsed, received)) in [
         ("silence", silence),
         ("half a request line", half_line),
         ("the beginning of HTTP/2's preface", almost_http2),
         ("HTTP/2's preface alone", no_frames),
-        ("a dribbled header", slow_header),
+        ("a slow header", slow_header),
     ] {
         assert!(about_ten.contains(&elapsed), "{what}: closed after {elapsed:?}");
-        assert!(!said.contains(" 200 ") && !said.contains(" 50"), "{what}: {said}");
+        assert!(!received.contains(" 200 ") && !received.contains(" 50"), "{what}: {received}");
     }
     let (elapsed, reply, rest) = slow_body;
-    assert!(about_ten.contains(&elapsed), "a dribbled body: answered after {elapsed:?}");
+    assert!(about_ten.contains(&elapsed), "a slow body: response after {elapsed:?}");
     assert_eq!((reply.status, &reply.json()["code"]), (408, &json!("request_timeout")), "{reply:?}");
-    assert_eq!(rest, "", "nothing follows a 408, whose request is not at its end");
-    assert_eq!(resting, 200, "a connection that has brought a request may rest");
+    assert_eq!(rest, "", "no further response follows a 408, since its request is incomplete");
+    assert_eq!(idle, 200, "a connection that has completed a request may stay idle");
     server.admin("acme").get(PATH).await.expect(200);
 }
 
-/// The first byte of HTTP/2's preface leaves it open which version the client speaks.
+/// After `P`, the server cannot know yet if the client speaks HTTP/1 or HTTP/2 (`PRI`).
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn silent_connections_cost_no_cpu_time_and_are_closed() {
+async fn silent_connections_use_no_cpu_time_and_are_closed() {
     let database = TestDatabase::create().await;
     let home = Home::new("silent");
     let service = home.serve_on(&database).await;
@@ -133,34 +133,33 @@ async fn silent_connections_cost_no_cpu_time_and_are_closed() {
     service.kill().await;
 }
 
-/// A hundred headers are taken; more, or longer ones than 32 KiB in all, are the client's fault.
+/// At most 100 headers and 32 KiB in all.
 #[tokio::test]
-async fn headers_are_limited() {
+async fn too_many_or_too_long_headers_return_431() {
     let server = TestServer::start().await;
-    let ask = async |headers: &str| {
+    let status_with = async |headers: &str| {
         let mut connection = RawConnection::open(server.address).await;
         connection
             .try_send(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"))
             .await;
         connection.reply_or_end().await.map_or(0, |reply| reply.status)
     };
-    assert_eq!(ask(&"X-Many: 1\r\n".repeat(98)).await, 200);
-    assert_eq!(ask(&"X-Many: 1\r\n".repeat(99)).await, 431);
-    assert_eq!(ask(&format!("X-Long: {}\r\n", "x".repeat(30 * 1024))).await, 200);
-    assert_eq!(ask(&format!("X-Long: {}\r\n", "x".repeat(33 * 1024))).await, 431);
-    assert_eq!(ask(&format!("X-Long: {}\r\n", "x".repeat(8 * 1024)).repeat(5)).await, 431);
+    assert_eq!(status_with(&"X-Many: 1\r\n".repeat(98)).await, 200);
+    assert_eq!(status_with(&"X-Many: 1\r\n".repeat(99)).await, 431);
+    assert_eq!(status_with(&format!("X-Long: {}\r\n", "x".repeat(30 * 1024))).await, 200);
+    assert_eq!(status_with(&format!("X-Long: {}\r\n", "x".repeat(33 * 1024))).await, 431);
+    assert_eq!(status_with(&format!("X-Long: {}\r\n", "x".repeat(8 * 1024)).repeat(5)).await, 431);
     server.admin("acme").get(PATH).await.expect(200);
 }
 
-/// A request line is no way around it.
 #[tokio::test]
-async fn request_lines_are_limited() {
+async fn a_too_long_request_line_is_refused() {
     let server = TestServer::start().await;
     let mut connection = RawConnection::open(server.address).await;
     connection
         .try_send(format!("GET /{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "x".repeat(70_000)))
         .await;
-    let status = connection.reply_or_end().await.expect("an answer").status;
+    let status = connection.reply_or_end().await.expect("a response").status;
     assert!(matches!(status, 414 | 431), "{status}");
 }
 
@@ -185,9 +184,9 @@ async fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-/// RFC 9110, 10.1.1: curl sends it with larger bodies, .NET's clients if told so.
+/// RFC 9110, 10.1.1: curl sends `Expect` with large bodies, .NET's clients if configured.
 #[tokio::test]
-async fn expect_100_continue() {
+async fn expect_100_continue_is_answered_before_the_body() {
     let server = TestServer::start().await;
     let body = r#"{"name": "After a while"}"#;
     let head = create_head(&server, body.len()) + "Expect: 100-continue\r\n\r\n";
@@ -198,14 +197,14 @@ async fn expect_100_continue() {
     let reply = connection.reply().await;
     assert_eq!((reply.status, &reply.json()["name"]), (201, &json!("After a while")), "{reply:?}");
 
-    // Whoever is not let in need not send a body.
+    // An unauthenticated client gets its 401 before it sends the body.
     let mut connection = RawConnection::open(server.address).await;
     connection.send(head.replace("Authorization: Bearer ", "Authorization: Bearer x")).await;
     assert_eq!(connection.reply().await.status, 401);
 }
 
 #[tokio::test]
-async fn http_1_0() {
+async fn http_1_0_requests_are_answered() {
     let server = TestServer::start().await;
     let mut connection = RawConnection::open(server.address).await;
     connection.send("GET /healthz HTTP/1.0\r\n\r\n").await;
@@ -232,9 +231,9 @@ async fn connection_close_is_honoured() {
     assert_eq!(connection.end().await, "");
 }
 
-/// Beyond the bound, a connection waits for another one's end; it is not turned away.
+/// A connection beyond the limit waits until another one closes; it is not refused.
 #[tokio::test]
-async fn connections_are_limited() {
+async fn connections_beyond_the_limit_wait() {
     let server = TestServer::with(&[("HTTP_MAX_CONNECTIONS", "5")]).await;
     let mut connections = Vec::new();
     for _ in 0..5 {
@@ -251,12 +250,14 @@ async fn connections_are_limited() {
         assert_eq!(connection.reply().await.status, 200);
     }
     drop(connections.pop());
-    let reply = timeout(Duration::from_secs(2), sixth.reply()).await.expect("the place of the one that ended");
+    let reply = timeout(Duration::from_secs(2), sixth.reply())
+        .await
+        .expect("the sixth connection must be served once another one has closed");
     assert_eq!(reply.status, 200);
 }
 
-/// Sends a create whose length is framed like that, and a request behind it. Tells the answer,
-/// once nothing follows it.
+/// Sends a create with these framing headers and a second request after its body. Returns the
+/// response to the create, and fails if there is a second response.
 async fn create_framed(server: &TestServer, headers: &str, body: &str) -> Option<RawReply> {
     let request = format!(
         "POST {PATH} HTTP/1.1\r\nHost: acme.localhost\r\n{}\r\nContent-Type: application/json\r\n\
@@ -266,20 +267,20 @@ async fn create_framed(server: &TestServer, headers: &str, body: &str) -> Option
     let mut connection = RawConnection::open(server.address).await;
     connection.send(request).await;
     let reply = connection.reply_or_end().await;
-    assert_eq!(connection.end().await, "", "{headers}: the bytes behind it were taken for a request");
+    assert_eq!(connection.end().await, "", "{headers}: the bytes after the body were read as a request");
     reply
 }
 
-/// A body that makes a key, plain and in a chunk.
+/// A body that creates a key: plain, and chunked.
 fn bodies() -> (String, String) {
     let body = r#"{"name": "Smuggled"}"#;
     (body.to_owned(), format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()))
 }
 
-/// A request whose length can be read in two ways (RFC 9112, 6.3) is refused: whatever stands
+/// A request whose length can be read in two ways (RFC 9112, 6.3) is refused: a proxy
 /// in front of the service may read it in the other way.
 #[tokio::test]
-async fn ambiguous_lengths_are_refused() {
+async fn a_request_with_an_ambiguous_length_is_refused() {
     let server = TestServer::start().await;
     let (plain, chunked) = bodies();
     let length = plain.len();
@@ -298,18 +299,18 @@ async fn ambiguous_lengths_are_refused() {
         assert!(matches!(status, None | Some(400 | 501)), "{headers}: {status:?}");
     }
     assert_eq!(server.database.count("SELECT count(*) FROM api_keys").await, 0);
-    // The same without the ambiguity, to show what the others are refused for.
+    // Without the ambiguity, the same requests succeed.
     for (headers, body) in
         [(format!("Content-Length: {length}"), &plain), ("Transfer-Encoding: chunked".into(), &chunked)]
     {
-        let reply = create_framed(&server, &(headers + "\r\nConnection: close"), body).await.expect("an answer");
+        let reply = create_framed(&server, &(headers + "\r\nConnection: close"), body).await.expect("a response");
         assert_eq!(reply.status, 201, "{reply:?}");
     }
 }
 
-/// RFC 9112, 6.3: the chunks alone count, and nothing behind them is read as another request.
+/// RFC 9112, 6.3: the chunked body counts, and the bytes after it are not read as another request.
 #[tokio::test]
-async fn a_content_length_beside_a_transfer_encoding_smuggles_nothing() {
+async fn a_content_length_with_a_transfer_encoding_smuggles_no_request() {
     let server = TestServer::start().await;
     let (_, chunked) = bodies();
     let smuggled = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: smuggled\r\n\r\n";
@@ -331,9 +332,9 @@ async fn a_content_length_beside_a_transfer_encoding_smuggles_nothing() {
     }
 }
 
-/// RFC 9110, 9.3.1: a GET's body means nothing, and must not be read as the next request.
+/// RFC 9110, 9.3.1: the body of a GET has no meaning and must not be read as the next request.
 #[tokio::test]
-async fn a_body_on_get_is_harmless() {
+async fn a_get_body_is_not_read_as_a_request() {
     let server = TestServer::start().await;
     let smuggled = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: smuggled\r\n\r\n";
     for path in ["/healthz", PATH, "/nowhere"] {
@@ -349,7 +350,7 @@ async fn a_body_on_get_is_harmless() {
             let reply = connection.reply_or_end().await;
             if size < 1000 {
                 let expected = if path == "/nowhere" { 404 } else { 200 };
-                assert_eq!(reply.expect("an answer").status, expected, "{path} with {size} bytes");
+                assert_eq!(reply.expect("a response").status, expected, "{path} with {size} bytes");
             }
             let next = HEALTH.replace("\r\n\r\n", "\r\nX-Request-Id: next\r\nConnection: close\r\n\r\n");
             connection.try_send(next).await;
@@ -357,7 +358,7 @@ async fn a_body_on_get_is_harmless() {
             if size < 1000 {
                 assert!(next.is_some(), "{path} with {size} bytes: the connection ended");
             }
-            // Where there is too much to read over, the connection may end instead.
+            // With a large body, the server may close the connection instead.
             if let Some(next) = next {
                 assert_eq!((next.status, next.header("x-request-id")), (200, Some("next")), "{path}, {size}");
             }
@@ -365,10 +366,10 @@ async fn a_body_on_get_is_harmless() {
     }
 }
 
-/// As many connections as are allowed need as many files; the usual limit is 1,024 of them.
+/// Each connection needs a file descriptor; the usual soft limit is 1,024.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_limit_of_open_files_is_raised() {
+async fn the_open_file_limit_is_raised_at_start() {
     let database = TestDatabase::create().await;
     let home = Home::new("files");
     let url = database.url_text(None).await;
@@ -382,7 +383,7 @@ async fn the_limit_of_open_files_is_raised() {
     assert_eq!(service.file_limit(), 4_000);
     assert!(!service.log().contains("open files"), "{}", service.log());
     service.kill().await;
-    // As far as it may.
+    // Not beyond the hard limit.
     let service = home.launch_under("-n 512", &settings).listening().await;
     assert_eq!(service.file_limit(), 512);
     assert!(

@@ -1,4 +1,4 @@
-//! What holds for every path: methods, `HEAD`, request ids, caching, CORS, probes.
+//! Behaviour common to all paths: methods, `HEAD`, request ids, caching, CORS, probes.
 
 use reqwest::{Method, header::HeaderMap};
 use serde_json::json;
@@ -11,22 +11,22 @@ use crate::{
 const SELF: &str = "/api/v1/api-keys/self";
 const UNKNOWN: &str = "/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890";
 
-/// The words of a comma-separated header, sorted, in lower case.
-fn words(headers: &HeaderMap, name: &str) -> Vec<String> {
+/// The values of a comma-separated header, sorted, in lower case.
+fn header_values(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).iter().map(|value| value.to_str().unwrap());
     let mut words: Vec<String> = values.flat_map(|value| value.split(',')).map(|w| w.trim().to_lowercase()).collect();
     words.sort();
     words
 }
 
-async fn get_in_request(client: &Client, path: &str, request_id: &str) -> Reply {
+async fn get_with_request_id(client: &Client, path: &str, request_id: &str) -> Reply {
     send(client.request(Method::GET, path).header("x-request-id", request_id)).await
 }
 
 // ---- Methods
 
 #[tokio::test]
-async fn other_methods_are_not_allowed() {
+async fn unsupported_methods_return_405_with_allow() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
@@ -45,7 +45,7 @@ async fn other_methods_are_not_allowed() {
             let reply = send(admin.request(method.parse().unwrap(), path)).await;
             assert_eq!(reply.status, 405, "{method} {path}: {reply:?}");
             reply.refused(405, "method_not_allowed");
-            assert_eq!(words(&reply.headers, "allow"), allowed, "{method} {path}");
+            assert_eq!(header_values(&reply.headers, "allow"), allowed, "{method} {path}");
         }
     }
     assert_eq!(admin.get(&key.path()).await.expect(200)["status"], "active");
@@ -53,19 +53,19 @@ async fn other_methods_are_not_allowed() {
 
 /// Only a preflight (with `Origin` and `Access-Control-Request-Method`) is an exception.
 #[tokio::test]
-async fn plain_options_is_not_allowed() {
+async fn options_without_preflight_headers_returns_405() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for path in ["/healthz", PATH, SELF, UNKNOWN] {
         let reply = send(admin.request(Method::OPTIONS, path)).await;
         assert_eq!(reply.status, 405, "{path}: {reply:?}");
         reply.refused(405, "method_not_allowed");
-        assert!(words(&reply.headers, "allow").contains(&"get".to_owned()), "{path}");
+        assert!(header_values(&reply.headers, "allow").contains(&"get".to_owned()), "{path}");
     }
 }
 
 #[tokio::test]
-async fn unknown_paths_are_not_found() {
+async fn unknown_paths_return_404() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for path in [
@@ -90,24 +90,24 @@ async fn unknown_paths_are_not_found() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_a_body() {
+async fn head_returns_the_headers_of_get_without_a_body() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Zapier Sync", "read").await;
-    let ask = async |method: &str, path: &str| {
+    let send_raw = async |method: &str, path: &str| {
         let (host, secret) = ("acme.localhost", &key.secret);
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {secret}\r\nConnection: close\r\n\r\n");
-        let answer = server.raw(request).await;
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let response = server.raw(request).await;
+        let (head, body) = response.split_once("\r\n\r\n").expect("a response head");
         let varies = |line: &&str| !line.starts_with("x-request-id:") && !line.starts_with("date:");
         let head: Vec<String> = head.lines().filter(varies).map(str::to_owned).collect();
         (head, body.to_owned())
     };
     for path in [PATH, &format!("{PATH}?limit=1"), SELF, &key.path(), "/healthz", "/readyz", UNKNOWN, "/nowhere"] {
-        let (get, head) = (ask("GET", path).await, ask("HEAD", path).await);
+        let (get, head) = (send_raw("GET", path).await, send_raw("HEAD", path).await);
         assert!(!get.1.is_empty(), "{path}");
         assert_eq!(head.1, "", "{path}");
-        assert_eq!(head.0[0], get.0[0], "{path}: the same status");
+        assert_eq!(head.0[0], get.0[0], "{path}: status line");
         let without_length = |lines: &[String]| -> Vec<String> {
             lines.iter().filter(|line| !line.starts_with("content-length:")).cloned().collect()
         };
@@ -118,21 +118,21 @@ async fn head_is_get_without_a_body() {
 // ---- X-Request-Id
 
 #[tokio::test]
-async fn a_sane_request_id_comes_back() {
+async fn a_valid_request_id_is_echoed() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let longest = "x".repeat(128);
     for id in ["7", "0190f5c2-7d3c-7b1e-8d5a-3f2b1c0d9e8f", "abc_DEF.1:2/3+4=5@6", "Root=1-67891233-abcdef", &longest] {
         for path in [PATH, UNKNOWN, "/nowhere", "/healthz"] {
-            assert_eq!(get_in_request(&admin, path, id).await.header("x-request-id"), id, "{path}");
+            assert_eq!(get_with_request_id(&admin, path, id).await.header("x-request-id"), id, "{path}");
         }
     }
-    let problem = get_in_request(&admin, UNKNOWN, "in-the-body-too").await.refused(404, "key_not_found");
+    let problem = get_with_request_id(&admin, UNKNOWN, "in-the-body-too").await.refused(404, "key_not_found");
     assert_eq!(problem["requestId"], "in-the-body-too");
 }
 
 #[tokio::test]
-async fn any_other_request_id_is_replaced() {
+async fn an_invalid_request_id_is_replaced() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let secret = admin.create("Zapier Sync", "read").await.secret;
@@ -151,7 +151,7 @@ async fn any_other_request_id_is_replaced() {
         &secret,
         &format!("request-{secret}-7"),
     ] {
-        let reply = get_in_request(&admin, UNKNOWN, id).await;
+        let reply = get_with_request_id(&admin, UNKNOWN, id).await;
         reply.refused(404, "key_not_found");
         let own = reply.header("x-request-id");
         assert_ne!(own, id);
@@ -162,7 +162,7 @@ async fn any_other_request_id_is_replaced() {
     let all = given.len();
     given.sort();
     given.dedup();
-    assert_eq!(given.len(), all, "each its own");
+    assert_eq!(given.len(), all, "generated request ids must be unique");
 }
 
 #[tokio::test]
@@ -189,22 +189,22 @@ async fn every_response_has_a_request_id() {
 // ---- Caching
 
 #[tokio::test]
-async fn nothing_about_keys_is_cached() {
+async fn responses_about_keys_are_not_cacheable() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;
-    let itself = admin.with_key(&key.secret);
+    let by_key = admin.with_key(&key.secret);
     for (status, reply) in [
         (201, admin.post(PATH, &json!({"name": "ETL Pipeline"})).await),
         (200, admin.get(PATH).await),
         (200, admin.get(&key.path()).await),
-        (200, itself.get(SELF).await),
+        (200, by_key.get(SELF).await),
         (200, admin.patch(&key.path(), &json!({"name": "New"})).await),
         (400, admin.post(PATH, &json!({})).await),
         (400, admin.get(&format!("{PATH}?limit=0")).await),
         (400, admin.get(&format!("{PATH}/7")).await),
         (401, admin.with(Credential::None).get(PATH).await),
-        (403, itself.post(PATH, &json!({"name": "Zapier Sync"})).await),
+        (403, by_key.post(PATH, &json!({"name": "Zapier Sync"})).await),
         (403, admin.get(SELF).await),
         (404, admin.get(UNKNOWN).await),
         (404, admin.on("nobody.localhost").get(PATH).await),
@@ -214,7 +214,7 @@ async fn nothing_about_keys_is_cached() {
         (412, send(admin.request(Method::PATCH, &key.path()).header("if-match", r#""x""#).json(&json!({}))).await),
         (204, admin.delete(&key.path()).await),
         (409, admin.patch(&key.path(), &json!({"name": "New"})).await),
-        (401, itself.get(PATH).await),
+        (401, by_key.get(PATH).await),
     ] {
         reply.expect(status);
     }
@@ -222,13 +222,13 @@ async fn nothing_about_keys_is_cached() {
 
 // ---- CORS
 
-const CONFIGURED: &str = "http://localhost:5173";
+const CONFIGURED_ORIGIN: &str = "http://localhost:5173";
 
-async fn server_with_an_origin() -> TestServer {
-    TestServer::with(&[("CORS_ALLOWED_ORIGINS", CONFIGURED)]).await
+async fn server_with_cors_origin() -> TestServer {
+    TestServer::with(&[("CORS_ALLOWED_ORIGINS", CONFIGURED_ORIGIN)]).await
 }
 
-/// What a browser asks before it sends a request of its own.
+/// The preflight request of a browser.
 async fn preflight(client: &Client, origin: &str, method: &str, headers: &str) -> Reply {
     let request = client
         .request(Method::OPTIONS, PATH)
@@ -239,32 +239,36 @@ async fn preflight(client: &Client, origin: &str, method: &str, headers: &str) -
 }
 
 #[tokio::test]
-async fn the_front_end_may_call() {
-    let server = server_with_an_origin().await;
+async fn a_preflight_from_an_allowed_origin_succeeds() {
+    let server = server_with_cors_origin().await;
     let browser = server.client("acme", Credential::None); // a preflight carries no credential
-    for origin in ["https://acme.localhost", CONFIGURED] {
+    for origin in ["https://acme.localhost", CONFIGURED_ORIGIN] {
         let reply = preflight(&browser, origin, "PATCH", "authorization,content-type,if-match,x-api-key").await;
         assert!(reply.status.is_success(), "{reply:?}");
         assert_eq!(reply.header("access-control-allow-origin"), origin);
-        let methods = words(&reply.headers, "access-control-allow-methods");
+        let methods = header_values(&reply.headers, "access-control-allow-methods");
         for method in ["get", "post", "patch", "delete"] {
             assert!(methods.contains(&method.to_owned()), "{methods:?}");
         }
-        let headers = words(&reply.headers, "access-control-allow-headers");
+        let headers = header_values(&reply.headers, "access-control-allow-headers");
         for header in ["authorization", "content-type", "if-match", "x-api-key"] {
             assert!(headers.contains(&header.to_owned()), "{headers:?}");
         }
-        assert!(words(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
-        assert_eq!(reply.headers.get("access-control-allow-credentials"), None, "no cookies");
+        assert!(header_values(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
+        assert_eq!(
+            reply.headers.get("access-control-allow-credentials"),
+            None,
+            "credentials must not be allowed: no cookies"
+        );
         assert!(!reply.header("x-request-id").is_empty());
     }
 }
 
 #[tokio::test]
-async fn the_front_end_reads_answers_and_refusals() {
-    let server = server_with_an_origin().await;
+async fn allowed_origins_can_read_success_and_error_responses() {
+    let server = server_with_cors_origin().await;
     let admin = server.admin("acme");
-    for origin in ["https://acme.localhost", CONFIGURED] {
+    for origin in ["https://acme.localhost", CONFIGURED_ORIGIN] {
         for (client, path, status) in [
             (admin.clone(), PATH, 200),
             (admin.clone(), UNKNOWN, 404),
@@ -274,8 +278,8 @@ async fn the_front_end_reads_answers_and_refusals() {
             let reply = send(client.request(Method::GET, path).header("origin", origin)).await;
             assert_eq!(reply.status, status);
             assert_eq!(reply.header("access-control-allow-origin"), origin, "{status}");
-            assert!(words(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
-            let exposed = words(&reply.headers, "access-control-expose-headers");
+            assert!(header_values(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
+            let exposed = header_values(&reply.headers, "access-control-expose-headers");
             let names = ["etag", "link", "location", "x-total-count", "x-request-id"];
             for header in names.into_iter().chain(["x-rally-key-expires", "deprecation", "sunset"]) {
                 assert!(exposed.contains(&header.to_owned()), "{exposed:?}");
@@ -285,8 +289,8 @@ async fn the_front_end_reads_answers_and_refusals() {
 }
 
 #[tokio::test]
-async fn other_origins_may_not() {
-    let server = server_with_an_origin().await;
+async fn other_origins_get_no_cors_headers() {
+    let server = server_with_cors_origin().await;
     let admin = server.admin("acme");
     for origin in [
         "https://evil.example",
@@ -315,18 +319,21 @@ async fn other_origins_may_not() {
 // ---- Probes
 
 #[tokio::test]
-async fn probes_answer_on_any_host_without_a_credential() {
+async fn probes_succeed_on_any_host_without_a_credential() {
     let server = TestServer::start().await;
-    let anyone = server.client("acme", Credential::None);
+    let anonymous = server.client("acme", Credential::None);
     for path in ["/healthz", "/readyz"] {
         for host in ["acme.localhost", "nobody.localhost", "localhost:8080", "10.0.0.7", "[::1]:8080", "evil.example"] {
-            let reply = anyone.on(host).get(path).await;
+            let reply = anonymous.on(host).get(path).await;
             assert_eq!(reply.status, 200, "{host}{path}: {reply:?}");
             assert!(reply.json()["status"].is_string(), "{reply:?}");
         }
-        let answer = server.raw(format!("GET {path} HTTP/1.0\r\n\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.0 200 ") || answer.starts_with("HTTP/1.1 200 "), "no host at all: {answer}");
-        // A credential that holds nowhere is no reason to call the service ill.
-        assert_eq!(anyone.with_key("rk_live_0").get(path).await.status, 200);
+        let response = server.raw(format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+        assert!(
+            response.starts_with("HTTP/1.0 200 ") || response.starts_with("HTTP/1.1 200 "),
+            "no Host header: {response}"
+        );
+        // An invalid credential does not fail a probe.
+        assert_eq!(anonymous.with_key("rk_live_0").get(path).await.status, 200);
     }
 }

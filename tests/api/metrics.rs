@@ -1,4 +1,4 @@
-//! `/metrics`: everything is there under its name, of a bounded size, and nothing tells of whom.
+//! `/metrics`: the metric families, a bounded number of series, no personal data in labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::{
     harness::{TestServer, wait_until},
 };
 
-/// Every family, and its type; besides these, where issuers are asked for keys, `rally_jwks_…`.
+/// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
 const FAMILIES: [(&str, &str); 23] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
@@ -37,7 +37,7 @@ const FAMILIES: [(&str, &str); 23] = [
     ("rally_usage_queued", "gauge"),
 ];
 
-/// What `/metrics` says, read.
+/// A parsed response of `/metrics`.
 struct Metrics {
     text: String,
     types: BTreeMap<String, String>,
@@ -45,22 +45,22 @@ struct Metrics {
 }
 
 impl Metrics {
-    async fn of(client: &Client) -> Self {
+    async fn fetch(client: &Client) -> Self {
         let reply = client.get("/metrics").await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
-        Self::read(reply.body)
+        Self::parse(reply.body)
     }
 
-    fn read(text: String) -> Self {
+    fn parse(text: String) -> Self {
         let (mut types, mut samples) = (BTreeMap::new(), BTreeMap::new());
         for line in text.lines() {
             if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-                assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is there twice");
+                assert!(types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is declared twice");
             } else if !line.starts_with('#') {
                 let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
                 let value = value.parse().unwrap_or_else(|_| panic!("{line}"));
-                assert!(samples.insert(series.to_owned(), value).is_none(), "{series} is there twice");
+                assert!(samples.insert(series.to_owned(), value).is_none(), "{series} appears twice");
             }
         }
         assert!(text.ends_with("# EOF\n"), "{text}");
@@ -78,7 +78,7 @@ impl Metrics {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_happens_is_counted() {
+async fn requests_and_verifications_are_counted() {
     let server = TestServer::start().await;
     server.wait_for_feed().await;
     let admin = server.admin("acme");
@@ -89,7 +89,7 @@ async fn what_happens_is_counted() {
     }
     assert_eq!(caller.post("/forward-auth", &json!({})).await.status, 403);
     assert_eq!(admin.with_key("rk_live_00000000000000000000000000000000").get("/forward-auth").await.status, 401);
-    // Checked by argon2, since its stamp is gone.
+    // Verified by argon2, because the stamp is missing.
     let other = admin.create("Without a stamp", "read").await;
     let sql = "UPDATE api_key_secrets SET stamp = NULL, pepper_id = NULL WHERE key_id";
     server.database.execute(&format!("{sql} = '{}'", other.id)).await;
@@ -97,7 +97,7 @@ async fn what_happens_is_counted() {
     assert_eq!(admin.get("/nowhere").await.status, 404);
     assert_eq!(admin.get("/healthz").await.status, 200);
 
-    let metrics = Metrics::of(&admin).await;
+    let metrics = Metrics::fetch(&admin).await;
     let families: BTreeMap<_, _> = metrics.types.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
     assert_eq!(families, FAMILIES.into_iter().collect());
 
@@ -134,21 +134,21 @@ async fn what_happens_is_counted() {
     assert!((0.0..5.0).contains(&metrics.value("rally_change_feed_lag_seconds")));
     let idle = metrics.value(r#"rally_database_connections{pool="checks",state="idle"}"#);
     let max = metrics.value(r#"rally_database_connections_max{pool="checks"}"#);
-    assert!((idle - max).abs() < f64::EPSILON, "all are open from the start: {idle} of {max}");
+    assert!((idle - max).abs() < f64::EPSILON, "every connection is open from the start: {idle} of {max}");
     let took = metrics.value(r#"rally_http_request_duration_seconds_sum{method="GET",route="/forward-auth"}"#);
     assert!((1e-6..4.0).contains(&took), "{took}");
     for private in ["acme", "Zapier", key.id.as_str(), other.id.as_str(), "rk_live", "admin@"] {
         assert!(!metrics.text.contains(private), "{private}: {}", metrics.text);
     }
-    wait_until(async || Metrics::of(&admin).await.value("rally_usage_batches_total") >= 1.0).await;
+    wait_until(async || Metrics::fetch(&admin).await.value("rally_usage_batches_total") >= 1.0).await;
 }
 
-/// Whatever clients make up: it adds no series.
+/// Methods, paths, key ids, hosts and request ids that clients choose do not become labels.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_cannot_make_metrics_grow() {
+async fn client_input_adds_no_metric_series() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    let visit = async |n: usize| {
+    let send_requests = async |n: usize| {
         let made_up = Method::from_bytes(format!("MADEUP{n}").as_bytes()).unwrap();
         let id = format!("00000000-0000-4000-8000-{n:012}");
         for (method, path) in [
@@ -163,21 +163,21 @@ async fn clients_cannot_make_metrics_grow() {
         }
         send(admin.on(format!("tenant-{n}.localhost")).request(Method::GET, PATH)).await;
     };
-    visit(0).await;
-    // The first look at them counts as well, and the first heartbeat tells how long it took.
-    wait_until(async || Metrics::of(&admin).await.value("rally_change_feed_up") >= 1.0).await;
-    let before = Metrics::of(&admin).await;
+    send_requests(0).await;
+    // The request for the metrics adds series itself, and the first heartbeat adds the lag of the change feed.
+    wait_until(async || Metrics::fetch(&admin).await.value("rally_change_feed_up") >= 1.0).await;
+    let before = Metrics::fetch(&admin).await;
     for n in 1..=1000 {
-        visit(n).await;
+        send_requests(n).await;
     }
-    let after = Metrics::of(&admin).await;
+    let after = Metrics::fetch(&admin).await;
     assert_eq!(after.series(), before.series());
     let unmatched = r#"rally_http_requests_total{method="other",route="unmatched",status="404"}"#;
     assert!((after.value(unmatched) - 1001.0).abs() < f64::EPSILON, "{}", after.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operators_have_an_address_of_their_own() {
+async fn metrics_are_served_only_at_the_admin_address() {
     let mut server = TestServer::with(&[("ADMIN_LISTEN_ADDR", "127.0.0.1:0")]).await;
     let public = server.admin("acme");
     let address = server.admin_address.unwrap();
@@ -188,22 +188,22 @@ async fn operators_have_an_address_of_their_own() {
         assert_eq!(public.get(probe).await.status, 200);
         assert_eq!(operator.get(probe).await.status, 200);
     }
-    let metrics = Metrics::of(&operator).await;
+    let metrics = Metrics::fetch(&operator).await;
     let probes = r#"rally_http_requests_total{method="GET",route="/healthz",status="200"}"#;
     assert!((metrics.value(probes) - 3.0).abs() < f64::EPSILON, "{}", metrics.text);
-    // Nothing else is there, whoever asks.
+    // The admin address serves nothing else, with any credential.
     let operator = operator.with(public.credential().clone()).on("acme.localhost");
     for path in [PATH, "/forward-auth", "/"] {
         operator.get(path).await.refused(404, "not_found");
     }
     operator.post("/metrics", &json!({})).await.refused(405, "method_not_allowed");
     server.stop().await;
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it is closed with the rest");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "the admin listener stops with the service");
 }
 
-/// What operators are given names what is there, and says what each alert means.
+/// Alerts, dashboard and operations guide use existing metrics only, and each alert links to its runbook.
 #[test]
-fn alerts_and_their_documentation_go_together() {
+fn alerts_use_existing_metrics_and_have_runbooks() {
     let alerts = include_str!("../../deploy/prometheus/alerts.yml");
     let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
     let operations = include_str!("../../docs/operations.md");
@@ -228,11 +228,11 @@ fn alerts_and_their_documentation_go_together() {
             assert!(known.contains(word), "{word}");
         }
     }
-    let named: BTreeSet<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    let explained: BTreeSet<&str> =
+    let alert_names: BTreeSet<&str> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let runbooks: BTreeSet<&str> =
         operations.lines().filter_map(|line| line.strip_prefix("### ")).filter(|it| it.starts_with("Rally")).collect();
-    assert!(named.len() > 10 && named == explained, "{named:?} {explained:?}");
-    for alert in named {
+    assert!(alert_names.len() > 10 && alert_names == runbooks, "{alert_names:?} {runbooks:?}");
+    for alert in alert_names {
         let link = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
         assert!(alerts.contains(&link), "{link}");
     }

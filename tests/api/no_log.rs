@@ -1,4 +1,4 @@
-//! The log's disk is full: no request fails for a line that cannot be written.
+//! Requests while the log cannot be written, for example because its disk is full.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn requests_do_not_fail_with_their_log_lines() {
+async fn requests_succeed_when_the_log_cannot_be_written() {
     let database = TestDatabase::create().await;
     let home = Home::new("no-log");
     let url = database.url_text(None).await;
@@ -20,13 +20,13 @@ async fn requests_do_not_fail_with_their_log_lines() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let _service = home.serve_without_log(address, &settings);
 
-    let end = (Utc::now() + TimeDelta::hours(1)).timestamp();
-    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+    let exp = (Utc::now() + TimeDelta::hours(1)).timestamp();
+    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": exp}));
     let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
     let client = Client::new(http, format!("http://{address}"), "acme.localhost", Credential::Bearer(token));
     let probe = async || {
         let request = client.request(reqwest::Method::GET, "/readyz");
-        request.send().await.is_ok_and(|answer| answer.status() == 200)
+        request.send().await.is_ok_and(|response| response.status() == 200)
     };
     wait_until(probe).await;
     let key = client.create("Unlogged", "read").await;

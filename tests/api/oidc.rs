@@ -1,4 +1,4 @@
-//! Users' tokens by keys that an issuer publishes, or that a file holds.
+//! Users' tokens, verified with the keys of an issuer's JWKS or with a public key from a file.
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
@@ -30,8 +30,8 @@ const ALGORITHMS: [Algorithm; 7] = [
     Algorithm::EdDSA,
 ];
 
-/// A server that trusts that issuer alone, by discovery.
-async fn trusting(issuer: &Issuer) -> TestServer {
+/// A server with this issuer only, configured by discovery.
+async fn server_trusting(issuer: &Issuer) -> TestServer {
     TestServer::with(&[("JWT_SECRET", ""), ("JWT_ISSUER", &issuer.name())]).await
 }
 
@@ -42,18 +42,18 @@ fn claims(server: &TestServer, issuer: &str) -> Value {
     })
 }
 
-async fn ask(server: &TestServer, token: String) -> Reply {
+async fn list_with_token(server: &TestServer, token: String) -> Reply {
     server.client("acme", Credential::Bearer(token)).get(PATH).await
 }
 
 #[track_caller]
-fn refused(reply: &Reply, why: &str) {
+fn assert_invalid_token(reply: &Reply, why: &str) {
     reply.refused(401, "invalid_token");
     let detail = reply.json()["detail"].to_string();
-    assert!(detail.contains(why), "{detail}, and not {why}");
+    assert!(detail.contains(why), "expected {why} in {detail}");
 }
 
-/// Signs by HS256 with any secret, an empty one too, which `jsonwebtoken` refuses.
+/// Signs with HS256 and any secret. `jsonwebtoken` would refuse an empty one.
 fn hs256(header: &Header, claims: &Value, secret: &[u8]) -> String {
     let base64 = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let signed = format!("{}.{}", base64(&serde_json::to_vec(header).unwrap()), base64(claims.to_string().as_bytes()));
@@ -62,48 +62,48 @@ fn hs256(header: &Header, claims: &Value, secret: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn tokens_of_a_discovered_issuer_let_in() {
+async fn tokens_from_a_discovered_issuer_are_accepted() {
     let keys: Vec<_> =
         ALGORITHMS.iter().map(|algorithm| SigningKey::generate(&format!("{algorithm:?}"), *algorithm)).collect();
     let issuer = Issuer::start(&keys.iter().collect::<Vec<_>>()).await;
-    let server = trusting(&issuer).await;
+    let server = server_trusting(&issuer).await;
     for key in &keys {
         let token = key.sign(&claims(&server, &issuer.name()));
-        assert_eq!(ask(&server, token.clone()).await.status, 200, "{:?}", key.algorithm);
+        assert_eq!(list_with_token(&server, token.clone()).await.status, 200, "{:?}", key.algorithm);
         let created = server.client("acme", Credential::Bearer(token)).create("By a user", "read").await;
         assert!(created.secret.starts_with("rk_live_"));
     }
-    assert_eq!(issuer.behaviour().asked, 1, "its keys are asked for once");
-    // Another key says that it is that one.
+    assert_eq!(issuer.behaviour().key_requests, 1, "the keys are fetched once");
+    // A different key that uses a known key's `kid`.
     let forged = SigningKey::generate("ES256", Algorithm::ES256).sign(&claims(&server, &issuer.name()));
-    refused(&ask(&server, forged).await, "signature");
-    // A key takes the algorithm that is published for it, and no other.
+    assert_invalid_token(&list_with_token(&server, forged).await, "signature");
+    // A key accepts only the algorithm that is published for it.
     let (rs256, ps256) = (&keys[0], &keys[3]);
     for (key, algorithm) in [(rs256, Algorithm::RS512), (rs256, Algorithm::PS256), (ps256, Algorithm::PS384)] {
         let header = Header { kid: Some(key.id.clone()), ..Header::new(algorithm) };
         let token = key.sign_as(&header, &claims(&server, &issuer.name()));
-        refused(&ask(&server, token).await, "algorithm");
+        assert_invalid_token(&list_with_token(&server, token).await, "algorithm");
     }
-    // Several keys are there, and none is named.
+    // No `kid`: the only key for the algorithm is used.
     let nameless = rs256.sign_as(&Header::new(Algorithm::RS256), &claims(&server, &issuer.name()));
-    assert_eq!(ask(&server, nameless).await.status, 200, "one alone is for RS256");
-    assert_eq!(issuer.behaviour().asked, 1);
+    assert_eq!(list_with_token(&server, nameless).await.status, 200, "exactly one key is for RS256");
+    assert_eq!(issuer.behaviour().key_requests, 1);
 }
 
 #[tokio::test]
-async fn a_token_by_hs256_is_refused_whatever_its_secret_where_an_issuer_is_trusted() {
+async fn an_hs256_token_is_refused_when_an_issuer_is_configured() {
     let key = SigningKey::generate("rsa", Algorithm::RS256);
     let issuer = Issuer::start(&[&key]).await;
-    let server = trusting(&issuer).await;
+    let server = server_trusting(&issuer).await;
     for secret in [key.public_pem.as_bytes(), JWT_SECRET.as_bytes(), b""] {
         let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
         let token = hs256(&header, &claims(&server, &issuer.name()), secret);
-        refused(&ask(&server, token).await, "algorithm");
+        assert_invalid_token(&list_with_token(&server, token).await, "algorithm");
     }
 }
 
 #[tokio::test]
-async fn claims_are_held_against_the_issuer_whose_key_it_is() {
+async fn claims_are_validated_against_the_issuer_of_the_signing_key() {
     let (one, other) = (SigningKey::generate("k", Algorithm::ES256), SigningKey::generate("k", Algorithm::ES256));
     let (a, b) = (Issuer::start(&[&one]).await, Issuer::start(&[&other]).await);
     let both = format!("{},{}", a.name(), b.name());
@@ -115,75 +115,87 @@ async fn claims_are_held_against_the_issuer_whose_key_it_is() {
         claims
     };
     let rally = json!("rally-api");
-    // The same `kid` at both: the issuer tells them apart.
-    assert_eq!(ask(&server, one.sign(&with_audience(&a.name(), rally.clone()))).await.status, 200);
-    assert_eq!(ask(&server, other.sign(&with_audience(&b.name(), json!(["x", "rally-crm"])))).await.status, 200);
-    // An issuer speaks for itself alone.
-    refused(&ask(&server, one.sign(&with_audience(&b.name(), rally.clone()))).await, "signature");
-    refused(&ask(&server, one.sign(&with_audience("https://other.example", rally))).await, "`iss`");
-    refused(&ask(&server, one.sign(&with_audience(&a.name(), json!("another")))).await, "`aud`");
-    refused(&ask(&server, one.sign(&claims(&server, &a.name()))).await, "`aud`");
-    let mut nobodys = with_audience(&a.name(), json!("rally-crm"));
-    nobodys.as_object_mut().unwrap().remove("iss");
-    refused(&ask(&server, one.sign(&nobodys)).await, "`iss`");
+    // Both issuers publish the same `kid`: `iss` selects the key set.
+    assert_eq!(list_with_token(&server, one.sign(&with_audience(&a.name(), rally.clone()))).await.status, 200);
+    assert_eq!(
+        list_with_token(&server, other.sign(&with_audience(&b.name(), json!(["x", "rally-crm"])))).await.status,
+        200
+    );
+    // An issuer's key cannot sign for another issuer.
+    assert_invalid_token(
+        &list_with_token(&server, one.sign(&with_audience(&b.name(), rally.clone()))).await,
+        "signature",
+    );
+    assert_invalid_token(
+        &list_with_token(&server, one.sign(&with_audience("https://other.example", rally))).await,
+        "`iss`",
+    );
+    assert_invalid_token(
+        &list_with_token(&server, one.sign(&with_audience(&a.name(), json!("another")))).await,
+        "`aud`",
+    );
+    assert_invalid_token(&list_with_token(&server, one.sign(&claims(&server, &a.name()))).await, "`aud`");
+    let mut without_issuer = with_audience(&a.name(), json!("rally-crm"));
+    without_issuer.as_object_mut().unwrap().remove("iss");
+    assert_invalid_token(&list_with_token(&server, one.sign(&without_issuer)).await, "`iss`");
     let mut expired = with_audience(&a.name(), json!("rally-crm"));
     expired["exp"] = json!((server.clock.now() - TimeDelta::minutes(2)).timestamp());
-    ask(&server, one.sign(&expired)).await.refused(401, "token_expired");
+    list_with_token(&server, one.sign(&expired)).await.refused(401, "token_expired");
     let mut globex = with_audience(&a.name(), json!("rally-crm"));
     globex["tenant"] = json!("globex");
-    ask(&server, one.sign(&globex)).await.refused(403, "wrong_tenant");
+    list_with_token(&server, one.sign(&globex)).await.refused(403, "wrong_tenant");
 }
 
 #[tokio::test]
-async fn a_rotated_key_works_at_once_and_the_old_one_ends() {
+async fn a_rotated_key_is_accepted_at_once_and_the_old_key_is_refused() {
     let (old, new) =
         (SigningKey::generate("2026-01", Algorithm::RS256), SigningKey::generate("2026-02", Algorithm::ES256));
     let issuer = Issuer::start(&[&old]).await;
-    let server = trusting(&issuer).await;
+    let server = server_trusting(&issuer).await;
     let (by_old, by_new) = (old.sign(&claims(&server, &issuer.name())), new.sign(&claims(&server, &issuer.name())));
-    assert_eq!(ask(&server, by_old.clone()).await.status, 200);
-    refused(&ask(&server, by_new.clone()).await, "no such key");
-    assert_eq!(issuer.behaviour().asked, 2, "an unknown key had them asked for again");
+    assert_eq!(list_with_token(&server, by_old.clone()).await.status, 200);
+    assert_invalid_token(&list_with_token(&server, by_new.clone()).await, "no such key");
+    assert_eq!(issuer.behaviour().key_requests, 2, "an unknown key id causes a refetch");
     issuer.publish(&[&new]);
-    // Half a minute is not over.
-    refused(&ask(&server, by_new.clone()).await, "no such key");
-    assert_eq!(issuer.behaviour().asked, 2);
-    assert_eq!(ask(&server, by_old.clone()).await.status, 200, "the issuer has not been asked since");
+    // A refetch happens at most once in 30 s.
+    assert_invalid_token(&list_with_token(&server, by_new.clone()).await, "no such key");
+    assert_eq!(issuer.behaviour().key_requests, 2);
+    assert_eq!(list_with_token(&server, by_old.clone()).await.status, 200, "the cached keys have not been refetched");
 
     let sibling = server.sibling(&[("JWT_SECRET", ""), ("JWT_ISSUER", &issuer.name())]).await;
     issuer.publish(&[&old]);
-    assert_eq!(ask(&sibling, by_old.clone()).await.status, 200);
+    assert_eq!(list_with_token(&sibling, by_old.clone()).await.status, 200);
     issuer.publish(&[&new]);
-    assert_eq!(ask(&sibling, by_new).await.status, 200, "no restart, and no waiting");
-    // What was remembered of tokens by the old key is no longer believed.
-    refused(&ask(&sibling, by_old).await, "no such key");
+    assert_eq!(list_with_token(&sibling, by_new).await.status, 200, "accepted without a restart or a delay");
+    // Cached results for tokens signed with the old key are invalidated.
+    assert_invalid_token(&list_with_token(&sibling, by_old).await, "no such key");
 }
 
 #[tokio::test]
-async fn a_thousand_unknown_keys_ask_the_issuer_once() {
+async fn a_thousand_unknown_key_ids_cause_one_refetch() {
     let key = SigningKey::generate("known", Algorithm::ES256);
     let issuer = Issuer::start(&[&key]).await;
-    let server = trusting(&issuer).await;
-    assert_eq!(ask(&server, key.sign(&claims(&server, &issuer.name()))).await.status, 200);
+    let server = server_trusting(&issuer).await;
+    assert_eq!(list_with_token(&server, key.sign(&claims(&server, &issuer.name()))).await.status, 200);
     let attempts = (0..1000).map(|n| {
         let header = Header { kid: Some(format!("unknown-{n}")), ..Header::new(Algorithm::ES256) };
-        ask(&server, key.sign_as(&header, &claims(&server, &issuer.name())))
+        list_with_token(&server, key.sign_as(&header, &claims(&server, &issuer.name())))
     });
     for reply in join_all(attempts).await {
-        refused(&reply, "no such key");
+        assert_invalid_token(&reply, "no such key");
     }
-    assert_eq!(issuer.behaviour().asked, 2);
+    assert_eq!(issuer.behaviour().key_requests, 2);
 }
 
 #[tokio::test]
-async fn the_service_starts_without_its_issuer_and_says_so() {
+async fn the_service_starts_degraded_when_the_issuer_is_unavailable() {
     let key = SigningKey::generate("key", Algorithm::ES256);
     let issuer = Issuer::start(&[&key]).await;
     issuer.behaviour().down = true;
     let server = TestServer::with(&[("JWT_ISSUER", &issuer.name()), ("JWT_JWKS_URL", &issuer.keys_url())]).await;
     let mut ours = claims(&server, &issuer.name());
     let token = key.sign(&ours);
-    let reply = ask(&server, token.clone()).await;
+    let reply = list_with_token(&server, token.clone()).await;
     reply.refused(503, "issuer_unavailable");
     assert!(reply.headers.contains_key("retry-after"));
     let gateway = server.client("acme", Credential::Bearer(token.clone())).get("/forward-auth").await;
@@ -191,53 +203,58 @@ async fn the_service_starts_without_its_issuer_and_says_so() {
     let client = server.client("acme", Credential::None);
     wait_until(async || client.get("/readyz").await.json()["degraded"] == json!(["token_issuer"])).await;
     let ready = client.get("/readyz").await;
-    assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "keys can be checked");
-    // Tokens by our own secret do not depend on it, but must name the issuer as well.
+    assert_eq!(
+        (ready.status.as_u16(), &ready.json()["status"]),
+        (200, &json!("degraded")),
+        "API keys can still be verified"
+    );
+    // Tokens signed with JWT_SECRET do not depend on the issuer, but `iss` must still name it.
     ours["email"] = json!("somebody@acme.com");
-    assert_eq!(ask(&server, crate::harness::sign(&ours)).await.status, 200);
+    assert_eq!(list_with_token(&server, crate::harness::sign(&ours)).await.status, 200);
     let metrics = client.get("/metrics").await.body;
     let failed = format!("rally_jwks_fetches_total{{issuer=\"{}\",result=\"failed\"}}", issuer.name());
     assert!(metrics.contains(&failed) && !metrics.contains("rally_jwks_age_seconds{"), "{metrics}");
 }
 
 #[tokio::test]
-async fn the_first_request_waits_for_the_first_answer() {
+async fn the_first_requests_wait_for_the_first_fetch_of_keys() {
     let key = SigningKey::generate("key", Algorithm::ES256);
     let issuer = Issuer::start(&[&key]).await;
     issuer.behaviour().delay = Duration::from_millis(300);
-    let server = trusting(&issuer).await;
+    let server = server_trusting(&issuer).await;
     let token = key.sign(&claims(&server, &issuer.name()));
-    let replies = join_all((0..20).map(|_| ask(&server, token.clone()))).await;
+    let replies = join_all((0..20).map(|_| list_with_token(&server, token.clone()))).await;
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
-    assert_eq!(issuer.behaviour().asked, 1);
+    assert_eq!(issuer.behaviour().key_requests, 1);
     let metrics = server.client("acme", Credential::None).get("/metrics").await.body;
     assert!(metrics.contains(&format!("rally_jwks_age_seconds{{issuer=\"{}\"}} ", issuer.name())), "{metrics}");
 }
 
-/// What an issuer says goes on to be good while it fails.
 #[tokio::test]
-async fn known_keys_stay_while_the_issuer_is_down() {
+async fn cached_keys_remain_valid_while_the_issuer_is_down() {
     let (key, new) = (SigningKey::generate("key", Algorithm::ES256), SigningKey::generate("new", Algorithm::ES256));
     let issuer = Issuer::start(&[&key]).await;
-    let server = trusting(&issuer).await;
+    let server = server_trusting(&issuer).await;
     let claims = claims(&server, &issuer.name());
-    assert_eq!(ask(&server, key.sign(&claims)).await.status, 200);
+    assert_eq!(list_with_token(&server, key.sign(&claims)).await.status, 200);
     issuer.behaviour().down = true;
-    ask(&server, new.sign(&claims)).await.refused(503, "issuer_unavailable");
+    list_with_token(&server, new.sign(&claims)).await.refused(503, "issuer_unavailable");
     let mut others = claims.clone();
-    others["sub"] = json!("another token, by the known key");
-    assert_eq!(ask(&server, key.sign(&others)).await.status, 200);
+    others["sub"] = json!("another token of the known key");
+    assert_eq!(list_with_token(&server, key.sign(&others)).await.status, 200);
 }
 
 #[tokio::test]
-async fn useless_answers_are_refused_in_time() {
+async fn invalid_or_slow_issuer_responses_cause_a_503() {
     let key = SigningKey::generate("key", Algorithm::ES256);
     let long = format!(r#"{{"keys": [], "padding": "{}"}}"#, "x".repeat(300 * 1024)).into_bytes();
-    for (what, answer) in [("long", long), ("no JSON", b"<html>".to_vec()), ("no set", b"{}".to_vec())] {
+    for (what, response) in
+        [("a too long document", long), ("not JSON", b"<html>".to_vec()), ("not a JWKS", b"{}".to_vec())]
+    {
         let issuer = Issuer::start(&[&key]).await;
-        issuer.behaviour().answer = Some(answer);
-        let server = trusting(&issuer).await;
-        let reply = ask(&server, key.sign(&claims(&server, &issuer.name()))).await;
+        issuer.behaviour().response = Some(response);
+        let server = server_trusting(&issuer).await;
+        let reply = list_with_token(&server, key.sign(&claims(&server, &issuer.name()))).await;
         assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (503, &json!("issuer_unavailable")), "{what}");
     }
     for configuration in [
@@ -248,23 +265,23 @@ async fn useless_answers_are_refused_in_time() {
         json!([]),
     ] {
         let issuer = Issuer::start(&[&key]).await;
-        let told = configuration.to_string().replace("ITSELF", &issuer.name());
-        issuer.behaviour().configuration = Some(serde_json::from_str(&told).unwrap());
-        let server = trusting(&issuer).await;
-        let reply = ask(&server, key.sign(&claims(&server, &issuer.name()))).await;
-        assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (503, &json!("issuer_unavailable")), "{told}");
-        assert_eq!(issuer.behaviour().asked, 0, "{told}");
+        let document = configuration.to_string().replace("ITSELF", &issuer.name());
+        issuer.behaviour().configuration = Some(serde_json::from_str(&document).unwrap());
+        let server = server_trusting(&issuer).await;
+        let reply = list_with_token(&server, key.sign(&claims(&server, &issuer.name()))).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (503, &json!("issuer_unavailable")), "{document}");
+        assert_eq!(issuer.behaviour().key_requests, 0, "{document}");
     }
     let slow = Issuer::start(&[&key]).await;
     slow.behaviour().delay = Duration::from_mins(1);
-    let server = trusting(&slow).await;
-    let begun = Instant::now();
-    ask(&server, key.sign(&claims(&server, &slow.name()))).await.refused(503, "issuer_unavailable");
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let server = server_trusting(&slow).await;
+    let started = Instant::now();
+    list_with_token(&server, key.sign(&claims(&server, &slow.name()))).await.refused(503, "issuer_unavailable");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn a_public_key_out_of_a_file_lets_in() {
+async fn a_token_signed_with_the_configured_public_key_file_is_accepted() {
     let dir = scratch_dir("public-key");
     for algorithm in ALGORITHMS {
         let (key, other) = (SigningKey::generate("any", algorithm), SigningKey::generate("any", algorithm));
@@ -272,15 +289,15 @@ async fn a_public_key_out_of_a_file_lets_in() {
         std::fs::write(&path, &key.public_pem).unwrap();
         let server = TestServer::with(&[("JWT_SECRET", ""), ("JWT_PUBLIC_KEY_FILE", path.to_str().unwrap())]).await;
         let claims = claims(&server, "anybody");
-        assert_eq!(ask(&server, key.sign(&claims)).await.status, 200, "{algorithm:?}");
-        refused(&ask(&server, other.sign(&claims)).await, "signature");
-        // RFC 8725, 2.1: the public key as a secret of HS256.
+        assert_eq!(list_with_token(&server, key.sign(&claims)).await.status, 200, "{algorithm:?}");
+        assert_invalid_token(&list_with_token(&server, other.sign(&claims)).await, "signature");
+        // RFC 8725, 2.1: the public key used as an HS256 secret.
         let confused = hs256(&Header::new(Algorithm::HS256), &claims, key.public_pem.as_bytes());
-        refused(&ask(&server, confused).await, "algorithm");
+        assert_invalid_token(&list_with_token(&server, confused).await, "algorithm");
     }
 }
 
-/// npm's oidc-provider, which is certified by the OpenID Foundation, as its own process.
+/// npm's oidc-provider, certified by the OpenID Foundation, in a process of its own.
 struct OidcProvider {
     issuer: String,
     process: Child,
@@ -288,12 +305,15 @@ struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// None where it is not installed.
+    /// `None` if it is not installed.
     fn start() -> Option<Self> {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc-provider");
         if !dir.join("node_modules/oidc-provider").is_dir() {
-            assert!(std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(), "it is not installed: .ci/oidc-provider");
-            eprintln!("SKIPPED: npm's oidc-provider is not installed; `.ci/oidc-provider` does that");
+            assert!(
+                std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(),
+                "npm's oidc-provider is not installed; run .ci/oidc-provider"
+            );
+            eprintln!("SKIPPED: npm's oidc-provider is not installed; run `.ci/oidc-provider` to install it");
             return None;
         }
         let mut process = Command::new("node")
@@ -304,19 +324,19 @@ impl OidcProvider {
             .spawn()
             .expect("node");
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        let issuer = output.next().expect("its address").unwrap();
+        let issuer = output.next().expect("the issuer prints its address").unwrap();
         Some(Self { issuer, process, output })
     }
 
-    /// Gives it new keys, and takes the old ones away.
+    /// Replaces all its keys.
     fn rotate(&mut self) {
         writeln!(self.process.stdin.as_mut().unwrap()).unwrap();
         assert_eq!(self.output.next().unwrap().unwrap(), "rotated");
     }
 
-    /// An access token by that algorithm (RFC 6749, 4.4; RFC 8707; RFC 9068).
+    /// An access token signed with this algorithm (RFC 6749, 4.4; RFC 8707; RFC 9068).
     async fn token(&self, algorithm: Algorithm) -> String {
-        let answer = reqwest::Client::new()
+        let response = reqwest::Client::new()
             .post(format!("{}/token", self.issuer))
             .basic_auth("crm", Some("a%20secret%20of%20the%20tests"))
             .header("content-type", "application/x-www-form-urlencoded")
@@ -324,8 +344,8 @@ impl OidcProvider {
             .send()
             .await
             .unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+        let response: Value = response.json().await.unwrap();
+        response["access_token"].as_str().unwrap_or_else(|| panic!("{response}")).to_owned()
     }
 }
 
@@ -337,7 +357,7 @@ impl Drop for OidcProvider {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certified_issuer_rotates_its_keys_in_the_middle() {
+async fn tokens_of_a_certified_issuer_follow_its_key_rotation() {
     let Some(mut provider) = OidcProvider::start() else { return };
     let settings = [("JWT_SECRET", ""), ("JWT_ISSUER", provider.issuer.as_str()), ("JWT_AUDIENCE", "rally-crm")];
     let server = TestServer::with(&settings).await;
@@ -353,9 +373,13 @@ async fn a_certified_issuer_rotates_its_keys_in_the_middle() {
     }
     provider.rotate();
     for algorithm in algorithms {
-        assert_eq!(ask(&server, provider.token(algorithm).await).await.status, 200, "{algorithm:?} after the rotation");
+        assert_eq!(
+            list_with_token(&server, provider.token(algorithm).await).await.status,
+            200,
+            "{algorithm:?} after the rotation"
+        );
     }
     for token in old {
-        refused(&ask(&server, token).await, "no such key");
+        assert_invalid_token(&list_with_token(&server, token).await, "no such key");
     }
 }

@@ -1,4 +1,4 @@
-//! TLS to PostgreSQL: what `sslmode` and `sslrootcert` in DATABASE_URL ask for is what is done.
+//! TLS to PostgreSQL, as `sslmode` and `sslrootcert` in DATABASE_URL require it.
 
 use std::{fs, net::SocketAddr, path::PathBuf, process::Child, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     harness::{clean_up_afterwards, config, scratch_dir},
 };
 
-/// A PostgreSQL that lets the service in by TLS only, with a certificate for `localhost`.
+/// A PostgreSQL that accepts the service over TLS only, with a certificate for `localhost`.
 struct TlsPostgres {
     dir: PathBuf,
     server: PrivatePostgres,
@@ -36,7 +36,7 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A port that leads there.
+/// Forwards connections to `to`. Returns the local port.
 async fn forward(to: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -66,7 +66,8 @@ impl TlsPostgres {
         fs::write(dir.join("other.pem"), others.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
-        // Its port is fixed; so an address of its own, and a way there from a free port.
+        // The port of the cluster is fixed, so it listens at a loopback address of its own. A free port
+        // forwards to it.
         let pid = std::process::id();
         let address = format!("127.{}.{}.1", 1 + pid / 250 % 250, pid % 250);
         let port = forward(format!("{address}:{}", server.port())).await;
@@ -77,7 +78,7 @@ impl TlsPostgres {
             .username(server.user())
             .database("postgres");
         let mut superuser = PgConnection::connect_with(&options).await.unwrap();
-        // By the server itself, so that the files are its own.
+        // The server itself writes the files, so that it owns them.
         for (name, pem) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
             let sql =
                 format!("COPY (SELECT unnest(string_to_array('{pem}', E'\\n'))) TO PROGRAM 'umask 77; cat > {name}'");
@@ -102,16 +103,16 @@ impl TlsPostgres {
         DatabaseUrl::parse(&format!("postgres://rally_api:secret@{host}:{port}/crm?{ssl}")).unwrap()
     }
 
-    async fn refused(&self, host: &str, ssl: &str) -> ConnectError {
+    async fn connect_error(&self, host: &str, ssl: &str) -> ConnectError {
         match Service::start(&config(&[]), &self.url(host, ssl), Clock::default()).await {
             Err(StartError::Database(error)) => error,
             Err(error) => panic!("{error}"),
-            Ok(_) => panic!("{host} {ssl} is good enough"),
+            Ok(_) => panic!("{host} {ssl}: the connection should have failed"),
         }
     }
 
-    /// Whether each of the service's connections is by TLS.
-    async fn sessions(&self) -> Vec<bool> {
+    /// For each of the service's connections, true if it uses TLS.
+    async fn tls_of_sessions(&self) -> Vec<bool> {
         let options = PgConnectOptions::new_without_pgpass()
             .socket(self.server.socket_dir())
             .port(self.server.port())
@@ -125,12 +126,12 @@ impl TlsPostgres {
 
 impl Drop for TlsPostgres {
     fn drop(&mut self) {
-        drop(self.cleaner.stdin.take()); // it goes on by itself
+        drop(self.cleaner.stdin.take()); // closing its stdin starts the clean-up
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sslmode_is_what_is_done() {
+async fn connections_follow_sslmode_and_sslrootcert() {
     let postgres = TlsPostgres::start().await;
     for (host, ssl) in [
         ("localhost", "sslmode=verify-full&sslrootcert={dir}%2Fca.pem"),
@@ -146,27 +147,27 @@ async fn sslmode_is_what_is_done() {
         }));
         let probe = Client::new(reqwest::Client::new(), format!("http://{address}"), "localhost", Credential::None);
         assert_eq!(probe.get("/readyz").await.status, 200);
-        // Pools, and the change feed.
+        // The connection pools and the change feed.
         crate::harness::wait_until(async || {
-            let sessions = postgres.sessions().await;
-            assert!(sessions.iter().all(|ssl| *ssl), "{sessions:?}");
-            sessions.len() >= 3
+            let tls_of_sessions = postgres.tls_of_sessions().await;
+            assert!(tls_of_sessions.iter().all(|ssl| *ssl), "{tls_of_sessions:?}");
+            tls_of_sessions.len() >= 3
         })
         .await;
         drop(stop);
         running.await.unwrap();
     }
 
-    let begun = Instant::now();
+    let started = Instant::now();
     for (host, ssl, why) in [
         ("localhost", "sslmode=verify-full&sslrootcert={dir}%2Fother.pem", "sslrootcert"),
         ("localhost", "sslmode=verify-full", "no TLS"),
         ("127.0.0.1", "sslmode=verify-full&sslrootcert={dir}%2Fca.pem", "not valid for"),
         ("localhost", "sslmode=disable", "no encryption"),
     ] {
-        let error = postgres.refused(host, ssl).await.to_string();
+        let error = postgres.connect_error(host, ssl).await.to_string();
         assert!(error.contains(why) && !error.contains("secret"), "{host} {ssl}: {error}");
     }
-    // Waiting would not help, so it is not waited.
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    // These errors are permanent, so the service does not retry.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

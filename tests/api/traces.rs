@@ -1,4 +1,4 @@
-//! Spans of requests, as a collector gets them.
+//! Request spans, as an OTLP collector receives them.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use crate::{
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// A collector that takes OTLP over HTTP.
+/// A collector that stores each OTLP/HTTP request.
 struct Collector {
     address: SocketAddr,
     batches: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
@@ -36,11 +36,12 @@ struct Collector {
 impl Collector {
     async fn start() -> Self {
         let batches = Arc::<Mutex<Vec<_>>>::default();
-        let taken = batches.clone();
-        let take = move |headers: HeaderMap, body: Bytes| async move { taken.lock().unwrap().push((headers, body)) };
+        let received = batches.clone();
+        let receive =
+            move |headers: HeaderMap, body: Bytes| async move { received.lock().unwrap().push((headers, body)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/v1/traces", post(take));
+        let router = Router::new().route("/v1/traces", post(receive));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, batches }
     }
@@ -49,18 +50,18 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    fn read(&self) -> Vec<ExportTraceServiceRequest> {
+    fn decoded_batches(&self) -> Vec<ExportTraceServiceRequest> {
         let batches = self.batches.lock().unwrap();
         batches.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap()).collect()
     }
 
     fn spans(&self) -> Vec<Span> {
-        let resources = self.read().into_iter().flat_map(|batch| batch.resource_spans);
+        let resources = self.decoded_batches().into_iter().flat_map(|batch| batch.resource_spans);
         resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 }
 
-fn read(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
+fn read_attributes(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
     let text = |value: &Value| match value {
         Value::StringValue(text) => text.clone(),
         Value::IntValue(number) => number.to_string(),
@@ -75,7 +76,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_gets_a_span_for_each_request() {
+async fn the_collector_receives_a_span_for_each_sampled_request() {
     let collector = Collector::start().await;
     let mut server = TestServer::with(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
@@ -94,14 +95,14 @@ async fn a_collector_gets_a_span_for_each_request() {
     let request = request.header("traceparent", traced("01")).header("tracestate", "vendor=1");
     let listed = send(request.header("x-request-id", "the-first").header("baggage", format!("key={misplaced}"))).await;
     assert_eq!(listed.status, 200);
-    let told = listed.header("traceresponse").to_owned();
-    assert!(told.starts_with(&format!("00-{TRACE}-")) && told.ends_with("-01"), "{told}");
+    let traceresponse = listed.header("traceresponse").to_owned();
+    assert!(traceresponse.starts_with(&format!("00-{TRACE}-")) && traceresponse.ends_with("-01"), "{traceresponse}");
     let request = caller.request(Method::GET, "/forward-auth").header("traceparent", traced("01"));
     assert_eq!(send(request).await.status, 200);
     let made_up = Method::from_bytes(b"MADEUP").unwrap();
     let request = admin.request(made_up, &format!("/{misplaced}")).header("traceparent", format!("00-{misplaced}"));
     assert_eq!(send(request).await.status, 404);
-    // No span: the caller's trace is not sampled; quiet, and nobody traces it.
+    // No span: the caller's trace is not sampled, or a check or probe comes without a trace.
     let untraced = send(admin.request(Method::GET, PATH).header("traceparent", traced("00"))).await;
     assert_eq!(untraced.status, 200);
     assert_eq!(caller.get("/forward-auth").await.status, 200);
@@ -113,15 +114,15 @@ async fn a_collector_gets_a_span_for_each_request() {
     names.sort_unstable();
     assert_eq!(names, ["GET /api/v1/api-keys/{id}", "GET /forward-auth", "HTTP", "POST /api/v1/api-keys"]);
     for span in &spans {
-        assert_eq!(span.kind, 2, "a server's");
-        let attributes = read(&span.attributes);
+        assert_eq!(span.kind, 2, "SPAN_KIND_SERVER");
+        let attributes = read_attributes(&span.attributes);
         let parent = (hex(&span.trace_id), hex(&span.parent_span_id));
         let of = |name: &str| attributes.get(name).map(String::as_str);
         match span.name.as_str() {
             "GET /api/v1/api-keys/{id}" => {
                 assert_eq!(parent, (TRACE.to_owned(), CALLER.to_owned()));
                 assert_eq!(span.trace_state, "vendor=1");
-                assert!(told.contains(&hex(&span.span_id)), "{told}");
+                assert!(traceresponse.contains(&hex(&span.span_id)), "{traceresponse}");
                 assert_eq!(of("http.request.method"), Some("GET"));
                 assert_eq!(of("http.route"), Some("/api/v1/api-keys/{id}"));
                 assert_eq!(of("http.response.status_code"), Some("200"));
@@ -138,8 +139,8 @@ async fn a_collector_gets_a_span_for_each_request() {
             }
         }
     }
-    let resource = collector.read()[0].resource_spans[0].resource.clone().unwrap().attributes;
-    let resource = read(&resource);
+    let resource = collector.decoded_batches()[0].resource_spans[0].resource.clone().unwrap().attributes;
+    let resource = read_attributes(&resource);
     for (name, value) in [
         ("service.name", "keys"),
         ("service.version", env!("CARGO_PKG_VERSION")),
@@ -160,29 +161,29 @@ async fn a_collector_gets_a_span_for_each_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_collector_holds_nobody_up() {
-    // It accepts connections, in the kernel's queue, and never says a word.
+async fn an_unresponsive_collector_does_not_delay_requests() {
+    // The kernel accepts connections into the listener's backlog; nothing ever responds.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("SHUTDOWN_GRACE_SECONDS", "12")];
     let mut server = TestServer::with(&settings).await;
     let admin = server.admin("acme");
-    let begun = Instant::now();
-    // More than fit into the queue.
+    let started = Instant::now();
+    // More spans than the export queue holds.
     for _ in 0..3_000 {
         let request = admin.request(Method::GET, "/healthz").header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
         assert_eq!(send(request).await.status, 200);
     }
-    // A second is lost to each request that waits for the collector, at least.
-    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
+    // If requests waited for the collector, each would take a second or more.
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     let stopping = Instant::now();
     server.stop().await;
-    // Three seconds are the collector's.
+    // The final export may take three seconds.
     assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn log_lines_say_which_trace_they_belong_to() {
+async fn log_lines_contain_the_trace_and_span_ids() {
     let (collector, database) = (Collector::start().await, TestDatabase::create().await);
     let home = Home::new("traces");
     let url = database.url_text(None).await;
@@ -193,12 +194,12 @@ async fn log_lines_say_which_trace_they_belong_to() {
             ("KEY_PEPPER", PEPPER),
             ("LOG_FORMAT", "json"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
-            // The SDK's own, which is no setting of ours.
+            // A setting of the OpenTelemetry SDK, read by the SDK itself.
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ])
         .await;
-    let end = chrono::Utc::now().timestamp() + 600;
-    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
+    let exp = chrono::Utc::now().timestamp() + 600;
+    let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": exp}));
     let admin = service.client("acme", crate::client::Credential::Bearer(token));
     let request = admin.request(Method::GET, PATH).header("x-request-id", "told");
     assert_eq!(send(request.header("traceparent", format!("00-{TRACE}-{CALLER}-01"))).await.status, 200);
@@ -207,6 +208,6 @@ async fn log_lines_say_which_trace_they_belong_to() {
     let log = service.log();
     let line = log.lines().find(|line| line.contains("request finished")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
-    let told = ["trace_id", "span_id", "request_id"].map(|name| line["span"][name].as_str().unwrap().to_owned());
-    assert_eq!(told, [TRACE.to_owned(), span, "told".to_owned()]);
+    let ids = ["trace_id", "span_id", "request_id"].map(|name| line["span"][name].as_str().unwrap().to_owned());
+    assert_eq!(ids, [TRACE.to_owned(), span, "told".to_owned()]);
 }
