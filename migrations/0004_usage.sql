@@ -112,7 +112,7 @@ BEGIN
 END
 $$;
 
--- Removes up to `at_most` rows of hours before that time, of all tenants, and writers that have been silent for a day.
+-- Removes up to `at_most` rows of hours before that time, of all tenants, and writers that have been silent for a week.
 -- Returns the number of rows; NULL: another instance is removing them.
 CREATE FUNCTION public.remove_old_usage(before timestamptz, at_most integer) RETURNS integer
 LANGUAGE plpgsql
@@ -130,7 +130,7 @@ BEGIN
     DELETE FROM public.api_key_usage
         WHERE ctid = ANY (ARRAY(SELECT u.ctid FROM public.api_key_usage u WHERE u.hour < before LIMIT at_most));
     GET DIAGNOSTICS removed = ROW_COUNT;
-    DELETE FROM public.usage_writers w WHERE w.written_at < now() - interval '1 day';
+    DELETE FROM public.usage_writers w WHERE w.written_at < now() - interval '7 days';
     RETURN removed;
 END
 $$;

@@ -195,7 +195,12 @@ async fn handle_requests(
     stream.set_nodelay(true)?;
     // At a stop, `auto` closes a connection of which it has read nothing, even if a request has just arrived. So it gets
     // the connection once there is something to read.
-    stream.peek(&mut [0]).await?;
+    let mut first_byte = [0];
+    tokio::select! {
+        biased; // what has arrived is read before the stop
+        readable = stream.peek(&mut first_byte) => readable.map(drop)?,
+        _ = stop.changed() => return Ok(()),
+    }
     let finish = move |mut response: Response, version: Version, drain: &Drain| {
         if drain.has_begun() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -225,7 +230,7 @@ async fn handle_requests(
         .keep_alive_interval(IDLE);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Socket(stream)), service));
     tokio::select! {
-        biased; // what has arrived is read before the stop
+        biased; // as above
         outcome = &mut connection => return outcome,
         _ = stop.changed() => connection.as_mut().graceful_shutdown(),
     }

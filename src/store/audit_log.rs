@@ -108,6 +108,8 @@ impl UsageStore {
     /// Appends an event that an ended secret was used, unless there was one within the last hour.
     pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
         let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
+        // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
+        transaction.chain_head = Some(transaction.lock_chain_head().await?);
         let is_first = sqlx::query!(
             "UPDATE api_key_secrets
              SET reuse_noted_at = $3

@@ -45,12 +45,13 @@ pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), Conn
     // A migration gives up if it cannot lock its table soon: requests queue behind a waiting lock.
     connection.execute("SET lock_timeout = '5s'").await?;
     let outcome = MIGRATIONS.run(&mut *connection).await;
-    connection.execute("RESET lock_timeout").await?;
-    sqlx::query("SELECT pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
+    // A migration's own error says more than the one of a connection that it broke.
     outcome.map_err(|error| match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
         error => ConnectError::Migration(error),
     })?;
+    connection.execute("RESET lock_timeout").await?;
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
     info!("applied all migrations of the database");
     Ok(())
 }

@@ -8,7 +8,7 @@
 //! # Cancellation
 //! In sqlx 0.9.0 a `begin` that is dropped half-way leaves its connection with an open transaction, tenant included, for
 //! the next borrower. So transactions run in tasks that are not cancelled (`http`'s detach layer); single statements may
-//! be dropped. The test `cancelled_requests_leave_nothing_behind` cancels thousands.
+//! be dropped. The test `cancelled_requests_leave_no_open_transactions_and_no_partial_writes` cancels thousands.
 
 mod api_keys;
 mod audit_log;

@@ -8,7 +8,7 @@ use super::{Error, retry::retry};
 use crate::domain::{ApiKeyId, NewEvent, TenantId};
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-const WRITE: &str = "BEGIN";
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// A process that was frozen keeps neither locks nor a snapshot for longer.
 const END_WHEN_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
 

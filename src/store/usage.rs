@@ -99,8 +99,8 @@ pub struct UsageStore {
 
 impl UsageStore {
     /// Adds a batch of usage, of any number of tenants, in one statement. `number` increases
-    /// with each batch of `writer`; a number that is sent again is not added again.
-    pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &[SecretUsage]) -> Result<(), Error> {
+    /// with each batch of `writer`; a number that is sent again is not added again, and the result is then false.
+    pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &[SecretUsage]) -> Result<bool, Error> {
         let tenants: Vec<_> = batch.iter().map(|usage| usage.tenant.0).collect();
         let keys: Vec<_> = batch.iter().map(|usage| usage.key.0).collect();
         let digests: Vec<_> = batch.iter().map(|usage| usage.lookup_digest.as_bytes()).collect();
@@ -127,7 +127,6 @@ impl UsageStore {
             &agents as &[Option<&str>],
         )
         .fetch_one(connection))
-        .map(drop)
     }
 
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is

@@ -1,4 +1,4 @@
-//! The real binary, as a process with an environment of its own.
+//! Runs the real binary as a process with only the environment variables that a test sets.
 
 use std::{
     fs::{self, File},
@@ -22,8 +22,8 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A folder that the binary lives and works in. A private PostgreSQL in its data folder is
-/// stopped, and all is removed, when this is dropped.
+/// The binary's home and working folder. When this is dropped, a private PostgreSQL in its data folder is stopped and
+/// the folder is removed.
 pub struct Home {
     dir: PathBuf,
     data_dir: PathBuf,
@@ -34,45 +34,45 @@ pub struct Home {
 }
 
 impl Home {
-    /// One where the binary runs as the user that runs the tests, with `DATA_DIR` in it.
+    /// The binary runs as the user that runs the tests, with a `DATA_DIR` within the folder.
     pub fn new(name: &str) -> Self {
         let dir = scratch_dir(name);
         Self::at(dir.clone(), dir.join("data"), None)
     }
 
-    /// One where it runs as another user, which only root can arrange, with no `DATA_DIR`.
+    /// The binary runs as another user, without `DATA_DIR`. Needs root.
     pub fn of_user(name: &str, user: u32) -> Self {
         let dir = scratch_dir(name);
-        chown(&dir, Some(user), Some(user)).expect("root");
+        chown(&dir, Some(user), Some(user)).expect("changing the owner of a folder needs root");
         Self::at(dir.clone(), dir.join(".local/share/rally-api-keys"), Some(user))
     }
 
     fn at(dir: PathBuf, data_dir: PathBuf, user: Option<u32>) -> Self {
-        // Where every user can reach it.
+        // In the test's folder, which every user can read, unlike the target folder.
         let (built, program) = (env!("CARGO_BIN_EXE_rally-api-keys"), dir.join("rally-api-keys"));
-        fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).expect("the program");
+        fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).expect("the program is copied");
         let cleaner = clean_up_afterwards(&data_dir);
         Self { dir, data_dir, program, user, cleaner, runs: AtomicUsize::new(0) }
     }
 
-    /// Where the private PostgreSQL is.
+    /// The folder of the private PostgreSQL.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// The first process of the private PostgreSQL, while that runs.
+    /// The process id of the private PostgreSQL server, if it runs.
     pub fn postgres(&self) -> Option<u32> {
         let text = fs::read_to_string(self.data_dir.join("postgres/postmaster.pid")).ok()?;
         let pid: u32 = text.lines().next()?.parse().ok()?;
         runs(pid).then_some(pid)
     }
 
-    /// The binary with these settings and no others.
+    /// A command that runs the binary with these settings and no others.
     fn command(&self, args: &[&str], settings: &[(&str, &str)]) -> Command {
         self.command_by(&self.program, args, settings)
     }
 
-    /// The same for another program that starts it.
+    /// A command like that of [`Self::command`] for another program, which starts the binary.
     fn command_by(&self, program: &Path, args: &[&str], settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command.args(args).env_clear().current_dir(&self.dir).stdin(Stdio::null()).kill_on_drop(true);
@@ -89,33 +89,36 @@ impl Home {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     pub async fn run(&self, args: &[&str], settings: &[(&str, &str)]) -> Output {
-        timeout(PATIENCE, self.command(args, settings).output()).await.expect("an end in time").expect("a process")
+        timeout(PATIENCE, self.command(args, settings).output())
+            .await
+            .expect("the command ends in time")
+            .expect("the process starts")
     }
 
-    /// Runs a command that must succeed, and tells what it printed.
+    /// Runs a command that must succeed, and returns its standard output.
     pub async fn succeed(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
         let output = self.run(args, settings).await;
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Runs a command that must fail, in the way that failures are told, and tells why it did.
+    /// Runs a command that must fail with status 1, and returns the message after `rally-api-keys: `.
     pub async fn fail(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
         let output = self.run(args, settings).await;
         assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
         let text = String::from_utf8(output.stderr).expect("text");
-        let (_, why) = text.split_once("rally-api-keys: ").unwrap_or_else(|| panic!("{args:?}: {text}"));
-        why.to_owned()
+        let (_, message) = text.split_once("rally-api-keys: ").unwrap_or_else(|| panic!("{args:?}: {text}"));
+        message.to_owned()
     }
 
-    /// Starts the service on any free port, and does not wait for it.
+    /// Starts the service on a free port without waiting until it listens.
     pub fn launch(&self, settings: &[(&str, &str)]) -> Starting {
         self.start(self.command(&[], &[]), settings)
     }
 
-    /// The same under a limit, in the shell's words.
+    /// Like [`Self::launch`], with a resource limit given as arguments of the shell's `ulimit`.
     pub fn launch_under(&self, limit: &str, settings: &[(&str, &str)]) -> Starting {
         let script = format!("ulimit {limit} && exec {}", self.program.display());
         self.start(self.command_by(Path::new("sh"), &["-c", &script], &[]), settings)
@@ -126,7 +129,7 @@ impl Home {
         let file = |name: &str| self.dir.join(format!("{run}.{name}"));
         let (stdout, stderr) = (file("stdout"), file("stderr"));
         let child = command
-            // No other instance takes over from it, and no test but that of the drain waits for one.
+            // No drain, since no other instance takes over. The test of the drain overrides this.
             .envs([("LISTEN_ADDR", "127.0.0.1:0"), ("SHUTDOWN_DRAIN_SECONDS", "0")])
             .envs(settings.iter().copied())
             .stdout(File::create(&stdout).expect("a file"))
@@ -136,22 +139,22 @@ impl Home {
         Starting { child, stdout, stderr }
     }
 
-    /// Starts the service on a test's database.
+    /// Starts the service on a test's database, and waits until it listens.
     pub async fn serve_on(&self, database: &TestDatabase) -> Service {
         let url = database.url_text(None).await;
         let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
         self.serve(&settings).await
     }
 
-    /// Starts the service where it can write nothing to its log.
+    /// Starts the service with a standard error to which every write fails.
     pub fn serve_without_log(&self, address: SocketAddr, settings: &[(&str, &str)]) -> Child {
         let address = address.to_string();
         let settings = [&[("LISTEN_ADDR", address.as_str())], settings].concat();
-        let full = File::options().write(true).open("/dev/full").expect("Linux");
-        self.command(&[], &settings).stdout(Stdio::null()).stderr(full).spawn().expect("a process")
+        let full = File::options().write(true).open("/dev/full").expect("/dev/full needs Linux");
+        self.command(&[], &settings).stdout(Stdio::null()).stderr(full).spawn().expect("the process starts")
     }
 
-    /// Starts the service on any free port.
+    /// Starts the service on a free port, and waits until it listens.
     pub async fn serve(&self, settings: &[(&str, &str)]) -> Service {
         self.launch(settings).listening().await
     }
@@ -165,7 +168,7 @@ impl Drop for Home {
     }
 }
 
-/// The service, on its way up.
+/// A service process that may not listen yet.
 pub struct Starting {
     child: Child,
     stdout: PathBuf,
@@ -173,7 +176,7 @@ pub struct Starting {
 }
 
 impl Starting {
-    /// Waits until it listens.
+    /// Waits until the service listens.
     pub async fn listening(mut self) -> Service {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -182,15 +185,15 @@ impl Starting {
                 return Service { address, child: self.child, stdout: self.stdout, stderr: self.stderr };
             }
             let ended = self.child.try_wait().expect("a status");
-            assert!(ended.is_none() && Instant::now() < deadline, "it does not listen ({ended:?}): {log}");
+            assert!(ended.is_none() && Instant::now() < deadline, "the service does not listen ({ended:?}): {log}");
             sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-/// The port that the log tells, in text or as JSON.
+/// The address in the log line about listening, in text or JSON format.
 fn address(log: &str) -> Option<SocketAddr> {
-    // The line may be written in part.
+    // The last line may be incomplete.
     let (lines, _) = log.rsplit_once('\n')?;
     let line = lines.lines().find(|line| line.contains("listening") && line.contains("base_domain"))?;
     let at = line.find("127.0.0.1:")?;
@@ -203,7 +206,7 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned()
 }
 
-/// The service as a process.
+/// A service process that listens.
 pub struct Service {
     pub address: SocketAddr,
     child: Child,
@@ -212,12 +215,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         read(&self.stderr)
     }
 
-    /// What it has printed so far, once that contains `end`.
+    /// Waits until its standard output contains `end`, and returns the whole output.
     pub async fn printed(&self, end: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -236,19 +239,19 @@ impl Service {
         Client::new(http, format!("http://{}", self.address), format!("{slug}.localhost"), credential)
     }
 
-    /// The user that it runs as.
+    /// The id of the user that it runs as.
     pub fn user(&self) -> u32 {
         fs::metadata(format!("/proc/{}", self.pid())).expect("a process").uid()
     }
 
-    /// How many files it may have open.
+    /// The soft limit of its open files.
     pub fn file_limit(&self) -> u64 {
         let limits = fs::read_to_string(format!("/proc/{}/limits", self.pid())).expect("Linux");
-        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("that limit");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit of open files");
         line.split_whitespace().next().and_then(|soft| soft.parse().ok()).expect("a number")
     }
 
-    /// The CPU time of all its threads.
+    /// The CPU time of all its threads so far.
     #[cfg(target_os = "linux")]
     pub fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("Linux");
@@ -258,39 +261,40 @@ impl Service {
     }
 
     fn pid(&self) -> u32 {
-        self.child.id().expect("a process that nobody has waited for")
+        self.child.id().expect("a process whose end was not awaited")
     }
 
-    /// Sends a signal, by its name without SIG.
+    /// Sends a signal. `name` is without `SIG`.
     pub async fn signal(&self, name: &str) {
         signal(self.pid(), name).await;
     }
 
-    /// Sends SIGTERM and waits for the end. Tells how it ended, and all that it logged.
+    /// Sends SIGTERM and waits for the end. Returns the exit status and the whole log.
     pub async fn terminate(self) -> (ExitStatus, String) {
         signal(self.pid(), "TERM").await;
         self.ended().await
     }
 
-    /// Kills it.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(self) {
         signal(self.pid(), "KILL").await;
         self.ended().await;
     }
 
-    /// Waits for the end. Tells how it ended, and all that it logged.
+    /// Waits for the end. Returns the exit status and the whole log.
     pub async fn ended(mut self) -> (ExitStatus, String) {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("an end in time").expect("a status");
+        let status =
+            timeout(PATIENCE, self.child.wait()).await.expect("the process ends in time").expect("an exit status");
         (status, self.log())
     }
 }
 
-/// Whether a process runs: one that has ended, and that nobody has waited for, has no command.
+/// True if a process runs. A zombie does not: its command line is empty.
 pub fn runs(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
 }
 
-/// Sends a signal to a process of the test's own.
+/// Sends a signal to a process that the test has started. `name` is without `SIG`.
 pub async fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await.expect("sh");
     assert!(status.success(), "kill -{name} {pid}");

@@ -1,4 +1,4 @@
-//! The audit trail as a chain: `rally-api-keys events verify` and `events export`.
+//! The hash chain of the audit trail: `rally-api-keys events verify` and `events export`.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -9,8 +9,8 @@ use crate::{
     harness::{TestDatabase, TestServer},
 };
 
-/// Makes eight events of acme, and some of globex.
-async fn some_history(server: &TestServer) -> Vec<CreatedKey> {
+/// Records eight events of acme, and some of globex.
+async fn record_history(server: &TestServer) -> Vec<CreatedKey> {
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let mut keys = Vec::new();
     for n in 0..3 {
@@ -40,16 +40,16 @@ impl Verifier {
         [("DATABASE_URL", self.url.as_str())]
     }
 
-    async fn holds(&self, args: &[&str]) -> String {
+    async fn verify(&self, args: &[&str]) -> String {
         self.home.succeed(&[&["events", "verify", "--tenant", "acme"], args].concat(), &self.settings()).await
     }
 
-    async fn is_broken(&self, args: &[&str]) -> String {
+    async fn verify_fails(&self, args: &[&str]) -> String {
         self.home.fail(&[&["events", "verify", "--tenant", "acme"], args].concat(), &self.settings()).await
     }
 }
 
-/// Changes events as the owner of the database can.
+/// Changes events with the privileges of the database's owner.
 async fn tamper(database: &TestDatabase, sql: &str) {
     database
         .execute(&format!(
@@ -60,31 +60,31 @@ async fn tamper(database: &TestDatabase, sql: &str) {
 }
 
 #[tokio::test]
-async fn an_unchanged_trail_verifies() {
+async fn an_unchanged_trail_is_verified() {
     let server = TestServer::start().await;
-    some_history(&server).await;
+    record_history(&server).await;
     let verifier = Verifier::new("chain-holds", &server.database).await;
-    let printed = verifier.holds(&[]).await;
+    let printed = verifier.verify(&[]).await;
     assert!(printed.starts_with("tenant acme: 8 events, the chain is intact; last event: 8:"), "{printed}");
     let last = printed.trim().rsplit(' ').next().unwrap().to_owned();
-    verifier.holds(&["--expect", &last]).await;
+    verifier.verify(&["--expect", &last]).await;
     server.admin("acme").create("One more", "read").await;
-    verifier.holds(&["--expect", &last]).await;
+    verifier.verify(&["--expect", &last]).await;
 
     let unknown = ["events", "verify", "--tenant", "nobody"];
     assert!(verifier.home.fail(&unknown, &verifier.settings()).await.contains("no tenant nobody"));
     for bad in ["8", "x:y", "0:00", &last[..last.len() - 1]] {
-        assert!(verifier.is_broken(&["--expect", bad]).await.contains("--expect must be"), "{bad}");
+        assert!(verifier.verify_fails(&["--expect", bad]).await.contains("--expect must be"), "{bad}");
     }
 }
 
 #[tokio::test]
-async fn a_tampered_event_is_found() {
+async fn a_tampered_event_is_detected() {
     let cases = [
-        ("another name", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "event 3 "),
+        ("another actor", "UPDATE api_key_events SET actor = 'somebody.else@acme.com' WHERE seq = 3 AND {acme}", "event 3 "),
         ("another time", "UPDATE api_key_events SET occurred_at = occurred_at - interval '1 microsecond' WHERE seq = 1 AND {acme}", "event 1 "),
-        // Of the years that RFC 3339 cannot say.
-        ("a time beyond all", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "event 1 "),
+        // A year that RFC 3339 cannot represent.
+        ("a time past the year 9999", "UPDATE api_key_events SET occurred_at = occurred_at + interval '10000 years' WHERE seq = 1 AND {acme}", "event 1 "),
         ("other details", "UPDATE api_key_events SET details = details || '{\"x\": 1}' WHERE seq = 4 AND {acme}", "event 4 "),
         ("another address", "UPDATE api_key_events SET address = '203.0.113.1' WHERE seq = 2 AND {acme}", "event 2 "),
         ("another hash", "UPDATE api_key_events SET hash = sha256('x') WHERE seq = 5 AND {acme}", "event 5 "),
@@ -92,13 +92,13 @@ async fn a_tampered_event_is_found() {
         ("the first removed", "DELETE FROM api_key_events WHERE seq = 1 AND {acme}", "event 2 "),
         ("the last removed", "DELETE FROM api_key_events WHERE seq = 8 AND {acme}", "the last event is 7, but 8 were recorded"),
         (
-            "two exchanged",
+            "two swapped",
             "UPDATE api_key_events SET seq = 1000 - seq WHERE seq IN (3, 4) AND {acme};
              UPDATE api_key_events SET seq = CASE seq WHEN 997 THEN 4 ELSE 3 END WHERE seq > 990 AND {acme}",
             "event 3 ",
         ),
         (
-            "one put in",
+            "one inserted",
             "INSERT INTO api_key_events SELECT tenant_id, gen_random_uuid(), key_id, 'revoked', now(), 'x', NULL, 'r', '{}',
                  9, hash, sha256('forged') FROM api_key_events WHERE seq = 8 AND {acme}",
             "event 9 ",
@@ -106,26 +106,26 @@ async fn a_tampered_event_is_found() {
         ("all removed", "DELETE FROM api_key_events WHERE {acme}", "the last event is 0, but 8 were recorded"),
     ];
     let server = TestServer::start().await;
-    some_history(&server).await;
+    record_history(&server).await;
     let verifier = Verifier::new("chain-tampered", &server.database).await;
     let mine = format!("tenant_id = '{}'", server.database.acme);
     server.database.execute("CREATE TABLE kept AS SELECT * FROM api_key_events").await;
     for (what, sql, found) in cases {
         tamper(&server.database, &sql.replace("{acme}", &mine)).await;
-        let printed = verifier.is_broken(&[]).await;
+        let printed = verifier.verify_fails(&[]).await;
         assert!(printed.contains("was tampered with") && printed.contains(found), "{what}: {printed}");
         tamper(&server.database, "DELETE FROM api_key_events; INSERT INTO api_key_events SELECT * FROM kept").await;
-        verifier.holds(&[]).await;
+        verifier.verify(&[]).await;
     }
 }
 
-/// The recorded end of the chain is rewritten too; only a hash that was printed before reveals it.
+/// The recorded end of the chain is rewritten too. Only an earlier printed hash reveals that.
 #[tokio::test]
-async fn a_rewritten_trail_is_found_by_an_expected_hash() {
+async fn a_rewritten_trail_is_detected_with_an_expected_hash() {
     let server = TestServer::start().await;
-    some_history(&server).await;
+    record_history(&server).await;
     let verifier = Verifier::new("chain-rewritten", &server.database).await;
-    let last = verifier.holds(&[]).await.trim().rsplit(' ').next().unwrap().to_owned();
+    let last = verifier.verify(&[]).await.trim().rsplit(' ').next().unwrap().to_owned();
     let acme = server.database.acme;
     let cut = format!(
         "DELETE FROM api_key_events WHERE tenant_id = '{acme}' AND seq = 8;
@@ -133,16 +133,16 @@ async fn a_rewritten_trail_is_found_by_an_expected_hash() {
              WHERE h.tenant_id = '{acme}' AND e.tenant_id = h.tenant_id AND e.seq = 7"
     );
     tamper(&server.database, &cut).await;
-    assert!(verifier.holds(&[]).await.contains("7 events"));
-    assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 is expected, but the last one is 7"));
+    assert!(verifier.verify(&[]).await.contains("7 events"));
+    assert!(verifier.verify_fails(&["--expect", &last]).await.contains("event 8 is expected, but the last one is 7"));
     server.admin("acme").create("Another eighth", "read").await;
-    assert!(verifier.is_broken(&["--expect", &last]).await.contains("event 8 has another hash than expected"));
+    assert!(verifier.verify_fails(&["--expect", &last]).await.contains("event 8 has another hash than expected"));
 }
 
 #[tokio::test]
 async fn an_export_can_be_verified_with_sha256_alone() {
     let server = TestServer::start().await;
-    let keys = some_history(&server).await;
+    let keys = record_history(&server).await;
     let verifier = Verifier::new("chain-export", &server.database).await;
     let export = verifier.home.succeed(&["events", "export", "--tenant", "acme"], &verifier.settings()).await;
     let lines: Vec<&str> = export.lines().collect();
@@ -152,7 +152,7 @@ async fn an_export_can_be_verified_with_sha256_alone() {
         let entry: Value = serde_json::from_str(line).unwrap();
         assert_eq!((&entry["seq"], &entry["previousHash"]), (&json!(n + 1), &json!(previous)));
         assert_eq!(entry["tenantId"], server.database.acme.to_string());
-        // The hash is that of the line without the hash.
+        // The hash is the SHA-256 of the line without its `hash` member.
         let hash = entry["hash"].as_str().unwrap();
         let without = line.replacen(&format!("\"hash\":\"{hash}\","), "", 1);
         let digest: String = Sha256::digest(without.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -164,7 +164,7 @@ async fn an_export_can_be_verified_with_sha256_alone() {
     assert!(keys.iter().all(|key| !export.contains(&key.secret[8..])));
 }
 
-/// Of two tenants, over two instances.
+/// With two tenants and two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_changes_of_each_kind_leave_an_unbroken_chain() {
     let one = TestServer::start().await;
@@ -182,7 +182,7 @@ async fn concurrent_changes_of_each_kind_leave_an_unbroken_chain() {
     });
     futures_util::future::join_all(lives).await;
     let verifier = Verifier::new("chain-at-once", &one.database).await;
-    assert!(verifier.holds(&[]).await.contains("100 events"));
+    assert!(verifier.verify(&[]).await.contains("100 events"));
     let globex = ["events", "verify", "--tenant", "globex"];
     assert!(verifier.home.succeed(&globex, &verifier.settings()).await.contains("50 events"));
 }

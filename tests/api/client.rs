@@ -1,4 +1,4 @@
-//! What tests speak HTTP through.
+//! The HTTP client of the tests.
 
 use rally_api_keys::domain::Secret;
 use reqwest::{
@@ -7,21 +7,21 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-/// Where the keys are.
+/// The path of the key collection.
 pub const PATH: &str = "/api/v1/api-keys";
 
-/// How a client presents itself.
+/// A client's credential, and the header that carries it.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// `Authorization: Bearer <token or secret>`
     Bearer(String),
     /// `X-Api-Key: <secret>`
     ApiKey(String),
-    /// Nothing.
+    /// No credential.
     None,
 }
 
-/// Speaks to one server as one tenant's host, with one credential.
+/// Sends requests to one server, with one `Host` and one credential.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -31,32 +31,31 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at `base` (`http://127.0.0.1:<port>`) that says `Host: <host>`.
+    /// A client of the server at `base` (`http://127.0.0.1:<port>`) that sends `Host: <host>`.
     pub fn new(http: reqwest::Client, base: String, host: impl Into<String>, credential: Credential) -> Self {
         Self { http, base, host: host.into(), credential }
     }
 
-    /// How it presents itself.
     pub fn credential(&self) -> &Credential {
         &self.credential
     }
 
-    /// The same with another credential.
+    /// A copy of this client with another credential.
     pub fn with(&self, credential: Credential) -> Self {
         Self { credential, ..self.clone() }
     }
 
-    /// The same with a key's secret in `X-Api-Key`.
+    /// A copy of this client that sends a key's secret in `X-Api-Key`.
     pub fn with_key(&self, secret: &str) -> Self {
         self.with(Credential::ApiKey(secret.to_owned()))
     }
 
-    /// The same with another host.
+    /// A copy of this client with another host.
     pub fn on(&self, host: impl Into<String>) -> Self {
         Self { host: host.into(), ..self.clone() }
     }
 
-    /// A request with this client's host and credential, to be completed and sent by [`send`].
+    /// Builds a request with this client's host and credential. [`send`] sends it.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base)).header("host", &self.host);
         match &self.credential {
@@ -86,12 +85,12 @@ impl Client {
         send(self.request(Method::PATCH, path).json(body)).await
     }
 
-    /// Creates a key, which must succeed, and tells its id and secret.
+    /// Creates a key. Fails the test unless the status is 201.
     pub async fn create(&self, name: &str, scopes: &str) -> CreatedKey {
         self.create_with(&json!({"name": name, "scopes": scopes})).await
     }
 
-    /// The same with a body of one's own.
+    /// Creates a key with the given body. Fails the test unless the status is 201.
     pub async fn create_with(&self, body: &Value) -> CreatedKey {
         let reply = self.post(PATH, body).await;
         let body = reply.expect(201);
@@ -102,12 +101,10 @@ impl Client {
     }
 }
 
-/// A key that a test made.
+/// A key that a test has created.
 #[derive(Clone, Debug)]
 pub struct CreatedKey {
-    /// Its id.
     pub id: String,
-    /// Its secret.
     pub secret: String,
 }
 
@@ -117,14 +114,14 @@ impl CreatedKey {
         format!("{PATH}/{}", self.id)
     }
 
-    /// How its secret's row is found, in hexadecimal digits.
+    /// The lookup digest of its secret, in hexadecimal digits.
     pub fn digest(&self) -> String {
         let digest = Secret::parse(self.secret.as_bytes()).expect("a secret").lookup_digest();
         digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// A response, read to its end.
+/// A response with its whole body.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -134,7 +131,7 @@ pub struct Reply {
 
 /// Sends a request and reads its response.
 pub async fn send(request: reqwest::RequestBuilder) -> Reply {
-    let response = request.send().await.expect("an answer");
+    let response = request.send().await.expect("a response");
     Reply {
         status: response.status(),
         headers: response.headers().clone(),
@@ -143,7 +140,7 @@ pub async fn send(request: reqwest::RequestBuilder) -> Reply {
 }
 
 impl Reply {
-    /// A response as it came over the wire, its body not chunked; for [`crate::harness::TestServer::raw`].
+    /// Parses the bytes of a response whose body is not chunked, as [`crate::harness::TestServer::raw`] returns it.
     pub fn from_raw(raw: &str) -> Self {
         let (head, body) = raw.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {raw:?}"));
         let mut lines = head.split("\r\n");
@@ -155,8 +152,8 @@ impl Reply {
         Self { status: status.parse().expect("a status"), headers: lines.map(header).collect(), body: body.to_owned() }
     }
 
-    /// Status, headers and body as one text, without the request id and what belongs to the
-    /// connection: what must be equal where two cases are not to be told apart.
+    /// Status, headers and body as one text, without the request id and the headers of the connection. Two cases that a
+    /// client must not be able to distinguish have equal texts.
     pub fn apart_from_request_id(&self) -> String {
         let id = self.header("x-request-id").to_owned();
         let mut headers: Vec<String> = self
@@ -169,13 +166,13 @@ impl Reply {
         format!("{}\n{}\n\n{}", self.status, headers.join("\n"), self.body.replace(&id, "<request id>"))
     }
 
-    /// A header's value; the test ends where there is none.
+    /// A header's value. Fails the test if the header is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name.parse::<HeaderName>().expect("a header's name"))
-            .unwrap_or_else(|| panic!("no {name} in {self:?}"))
+            .unwrap_or_else(|| panic!("no header {name} in {self:?}"))
             .to_str()
-            .expect("text")
+            .expect("a value of text")
     }
 
     /// The body as JSON.
@@ -183,7 +180,8 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
-    /// The body, where the status is that one and key data is kept out of caches.
+    /// The body as JSON, or null if empty. Fails the test unless the response has that status and
+    /// `Cache-Control: no-store`.
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
@@ -191,7 +189,7 @@ impl Reply {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
-    /// Demands a whole and proper problem document with that status and code, and gives it.
+    /// The problem document. Fails the test unless it is complete and has that status and code.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
@@ -212,7 +210,7 @@ impl Reply {
         problem
     }
 
-    /// The fields that a 400 names, sorted.
+    /// The invalid fields that a 400 response names, sorted.
     #[track_caller]
     pub fn bad_fields(&self) -> Vec<String> {
         let problem = self.refused(400, "invalid_request");

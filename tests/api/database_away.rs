@@ -1,4 +1,4 @@
-//! The database goes away and comes back; the service stays.
+//! Outages of the database: the service keeps running, and recovers without a restart.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ use crate::{
     proxy::{Mode, Proxy},
 };
 
-/// A PostgreSQL of the test's own and a service on it.
+/// A PostgreSQL server for one test and a service on it.
 struct Site {
     dir: PathBuf,
     postgres: Option<PrivatePostgres>,
@@ -75,10 +75,10 @@ impl Site {
         Client::new(self.http.clone(), base, "acme.localhost", Credential::Bearer(token))
     }
 
-    /// Leaves as many connections in the service's pool as it takes.
+    /// Sends concurrent requests until the service's pools hold several connections.
     async fn fill_the_pool(&self) {
         let admin = self.admin();
-        // Two pools of five at most, and the change feed's two. Quick answers need fewer connections.
+        // Two pools of at most five connections, and two of the change feed. Fast responses need fewer.
         wait_until(async || {
             let mut lists: JoinSet<_> = (0..50)
                 .map(|_| {
@@ -99,7 +99,7 @@ impl Site {
         self.postgres.take().unwrap().stop().await.unwrap();
     }
 
-    /// Ends it without a word to anybody, as a crash would.
+    /// Stops PostgreSQL at once, without a shutdown checkpoint, as in a crash.
     async fn crash_postgres(&mut self) {
         drop(self.postgres.take());
         let pid = fs::read_to_string(self.dir.join("postgres/postmaster.pid")).unwrap();
@@ -107,7 +107,7 @@ impl Site {
         signal(pid, "QUIT").await;
         let deadline = Instant::now() + Duration::from_secs(10);
         while runs(pid) {
-            assert!(Instant::now() < deadline, "the server does not end");
+            assert!(Instant::now() < deadline, "PostgreSQL does not stop");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -116,7 +116,7 @@ impl Site {
         self.postgres = Some(start_postgres(&self.dir).await);
     }
 
-    /// As the superuser.
+    /// Runs a query for a single number as the superuser.
     async fn scalar(&self, sql: &str) -> i64 {
         let postgres = self.postgres.as_ref().unwrap();
         let options = PgConnectOptions::new_without_pgpass()
@@ -136,8 +136,8 @@ impl Site {
         self.admin().with(Credential::None).get(path).await
     }
 
-    /// What must hold while the database is away.
-    async fn is_without_database(&self) {
+    /// Asserts the behaviour during an outage: 503 within the time limits, while the process stays healthy.
+    async fn assert_database_unavailable(&self) {
         let begun = Instant::now();
         let admin = self.admin();
         let mut requests = JoinSet::new();
@@ -154,7 +154,7 @@ impl Site {
             reply.unwrap().refused(503, "database_unavailable");
         }
         self.probe("/readyz").await.refused(503, "database_unavailable");
-        assert!(begun.elapsed() < Duration::from_secs(7), "it took {:?} to say so, twice", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(7), "two 503 responses in turn took {:?}", begun.elapsed());
         assert_eq!(self.probe("/healthz").await.status, 200);
     }
 }
@@ -166,12 +166,12 @@ async fn start_postgres(dir: &Path) -> PrivatePostgres {
 impl Drop for Site {
     fn drop(&mut self) {
         drop(self.stop.take());
-        drop(self.cleaner.stdin.take()); // it goes on by itself
+        drop(self.cleaner.stdin.take()); // starts the cleaner's work, without waiting for its end
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_service_outlives_an_outage() {
+async fn requests_are_refused_during_an_outage_and_succeed_at_once_after_it() {
     let mut site = Site::start("outage").await;
     let admin = site.admin();
     let key = admin.create("Before", "read").await;
@@ -182,22 +182,22 @@ async fn the_service_outlives_an_outage() {
     admin.get(PATH).await.refused(503, "database_unavailable");
     admin.with_key(&key.secret).get(PATH).await.refused(503, "database_unavailable");
     assert!(begun.elapsed() < Duration::from_secs(2 * 5), "{:?}", begun.elapsed());
-    site.is_without_database().await;
+    site.assert_database_unavailable().await;
 
     site.start_postgres().await;
-    // No request is spent on finding out that it is back.
+    // The first request succeeds.
     admin.with_key(&key.secret).get(PATH).await.expect(200);
     assert_eq!(site.probe("/readyz").await.status, 200);
     let after = admin.create("After", "read").await;
     let listed = admin.get(PATH).await.expect(200);
     let ids: Vec<_> = listed.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, [after.id, key.id], "what was answered by 503 was not done, what by 201 was");
+    assert_eq!(ids, [after.id, key.id], "creates with status 201 took effect, those with 503 did not");
 }
 
-/// A restart between two requests, and the loss of every session: the pool's connections are
-/// all dead then, and no request is to fail for that, be it a lookup or a write.
+/// After a restart of PostgreSQL, or the end of all sessions, all connections in the pool are dead. Neither a lookup nor
+/// a write may fail because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_request_fails_for_a_dead_connection() {
+async fn requests_succeed_when_all_pooled_connections_are_dead() {
     let mut site = Site::start("dead-connections").await;
     let admin = site.admin();
     let key = admin.create("Key", "read").await;
@@ -223,14 +223,14 @@ async fn no_request_fails_for_a_dead_connection() {
         }
         site.fill_the_pool().await;
     }
-    // Many at once find many dead ones.
+    // Many concurrent requests, each of which may get a dead connection.
     assert!(site.scalar(terminate).await >= 6);
     site.fill_the_pool().await;
 }
 
-/// Creates go on while the server is stopped, started, and made to crash.
+/// Clients create keys continuously while PostgreSQL is stopped, started and crashes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost() {
+async fn acknowledged_creates_survive_restarts_and_crashes_of_postgres() {
     let mut site = Site::start("acknowledged").await;
     let admin = site.admin();
     let done = Arc::new(AtomicBool::new(false));
@@ -249,7 +249,7 @@ async fn nothing_acknowledged_is_lost() {
                     reply.refused(503, "database_unavailable");
                     refused += 1;
                 }
-                assert!(begun.elapsed() < Duration::from_secs(5), "an answer took {:?}", begun.elapsed());
+                assert!(begun.elapsed() < Duration::from_secs(5), "a response took {:?}", begun.elapsed());
             }
             (acknowledged, refused)
         });
@@ -259,7 +259,7 @@ async fn nothing_acknowledged_is_lost() {
     for crash in [false, true, true] {
         let deadline = Instant::now() + Duration::from_secs(10);
         while site.scalar(keys).await < seen + 20 {
-            assert!(Instant::now() < deadline, "creates do not go on");
+            assert!(Instant::now() < deadline, "no more keys are created");
             sleep(Duration::from_millis(20)).await;
         }
         if crash {
@@ -281,17 +281,17 @@ async fn nothing_acknowledged_is_lost() {
     let listed = admin.get(PATH).await.expect(200);
     let listed: Vec<_> = listed.as_array().unwrap().iter().map(|key| key["id"].as_str().unwrap()).collect();
     for id in &acknowledged {
-        assert!(listed.contains(&id.as_str()), "{id} was acknowledged and is lost");
+        assert!(listed.contains(&id.as_str()), "{id} was acknowledged but is lost");
     }
-    // At most what each refused request had under way may be there besides.
+    // A refused create may have been committed, so at most that many further keys exist.
     assert!(listed.len() <= acknowledged.len() + refused, "{} keys", listed.len());
 }
 
-/// Checks go on without a pause while the server is stopped, started, and made to crash, and keys
-/// are revoked (by somebody else) right after it is back: none of them gets in again, however
-/// little the instance has heard of it, and the others do, without a restart of the service.
+/// Clients use keys continuously while PostgreSQL is stopped, started and crashes, and keys are revoked directly in the
+/// database right after each start. A revoked key is refused although the instance may have missed its notification. The
+/// other keys are accepted again without a restart of the service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_revoked_key_gets_in_around_an_outage() {
+async fn keys_revoked_right_after_an_outage_are_refused() {
     const PROMISE: Duration = Duration::from_millis(100);
     let mut site = Site::start("stale").await;
     let admin = site.admin();
@@ -348,19 +348,24 @@ async fn no_revoked_key_gets_in_around_an_outage() {
         all_unknown += unknown;
         if let Some((_, at)) = revoked.iter().find(|(revoked, _)| *revoked == id) {
             let stale = accepted.iter().filter(|begun| **begun >= *at + PROMISE).count();
-            assert_eq!(stale, 0, "accepted after its revocation, of {} times", accepted.len());
+            assert_eq!(
+                stale,
+                0,
+                "requests accepted after the key's revocation, of {} accepted requests",
+                accepted.len()
+            );
             assert!(!accepted.is_empty() && refused > 0);
         } else {
             assert_eq!(refused, 0);
-            assert!(accepted.iter().any(|begun| *begun > recovered), "it never came back");
+            assert!(accepted.iter().any(|begun| *begun > recovered), "the key was not accepted after the outage");
         }
     }
-    assert!(all_unknown > 0, "there was no outage to speak of");
+    assert!(all_unknown > 0, "no request met an outage");
 }
 
-/// As a proxy closes connections that it has nobody to pass on to.
+/// A proxy without a backend closes each connection at once.
 #[tokio::test]
-async fn connections_that_are_closed_at_once_are_a_database_that_is_away() {
+async fn connections_that_are_closed_at_once_are_reported_as_database_unavailable() {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
     let url = DatabaseUrl::parse(&database.url_through(proxy.address)).unwrap();
@@ -383,9 +388,9 @@ async fn connections_that_are_closed_at_once_are_a_database_that_is_away() {
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
 }
 
-/// Whoever asked has long gone away; sessions do not pile up behind a table that is locked for long.
+/// A table is locked for longer than requests wait. The sessions of requests that have timed out end too.
 #[tokio::test]
-async fn nobody_waits_on_for_who_has_gone() {
+async fn timed_out_lookups_leave_no_waiting_sessions_behind_a_locked_table() {
     let server = TestServer::with(&[("DATABASE_CHECK_CONNECTIONS", "3")]).await;
     let admin = server.admin("acme");
     let mut keys = Vec::new();
@@ -398,14 +403,14 @@ async fn nobody_waits_on_for_who_has_gone() {
     lock.execute("BEGIN; LOCK TABLE api_key_secrets, api_key_usage").await.unwrap();
     let begun = Instant::now();
     let mut most = 0;
-    let asking = async {
+    let requests = async {
         while begun.elapsed() < Duration::from_secs(9) {
             let checks = keys.iter().map(async |key| admin.with_key(&key.secret).get("/forward-auth").await.status);
             assert!(futures_util::future::join_all(checks).await.iter().all(|status| *status == 503));
             assert_eq!(admin.with_key(&used.secret).get("/forward-auth").await.status, 200);
         }
     };
-    let watching = async {
+    let sessions = async {
         while begun.elapsed() < Duration::from_secs(9) {
             let waiting = "SELECT count(*) FROM pg_stat_activity
                            WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -413,8 +418,8 @@ async fn nobody_waits_on_for_who_has_gone() {
             sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::join!(asking, watching);
-    // Those for checks, and the one that writes usage.
+    tokio::join!(requests, sessions);
+    // The connections for checks, and the one that writes usage.
     assert!((2..=4).contains(&most), "{most}");
     lock.execute("COMMIT").await.unwrap();
     assert_eq!(admin.with_key(&keys[0].secret).get("/forward-auth").await.status, 200);

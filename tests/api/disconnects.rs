@@ -1,4 +1,4 @@
-//! Clients that go away in the middle of anything (promise 5).
+//! Clients that disconnect at any point of a request.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,7 +24,7 @@ use crate::{
 const REQUESTS: usize = 10_000;
 const WORKERS: usize = 32;
 
-/// Other sessions that are busy or in a transaction.
+/// The number of other sessions that are busy or in a transaction.
 const BUSY: &str = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND backend_type = 'client backend'
                       AND pid <> pg_backend_pid() AND (state <> 'idle' OR xact_start IS NOT NULL)";
@@ -61,8 +61,8 @@ impl Random {
         (z ^ (z >> 31)) % end
     }
 
-    /// When to disconnect: sometimes within the first 3 ms, otherwise at any time of a request, so that each statement is
-    /// interrupted.
+    /// A delay before the disconnect: in a third of the cases within 3 ms, otherwise up to the usual latency, so that each
+    /// statement is interrupted in some request.
     fn moment(&mut self, counts: &Counts) -> Duration {
         let latency = counts.latency_us.load(Ordering::Relaxed);
         let end = if self.below(3) == 0 { 3_000 } else { latency.clamp(3_000, 200_000) };
@@ -70,7 +70,7 @@ impl Random {
     }
 }
 
-/// A tenant with its two credentials and the writes that were acknowledged.
+/// A tenant with its two credentials and its acknowledged writes.
 struct Tenant {
     slug: &'static str,
     by_token: Client,
@@ -79,7 +79,7 @@ struct Tenant {
     secret: String,
     /// Keys that exist and that no request has tried to revoke.
     keys: Mutex<Vec<String>>,
-    /// Of each acknowledged write: request id, kind of event, key.
+    /// Request id, kind of event and key id of each acknowledged write.
     acknowledged: Mutex<Vec<(String, &'static str, String)>>,
 }
 
@@ -103,7 +103,6 @@ impl Tenant {
     }
 }
 
-/// A request.
 struct Call {
     id: String,
     method: Method,
@@ -167,21 +166,21 @@ impl Call {
 struct Counts {
     answered: AtomicUsize,
     disconnected: AtomicUsize,
-    /// Disconnected within the request.
+    /// Disconnected before the whole request was sent.
     cut: AtomicUsize,
     refused: AtomicUsize,
-    /// Moving average of the latency that patient clients see.
+    /// Moving average of the latency of requests without a disconnect.
     latency_us: AtomicU64,
 }
 
-/// One client: sends a request, and most often disconnects before the response.
+/// Sends one request, and in three of four cases may disconnect before the response.
 async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut Random, counts: &Counts) {
     let count = |counter: &AtomicUsize| counter.fetch_add(1, Ordering::Relaxed);
     let call = Call::new(tenant, number, random);
     let by_key = random.below(2) == 0;
     let client = if by_key { &tenant.by_key } else { &tenant.by_token };
     let reply = match random.below(8) {
-        // Patient clients also keep the backlog short.
+        // Clients that wait for the response also keep the backlog short.
         0 | 1 => {
             let begun = Instant::now();
             let reply = call.send(client).await;
@@ -196,7 +195,7 @@ async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut R
             let whole = random.below(2) == 0;
             let cut = usize::try_from(random.below(bytes.len() as u64)).unwrap();
             let Ok(mut connection) = RawConnection::try_open(server.address).await else {
-                panic!("the server takes no connections");
+                panic!("the server refuses connections");
             };
             connection.try_send(if whole { &bytes[..] } else { &bytes[..cut] }).await;
             if !whole {
@@ -224,7 +223,11 @@ async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut R
         }
         (200, None) => {
             for key in reply.json().as_array().into_iter().flatten() {
-                assert!(key["name"].as_str().unwrap().starts_with(tenant.slug), "{} was shown {key}", tenant.slug);
+                assert!(
+                    key["name"].as_str().unwrap().starts_with(tenant.slug),
+                    "the response to {} contains {key}",
+                    tenant.slug
+                );
             }
         }
         // Another request has revoked the key.
@@ -238,7 +241,7 @@ async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelled_requests_leave_nothing_behind() {
+async fn cancelled_requests_leave_no_open_transactions_and_no_partial_writes() {
     let server = Arc::new(TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "3")]).await);
     let tenants = [Tenant::new(&server, "acme").await, Tenant::new(&server, "globex").await];
     let (counts, next) = (Arc::new(Counts::default()), Arc::new(AtomicUsize::new(0)));
@@ -267,18 +270,18 @@ async fn cancelled_requests_leave_nothing_behind() {
         (counts.answered.load(Ordering::Relaxed), counts.disconnected.load(Ordering::Relaxed));
     assert_eq!(answered + disconnected, REQUESTS);
     assert!(answered > REQUESTS / 10 && disconnected > REQUESTS / 2, "{counts:?}");
-    assert!(counts.refused.load(Ordering::Relaxed) < REQUESTS / 100, "the pool ran dry: {counts:?}");
+    assert!(counts.refused.load(Ordering::Relaxed) < REQUESTS / 100, "the pool had no free connection: {counts:?}");
 
     let database = &server.database;
     quiet(database).await;
-    // PostgreSQL's warning about a BEGIN within a transaction: the pool lent a connection whose transaction was still open.
-    // The next commit ends that, so only the log shows it.
+    // PostgreSQL warns about a BEGIN within a transaction: the pool handed out a connection with an open transaction. The
+    // next commit ends that transaction, so only the log shows it.
     let mut left_open = database.own_log().await;
     left_open.retain(|line| line.contains("there is already a transaction in progress"));
     assert!(left_open.is_empty(), "requests ran in transactions that were left open: {left_open:#?}");
     let mut connection = database.connect().await;
 
-    // Acknowledged writes are there.
+    // Acknowledged writes exist.
     let events: Vec<(String, String, Uuid, String)> = sqlx::query_as(
         "SELECT e.request_id, e.kind, e.key_id, t.slug FROM api_key_events e JOIN tenants t ON t.id = e.tenant_id",
     )
@@ -302,13 +305,13 @@ async fn cancelled_requests_leave_nothing_behind() {
             let row = rows.get(&key);
             let Some((slug, _, revoked)) = row else { panic!("{kind} {key} is lost ({request})") };
             assert_eq!(slug, tenant.slug, "{key}");
-            assert!(*revoked || kind != "revoked", "{key} was revoked, and is not ({request})");
+            assert!(*revoked || kind != "revoked", "the revocation of {key} is lost ({request})");
             let event = (request, kind.to_owned(), key, tenant.slug.to_owned());
-            assert!(events.contains(&event), "no {event:?}");
+            assert!(events.contains(&event), "no event {event:?}");
         }
     }
 
-    // Nothing is there in part, acknowledged or not.
+    // No write exists in part, acknowledged or not.
     let in_part = "SELECT count(*)
         FROM api_keys k
         LEFT JOIN (SELECT tenant_id, key_id, count(*) AS secrets FROM api_key_secrets GROUP BY 1, 2) s
@@ -322,9 +325,9 @@ async fn cancelled_requests_leave_nothing_behind() {
               IS DISTINCT FROM (1, 1, (k.revoked_at IS NOT NULL)::int, k.version)";
     assert_eq!(database.count(in_part).await, 0);
 
-    // No connection carried its tenant to another request.
+    // No connection kept its tenant for another tenant's request.
     for (slug, name, _) in rows.values() {
-        assert!(name.starts_with(slug.as_str()), "{slug} has a key of the name {name}");
+        assert!(name.starts_with(slug.as_str()), "{slug} has a key named {name}");
     }
     for tenant in &tenants {
         let listed = tenant.by_key.get(PATH).await.expect(200);
@@ -333,7 +336,11 @@ async fn cancelled_requests_leave_nothing_behind() {
             .unwrap()
             .iter()
             .map(|key| {
-                assert!(key["name"].as_str().unwrap().starts_with(tenant.slug), "{} is shown {key}", tenant.slug);
+                assert!(
+                    key["name"].as_str().unwrap().starts_with(tenant.slug),
+                    "the list of {} contains {key}",
+                    tenant.slug
+                );
                 key["id"].as_str().unwrap().to_owned()
             })
             .collect();
@@ -341,7 +348,7 @@ async fn cancelled_requests_leave_nothing_behind() {
         assert_eq!(listed, of_tenant.collect(), "{}", tenant.slug);
     }
 
-    // The service works as before.
+    // All calls still work.
     for n in 0..10 {
         for (tenant, other) in [(&tenants[0], &tenants[1]), (&tenants[1], &tenants[0])] {
             let client = if n % 2 == 0 { &tenant.by_key } else { &tenant.by_token };
@@ -357,7 +364,7 @@ async fn cancelled_requests_leave_nothing_behind() {
     quiet(database).await;
 }
 
-/// Counts the keys of that name that have a secret and an event.
+/// A query that counts the keys of that name that have one secret and one event.
 fn whole(name: &str) -> String {
     format!(
         "SELECT count(*) FROM api_keys k
@@ -380,7 +387,7 @@ fn create(tenant: &Tenant, name: &str) -> Vec<u8> {
     Call { id: "create".into(), method: Method::POST, path: PATH.into(), body, event: None }.bytes(tenant, false)
 }
 
-/// The create is blocked at a statement until the client has disconnected.
+/// A lock blocks the create until the client has disconnected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_is_completed_after_its_client_has_disconnected() {
     let server = TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "3")]).await;
@@ -395,7 +402,7 @@ async fn a_create_is_completed_after_its_client_has_disconnected() {
                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
         until(async || database.count(held).await == 1, "a blocked statement of the create").await;
         connection.leave(reset);
-        // The server has time to notice the disconnect and to react.
+        // Time for the server to notice the disconnect and to react.
         sleep(Duration::from_millis(200)).await;
         assert_eq!(database.count(&whole(&name)).await, 0);
         lock.close().await.unwrap();

@@ -9,13 +9,13 @@ use crate::{
 };
 
 #[tokio::test]
-async fn doctor_names_each_failure_with_what_to_do() {
+async fn doctor_prints_each_failure_with_its_remedy() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor"));
     let url = database.url_text(None).await;
     let settings = |url| [("DATABASE_URL", url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
     let output = home.run(&["doctor"], &settings(url.as_str())).await;
     let printed = String::from_utf8(output.stdout).unwrap();
-    // The tests' own server promises nothing about crashes; all else is well.
+    // The tests' PostgreSQL runs without fsync, which is the only failure.
     let failed: Vec<_> = printed.lines().filter(|line| line.starts_with("FAIL")).collect();
     assert_eq!(failed.len(), 1, "{printed}");
     assert!(failed[0].starts_with("FAIL  durability: fsync = off, full_page_writes = off: a crash"), "{printed}");
@@ -45,7 +45,7 @@ async fn doctor_names_each_failure_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn doctor_fetches_the_keys_of_issuers() {
+async fn doctor_fetches_the_keys_of_each_issuer_and_reports_failures() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor-issuer"));
     let url = database.url_text(None).await;
     let key = SigningKey::generate("key", Algorithm::ES256);
@@ -61,7 +61,7 @@ async fn doctor_fetches_the_keys_of_issuers() {
 }
 
 #[tokio::test]
-async fn settings_are_printed_without_secrets() {
+async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
     let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io")];
     let printed = home.succeed(&["config", "check"], &settings).await;

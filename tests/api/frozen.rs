@@ -1,4 +1,4 @@
-//! A process that was frozen for longer than the lease trusts nothing when it wakes.
+//! A process that was stopped (SIGSTOP) for longer than the lease uses no cached data when it continues.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_first_request_after_the_freeze_is_refused() {
+async fn a_key_revoked_during_a_freeze_is_refused_at_the_first_request_after_it() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let home = Home::new("frozen");
@@ -20,26 +20,26 @@ async fn the_first_request_after_the_freeze_is_refused() {
     let key = admin.create("n", "read").await;
     let client = frozen.client("acme", Credential::ApiKey(key.secret.clone()));
     wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
-    assert_eq!(client.get("/forward-auth").await.status, 200); // and cached
+    assert_eq!(client.get("/forward-auth").await.status, 200); // now it is cached
 
     frozen.signal("STOP").await;
     admin.delete(&key.path()).await.expect(204);
     tokio::time::sleep(LEASE + Duration::from_millis(200)).await;
-    // It waits in the socket while the process sleeps, and is the first thing that it sees.
-    let asked = tokio::spawn(async move { client.get("/forward-auth").await });
+    // The request waits in the socket while the process is stopped, so it is handled first.
+    let request = tokio::spawn(async move { client.get("/forward-auth").await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     frozen.signal("CONT").await;
-    asked.await.unwrap().refused(401, "key_revoked");
+    request.await.unwrap().refused(401, "key_revoked");
 }
 
-/// A process that is frozen within a transaction keeps its locks for 5 s.
+/// PostgreSQL ends the session of a process that is frozen within a transaction after 5 s.
 #[tokio::test]
-async fn an_idle_transaction_ends_and_frees_its_locks() {
+async fn an_idle_write_transaction_is_ended_and_releases_its_locks() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("n", "read").await;
     let database = open(&server.database.url().await).await.unwrap();
     let tenant = database.tenant_stores().tenant(server.database.acme);
-    // An export of the audit trail may take its time, and holds no locks.
+    // The transaction of an export of the audit trail may be idle for longer: it holds no row locks.
     let mut export = tenant.begin_export().await.unwrap();
     export.chain(0, 1).await.unwrap();
     let mut frozen = tenant.begin_write().await.unwrap();

@@ -1,4 +1,4 @@
-//! A PostgreSQL for the run, a database for each test, servers in this process.
+//! One PostgreSQL for the whole run, a database for each test, and servers in this process.
 
 use std::{
     io::{Read as _, Write as _},
@@ -26,9 +26,9 @@ use tokio::sync::{OnceCell, oneshot};
 
 use crate::client::{Client, Credential};
 
-/// What tokens of tests are signed with.
+/// The HS256 secret that signs the tests' tokens.
 pub const JWT_SECRET: &str = "a secret of tests, of more than 32 bytes";
-/// A pepper: an id and 32 bytes.
+/// A pepper: an id and 32 bytes in Base64.
 pub const PEPPER: &str = "test:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -38,11 +38,11 @@ static DATABASES: AtomicUsize = AtomicUsize::new(0);
 struct Cluster {
     dir: PathBuf,
     server: PrivatePostgres,
-    /// The template's tenants.
+    /// Tenants of the template database.
     acme: TenantId,
     globex: TenantId,
-    /// Its other end is held by the cleaner, which acts when this one closes: with the process,
-    /// however that ends.
+    /// The cleaner reads from this pipe. The pipe closes when the test process ends, also when it is killed, and the
+    /// cleaner then removes the cluster.
     _alive: ChildStdin,
 }
 
@@ -53,9 +53,9 @@ impl Cluster {
 
     async fn start() -> Self {
         let dir = std::env::temp_dir().join(format!("rally-api-keys-tests-{}", std::process::id()));
-        let alive = clean_up_afterwards(&dir).stdin.take().expect("a pipe");
+        let alive = clean_up_afterwards(&dir).stdin.take().expect("a piped standard input");
         let settings = [
-            // Nothing here outlives the run; a database is cloned for each test.
+            // The data need not survive a crash, and a database is cloned for each test.
             ("fsync", "off"),
             ("full_page_writes", "off"),
             ("wal_level", "minimal"),
@@ -64,12 +64,12 @@ impl Cluster {
             ("checkpoint_timeout", "1h"),
             ("autovacuum", "off"),
             ("max_connections", "300"),
-            // So that a test can tell what the server says of its own database.
+            // %d is the database's name, by which a test finds its own lines in the server's log.
             ("log_line_prefix", "%m [%p] %d "),
         ];
         let server = local_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
-        let nobody = TenantId(uuid::Uuid::nil());
-        let mut cluster = Self { dir, server, acme: nobody, globex: nobody, _alive: alive };
+        let placeholder = TenantId(uuid::Uuid::nil());
+        let mut cluster = Self { dir, server, acme: placeholder, globex: placeholder, _alive: alive };
         cluster.execute("CREATE DATABASE template_migrated").await;
         let url = cluster.url("template_migrated");
         store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
@@ -80,7 +80,7 @@ impl Cluster {
         };
         cluster.acme = tenant("acme").await;
         cluster.globex = tenant("globex").await;
-        drop(operator); // PostgreSQL clones no database with a session in it, and waits for this one to end
+        drop(operator); // PostgreSQL clones no database with open sessions; it waits until this one has ended
         cluster
     }
 
@@ -99,12 +99,12 @@ impl Cluster {
     async fn execute(&self, sql: &str) {
         let mut connection = PgConnection::connect_with(&self.options("postgres")).await.expect("a connection");
         connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-        connection.close().await.expect("an end");
+        connection.close().await.expect("the connection closes");
     }
 }
 
-/// A process that waits for this one to end (or to close its standard input), then stops the
-/// server in a data folder and removes that.
+/// Starts a process that waits until its standard input is closed (which also happens when this process ends), stops the
+/// PostgreSQL server in the data folder `dir`, if one runs, and removes the folder.
 pub fn clean_up_afterwards(dir: &Path) -> Child {
     let script = r#"
         trap '' INT TERM HUP
@@ -123,11 +123,11 @@ pub fn clean_up_afterwards(dir: &Path) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .expect("sh")
+        .expect("sh starts")
 }
 
-/// A test's own database, migrated, with the tenants `acme` and `globex`. A clone names the same
-/// one, for a second server on it.
+/// A migrated database for one test, with the tenants `acme` and `globex`. A clone of this value refers to the same
+/// database, for a second server on it.
 #[derive(Clone)]
 pub struct TestDatabase {
     pub name: String,
@@ -141,42 +141,42 @@ impl TestDatabase {
         Self { acme: cluster.acme, globex: cluster.globex, ..Self::empty("TEMPLATE template_migrated").await }
     }
 
-    /// One that nobody has migrated.
+    /// An empty database, without migrations.
     pub async fn unmigrated() -> Self {
         Self::empty("TEMPLATE template0").await
     }
 
     async fn empty(template: &str) -> Self {
-        let nobody = TenantId(uuid::Uuid::nil());
+        let placeholder = TenantId(uuid::Uuid::nil());
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         Cluster::get().await.execute(&format!("CREATE DATABASE {name} {template}")).await;
-        Self { name, acme: nobody, globex: nobody }
+        Self { name, acme: placeholder, globex: placeholder }
     }
 
-    /// As the owner, who is a superuser too.
+    /// The database's URL, with the owner as login, who is also a superuser.
     pub async fn url(&self) -> DatabaseUrl {
         Cluster::get().await.url(&self.name)
     }
 
-    /// The same for `DATABASE_URL`, optionally as another login.
+    /// The database's URL as text for `DATABASE_URL`, with `login` instead of the owner where given.
     pub async fn url_text(&self, login: Option<&str>) -> String {
         let server = &Cluster::get().await.server;
         let socket_dir = server.socket_dir().display().to_string().replace('/', "%2F");
         format!("postgres://{}@{socket_dir}:{}/{}", login.unwrap_or(server.user()), server.port(), self.name)
     }
 
-    /// The server's socket.
+    /// The Unix socket of the PostgreSQL server.
     pub async fn socket(&self) -> PathBuf {
         let server = &Cluster::get().await.server;
         server.socket_dir().join(format!(".s.PGSQL.{}", server.port()))
     }
 
-    /// The database as it is reached through a proxy.
+    /// The database's URL through the proxy at that address.
     pub fn url_through(&self, proxy: SocketAddr) -> String {
         format!("postgres://rally_owner@{proxy}/{}", self.name)
     }
 
-    /// A connection as the owner, past all policies.
+    /// A connection as the owner, to which row-level security does not apply.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&Cluster::get().await.options(&self.name)).await.expect("a connection")
     }
@@ -187,19 +187,19 @@ impl TestDatabase {
         connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// The log of the whole run's PostgreSQL. Warnings are in it, statements are not.
+    /// The log of the PostgreSQL server, of all tests of the run. It contains warnings, but no statements.
     pub async fn server_log() -> String {
         let log = Cluster::get().await.dir.join("postgres/server.log");
-        String::from_utf8_lossy(&std::fs::read(log).expect("the server's log")).into_owned()
+        String::from_utf8_lossy(&std::fs::read(log).expect("a readable server log")).into_owned()
     }
 
-    /// What of it is about this database.
+    /// The lines of the server's log that belong to this database.
     pub async fn own_log(&self) -> Vec<String> {
         let ours = format!("] {} ", self.name);
         Self::server_log().await.lines().filter(|line| line.contains(&ours)).map(str::to_owned).collect()
     }
 
-    /// What a query finds, each row as a JSON object, as the owner.
+    /// Runs a query as the owner and returns each row as a JSON object.
     pub async fn rows(&self, query: &str) -> Vec<Value> {
         let mut connection = self.connect().await;
         sqlx::query_scalar(AssertSqlSafe(format!("SELECT to_jsonb(found) FROM ({query}) AS found")))
@@ -208,7 +208,7 @@ impl TestDatabase {
             .unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    /// A single number, as the owner.
+    /// Runs a query for a single number as the owner.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = self.connect().await;
         sqlx::query_scalar(AssertSqlSafe(sql))
@@ -217,7 +217,7 @@ impl TestDatabase {
             .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Refuses the first batch of usage, as a migration that is under way may.
+    /// Lets PostgreSQL refuse the first batch of usage, as can happen during a migration.
     pub async fn refuse_usage_once(&self) {
         self.execute(
             "CREATE SEQUENCE attempts;
@@ -229,7 +229,7 @@ impl TestDatabase {
         .await;
     }
 
-    /// How many rows of usage were to be written since, the refused one included.
+    /// The number of attempts to write a row of usage since [`Self::refuse_usage_once`], including the refused one.
     pub async fn usage_attempts(&self) -> i64 {
         self.count("SELECT last_value FROM attempts").await
     }
@@ -239,7 +239,7 @@ impl TestDatabase {
         self.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await
     }
 
-    /// The rows of a query with one column of text, as the owner.
+    /// Runs a query with a single column of text as the owner and returns its rows.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let mut connection = self.connect().await;
         sqlx::query_scalar(AssertSqlSafe(sql))
@@ -249,10 +249,10 @@ impl TestDatabase {
     }
 }
 
-/// A server in this process, on a database of its own.
+/// A server in this process on a test database.
 pub struct TestServer {
     pub address: SocketAddr,
-    /// Where metrics are, if that is somewhere else.
+    /// The address for metrics, if they have their own.
     pub admin_address: Option<SocketAddr>,
     pub database: TestDatabase,
     pub clock: Clock,
@@ -266,18 +266,18 @@ impl TestServer {
         Self::with(&[]).await
     }
 
-    /// With settings besides (or instead of) the tests' own.
+    /// Starts a server with additional settings, which override the tests' defaults.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         Self::on(TestDatabase::create().await, settings).await
     }
 
-    /// On a database that exists.
+    /// Starts a server on an existing database.
     pub async fn on(database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         let url = database.url().await;
         Self::start_on(&url, database, settings, Clock::default()).await
     }
 
-    /// The same with a login of its own.
+    /// Starts a server on an existing database, which it reaches by `url`.
     pub async fn logged_in_by(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         Self::start_on(url, database, settings, Clock::default()).await
     }
@@ -292,30 +292,30 @@ impl TestServer {
         Self { address, admin_address, database, clock, http, stop: Some(stop), task: Some(task) }
     }
 
-    /// Another instance on the same database, which sees the same clock.
+    /// Another instance on the same database, with the same clock.
     pub async fn sibling(&self, settings: &[(&str, &str)]) -> Self {
         let url = self.database.url().await;
         Self::start_on(&url, self.database.clone(), settings, self.clock.clone()).await
     }
 
-    /// Until verdicts are cached.
+    /// Waits until the change feed is established, from when on lookups are cached.
     pub async fn wait_for_feed(&self) {
         let client = self.client("acme", Credential::None);
         wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
     }
 
-    /// Stops as SIGINT would, and waits for it.
+    /// Stops the server as SIGINT does, and waits for its end.
     pub async fn stop(&mut self) {
         self.stop_by(Stop::AtOnce).await;
     }
 
-    /// Stops as that signal would, and waits for it.
+    /// Stops the server in the given way, and waits for its end.
     pub async fn stop_by(&mut self, how: Stop) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(how);
         }
         if let Some(task) = self.task.take() {
-            task.await.expect("an orderly end");
+            task.await.expect("the server ends without a panic");
         }
     }
 
@@ -329,17 +329,17 @@ impl TestServer {
         Client::new(self.http.clone(), self.base(), format!("{slug}.localhost"), credential)
     }
 
-    /// A client that is an admin of tenant `slug`, by JWT.
+    /// A client of tenant `slug` with an admin's JWT.
     pub fn admin(&self, slug: &str) -> Client {
         self.user(slug, "admin")
     }
 
-    /// A client that is a user of tenant `slug` with those scopes, by JWT.
+    /// A client of tenant `slug` with the JWT of a user with those scopes.
     pub fn user(&self, slug: &str, scopes: &str) -> Client {
         self.client(slug, Credential::Bearer(self.token(slug, scopes)))
     }
 
-    /// That user's JWT, good for an hour.
+    /// A JWT of tenant `slug` with those scopes, valid for an hour.
     pub fn token(&self, slug: &str, scopes: &str) -> String {
         sign(&json!({
             "sub": "42",
@@ -350,38 +350,39 @@ impl TestServer {
         }))
     }
 
-    /// Sends bytes as they are and reads until the server closes; say `Connection: close`.
+    /// Sends bytes unchanged and reads until the server closes the connection, so a request needs `Connection: close`.
     pub async fn raw(&self, request: impl Into<Vec<u8>>) -> String {
         let (address, request) = (self.address, request.into());
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).expect("a connection");
-            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit");
-            stream.write_all(&request).expect("room for the request");
-            let mut answer = Vec::new();
-            let _ = stream.read_to_end(&mut answer); // a reset after the answer is no concern of the test
-            String::from_utf8_lossy(&answer).into_owned()
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a read timeout is set");
+            stream.write_all(&request).expect("the request is sent");
+            let mut response = Vec::new();
+            let _ = stream.read_to_end(&mut response); // a reset after the response is not an error
+            String::from_utf8_lossy(&response).into_owned()
         })
         .await
-        .expect("an answer")
+        .expect("a response")
     }
 }
 
-/// Asks again until it is so; the test ends if it never is.
+/// Polls a condition until it is true, and fails the test if it is still false after 15 s.
 #[track_caller]
-pub fn wait_until(mut so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+pub fn wait_until(mut condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         let deadline = Instant::now() + Duration::from_secs(15);
-        while !so().await {
-            assert!(Instant::now() < deadline, "not so in time, at {caller}");
+        while !condition().await {
+            assert!(Instant::now() < deadline, "timed out waiting for the condition at {caller}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-/// Settings of tests: any free port, the cheapest argon2, a pepper.
+/// A configuration from the tests' defaults (a free port, the cheapest argon2, a pepper) and `settings`, which override
+/// them.
 pub fn config(settings: &[(&str, &str)]) -> Config {
-    let ours = [
+    let defaults = [
         ("LISTEN_ADDR", "127.0.0.1:0"),
         ("JWT_SECRET", JWT_SECRET),
         ("KEY_PEPPER", PEPPER),
@@ -389,11 +390,11 @@ pub fn config(settings: &[(&str, &str)]) -> Config {
         ("ARGON2_ITERATIONS", "1"),
         ("SHUTDOWN_GRACE_SECONDS", "5"),
     ];
-    let pairs = ours.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let pairs = defaults.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_values(pairs).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The database without a service around it.
+/// Opens the database as the service does, without starting a service.
 pub async fn open(url: &DatabaseUrl) -> Result<Database, ConnectError> {
     let settings = PoolSettings {
         max_connections: 2,
@@ -404,14 +405,14 @@ pub async fn open(url: &DatabaseUrl) -> Result<Database, ConnectError> {
     Database::open(url, settings, Arc::new(|_, _| {})).await
 }
 
-/// A JWT by HS256 under the tests' secret.
+/// Signs a JWT by HS256 with the tests' secret.
 pub fn sign(claims: &Value) -> String {
     use jsonwebtoken::{EncodingKey, Header, encode};
     encode(&Header::default(), claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes()).expect("a secret"))
         .expect("a token")
 }
 
-/// A folder for a test, which is there and empty.
+/// Creates an empty folder for a test.
 pub fn scratch_dir(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("rally-api-keys-{name}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&dir);

@@ -1,4 +1,4 @@
-//! `lastUsedAt`: at most 5 s behind, and written at the end of the process.
+//! `lastUsedAt` is at most 5 s behind, and is written when the process stops.
 
 use std::{
     sync::Arc,
@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_use_shows_within_five_seconds() {
+async fn a_use_is_shown_within_five_seconds() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("used", "read").await;
@@ -38,15 +38,15 @@ async fn a_use_shows_within_five_seconds() {
     assert_eq!(changed["lastUsedAt"], last_used().await);
 }
 
-/// Twice as many as fit a batch.
+/// Twice as many keys as fit in a batch.
 #[tokio::test]
-async fn uses_of_5000_keys_within_a_second_show_within_five_seconds() {
+async fn uses_of_5000_keys_within_a_second_are_shown_within_five_seconds() {
     const KEYS: i64 = 5_000;
     let server = TestServer::start().await;
     let store = open(&server.database.url().await).await.unwrap();
     let (recorder, worker) = usage::start(store.usage(), server.clock.clone(), TimeDelta::days(1));
     let worker = tokio::spawn(worker.run(std::future::pending()));
-    // Cached, as long as this holds them.
+    // The usage worker treats a counter as cached while another owner holds it, here this vector.
     let counters: Vec<_> = (0..KEYS)
         .map(|_| {
             let digest = Secret::generate().lookup_digest();
@@ -59,13 +59,13 @@ async fn uses_of_5000_keys_within_a_second_show_within_five_seconds() {
     }
     let shown = async || server.database.count("SELECT count(*) FROM api_key_last_uses").await;
     wait_until(async || shown().await == KEYS).await;
-    // What the test machine needs besides.
+    // 2 s of tolerance for a busy machine.
     assert!(used.elapsed() < Duration::from_secs(5 + 2), "{:?}", used.elapsed());
     worker.abort();
 }
 
 #[tokio::test]
-async fn a_refused_key_was_not_used() {
+async fn a_refused_request_does_not_change_the_last_use() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create_with(&json!({"name": "n", "expiresAt": "2099-01-01T00:00:00Z"})).await;
@@ -73,7 +73,7 @@ async fn a_refused_key_was_not_used() {
     admin.delete(&key.path()).await.expect(204);
     admin.with_key(&key.secret).get(PATH).await.refused(401, "key_revoked");
     admin.with_key(&sentinel.secret).get(PATH).await.expect(200);
-    // The sentinel was used later: once that shows, a use of the other would show too.
+    // The sentinel was used later. Once its use is shown, a use of the other key would be shown too.
     wait_until(async || admin.get(&sentinel.path()).await.expect(200)["lastUsedAt"] != Value::Null).await;
     assert_eq!(admin.get(&key.path()).await.expect(200)["lastUsedAt"], Value::Null);
 }
@@ -91,13 +91,13 @@ async fn each_secret_of_a_rotation_has_its_own_last_use() {
     assert_eq!(previous().await, Value::Null);
     assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     wait_until(async || previous().await != Value::Null).await;
-    assert_eq!(state().await["lastUsedAt"], previous().await, "the later one");
+    assert_eq!(state().await["lastUsedAt"], previous().await, "the later of the two uses");
     let listed = admin.get(PATH).await.expect(200)[0].clone();
     assert_eq!(listed["rotation"]["previousLastUsedAt"], previous().await);
 }
 
 #[tokio::test]
-async fn stopping_writes_what_is_left() {
+async fn unwritten_last_uses_are_written_when_the_server_stops() {
     let mut server = TestServer::start().await;
     let admin = server.admin("acme");
     let mut keys = Vec::new();
@@ -111,7 +111,7 @@ async fn stopping_writes_what_is_left() {
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_last_uses").await, 20);
 }
 
-/// As from an instance whose clock is behind.
+/// An instance whose clock is behind writes such a use.
 #[tokio::test]
 async fn an_earlier_use_does_not_replace_a_later_one() {
     let mut server = TestServer::start().await;

@@ -1,18 +1,22 @@
-//! The service over real HTTP on real PostgreSQL: one file per endpoint or promise.
+//! Tests of the service over real HTTP on real PostgreSQL: one file per endpoint or guarantee.
 //!
-//! [`harness`] starts a private PostgreSQL for the whole run and gives each test a database of
-//! its own, cloned from a migrated template; [`client`] is what tests speak HTTP through, [`raw`] where they
-//! have to misbehave, and [`binary`] runs the real program.
+//! [`harness`] starts a private PostgreSQL for the whole run and creates a database for each test, cloned from a migrated
+//! template. [`client`] is the HTTP client, [`raw`] writes malformed or incomplete requests, [`proxy`] makes the
+//! connection to the database fail, and [`binary`] runs the real program.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where its expectations do")]
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "rules for the service, not for its tests")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures with --nocapture, and what was skipped")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "these rules apply to the service, not to its tests"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "measurements (--nocapture) and notes on skipped tests")]
 #![allow(
     clippy::too_many_lines,
     clippy::similar_names,
     clippy::format_collect,
     clippy::format_push_string,
-    reason = "a test reads from top to bottom"
+    reason = "a test is read from top to bottom"
 )]
 
 mod binary;
@@ -42,7 +46,7 @@ mod late_bodies;
 mod limits;
 mod list;
 mod logs;
-mod look_ups;
+mod lookups;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of the tests' PostgreSQL, which can fail and which counts round trips.
+//! A TCP proxy in front of the tests' PostgreSQL that counts round trips and can interrupt connections.
 
 use std::{
     net::SocketAddr,
@@ -15,14 +15,14 @@ use tokio::{
     sync::watch,
 };
 
-/// How the proxy treats what passes.
+/// What the proxy does with connections and their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Passes it on.
+    /// Forwards all bytes.
     Pass,
-    /// Takes it and passes nothing on, in either direction; connections stay open.
+    /// Forwards nothing in either direction. Connections stay open.
     Blackhole,
-    /// Closes every connection, and each new one.
+    /// Closes all connections, and each new one at once.
     Cut,
 }
 
@@ -34,7 +34,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server behind that socket.
+    /// Starts a proxy in front of the server at that Unix socket.
     pub async fn start(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -49,14 +49,14 @@ impl Proxy {
         Self { address, mode, round_trips }
     }
 
-    /// How often, on any connection, a client sent something after the server had: as often as it has waited for the
-    /// server. Statements that are sent together count once. What sqlx sends when a connection returns to its pool
-    /// does not count: no request waits for that.
+    /// The number of round trips on all connections: how often a client has sent bytes after the server had sent some.
+    /// Statements that are sent together count as one. The bytes that sqlx sends when a connection returns to its pool
+    /// do not count, since no request waits for their response.
     pub fn round_trips(&self) -> usize {
         self.round_trips.load(Ordering::SeqCst)
     }
 
-    /// From now on, for connections that are open too.
+    /// Changes the mode of all connections, including those that are open.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
@@ -80,14 +80,14 @@ async fn relay(client: TcpStream, socket: PathBuf, modes: watch::Receiver<Mode>,
     }
 }
 
-/// A Sync alone, or after the ROLLBACK of a transaction that was dropped.
+/// True for a Sync message, alone or after the ROLLBACK of a dropped transaction.
 fn is_sent_on_release(bytes: &[u8]) -> bool {
     const SYNC: &[u8] = b"S\0\0\0\x04";
     const ROLLBACK: &[u8] = b"Q\0\0\0\x0dROLLBACK\0";
     bytes.strip_prefix(ROLLBACK).unwrap_or(bytes) == SYNC
 }
 
-/// `on_bytes` has them before they are passed on.
+/// Copies bytes in one direction. `on_bytes` is called before the bytes are forwarded.
 async fn pump(
     mut from: impl tokio::io::AsyncRead + Unpin,
     mut to: impl tokio::io::AsyncWrite + Unpin,

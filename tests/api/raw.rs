@@ -1,4 +1,4 @@
-//! HTTP/1 by hand, for what a proper client would not do.
+//! HTTP/1 over a plain TCP connection, for requests that an HTTP client does not send.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,13 +9,13 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than anything that a test waits for.
+/// The time limit for a response or the end of a connection.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection on which a test writes what it likes.
+/// A connection to which a test can write any bytes.
 pub struct RawConnection(BufReader<TcpStream>);
 
-/// A response, read off a connection that may go on.
+/// A response, read from a connection that may stay open.
 #[derive(Clone, Debug)]
 pub struct RawReply {
     pub status: u16,
@@ -34,46 +34,52 @@ impl RawConnection {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).await.expect("a connection that takes bytes");
+        self.0.write_all(bytes.as_ref()).await.expect("the bytes are sent");
     }
 
-    /// The same, where the server may have gone. Tells whether it took them.
+    /// Sends bytes over a connection that the server may have closed. Returns whether they were sent.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.0.write_all(bytes.as_ref()).await.is_ok()
     }
 
-    /// Ends its own side; the other one may go on.
+    /// Closes the client's direction of the connection. The server may still send.
     pub async fn say_no_more(&mut self) {
         let _ = self.0.shutdown().await;
     }
 
     /// The next response.
     pub async fn reply(&mut self) -> RawReply {
-        let reply = timeout(PATIENCE, self.read_reply()).await.expect("an answer in time");
-        reply.expect("a connection that brings an answer").expect("an answer and not the end")
+        let reply = timeout(PATIENCE, self.read_reply()).await.expect("a response within the time limit");
+        reply.expect("a connection without errors").expect("a response before the end of the connection")
     }
 
-    /// The next response; none when the connection ends (or is reset) instead.
+    /// The next response, or `None` if the connection is closed or reset before.
     pub async fn reply_or_end(&mut self) -> Option<RawReply> {
-        timeout(PATIENCE, self.read_reply()).await.expect("an answer or an end in time").ok().flatten()
+        timeout(PATIENCE, self.read_reply())
+            .await
+            .expect("a response or the end of the connection within the time limit")
+            .ok()
+            .flatten()
     }
 
-    /// Whether there is no response within that time.
+    /// True if no byte arrives within that time.
     pub async fn is_silent_for(&mut self, time: Duration) -> bool {
         timeout(time, self.0.fill_buf()).await.is_err()
     }
 
-    /// Waits until the server closes, and tells what it said before.
+    /// Waits until the server closes the connection, and returns the bytes that it sent before.
     pub async fn end(&mut self) -> String {
         let mut rest = Vec::new();
-        // A reset is an end as well.
-        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("an end in time");
+        // A reset counts as the end, too.
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut rest))
+            .await
+            .expect("the end of the connection within the time limit");
         String::from_utf8_lossy(&rest).into_owned()
     }
 
-    /// Goes away: by a reset, or in an orderly way.
+    /// Closes the connection, by a reset if `reset`.
     pub fn leave(self, reset: bool) {
         if reset {
             self.0.get_ref().set_zero_linger().expect("a socket");
@@ -84,7 +90,7 @@ impl RawConnection {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head).await? == 0 {
-                assert!(head.is_empty(), "an answer broke off: {head:?}");
+                assert!(head.is_empty(), "the connection ended within a response: {head:?}");
                 return Ok(None);
             }
         }
@@ -94,7 +100,7 @@ impl RawConnection {
             body.resize(length.parse().expect("a length"), 0);
             self.0.read_exact(&mut body).await?;
         } else if status >= 200 && status != 204 {
-            panic!("an answer without a length: {head:?}");
+            panic!("a response without Content-Length: {head:?}");
         }
         Ok(Some(RawReply { status, head, body: String::from_utf8_lossy(&body).into_owned() }))
     }

@@ -1,4 +1,4 @@
-//! Isolation of tenants below the service: what PostgreSQL refuses to the service's role, what it refuses to every role,
+//! Isolation of tenants in the database: which statements PostgreSQL refuses for the service's role and for every role,
 //! and with which logins the service refuses to start.
 
 use rally_api_keys::store::{ConnectError, Database, DatabaseUrl};
@@ -15,7 +15,7 @@ const TABLES: [&str; 4] = ["tenants", "api_keys", "api_key_secrets", "api_key_ev
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 const CHECK_VIOLATION: &str = "23514";
 
-/// A server whose tenant acme has two keys, one of them revoked, and whose tenant globex has one.
+/// A server with two keys of acme, one of them revoked, and one key of globex. Returns acme's active key.
 async fn start() -> (TestServer, CreatedKey) {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Mine", "read").await;
@@ -25,14 +25,14 @@ async fn start() -> (TestServer, CreatedKey) {
     (server, key)
 }
 
-/// A connection under the service's role.
+/// A connection with the service's role.
 async fn app(database: &TestDatabase) -> PgConnection {
     let mut connection = database.connect().await;
     connection.execute("SET ROLE rally_app").await.unwrap();
     connection
 }
 
-/// As [`app`], with a tenant set for the session, which only tests do.
+/// As [`app`], with the tenant set for the whole session. The service sets it per transaction.
 async fn app_of(database: &TestDatabase, tenant: impl std::fmt::Display) -> PgConnection {
     let mut connection = app(database).await;
     connection.execute(AssertSqlSafe(format!("SET rally.tenant_id = '{tenant}'"))).await.unwrap();
@@ -68,7 +68,7 @@ async fn all_rows(database: &TestDatabase, tenant: impl std::fmt::Display) -> Ve
     rows
 }
 
-/// A login of this test, named after its database: logins belong to the cluster.
+/// A login role for one test. Roles belong to the whole cluster, so it is named after the test's database.
 struct Login {
     name: String,
     database: TestDatabase,
@@ -98,7 +98,7 @@ impl Login {
 }
 
 #[tokio::test]
-async fn each_table_with_rows_of_tenants_has_forced_row_level_security() {
+async fn row_level_security_is_forced_on_each_table_with_rows_of_tenants() {
     let database = TestDatabase::create().await;
     let tables = |condition: &str| {
         format!(
@@ -120,7 +120,7 @@ async fn each_table_with_rows_of_tenants_has_forced_row_level_security() {
 }
 
 #[tokio::test]
-async fn tables_are_empty_while_no_tenant_is_set() {
+async fn tables_appear_empty_while_no_tenant_is_set() {
     let (server, _) = start().await;
     let mut connection = app(&server.database).await;
     for table in TABLES {
@@ -130,9 +130,9 @@ async fn tables_are_empty_while_no_tenant_is_set() {
     for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
     }
-    // Also with an id that no tenant has.
-    for nobody in [Uuid::nil(), Uuid::now_v7()] {
-        let mut connection = app_of(&server.database, nobody).await;
+    // The same with an id that no tenant has.
+    for unknown in [Uuid::nil(), Uuid::now_v7()] {
+        let mut connection = app_of(&server.database, unknown).await;
         for table in TABLES {
             assert_eq!(count(&mut connection, table).await, 0, "{table}");
         }
@@ -149,7 +149,7 @@ fn quoted(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_query_without_a_tenant_condition_sees_and_changes_one_tenants_rows() {
+async fn a_query_without_a_tenant_condition_sees_and_changes_only_the_current_tenants_rows() {
     let (server, _) = start().await;
     let database = &server.database;
     let theirs = all_rows(database, database.globex).await;
@@ -157,7 +157,7 @@ async fn a_query_without_a_tenant_condition_sees_and_changes_one_tenants_rows() 
     assert_eq!(count(&mut connection, "api_keys").await, 2);
     assert_eq!(count(&mut connection, "api_key_secrets").await, 2);
     assert_eq!(count(&mut connection, "api_key_events").await, 3);
-    assert_eq!(count(&mut connection, "tenants").await, 0, "tenants are found by slug only");
+    assert_eq!(count(&mut connection, "tenants").await, 0, "a tenant can be found by its slug only");
     for table in TENANT_TABLES {
         let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT DISTINCT tenant_id FROM {table}")))
             .fetch_all(&mut connection)
@@ -173,7 +173,7 @@ async fn a_query_without_a_tenant_condition_sees_and_changes_one_tenants_rows() 
 }
 
 #[tokio::test]
-async fn a_row_for_another_tenant_is_refused() {
+async fn an_insert_or_update_for_another_tenant_is_refused() {
     let (server, _) = start().await;
     let database = &server.database;
     let (acme, globex) = (database.acme, database.globex);
@@ -196,24 +196,24 @@ async fn a_row_for_another_tenant_is_refused() {
     };
     let before = all_rows(database, globex).await;
     let mut of_acme = app_of(database, acme).await;
-    let mut of_nobody = app(database).await;
+    let mut without_tenant = app(database).await;
     for sql in inserts(globex) {
         assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
-        assert_eq!(refusal(&mut of_nobody, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
+        assert_eq!(refusal(&mut without_tenant, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
     }
-    // Nor is a row moved to another tenant, or attached to another tenant's key.
+    // A row cannot be moved to another tenant, or attached to another tenant's key, either.
     for table in TENANT_TABLES {
         let sql = format!("UPDATE {table} SET tenant_id = '{globex}'");
         assert_eq!(refusal(&mut of_acme, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
     }
-    assert_eq!(refusal(&mut of_acme, &inserts(acme)[1]).await, "23503", "a foreign key over tenant and id");
+    assert_eq!(refusal(&mut of_acme, &inserts(acme)[1]).await, "23503", "the foreign key includes the tenant");
     assert_eq!(all_rows(database, globex).await, before);
-    // Under its own tenant, the first statement succeeds.
+    // Control: for the current tenant, the first statement succeeds.
     assert_eq!(affected(&mut of_acme, &inserts(acme)[0]).await, 1);
 }
 
 #[tokio::test]
-async fn the_services_role_cannot_delete_or_change_history() {
+async fn the_services_role_cannot_delete_rows_or_change_immutable_columns() {
     let (server, _) = start().await;
     let database = &server.database;
     let mut connection = app_of(database, database.acme).await;
@@ -247,7 +247,7 @@ async fn the_services_role_cannot_delete_or_change_history() {
     }
 }
 
-/// Usage is written for all tenants at once, by functions, which see all rows only while they run.
+/// Functions write the usage of all tenants in one statement. Only within them are the rows of all tenants visible.
 #[tokio::test]
 async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     let (server, key) = start().await;
@@ -293,12 +293,12 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         }
     }
     assert_eq!(database.texts(rows).await, before);
-    // Old hours are removed for all tenants.
+    // The function that removes old hours does so for all tenants.
     affected(&mut connection, "SELECT remove_old_usage('2001-02-04Z', 10)").await;
     assert_eq!(database.count("SELECT count(*) FROM api_key_usage").await, 0);
 }
 
-/// A superuser's session could set any role, so this needs a login.
+/// With a login that is no superuser, since a superuser can set any role.
 #[tokio::test]
 async fn a_plain_login_cannot_become_the_operator() {
     let (server, _) = start().await;
@@ -333,7 +333,7 @@ async fn the_audit_trail_is_append_only_for_each_role() {
             assert_eq!(refusal(connection, sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
         }
     }
-    // Nor can the tenant of an event be deleted.
+    // A tenant with events cannot be deleted either.
     assert_eq!(refusal(&mut owner, "DELETE FROM tenants").await, "23503");
     assert_eq!(server.database.texts("SELECT t::text FROM api_key_events t ORDER BY 1").await, before);
 }
@@ -359,7 +359,7 @@ async fn a_revoked_key_cannot_be_changed_by_any_role() {
 }
 
 #[tokio::test]
-async fn a_transactions_tenant_ends_with_it() {
+async fn the_tenant_setting_ends_with_its_transaction() {
     let (server, _) = start().await;
     let database = &server.database;
     let mut connection = app(database).await;
@@ -372,7 +372,7 @@ async fn a_transactions_tenant_ends_with_it() {
             assert_eq!(count(&mut connection, table).await, 0, "{table} after {end}");
         }
     }
-    // Lookups set it for their own statement only.
+    // Lookup functions see other tenants' rows within their own statement only.
     let found = connection.fetch_all("SELECT id FROM find_tenants(ARRAY['acme', 'nobody'])").await.unwrap();
     assert_eq!(found.iter().map(|row| row.get(0)).collect::<Vec<Uuid>>(), [database.acme.0]);
     assert_eq!(count(&mut connection, "tenants").await, 0);
@@ -384,7 +384,7 @@ async fn a_transactions_tenant_ends_with_it() {
         .remove(0);
     let find = || sqlx::query("SELECT place FROM find_api_key_secrets($1, $2)");
     let [ours, theirs] = [database.acme.0, database.globex.0];
-    // Nor does a lookup under another tenant in the same statement find it.
+    // A lookup of the digest under another tenant, in the same statement, does not find it.
     let found = find()
         .bind([theirs, ours, ours, theirs])
         .bind([&digest, &vec![0; 16], &digest, &digest])
@@ -417,11 +417,11 @@ async fn no_column_holds_a_secret() {
             }
         }
     }
-    assert!(rows > 8, "{rows} rows are not all");
+    assert!(rows > 8, "only {rows} rows were searched");
 }
 
 #[tokio::test]
-async fn the_service_works_with_a_login_that_is_only_a_member_of_rally_app() {
+async fn a_login_that_is_only_a_member_of_rally_app_is_sufficient() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
     let mut server = TestServer::logged_in_by(&login.url().await, database, &[]).await;
@@ -437,48 +437,48 @@ async fn the_service_works_with_a_login_that_is_only_a_member_of_rally_app() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_no_member_is_refused_with_the_missing_role() {
+async fn a_login_that_is_no_member_is_refused_and_the_error_names_the_role() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", false).await;
-    let error = login.open().await.err().expect("a refusal").to_string();
+    let error = login.open().await.err().expect("the login is refused").to_string();
     assert!(error.contains("rally_app"), "{error}");
     login.drop().await;
 }
 
-/// The role of a server's transactions, which a column's default records.
-async fn works_as(url: &DatabaseUrl, database: &TestDatabase) -> Vec<String> {
-    database.execute("ALTER TABLE api_key_events ADD COLUMN worked_as text DEFAULT current_user").await;
+/// The role of a server's transactions, recorded by the default of a column.
+async fn role_of_transactions(url: &DatabaseUrl, database: &TestDatabase) -> Vec<String> {
+    database.execute("ALTER TABLE api_key_events ADD COLUMN executed_as text DEFAULT current_user").await;
     let mut server = TestServer::logged_in_by(url, database.clone(), &[]).await;
     server.admin("acme").create("Zapier", "read").await;
     server.stop().await;
-    database.texts("SELECT worked_as FROM api_key_events").await
+    database.texts("SELECT executed_as FROM api_key_events").await
 }
 
 #[tokio::test]
-async fn transactions_work_under_rally_app_with_each_login() {
+async fn transactions_run_as_rally_app_with_each_login() {
     let database = TestDatabase::create().await;
-    assert_eq!(works_as(&database.url().await, &database).await, ["rally_app"], "owner and superuser");
+    assert_eq!(role_of_transactions(&database.url().await, &database).await, ["rally_app"], "owner and superuser");
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
-    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "member");
+    assert_eq!(role_of_transactions(&login.url().await, &database).await, ["rally_app"], "member");
     login.drop().await;
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
     database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
-    assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"], "member with BYPASSRLS");
+    assert_eq!(role_of_transactions(&login.url().await, &database).await, ["rally_app"], "member with BYPASSRLS");
     login.drop().await;
 }
 
-/// With one connection, which must be usable after a transaction that could not begin.
+/// With one connection, which must stay usable after a transaction failed to begin.
 #[tokio::test]
 async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN", true).await;
     let one_connection = [("DATABASE_MAX_CONNECTIONS", "1")];
     let mut server = TestServer::logged_in_by(&login.url().await, database, &one_connection).await;
-    server.wait_for_feed().await; // then the tenant is cached, so its lookup does not fail first
+    server.wait_for_feed().await; // then the tenant is cached, so the transaction fails and not the tenant's lookup
     let admin = server.admin("acme");
     admin.create("Zapier", "read").await;
     server.database.execute(&format!("REVOKE rally_app FROM {}", login.name)).await;
@@ -489,36 +489,36 @@ async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
     login.drop().await;
 }
 
-/// Such a login may lack the right to migrate, so it may be refused instead.
+/// Such a login may lack the privilege to migrate; then it is refused.
 #[tokio::test]
-async fn a_login_with_bypassrls_works_under_rally_app_or_is_refused() {
+async fn a_login_with_bypassrls_runs_as_rally_app_or_is_refused() {
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
     match login.open().await {
         Err(error) => assert!(matches!(error, ConnectError::Migration(_) | ConnectError::Unbound { .. }), "{error}"),
         Ok(store) => {
             store.close().await;
-            assert_eq!(works_as(&login.url().await, &database).await, ["rally_app"]);
+            assert_eq!(role_of_transactions(&login.url().await, &database).await, ["rally_app"]);
         }
     }
     login.drop().await;
-    // One that is no member is always refused.
+    // A login that is not a member of rally_app is always refused.
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", false).await;
-    login.open().await.err().expect("a refusal");
+    login.open().await.err().expect("the login is refused");
     database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
     database.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", login.name)).await;
-    login.open().await.err().expect("a refusal");
+    login.open().await.err().expect("the login is refused");
     login.drop().await;
 }
 
 #[tokio::test]
 async fn a_login_that_may_not_migrate_is_refused_with_the_command_to_run() {
-    TestDatabase::create().await; // so that the cluster has rally_app
+    TestDatabase::create().await; // its migrations create the role rally_app in the cluster
     let database = TestDatabase::unmigrated().await;
-    database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await; // as PostgreSQL 15 and newer have it
+    database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await; // the default since PostgreSQL 15
     let login = Login::create(&database, "LOGIN", true).await;
-    let error = login.open().await.err().expect("a refusal");
+    let error = login.open().await.err().expect("the login is refused");
     assert!(matches!(error, ConnectError::NotMigrated { missing: 1, .. }), "{error}");
     let message = error.to_string();
     assert!(message.contains("rally-api-keys migrate") && message.contains("DATABASE_MIGRATION_URL"), "{message}");

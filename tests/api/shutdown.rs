@@ -1,4 +1,4 @@
-//! SIGTERM loses nothing.
+//! A stop loses no acknowledged request and no usage.
 
 use std::{future::ready, io::ErrorKind, time::Duration};
 
@@ -21,22 +21,22 @@ use crate::{
     raw::RawConnection,
 };
 
-/// Holds every create up at its last statement, until the connection is closed.
-async fn hold_creates(database: &TestDatabase) -> PgConnection {
+/// Blocks every create at its last statement until the returned connection is closed.
+async fn block_creates(database: &TestDatabase) -> PgConnection {
     let mut connection = database.connect().await;
     connection.execute("BEGIN; LOCK TABLE api_key_events IN SHARE MODE").await.unwrap();
     connection
 }
 
-/// Waits until so many requests are held up.
-async fn held(database: &TestDatabase, wanted: i64) {
+/// Waits until that number of requests is blocked.
+async fn wait_for_blocked(database: &TestDatabase, wanted: i64) {
     until(
         async || {
             let waiting = "SELECT count(*) FROM pg_stat_activity
                            WHERE datname = current_database() AND wait_event_type = 'Lock'";
             database.count(waiting).await == wanted
         },
-        "requests in flight",
+        "blocked requests",
     )
     .await;
 }
@@ -44,12 +44,12 @@ async fn held(database: &TestDatabase, wanted: i64) {
 async fn until(mut done: impl AsyncFnMut() -> bool, what: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !done().await {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Sessions of the service on that database.
+/// The number of sessions of the service on that database.
 async fn sessions(database: &TestDatabase) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND application_name = 'rally-api-keys'";
@@ -57,21 +57,21 @@ async fn sessions(database: &TestDatabase) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_in_flight_are_answered() {
+async fn requests_in_flight_are_completed_before_the_stop() {
     let mut server = TestServer::start().await;
     let admin = server.admin("acme");
-    let mut resting = RawConnection::open(server.address).await;
-    resting.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert_eq!(resting.reply().await.status, 200);
+    let mut idle = RawConnection::open(server.address).await;
+    idle.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(idle.reply().await.status, 200);
 
-    let lock = hold_creates(&server.database).await;
+    let lock = block_creates(&server.database).await;
     let creates: Vec<_> = (0..5)
         .map(|n| {
             let admin = admin.clone();
             tokio::spawn(async move { admin.post(PATH, &json!({"name": format!("Key {n}")})).await })
         })
         .collect();
-    held(&server.database, 5).await;
+    wait_for_blocked(&server.database, 5).await;
     assert!(sessions(&server.database).await >= 5);
 
     let address = server.address;
@@ -83,8 +83,8 @@ async fn requests_in_flight_are_answered() {
                 .is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
         };
         until(refused, "new connections to be refused").await;
-        assert_eq!(timeout(Duration::from_secs(2), resting.end()).await.expect("an end of what rests"), "");
-        assert!(creates.iter().all(|create| !create.is_finished()), "an answer before the commit");
+        assert_eq!(timeout(Duration::from_secs(2), idle.end()).await.expect("the idle connection is closed"), "");
+        assert!(creates.iter().all(|create| !create.is_finished()), "a response before the commit");
         lock.close().await.unwrap();
         for create in creates {
             create.await.unwrap().expect(201);
@@ -95,24 +95,28 @@ async fn requests_in_flight_are_answered() {
         server.stop().await;
         Instant::now()
     });
-    assert!(stopped < answered + Duration::from_secs(2), "it went on for {:?}", stopped - answered);
-    until(async || sessions(&server.database).await == 0, "the sessions' end").await;
+    assert!(
+        stopped < answered + Duration::from_secs(2),
+        "the server stopped {:?} after the last response",
+        stopped - answered
+    );
+    until(async || sessions(&server.database).await == 0, "the end of the sessions").await;
     assert_eq!(server.database.count("SELECT count(*) FROM api_keys").await, 5);
 }
 
-/// The request of a client that has left is one in flight, too.
+/// A request whose client has disconnected is still in flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_without_a_client_are_waited_for() {
+async fn a_stop_waits_for_requests_whose_clients_have_disconnected() {
     let mut server = TestServer::start().await;
     let admin = server.admin("acme");
-    let lock = hold_creates(&server.database).await;
+    let lock = block_creates(&server.database).await;
     let create = tokio::spawn(async move { admin.post(PATH, &json!({"name": "Orphan"})).await });
-    held(&server.database, 1).await;
+    wait_for_blocked(&server.database, 1).await;
     create.abort();
     assert!(create.await.unwrap_err().is_cancelled());
 
     let released = async {
-        // Long enough for a stop that does not wait.
+        // A stop that does not wait would end within this time.
         sleep(Duration::from_millis(500)).await;
         lock.close().await.unwrap();
         Instant::now()
@@ -121,16 +125,16 @@ async fn requests_without_a_client_are_waited_for() {
         server.stop().await;
         Instant::now()
     });
-    assert!(stopped >= released, "it stopped {:?} before the request could end", released - stopped);
-    until(async || sessions(&server.database).await == 0, "the sessions' end").await;
+    assert!(stopped >= released, "the server stopped {:?} before the request ended", released - stopped);
+    until(async || sessions(&server.database).await == 0, "the end of the sessions").await;
     let whole = "SELECT count(*) FROM api_keys k JOIN api_key_secrets s ON s.key_id = k.id
                  JOIN api_key_events e ON e.key_id = k.id AND e.kind = 'created' WHERE k.name = 'Orphan'";
     assert_eq!(server.database.count(whole).await, 1);
 }
 
-/// A client that says nothing, or does not take its answer, costs others no figure.
+/// A connection without a request stays open for the whole grace.
 #[tokio::test]
-async fn usage_is_written_whoever_lingers() {
+async fn usage_is_written_although_a_connection_stays_open_past_the_grace() {
     let database = TestDatabase::create().await;
     let home = Home::new("lingering");
     let url = database.url_text(None).await;
@@ -154,12 +158,12 @@ async fn usage_is_written_whoever_lingers() {
     assert_eq!(database.counted_requests().await, 7);
 }
 
-/// The database goes wrong in some way some time before the end, as where it moves to another server during a
-/// deployment: what is left to be written waits for it, within the grace.
-async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
+/// The database fails at some time before the stop, for example since it moves to another server during a deployment.
+/// Unwritten usage waits for the database within the grace.
+async fn check_usage_is_written_after_an_outage(mode: Mode, before_stop: Duration) {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    // The change feed has a way of its own, so that what is remembered may be trusted.
+    // The change feed does not use the proxy, so cached keys stay valid.
     let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
     let settings = [
         ("DATABASE_URL", through.as_str()),
@@ -176,8 +180,8 @@ async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
     let written = async || server.database.counted_requests().await == 1;
     until(written, "the first batch").await;
     proxy.set(mode);
-    check().await; // it is remembered
-    sleep(before_the_end).await;
+    check().await; // a cache hit
+    sleep(before_stop).await;
     let back = async {
         sleep(Duration::from_secs(6)).await;
         proxy.set(Mode::Pass);
@@ -187,22 +191,22 @@ async fn usage_waits_for_a_database(mode: Mode, before_the_end: Duration) {
 }
 
 #[tokio::test]
-async fn usage_waits_for_a_database_that_goes_away_at_the_end() {
-    usage_waits_for_a_database(Mode::Cut, Duration::ZERO).await;
+async fn usage_is_written_when_the_database_fails_during_the_stop() {
+    check_usage_is_written_after_an_outage(Mode::Cut, Duration::ZERO).await;
 }
 
 #[tokio::test]
-async fn usage_waits_for_a_database_that_is_away_at_the_end() {
-    usage_waits_for_a_database(Mode::Cut, Duration::from_secs(4)).await;
+async fn usage_is_written_when_the_database_is_away_at_the_stop() {
+    check_usage_is_written_after_an_outage(Mode::Cut, Duration::from_secs(4)).await;
 }
 
 #[tokio::test]
-async fn usage_waits_for_a_database_that_does_not_answer_at_the_end() {
-    usage_waits_for_a_database(Mode::Blackhole, Duration::from_secs(3)).await;
+async fn usage_is_written_when_the_database_does_not_respond_at_the_stop() {
+    check_usage_is_written_after_an_outage(Mode::Blackhole, Duration::from_secs(3)).await;
 }
 
-/// The same of uses of dead secrets.
-async fn dead_uses_wait_for_a_database(mode: Mode) {
+/// The same for events about uses of dead secrets.
+async fn check_uses_of_dead_secrets_are_recorded_after_an_outage(mode: Mode) {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Dead", "read").await;
     let proxy = Proxy::start(server.database.socket().await).await;
@@ -217,23 +221,23 @@ async fn dead_uses_wait_for_a_database(mode: Mode) {
         proxy.set(Mode::Pass);
     };
     tokio::join!(worker.run(ready(Instant::now() + Duration::from_secs(15))), back);
-    let told = "SELECT count(*) FROM api_key_events WHERE kind = 'secret_reused' AND request_id = 'some-request'";
-    assert_eq!(server.database.count(told).await, 1);
+    let recorded = "SELECT count(*) FROM api_key_events WHERE kind = 'secret_reused' AND request_id = 'some-request'";
+    assert_eq!(server.database.count(recorded).await, 1);
 }
 
 #[tokio::test]
-async fn dead_uses_wait_for_a_database_that_is_away_at_the_end() {
-    dead_uses_wait_for_a_database(Mode::Cut).await;
+async fn uses_of_dead_secrets_are_recorded_when_the_database_is_away_at_the_stop() {
+    check_uses_of_dead_secrets_are_recorded_after_an_outage(Mode::Cut).await;
 }
 
 #[tokio::test]
-async fn dead_uses_wait_for_a_database_that_does_not_answer_at_the_end() {
-    dead_uses_wait_for_a_database(Mode::Blackhole).await;
+async fn uses_of_dead_secrets_are_recorded_when_the_database_does_not_respond_at_the_stop() {
+    check_uses_of_dead_secrets_are_recorded_after_an_outage(Mode::Blackhole).await;
 }
 
-/// By a migration that is under way, say. What is left at the end has its second chance, too.
+/// A migration in progress can refuse a batch. The last batch is retried, too.
 #[tokio::test]
-async fn usage_that_is_refused_once_is_written_at_the_end() {
+async fn usage_that_is_refused_once_is_written_at_the_stop() {
     let mut server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Used", "read").await;
@@ -244,10 +248,10 @@ async fn usage_that_is_refused_once_is_written_at_the_end() {
     assert_eq!(server.database.counted_requests().await, 1);
 }
 
-/// Whoever sends requests on after SIGTERM, as load balancers do for a moment, has them answered, and
-/// is told to go elsewhere: by the probe, and by the end of each connection.
+/// Load balancers send requests for a moment after SIGTERM. They are served, while the readiness probe fails and each
+/// response closes its connection.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_comes_first() {
+async fn requests_during_the_drain_are_served_while_readiness_fails() {
     const DRAIN: Duration = Duration::from_secs(1);
     let mut server = TestServer::with(&[("SHUTDOWN_DRAIN_SECONDS", "1")]).await;
     let (address, admin) = (server.address, server.admin("acme"));
@@ -262,19 +266,19 @@ async fn a_drain_comes_first() {
         assert_eq!((reply.status, reply.header("connection")), (200, None));
         kept.push(connection);
     }
-    let lock = hold_creates(&server.database).await;
+    let lock = block_creates(&server.database).await;
     let create = tokio::spawn(async move { admin.post(PATH, &json!({"name": "In flight"})).await });
-    held(&server.database, 1).await;
+    wait_for_blocked(&server.database, 1).await;
 
-    let told = Instant::now();
-    let asking = async {
-        let begun = async || {
+    let begun = Instant::now();
+    let requests = async {
+        let draining = async || {
             let mut connection = RawConnection::open(address).await;
             connection.send(probe).await;
             connection.reply().await.status == 503
         };
-        until(begun, "the drain").await;
-        // On a connection that was there before, too.
+        until(draining, "the drain").await;
+        // The same on a connection from before the drain.
         kept[0].send(probe).await;
         let reply = kept[0].reply().await;
         assert_eq!((reply.status, reply.header("connection")), (503, Some("close")));
@@ -292,24 +296,24 @@ async fn a_drain_comes_first() {
             }
             let Some(reply) = connection.reply_or_end().await else { break };
             assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
-            served = served.max(told.elapsed().as_millis());
+            served = served.max(begun.elapsed().as_millis());
             sleep(Duration::from_millis(20)).await;
         }
-        assert!(served >= DRAIN.as_millis() - 300, "served for {served} ms");
-        // What rested all the while is closed; what is in flight goes on.
+        assert!(served >= DRAIN.as_millis() - 300, "requests were served for {served} ms only");
+        // The idle connection is closed; the request in flight continues.
         assert_eq!(kept[2].end().await, "");
         assert!(!create.is_finished());
         lock.close().await.unwrap();
         create.await.unwrap().expect(201);
     };
-    let ((), ()) = tokio::join!(asking, server.stop_by(Stop::Drain));
-    // With room for a busy machine: within the grace.
-    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+    let ((), ()) = tokio::join!(requests, server.stop_by(Stop::Drain));
+    // The whole grace, as tolerance for a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-/// The real program, by SIGTERM: it drains, and a second signal ends it at once.
+/// The real program: the first SIGTERM starts the drain.
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_during_the_drain_ends_the_process_at_once() {
     let database = TestDatabase::create().await;
     let home = Home::new("second-signal");
     let url = database.url_text(None).await;
@@ -328,7 +332,7 @@ async fn a_second_signal_ends_it_at_once() {
     let (status, log) = service.terminate().await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!(status.code(), Some(1), "{log}");
-    // Whoever presses Ctrl-C waits for no drain.
+    // SIGINT (Ctrl-C) stops without a drain.
     let service = home.serve(&settings).await;
     let begun = Instant::now();
     service.signal("INT").await;
@@ -337,14 +341,13 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
-/// A request that does not end does not keep the service from ending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_grace_has_an_end() {
+async fn a_stuck_request_does_not_delay_the_stop_past_the_grace() {
     let mut server = TestServer::with(&[("SHUTDOWN_GRACE_SECONDS", "1")]).await;
     let admin = server.admin("acme");
-    let lock = hold_creates(&server.database).await;
+    let lock = block_creates(&server.database).await;
     let create = tokio::spawn(async move { admin.post(PATH, &json!({"name": "Stuck"})).await.status });
-    held(&server.database, 1).await;
+    wait_for_blocked(&server.database, 1).await;
     let begun = Instant::now();
     server.stop().await;
     let took = begun.elapsed();

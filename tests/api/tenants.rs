@@ -1,4 +1,4 @@
-//! Isolation of tenants at the API, and suspended tenants.
+//! Isolation of tenants in the API, and suspended tenants.
 
 use chrono::Utc;
 use rally_api_keys::{domain::Slug, store::TenantAdmin};
@@ -60,11 +60,11 @@ async fn another_tenants_key_is_not_found_and_does_not_change() {
                 assert_eq!(reply.apart_from_request_id(), unknown.apart_from_request_id(), "{what:?}");
             }
         }
-        // With a valid body: there is no such key.
+        // With a valid body the response is 404.
         for what in &CALLS[..5] {
             call(client, *what, &theirs.id).await.refused(404, "key_not_found");
         }
-        // A condition reveals nothing either.
+        // Neither does If-Match reveal that the key exists.
         for tag in ["*", "\"1\"", "\"2\"", "\"0\""] {
             let patch = |id: &str| {
                 let path = format!("{PATH}/{id}");
@@ -83,7 +83,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn lists_and_totals_have_one_tenants_keys() {
+async fn lists_and_totals_contain_only_the_tenants_own_keys() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let mine = acme.create("Mine", "admin").await;
@@ -98,7 +98,7 @@ async fn lists_and_totals_have_one_tenants_keys() {
         assert_eq!(page.header("x-total-count"), "1");
         assert!(!page.headers.contains_key("link"), "{page:?}");
     }
-    // A cursor of another tenant's list is a position in the caller's own list.
+    // A cursor from another tenant's list is a position in the caller's own list.
     let page = globex.get(&format!("{PATH}?limit=1")).await;
     assert_eq!(page.header("x-total-count"), "3");
     let link = page.header("link");
@@ -122,14 +122,14 @@ async fn a_secret_is_unknown_at_another_tenants_host() {
     }
     there.delete(&format!("{PATH}/self")).await.refused(401, "invalid_key");
     acme.with_key(&key.secret).get(PATH).await.expect(200);
-    // The other host does not reveal that it is revoked.
+    // The other host does not reveal that the key is revoked.
     acme.delete(&key.path()).await.expect(204);
     there.get(PATH).await.refused(401, "invalid_key");
 }
 
-/// As in a database that was copied in part.
+/// A database that was copied in part can contain such keys.
 #[tokio::test]
-async fn keys_of_one_id_in_two_tenants_are_independent() {
+async fn keys_with_the_same_id_in_two_tenants_are_independent() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let key = acme.create("Mine", "read").await;
@@ -183,10 +183,10 @@ async fn a_suspended_tenant_is_not_found_until_it_is_resumed() {
     by_key.get(PATH).await.expect(200);
 }
 
-/// A token's tenant claim is a slug or an id. If a slug could be another tenant's id, tokens of one would be accepted for
-/// the other.
+/// A token's tenant claim is a slug or an id. If a slug could be another tenant's id, the tokens of one tenant would be
+/// accepted for the other.
 #[tokio::test]
-async fn a_slug_of_the_form_of_an_id_is_refused() {
+async fn a_slug_in_the_form_of_an_id_is_refused() {
     let server = TestServer::start().await;
     let acme_id = server.database.acme.to_string();
     let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();

@@ -1,4 +1,4 @@
-//! Usage of keys by the hour and day, how it is written, and keys that are not used at all.
+//! Usage of keys by hour and day, how it is written, and the list of unused keys.
 
 use std::{future::ready, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub fn usage(key: &CreatedKey) -> String {
     format!("{}/usage", key.path())
 }
 
-/// The figures of the bucket that is under way, and of all.
+/// Requests, denied requests, and those denied as expired and for their scope, of the last bucket.
 fn last_bucket(usage: &Value) -> (i64, i64, i64, i64) {
     let bucket = usage["buckets"].as_array().unwrap().last().unwrap();
     let number = |value: &Value| value.as_i64().unwrap();
@@ -48,42 +48,42 @@ async fn requests_and_refusals_are_counted() {
         client.post(CHECK, &json!({})).await.refused(403, "insufficient_scope");
     }
     client.post(PATH, &json!({"name": "x"})).await.refused(403, "insufficient_scope");
-    // What tells nothing of the key does not count: another secret, another tenant.
+    // Requests with another secret, or for another tenant, do not count.
     let wrong = format!("{}0", &key.secret[..key.secret.len() - 1]);
     if wrong != key.secret {
         admin.with_key(&wrong).get(CHECK).await.refused(401, "invalid_key");
     }
     client.on("globex.localhost").get(CHECK).await.refused(401, "invalid_key");
 
-    let ask = async || admin.get(&usage(&key)).await.expect(200);
-    wait_until(async || last_bucket(&ask().await) == (12, 4, 0, 4)).await;
+    let read = async || admin.get(&usage(&key)).await.expect(200);
+    wait_until(async || last_bucket(&read().await) == (12, 4, 0, 4)).await;
     let before_end = server.clock.now();
     server.clock.turn(TimeDelta::minutes(11));
     for _ in 0..2 {
         client.get(CHECK).await.refused(401, "key_expired");
     }
-    let of_all = async || {
-        let usage = ask().await;
+    let totals = async || {
+        let usage = read().await;
         (usage["requests"].as_i64().unwrap(), usage["denied"].as_i64().unwrap())
     };
-    wait_until(async || of_all().await == (14, 6)).await;
-    let told = ask().await;
+    wait_until(async || totals().await == (14, 6)).await;
+    let response = read().await;
     if before_end.date_naive() == server.clock.now().date_naive() {
-        assert_eq!(last_bucket(&told), (14, 6, 2, 4));
+        assert_eq!(last_bucket(&response), (14, 6, 2, 4));
     }
-    assert_eq!(told["interval"], "day");
-    assert_eq!(told["buckets"].as_array().unwrap().len(), 30);
-    let (first, from) = (&told["buckets"][0], &told["from"]);
+    assert_eq!(response["interval"], "day");
+    assert_eq!(response["buckets"].as_array().unwrap().len(), 30);
+    let (first, from) = (&response["buckets"][0], &response["from"]);
     let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0}});
     assert_eq!(first, &empty);
 }
 
 #[tokio::test]
-async fn buckets_are_hours_or_days() {
+async fn usage_is_returned_by_hour_or_by_day() {
     let mut server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
-    // To the first half of an hour, so that what follows lies in the next ones.
+    // Set the clock to the start of an hour, so that the requests below fall into the expected hours.
     let now = server.clock.now();
     server.clock.turn(TimeDelta::hours(1) - TimeDelta::minutes(i64::from(now.minute())));
     let (begun, mut sent) = (server.clock.now(), 0);
@@ -92,7 +92,7 @@ async fn buckets_are_hours_or_days() {
         for _ in 0..count {
             assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
         }
-        // Real hours pass more slowly than they are written.
+        // Wait until the requests are written, before the clock is turned again.
         sent += count;
         wait_until(async || server.database.counted_requests().await == sent).await;
     }
@@ -105,15 +105,15 @@ async fn buckets_are_hours_or_days() {
     let start = hour - TimeDelta::minutes(i64::from(hour.minute())) - TimeDelta::seconds(i64::from(hour.second()));
     let text = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:00:00Z").to_string();
     let path = format!("{}?interval=hour&from={}&to={}", usage(&key), text(start), text(start + TimeDelta::hours(5)));
-    let told = admin.get(&path).await.expect(200);
-    let of = |told: &Value, name: &str| -> Vec<Value> {
-        told["buckets"].as_array().unwrap().iter().map(|bucket| bucket[name].clone()).collect()
+    let response = admin.get(&path).await.expect(200);
+    let of = |response: &Value, name: &str| -> Vec<Value> {
+        response["buckets"].as_array().unwrap().iter().map(|bucket| bucket[name].clone()).collect()
     };
-    assert_eq!(of(&told, "requests"), [1, 5, 0, 4, 0]);
+    assert_eq!(of(&response, "requests"), [1, 5, 0, 4, 0]);
     let starts: Vec<String> = (0..5).map(|n| text(start + TimeDelta::hours(n))).collect();
-    assert_eq!(of(&told, "start"), starts);
-    assert_eq!((&told["from"], &told["to"]), (&json!(starts[0]), &json!(text(start + TimeDelta::hours(5)))));
-    assert_eq!((&told["requests"], &told["denied"]), (&json!(10), &json!(0)));
+    assert_eq!(of(&response, "start"), starts);
+    assert_eq!((&response["from"], &response["to"]), (&json!(starts[0]), &json!(text(start + TimeDelta::hours(5)))));
+    assert_eq!((&response["requests"], &response["denied"]), (&json!(10), &json!(0)));
 
     let path = format!("{}?from={}", usage(&key), text(start));
     let days = admin.get(&path).await.expect(200);
@@ -123,7 +123,7 @@ async fn buckets_are_hours_or_days() {
 }
 
 #[tokio::test]
-async fn each_secret_tells_where_it_was_last_used_from() {
+async fn usage_shows_each_secrets_last_address_and_user_agent() {
     let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
@@ -143,24 +143,27 @@ async fn each_secret_tells_where_it_was_last_used_from() {
     let secrets = async || admin.get(&usage(&key)).await.expect(200)["secrets"].clone();
     wait_until(async || !secrets().await[0]["lastUsedAt"].is_null() && !secrets().await[1]["lastUsedAt"].is_null())
         .await;
-    let told = secrets().await;
-    let new_hint = told[0]["keyHint"].as_str().unwrap();
-    assert!(new.ends_with(&new_hint[new_hint.len() - 4..]), "the newest first: {told}");
-    assert_eq!(told[0]["lastAddress"], "2001:db8::1");
-    assert_eq!(told[0]["lastUserAgent"], "x".repeat(200));
-    assert_eq!(told[0]["retiredAt"], Value::Null);
-    assert_eq!((&told[1]["lastAddress"], &told[1]["lastUserAgent"]), (&json!("203.0.113.8"), &json!("zapier \u{e9}")));
-    assert!(told[1]["retiredAt"].is_string() && told[1]["expiresAt"].is_string());
+    let response = secrets().await;
+    let new_hint = response[0]["keyHint"].as_str().unwrap();
+    assert!(new.ends_with(&new_hint[new_hint.len() - 4..]), "the newest secret is not the first: {response}");
+    assert_eq!(response[0]["lastAddress"], "2001:db8::1");
+    assert_eq!(response[0]["lastUserAgent"], "x".repeat(200));
+    assert_eq!(response[0]["retiredAt"], Value::Null);
+    assert_eq!(
+        (&response[1]["lastAddress"], &response[1]["lastUserAgent"]),
+        (&json!("203.0.113.8"), &json!("zapier \u{e9}"))
+    );
+    assert!(response[1]["retiredAt"].is_string() && response[1]["expiresAt"].is_string());
 
-    // A secret that strays into the header is not kept.
+    // A user agent that contains a secret is not stored.
     let request = admin.with_key(new).request(Method::GET, CHECK).header("user-agent", format!("agent {new}"));
     assert_eq!(send(request).await.status, 200);
     wait_until(async || secrets().await[0]["lastUserAgent"] == "[redacted]").await;
-    assert_eq!(secrets().await[0]["lastAddress"], "127.0.0.1", "without the header, the peer's own");
+    assert_eq!(secrets().await[0]["lastAddress"], "127.0.0.1", "without X-Forwarded-For, the peer's address");
 }
 
 #[tokio::test]
-async fn who_may_read_it() {
+async fn reading_usage_requires_the_read_scope_of_the_keys_tenant() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "write").await;
@@ -177,13 +180,13 @@ async fn who_may_read_it() {
         server.admin("globex").get(&path).await.refused(404, "key_not_found");
     }
     assert_eq!(admin.get(&format!("{PATH}/x/usage")).await.bad_fields(), ["id"]);
-    // A revoked key's figures stay.
+    // The usage of a revoked key can still be read.
     admin.delete(&key.path()).await.expect(204);
     admin.get(&usage(&key)).await.expect(200);
 }
 
 #[tokio::test]
-async fn windows_are_checked() {
+async fn invalid_windows_are_refused_with_the_fields_named() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
@@ -205,12 +208,12 @@ async fn windows_are_checked() {
         assert_eq!(admin.get(&format!("{}?{query}", usage(&key))).await.bad_fields(), fields, "{query}");
     }
     let ten_thousand = "from=2020-01-01T00:00:00Z&to=2021-02-20T16:00:00Z&interval=hour";
-    let told = admin.get(&format!("{}?{ten_thousand}", usage(&key))).await.expect(200);
-    assert_eq!(told["buckets"].as_array().unwrap().len(), 10_000);
+    let response = admin.get(&format!("{}?{ten_thousand}", usage(&key))).await.expect(200);
+    assert_eq!(response["buckets"].as_array().unwrap().len(), 10_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_instances_that_stop_have_counted_each_request_once() {
+async fn each_request_is_counted_once_when_two_instances_stop() {
     let mut one = TestServer::start().await;
     let mut other = one.sibling(&[]).await;
     let admin = one.admin("acme");
@@ -233,9 +236,9 @@ async fn two_instances_that_stop_have_counted_each_request_once() {
     }
 }
 
-/// Requests from more than five seconds before the kill are counted.
+/// All requests from more than five seconds before the kill are counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_loses_five_seconds_at_most() {
+async fn a_kill_loses_at_most_five_seconds_of_usage() {
     let database = TestDatabase::create().await;
     let home = Home::new("usage-kill");
     let service = home.serve_on(&database).await;
@@ -256,11 +259,14 @@ async fn a_kill_loses_five_seconds_at_most() {
     let counted = database.counted_requests().await;
     let old = sent_at.iter().filter(|at| **at + Duration::from_secs(5) < killed).count();
     let (old, all) = (i64::try_from(old).unwrap(), i64::try_from(sent_at.len()).unwrap());
-    assert!(old > 50 && (old..=all).contains(&counted), "{counted} counted; {old} old ones of {all}");
+    assert!(
+        old > 50 && (old..=all).contains(&counted),
+        "{counted} of {all} requests were counted, of which {old} are older than 5 s"
+    );
 }
 
 #[tokio::test]
-async fn old_hours_are_removed() {
+async fn hours_past_the_retention_are_removed() {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("n", "read").await;
     let theirs = server.admin("globex").create("n", "read").await;
@@ -273,7 +279,7 @@ async fn old_hours_are_removed() {
         );
         server.database.execute(&rows).await;
     }
-    // Another instance, since this one has looked already; it keeps less than the default.
+    // Another instance, since the first one has already removed old hours. Its retention is shorter than the default.
     let sibling = server.sibling(&[("USAGE_RETENTION_DAYS", "100")]).await;
     let old = "SELECT count(*) FROM api_key_usage WHERE hour < now() - interval '100 days'";
     wait_until(async || server.database.count(old).await == 0).await;
@@ -281,7 +287,7 @@ async fn old_hours_are_removed() {
     drop(sibling);
 }
 
-/// A call of `record_usage`: `count` requests with that secret now, as the batch of that number.
+/// A call of `record_usage` with the batch of that number: `count` requests with the key's secret now.
 fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i64) -> String {
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
@@ -303,7 +309,7 @@ async fn a_batch_that_is_sent_again_counts_once() {
     assert_eq!(server.database.counted_requests().await, 15);
 }
 
-/// One batch with several tenants, hours and clients, and with two counters of one secret, as after an eviction.
+/// One batch with several tenants, hours and clients. Each secret has two counters, as after an eviction from the cache.
 #[tokio::test]
 async fn a_batch_keeps_secrets_hours_and_clients_apart() {
     let server = TestServer::start().await;
@@ -317,7 +323,7 @@ async fn a_batch_keeps_secrets_hours_and_clients_apart() {
             let digest = Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest();
             let counter = || Arc::new(UsageCounter::new(tenant, ApiKeyId::parse(&key.id).unwrap(), digest));
             let counters = [counter(), counter()];
-            // Some have a client in common, and some were last used an hour ago, or in both hours.
+            // Some keys share a client. Keys were used in this hour, in the previous one, or in both.
             let (address, agent) = (format!("192.0.2.{}", n / 6), format!("agent-{}", n / 3));
             let hours: &[i64] = [&[0][..], &[1], &[1, 0]][usize::from(n % 3)];
             for ago in hours {
@@ -365,7 +371,7 @@ async fn a_batch_that_is_refused_once_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_refused_each_time_is_dropped_and_counted_as_lost() {
+async fn a_row_that_is_refused_each_time_is_lost_alone() {
     let server = TestServer::start().await;
     let (ours, theirs) = (server.admin("acme"), server.admin("globex"));
     let (key, refused) = (ours.create("n", "read").await, theirs.create("n", "read").await);
@@ -376,15 +382,17 @@ async fn a_batch_that_is_refused_each_time_is_dropped_and_counted_as_lost() {
         server.database.globex
     );
     server.database.execute(&refuse).await;
+    // Most likely in one batch.
+    assert_eq!(ours.with_key(&key.secret).get(CHECK).await.status, 200);
     assert_eq!(theirs.with_key(&refused.secret).get(CHECK).await.status, 200);
     wait_until(async || ours.get("/metrics").await.body.contains("rally_usage_lost_total 1\n")).await;
     // Later batches are written.
     assert_eq!(ours.with_key(&key.secret).get(CHECK).await.status, 200);
-    wait_until(async || ours.get(&usage(&key)).await.expect(200)["requests"] == 1).await;
+    wait_until(async || ours.get(&usage(&key)).await.expect(200)["requests"] == 2).await;
     assert_eq!(theirs.get(&usage(&refused)).await.expect(200)["requests"], 0);
 }
 
-/// Statistics never delay a call that changes a key, nor one that reads.
+/// Neither calls that change a key nor calls that read wait for the statistics' locks.
 #[tokio::test]
 async fn locked_usage_tables_delay_no_management_call() {
     let server = TestServer::start().await;
@@ -395,7 +403,7 @@ async fn locked_usage_tables_delay_no_management_call() {
     let mut lock = server.database.connect().await;
     lock.execute("BEGIN; LOCK TABLE api_key_usage, api_key_last_uses, usage_writers IN EXCLUSIVE MODE").await.unwrap();
     let begun = Instant::now();
-    // So that the worker has something to write, and waits for the lock.
+    // A further use, so that the worker writes and waits for the lock.
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
     let waits = "SELECT count(*) FROM pg_stat_activity
                  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%record_usage%'";
@@ -410,13 +418,16 @@ async fn locked_usage_tables_delay_no_management_call() {
     admin.get(&usage(&key)).await.expect(200);
     admin.delete(&other.path()).await.expect(204);
     let took = calls.elapsed();
-    assert_eq!(server.database.counted_requests().await, 1, "still locked after {:?}", begun.elapsed());
+    assert_eq!(
+        server.database.counted_requests().await,
+        1,
+        "usage was written despite the lock, after {:?}",
+        begun.elapsed()
+    );
     assert!(took < Duration::from_secs(3), "{took:?}");
     lock.execute("COMMIT").await.unwrap();
     wait_until(async || server.database.counted_requests().await == 2).await;
 }
-
-// ---- unusedForDays
 
 #[tokio::test]
 async fn a_list_by_unused_for_days_shows_keys_without_a_later_use() {

@@ -1,5 +1,5 @@
-//! The documented gateways (`docs/gateways/`), each as the real program reading the documented
-//! files, in front of a CRM: who gets through, and with which headers.
+//! The documented gateways (`docs/gateways/`): each real program with the documented files in front of a CRM. Which
+//! requests reach the CRM, and with which headers.
 
 mod stand;
 
@@ -11,8 +11,7 @@ use serde_json::json;
 use self::stand::{Gateway, Seen, Stand};
 use crate::client::{Client, CreatedKey, Credential, Reply, send};
 
-/// Headers that a client may try to slip in; what the CRM sees under these names, in any
-/// spelling, must come from the service.
+/// Headers that a client may forge. What the CRM receives under these names, in any spelling, must come from the service.
 const FORGED: [(&str, &str); 14] = [
     ("X-Rally-Tenant", "globex"),
     ("X-Rally-Tenant-Id", "forged"),
@@ -31,49 +30,49 @@ const FORGED: [(&str, &str); 14] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nginx() {
-    holds(Gateway::Nginx).await;
+async fn nginx_forwards_authorized_requests_only() {
+    check_gateway(Gateway::Nginx).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caddy() {
-    holds(Gateway::Caddy).await;
+async fn caddy_forwards_authorized_requests_only() {
+    check_gateway(Gateway::Caddy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn traefik() {
-    holds(Gateway::Traefik).await;
+async fn traefik_forwards_authorized_requests_only() {
+    check_gateway(Gateway::Traefik).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn envoy() {
-    holds(Gateway::Envoy).await;
+async fn envoy_forwards_authorized_requests_only() {
+    check_gateway(Gateway::Envoy).await;
 }
 
-async fn holds(gateway: Gateway) {
+async fn check_gateway(gateway: Gateway) {
     let Some(mut stand) = Stand::start(gateway).await else { return };
-    who_is_let_through(&stand).await;
-    nobody_without_a_credential(&stand).await;
-    no_header_of_the_clients_is_believed(&stand).await;
-    no_method_of_the_clients_is_believed(&stand).await;
-    no_host_of_the_clients_is_believed(&stand).await;
-    any_path_and_query(&stand).await;
+    authorized_requests_are_forwarded(&stand).await;
+    requests_without_a_valid_credential_are_refused(&stand).await;
+    forged_rally_headers_are_removed(&stand).await;
+    forged_method_headers_are_ignored(&stand).await;
+    forged_host_headers_are_ignored(&stand).await;
+    any_path_and_query_is_forwarded(&stand).await;
     if gateway != Gateway::Traefik {
-        a_rotated_away_secret_is_told(&stand).await;
+        a_rotated_secret_is_reported_as_deprecated(&stand).await;
     }
-    connections_are_kept(&stand).await;
-    revoked_is_refused(&stand).await;
-    nobody_while_the_service_is_away(&mut stand).await;
+    connections_to_the_service_are_reused(&stand).await;
+    a_revoked_key_is_refused(&stand).await;
+    requests_are_refused_while_the_service_is_away(&mut stand).await;
     stand.stop().await;
 }
 
-/// The `X-Rally-*` that the CRM saw, in whatever spelling.
+/// The `X-Rally-*` headers that the CRM received, in any spelling.
 fn rally_headers(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &seen.headers {
         let name = name.as_str().replace('_', "-");
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        // A header without a value and none at all are the same to the CRM.
+        // The CRM treats a header without a value as missing.
         if name.starts_with("x-rally-") && !value.is_empty() {
             found.entry(name).or_default().push(value);
         }
@@ -94,28 +93,28 @@ impl Stand {
         self.client("acme", Credential::ApiKey(secret.to_owned()))
     }
 
-    /// The request gets through, and the CRM sees it once.
-    async fn passes(&self, request: RequestBuilder) -> (Seen, Reply) {
+    /// Sends a request that must reach the CRM, once.
+    async fn forwards(&self, request: RequestBuilder) -> (Seen, Reply) {
         let reply = send(request).await;
         assert_eq!(reply.status.as_u16(), 200, "{:?}: {reply:?}\n{}", self.gateway, self.log());
-        assert_eq!(reply.body, "the CRM's answer");
+        assert_eq!(reply.body, "the CRM's response");
         let mut reached = self.reached();
         assert_eq!(reached.len(), 1, "{reached:?}");
         (reached.remove(0), reply)
     }
 
-    /// It does not.
-    async fn stops(&self, request: RequestBuilder, status: u16, code: &str) -> Reply {
+    /// Sends a request that must be refused with that status and code, and must not reach the CRM.
+    async fn refuses(&self, request: RequestBuilder, status: u16, code: &str) -> Reply {
         let reply = send(request).await;
         assert_eq!(reply.status.as_u16(), status, "{:?}: {reply:?}\n{}", self.gateway, self.log());
         assert_eq!(reply.header("x-rally-error"), code, "{:?}", self.gateway);
         assert_eq!(reply.json()["code"], code, "{:?}", self.gateway);
-        assert!(self.reached().is_empty(), "{:?}: the CRM was asked", self.gateway);
+        assert!(self.reached().is_empty(), "{:?}: the request reached the CRM", self.gateway);
         reply
     }
 }
 
-async fn who_is_let_through(stand: &Stand) {
+async fn authorized_requests_are_forwarded(stand: &Stand) {
     let acme = stand.server.database.acme.to_string();
     let admin = stand.server.admin("acme");
     let body = json!({"name": "Gateway", "scopes": "read,write", "expiresAt": "2099-01-01T00:00:00Z"});
@@ -132,53 +131,53 @@ async fn who_is_let_through(stand: &Stand) {
     let client = stand.with_key(&key.secret);
     for method in [Method::GET, Method::POST, Method::DELETE] {
         let request = client.request(method.clone(), "/contacts?page=2").body("some body");
-        let (seen, reply) = stand.passes(request).await;
+        let (seen, reply) = stand.forwards(request).await;
         assert_eq!((seen.method.as_str(), seen.path.as_str()), (method.as_str(), "/contacts?page=2"));
         assert_eq!(rally_headers(&seen), expected, "{:?}", stand.gateway);
-        assert!(!seen.headers.contains_key("x-api-key"), "the CRM is told the secret");
+        assert!(!seen.headers.contains_key("x-api-key"), "the CRM received the secret");
         assert_eq!(seen.headers["host"], "acme.localhost");
         if stand.gateway != Gateway::Traefik {
             assert_eq!(reply.header("x-rally-key-expires"), "2099-01-01T00:00:00Z");
         }
     }
     let bearer = stand.client("acme", Credential::Bearer(key.secret.clone()));
-    stand.passes(bearer.request(Method::GET, "/")).await;
+    stand.forwards(bearer.request(Method::GET, "/")).await;
 
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);
-    stand.stops(reader.request(Method::POST, "/contacts"), 403, "insufficient_scope").await;
-    stand.stops(reader.request(Method::from_bytes(b"PROPFIND").unwrap(), "/"), 403, "insufficient_scope").await;
+    stand.refuses(reader.request(Method::POST, "/contacts"), 403, "insufficient_scope").await;
+    stand.refuses(reader.request(Method::from_bytes(b"PROPFIND").unwrap(), "/"), 403, "insufficient_scope").await;
 }
 
-async fn nobody_without_a_credential(stand: &Stand) {
+async fn requests_without_a_valid_credential_are_refused(stand: &Stand) {
     let key = stand.key("admin").await;
-    let nobody = stand.client("acme", Credential::None);
-    let reply = stand.stops(nobody.request(Method::GET, "/contacts"), 401, "missing_credentials").await;
+    let anonymous = stand.client("acme", Credential::None);
+    let reply = stand.refuses(anonymous.request(Method::GET, "/contacts"), 401, "missing_credentials").await;
     assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}: {reply:?}", stand.gateway);
     assert_eq!(reply.headers.get_all("www-authenticate").iter().count(), 1, "{reply:?}");
     let unknown = stand.with_key("rk_live_00000000000000000000000000000000");
-    stand.stops(unknown.request(Method::GET, "/contacts"), 401, "invalid_key").await;
+    stand.refuses(unknown.request(Method::GET, "/contacts"), 401, "invalid_key").await;
     let elsewhere = stand.client("nobody", Credential::ApiKey(key.secret.clone()));
-    stand.stops(elsewhere.request(Method::GET, "/contacts"), 401, "tenant_not_found").await;
+    stand.refuses(elsewhere.request(Method::GET, "/contacts"), 401, "tenant_not_found").await;
     let globex = stand.client("globex", Credential::ApiKey(key.secret));
-    stand.stops(globex.request(Method::GET, "/contacts"), 401, "invalid_key").await;
+    stand.refuses(globex.request(Method::GET, "/contacts"), 401, "invalid_key").await;
 }
 
-async fn no_header_of_the_clients_is_believed(stand: &Stand) {
+async fn forged_rally_headers_are_removed(stand: &Stand) {
     let acme = stand.server.database.acme.to_string();
     let forging = |mut request: RequestBuilder| {
         for (name, value) in FORGED {
-            // nginx removes headers by their whole names alone, and nobody believes this one.
+            // nginx can remove headers by their exact names only, and no header of this name is ever set.
             if (stand.gateway, name) != (Gateway::Nginx, "X-Rally-Made-Up") {
                 request = request.header(name, value);
             }
         }
         request
     };
-    // A user has no key, and an endless key no end: those headers are empty, and the client's stay out.
+    // For a user there is no key id, and without an expiry no `X-Rally-Key-Expires`: the forged values are removed.
     let token = stand.server.token("acme", "read");
     let user = stand.client("acme", Credential::Bearer(token));
-    let (seen, _) = stand.passes(forging(user.request(Method::GET, "/contacts"))).await;
+    let (seen, _) = stand.forwards(forging(user.request(Method::GET, "/contacts"))).await;
     let expected = [
         ("x-rally-tenant", "acme"),
         ("x-rally-tenant-id", &acme),
@@ -188,7 +187,7 @@ async fn no_header_of_the_clients_is_believed(stand: &Stand) {
     assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
 
     let key = stand.key("read").await;
-    let (seen, _) = stand.passes(forging(stand.with_key(&key.secret).request(Method::GET, "/contacts"))).await;
+    let (seen, _) = stand.forwards(forging(stand.with_key(&key.secret).request(Method::GET, "/contacts"))).await;
     let principal = format!("api-key:{}", key.id);
     let expected = [
         ("x-rally-tenant", "acme"),
@@ -200,29 +199,29 @@ async fn no_header_of_the_clients_is_believed(stand: &Stand) {
     assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
 }
 
-async fn no_method_of_the_clients_is_believed(stand: &Stand) {
+async fn forged_method_headers_are_ignored(stand: &Stand) {
     let key = stand.key("read").await;
     let reader = stand.with_key(&key.secret);
     for name in ["X-Forwarded-Method", "X-Original-Method", "X_Forwarded_Method", "X-HTTP-Method-Override"] {
         let request = reader.request(Method::POST, "/contacts").header(name, "GET");
-        stand.stops(request, 403, "insufficient_scope").await;
+        stand.refuses(request, 403, "insufficient_scope").await;
     }
-    // Nor can the query ask for less.
-    stand.stops(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
+    // The client's query cannot lower the required scope either.
+    stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }
 
-async fn no_host_of_the_clients_is_believed(stand: &Stand) {
+async fn forged_host_headers_are_ignored(stand: &Stand) {
     let ours = stand.key("read").await;
     let theirs = stand.server.admin("globex").create("Gateway", "read").await;
     for name in ["X-Forwarded-Host", "X_Forwarded_Host", "X-Host", "X-Original-Host"] {
         let request = |key: &CreatedKey| {
             stand.with_key(&key.secret).request(Method::GET, "/contacts").header(name, "globex.localhost")
         };
-        // The other tenant's key does not open this host.
+        // The other tenant's key is refused for this host.
         let reply = send(request(&theirs)).await;
         assert_eq!(reply.status.as_u16(), 401, "{:?}, {name}: {reply:?}", stand.gateway);
         assert!(stand.reached().is_empty());
-        // This one's own key works as if nothing had been claimed, or not at all.
+        // The tenant's own key is accepted as if the header were missing, or refused.
         let reply = send(request(&ours)).await;
         let reached = stand.reached();
         match reply.status.as_u16() {
@@ -230,65 +229,65 @@ async fn no_host_of_the_clients_is_believed(stand: &Stand) {
             status => assert!(status == 401 && reached.is_empty(), "{:?}, {name}: {reply:?}", stand.gateway),
         }
     }
-    // Nor is the client's word on where it comes from: the key's use is told with an address.
+    // A forged client address does not prevent the request.
     let forged = stand.with_key(&ours.secret).request(Method::GET, "/contacts").header("X-Forwarded-For", "6.6.6.6");
-    stand.passes(forged).await;
+    stand.forwards(forged).await;
 }
 
-async fn any_path_and_query(stand: &Stand) {
+async fn any_path_and_query_is_forwarded(stand: &Stand) {
     let key = stand.key("read").await;
     let reader = stand.with_key(&key.secret);
     let paths =
         ["/", "/?", "/a/b/c/", "//", "/%2e%2e/%2F", "/contacts?scope=bogus", "/forward-auth?scope=none", "/?a=%zz"];
     for path in paths {
-        let (seen, _) = stand.passes(reader.request(Method::GET, path)).await;
+        let (seen, _) = stand.forwards(reader.request(Method::GET, path)).await;
         assert_eq!(rally_headers(&seen)["x-rally-key-id"][0], key.id, "{:?}, {path}", stand.gateway);
     }
 }
 
-async fn a_rotated_away_secret_is_told(stand: &Stand) {
+async fn a_rotated_secret_is_reported_as_deprecated(stand: &Stand) {
     let key = stand.key("read").await;
     let body = json!({"overlapSeconds": 3600});
     let rotated = stand.server.admin("acme").post(&format!("{}/rotate", key.path()), &body).await.expect(200);
-    let (_, reply) = stand.passes(stand.with_key(&key.secret).request(Method::GET, "/contacts")).await;
+    let (_, reply) = stand.forwards(stand.with_key(&key.secret).request(Method::GET, "/contacts")).await;
     assert!(reply.header("deprecation").starts_with('@'), "{reply:?}");
     assert!(reply.header("sunset").ends_with("GMT"), "{reply:?}");
     let new = rotated["key"].as_str().unwrap();
-    let (_, reply) = stand.passes(stand.with_key(new).request(Method::GET, "/contacts")).await;
+    let (_, reply) = stand.forwards(stand.with_key(new).request(Method::GET, "/contacts")).await;
     assert!(!reply.headers.contains_key("deprecation") && !reply.headers.contains_key("sunset"), "{reply:?}");
-    // Envoy passes it on without a value, too.
+    // Envoy forwards this header without a value.
     assert!(reply.headers.get("x-rally-key-expires").is_none_or(HeaderValue::is_empty), "{reply:?}");
 }
 
-/// A check on a connection that is there already costs no handshake.
-async fn connections_are_kept(stand: &Stand) {
+/// The gateway reuses its connections to the service.
+async fn connections_to_the_service_are_reused(stand: &Stand) {
     let key = stand.key("read").await;
     let client = stand.with_key(&key.secret);
-    stand.passes(client.request(Method::GET, "/")).await;
+    stand.forwards(client.request(Method::GET, "/")).await;
     let before = stand.connections();
     for _ in 0..100 {
-        stand.passes(client.request(Method::GET, "/")).await;
+        stand.forwards(client.request(Method::GET, "/")).await;
     }
     let made = stand.connections() - before;
     assert!(made <= 4, "{:?} made {made} connections for 100 requests", stand.gateway);
 }
 
-async fn revoked_is_refused(stand: &Stand) {
+async fn a_revoked_key_is_refused(stand: &Stand) {
     let key = stand.key("read").await;
     let client = stand.with_key(&key.secret);
-    stand.passes(client.request(Method::GET, "/contacts")).await;
+    stand.forwards(client.request(Method::GET, "/contacts")).await;
     stand.server.admin("acme").delete(&key.path()).await.expect(204);
-    stand.stops(client.request(Method::GET, "/contacts"), 401, "key_revoked").await;
+    stand.refuses(client.request(Method::GET, "/contacts"), 401, "key_revoked").await;
 }
 
-async fn nobody_while_the_service_is_away(stand: &mut Stand) {
+async fn requests_are_refused_while_the_service_is_away(stand: &mut Stand) {
     let key = stand.key("admin").await;
     let client = stand.with_key(&key.secret);
-    stand.passes(client.request(Method::GET, "/contacts")).await;
+    stand.forwards(client.request(Method::GET, "/contacts")).await;
     stand.server.stop().await;
     for _ in 0..3 {
         let reply = send(client.request(Method::GET, "/contacts")).await;
         assert!(reply.status.is_server_error(), "{:?}: {reply:?}", stand.gateway);
-        assert!(stand.reached().is_empty(), "{:?}: the CRM was asked", stand.gateway);
+        assert!(stand.reached().is_empty(), "{:?}: the request reached the CRM", stand.gateway);
     }
 }

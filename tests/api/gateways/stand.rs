@@ -1,4 +1,4 @@
-//! A real gateway in front of a CRM of the test's own, with the service beside it.
+//! A real gateway in front of the test's CRM, with the service for its authorization requests.
 
 use std::{
     env, fs,
@@ -25,7 +25,6 @@ use crate::{
     harness::{TestServer, scratch_dir, wait_until},
 };
 
-/// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gateway {
     Nginx,
@@ -44,7 +43,7 @@ impl Gateway {
         }
     }
 
-    /// Its files under `docs/gateways`, the one that it is started with first.
+    /// Its files under `docs/gateways`. The program is started with the first one.
     fn files(self) -> &'static [&'static str] {
         match self {
             Self::Nginx => &["nginx.conf"],
@@ -54,7 +53,7 @@ impl Gateway {
         }
     }
 
-    /// On the PATH, or where `.ci/gateways` puts it.
+    /// The program, from the PATH or from where `.ci/gateways` installs it.
     fn find(self) -> Option<PathBuf> {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways/bin");
         let path = env::var_os("PATH").unwrap_or_default();
@@ -84,7 +83,7 @@ impl Gateway {
         text.split(' ').map(str::to_owned).collect()
     }
 
-    /// The documented file, with the ports of this run, and folders that the test may write to.
+    /// The documented file with this run's ports, and with folders that the test can write to.
     fn adapt(self, text: &str, dir: &Path, ports: Ports) -> String {
         let text = text
             .replace("127.0.0.1:8080", &ports.service.to_string())
@@ -112,7 +111,7 @@ struct Ports {
     crm: SocketAddr,
 }
 
-/// What the CRM was asked.
+/// A request that the CRM received.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
@@ -120,7 +119,7 @@ pub struct Seen {
     pub headers: HeaderMap,
 }
 
-/// The gateway, what is before and behind it.
+/// A gateway with the service and the CRM.
 pub struct Stand {
     pub gateway: Gateway,
     pub server: TestServer,
@@ -133,12 +132,12 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// `None` where that gateway is not installed, which is said.
+    /// Returns `None`, with a message on standard error, if the gateway is not installed.
     pub async fn start(gateway: Gateway) -> Option<Self> {
         let Some(program) = gateway.find() else {
-            let message = format!("{gateway:?} is not installed (.ci/gateways does it): NOT TESTED");
+            let message = format!("{gateway:?} is not installed (.ci/gateways installs it): NOT TESTED");
             assert!(env::var_os("REQUIRE_GATEWAYS").is_none(), "{message}");
-            // Past libtest's capture, which hides what a test prints that passes.
+            // Not by `eprintln!`: libtest captures that, and hides it when the test passes.
             let _ = writeln!(std::io::stderr(), "\n*** {message} ***");
             return None;
         };
@@ -158,34 +157,34 @@ impl Stand {
         let process = launch(&program, &gateway.arguments(&dir), &dir);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let stand = Self { gateway, server, seen, connections, address: ports.gateway, http, process, dir };
-        stand.wait_until_it_asks().await;
+        stand.wait_until_it_authorizes().await;
         Some(stand)
     }
 
-    async fn wait_until_it_asks(&self) {
+    async fn wait_until_it_authorizes(&self) {
         self.server.wait_for_feed().await;
         let url = format!("http://{}/", self.address);
-        let asks = async || {
+        let is_authorizing = async || {
             let reply = self.http.get(&url).header("host", "acme.localhost").send().await;
             reply.is_ok_and(|reply| reply.status() == 401)
         };
-        let started = tokio::time::timeout(Duration::from_secs(10), wait_until(asks)).await;
+        let started = tokio::time::timeout(Duration::from_secs(10), wait_until(is_authorizing)).await;
         assert!(started.is_ok(), "{:?} does not start:\n{}", self.gateway, self.log());
         self.seen.lock().unwrap().clear();
     }
 
-    /// What the gateway printed.
+    /// The gateway's output.
     pub fn log(&self) -> String {
         let read = |name| fs::read_to_string(self.dir.join(name)).unwrap_or_default();
         read("output.log") + &read("error.log")
     }
 
-    /// A client of the CRM, as that tenant.
+    /// A client of the CRM on that tenant's host, through the gateway.
     pub fn client(&self, slug: &str, credential: Credential) -> Client {
         Client::new(self.http.clone(), format!("http://{}", self.address), format!("{slug}.localhost"), credential)
     }
 
-    /// What has reached the CRM since this was last asked.
+    /// The requests that the CRM has received since the last call.
     pub fn reached(&self) -> Vec<Seen> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -195,7 +194,7 @@ impl Stand {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Ends the gateway.
+    /// Stops the gateway.
     pub async fn stop(mut self) {
         drop(self.process.stdin.take());
         self.process.wait().await.unwrap();
@@ -203,8 +202,8 @@ impl Stand {
     }
 }
 
-/// Started by a shell that ends it when its own standard input is closed: with this process,
-/// however that ends.
+/// Starts the gateway by a shell that terminates it when the shell's standard input is closed. That also happens when the
+/// test process is killed.
 fn launch(program: &Path, arguments: &[String], dir: &Path) -> Child {
     let script = r#"
         trap '' INT TERM HUP
@@ -232,23 +231,23 @@ fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A CRM that notes what it is asked and agrees to everything.
+/// A CRM that records each request and responds with 200.
 async fn crm(seen: Arc<Mutex<Vec<Seen>>>) -> SocketAddr {
-    let answer = move |request: Request| async move {
+    let respond = move |request: Request| async move {
         seen.lock().unwrap().push(Seen {
             method: request.method().to_string(),
             path: request.uri().to_string(),
             headers: request.headers().clone(),
         });
-        "the CRM's answer"
+        "the CRM's response"
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(respond)).await });
     address
 }
 
-/// Counts the connections to the service.
+/// A TCP relay to the service that counts connections.
 async fn relay(service: SocketAddr, connections: Arc<AtomicUsize>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

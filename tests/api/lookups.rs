@@ -1,4 +1,4 @@
-//! Batched lookups of secrets and tenants: each returns its own row, and none waits long for another.
+//! Batched lookups of secrets and tenants: each returns its own row, and a slow one does not delay others.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -19,9 +19,9 @@ use crate::{
 
 const CHECK: &str = "/forward-auth";
 
-/// Hundreds at once without a cache: secrets of two tenants, unknown ones and revoked ones.
+/// Hundreds of lookups at once without a cache: active, revoked and unknown secrets of two tenants.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_lookups_return_each_its_own_row() {
+async fn concurrent_lookups_each_return_their_own_row() {
     let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0")]).await;
     let tenants = [server.admin("acme"), server.admin("globex")];
     let mut keys = Vec::new();
@@ -60,7 +60,7 @@ async fn concurrent_lookups_return_each_its_own_row() {
     }
 }
 
-/// More slow statements than run concurrently by default.
+/// With more slow statements than lookups run concurrently by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_lookups_do_not_delay_others() {
     const SLOW: usize = 4;
@@ -74,36 +74,37 @@ async fn slow_lookups_do_not_delay_others() {
     let digests: Vec<_> = slow.iter().map(|key| format!(r"'\x{}'::bytea", key.digest())).collect();
     let definition =
         server.database.texts("SELECT pg_get_functiondef('find_api_key_secrets'::regproc)").await.remove(0);
-    let as_it_was = definition.replace("find_api_key_secrets", "as_it_was");
+    let original = definition.replace("find_api_key_secrets", "original");
     let (head, _) = definition.split_once("AS $function$").unwrap();
     let slowed = format!(
         "{head} AS $function$ BEGIN
              IF wanted_digests && ARRAY[{}] THEN PERFORM pg_sleep(1.5); END IF;
-             RETURN QUERY SELECT * FROM public.as_it_was(wanted_tenants, wanted_digests);
+             RETURN QUERY SELECT * FROM public.original(wanted_tenants, wanted_digests);
          END $function$",
         digests.join(", ")
     );
     let mut owner = server.database.connect().await;
-    owner.execute(AssertSqlSafe(as_it_was)).await.unwrap();
+    owner.execute(AssertSqlSafe(original)).await.unwrap();
     owner.execute(AssertSqlSafe(slowed)).await.unwrap();
 
     let mut under_way = Vec::new();
     for key in &slow {
         let client = admin.with_key(&key.secret);
         under_way.push(tokio::spawn(async move { client.get(CHECK).await.status }));
-        sleep(Duration::from_millis(50)).await; // each in a statement of its own
+        sleep(Duration::from_millis(50)).await; // so that each runs in its own statement
     }
     for _ in 0..10 {
         assert_eq!(admin.with_key(&quick.secret).get(CHECK).await.status, 200);
     }
-    assert!(under_way.iter().all(|slow| !slow.is_finished()), "the others have waited for the slow ones");
+    assert!(under_way.iter().all(|slow| !slow.is_finished()), "the quick lookups waited for the slow ones");
     for slow in under_way {
         assert_eq!(slow.await.unwrap(), 200);
     }
     admin.get(PATH).await.expect(200);
 }
 
-/// With more lookups than fit one batch, and one connection. Those that were given up would delay the later ones.
+/// With one connection and more lookups than fit in one batch. If abandoned lookups were still run, they would delay
+/// later ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abandoned_lookups_do_not_pile_up_behind_a_locked_table() {
     let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0"), ("DATABASE_CHECK_CONNECTIONS", "1")]).await;
@@ -148,10 +149,10 @@ async fn concurrent_lookups_of_tenants_share_statements() {
     assert!((1..TENANTS / 2).contains(&round_trips), "{round_trips} round trips for {TENANTS} tenants");
 }
 
-/// PostgreSQL keeps the plan of a lookup. The plan from when there were few keys must not read all keys. (Autovacuum
-/// does not analyse the tests' tables.)
+/// PostgreSQL caches the plan of a lookup. A plan that was made when there were few keys must not scan all keys later.
+/// (Autovacuum is off, so nothing analyses the tables in between.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lookup_reads_as_few_rows_when_there_are_more_keys() {
+async fn a_lookup_reads_no_more_rows_when_there_are_more_keys() {
     let server = TestServer::with(&[("VERIFY_CACHE_ENTRIES", "0")]).await;
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
