@@ -41,7 +41,8 @@ CREATE TABLE public.usage_writers (
 );
 
 -- A tenant's rows can be read under that tenant. Rows of all tenants can be read and written by the functions below
--- alone, which set rally.usage_worker for themselves. (Sub-selects: evaluated once per statement, not per row.)
+-- alone, which set rally.usage_worker while they run. (Not by a function option: only a superuser may create a function
+-- with an option for a setting that no extension defines. Sub-selects: evaluated once per statement, not per row.)
 ALTER TABLE public.api_key_usage     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.api_key_last_uses ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.usage_writers     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -75,17 +76,18 @@ CREATE FUNCTION public.record_usage(
 LANGUAGE plpgsql
 SET role = rally_app
 SET search_path = ''
-SET rally.usage_worker = 'on'
 SET lock_timeout = '4s' -- the client gives up after 5 s: see find_tenants
 -- What arrays hold cannot be estimated; compiling (JIT) and planning anew would take longer than writing.
 SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
+    PERFORM set_config('rally.usage_worker', 'on', true);
     INSERT INTO public.usage_writers AS w (id, last_batch, written_at) VALUES (writer, batch, now())
         ON CONFLICT (id) DO UPDATE SET last_batch = excluded.last_batch, written_at = excluded.written_at
         WHERE w.last_batch < excluded.last_batch;
     IF NOT FOUND THEN
+        PERFORM set_config('rally.usage_worker', '', true);
         RETURN false;
     END IF;
     -- Rows in the order of their keys, so that two instances do not wait for each other.
@@ -108,6 +110,7 @@ BEGIN
         ON CONFLICT (tenant_id, key_id, lookup_digest) DO UPDATE
         SET used_at = excluded.used_at, address = excluded.address, user_agent = excluded.user_agent
         WHERE l.used_at <= excluded.used_at;
+    PERFORM set_config('rally.usage_worker', '', true);
     RETURN true;
 END
 $$;
@@ -118,7 +121,6 @@ CREATE FUNCTION public.remove_old_usage(before timestamptz, at_most integer) RET
 LANGUAGE plpgsql
 SET role = rally_app
 SET search_path = ''
-SET rally.usage_worker = 'on'
 SET lock_timeout = '1s'
 AS $$
 DECLARE
@@ -127,10 +129,12 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(x'72616c6c79757367'::bigint) THEN -- any number that is always the same
         RETURN NULL;
     END IF;
+    PERFORM set_config('rally.usage_worker', 'on', true);
     DELETE FROM public.api_key_usage
         WHERE ctid = ANY (ARRAY(SELECT u.ctid FROM public.api_key_usage u WHERE u.hour < before LIMIT at_most));
     GET DIAGNOSTICS removed = ROW_COUNT;
     DELETE FROM public.usage_writers w WHERE w.written_at < now() - interval '7 days';
+    PERFORM set_config('rally.usage_worker', '', true);
     RETURN removed;
 END
 $$;

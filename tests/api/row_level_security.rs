@@ -1,13 +1,16 @@
 //! Isolation of tenants in the database: which statements PostgreSQL refuses for the service's role and for every role,
 //! and with which logins the service refuses to start.
 
-use rally_api_keys::store::{ConnectError, Database, DatabaseUrl};
+use rally_api_keys::{
+    domain::Slug,
+    store::{self, ConnectError, Database, DatabaseUrl, TenantAdmin},
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
 use crate::{
     client::{CreatedKey, PATH},
-    harness::{TestDatabase, TestServer, open},
+    harness::{TestDatabase, TestServer, open, wait_until},
 };
 
 const TENANT_TABLES: [&str; 3] = ["api_keys", "api_key_secrets", "api_key_events"];
@@ -545,4 +548,38 @@ async fn ten_instances_that_start_on_a_new_database_all_start() {
     }
     let applied = database.count("SELECT count(*) FROM _sqlx_migrations WHERE success").await;
     assert_eq!(applied, i64::try_from(sqlx::migrate!().iter().count()).unwrap());
+}
+
+/// The two logins of docs/deployment.md: an owner that is no superuser, and a plain member of `rally_app`.
+#[tokio::test]
+async fn the_documented_logins_migrate_serve_and_write_usage() {
+    TestDatabase::create().await; // creates the roles of the cluster
+    let database = TestDatabase::unmigrated().await;
+    let owner = format!("owner_{}", database.name);
+    database
+        .execute(&format!(
+            "CREATE ROLE {owner} LOGIN; GRANT rally_app, rally_operator TO {owner};
+             ALTER SCHEMA public OWNER TO {owner}; ALTER DATABASE {} OWNER TO {owner}",
+            database.name
+        ))
+        .await;
+    let owner_url = DatabaseUrl::parse(&database.url_text(Some(&owner)).await).unwrap();
+    store::migrate(&owner_url).await.unwrap();
+    let slug = Slug::parse("acme").unwrap();
+    let mut admin = TenantAdmin::connect(&owner_url).await.unwrap();
+    admin.create_tenant(&slug, "Acme", chrono::Utc::now()).await.unwrap().expect("a new tenant");
+    drop(admin);
+
+    let login = Login::create(&database, "LOGIN", true).await;
+    let mut server = TestServer::logged_in_by(&login.url().await, database.clone(), &[]).await;
+    let client = server.admin("acme");
+    let key = client.create("n", "read").await;
+    assert_eq!(client.with_key(&key.secret).get("/forward-auth").await.status, 200);
+    wait_until(async || client.get(&key.path()).await.expect(200)["lastUsedAt"].is_string()).await;
+    client.delete(&key.path()).await.expect(204);
+    server.stop().await;
+    login.drop().await;
+    database
+        .execute(&format!("REASSIGN OWNED BY {owner} TO rally_owner; DROP OWNED BY {owner}; DROP ROLE {owner}"))
+        .await;
 }

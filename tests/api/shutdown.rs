@@ -132,9 +132,9 @@ async fn a_stop_waits_for_requests_whose_clients_have_disconnected() {
     assert_eq!(server.database.count(whole).await, 1);
 }
 
-/// A connection without a request stays open for the whole grace.
+/// A request whose body never ends is in flight for the whole grace.
 #[tokio::test]
-async fn usage_is_written_although_a_connection_stays_open_past_the_grace() {
+async fn usage_is_written_although_a_request_is_in_flight_past_the_grace() {
     let database = TestDatabase::create().await;
     let home = Home::new("lingering");
     let url = database.url_text(None).await;
@@ -149,13 +149,30 @@ async fn usage_is_written_although_a_connection_stays_open_past_the_grace() {
     let token = sign(&json!({"sub": "42", "tenant": "acme", "scope": "admin", "exp": end}));
     let admin = service.client("acme", Credential::Bearer(token));
     let key = admin.create("Used", "read").await;
-    let _silent = RawConnection::open(service.address).await;
+    let mut unfinished = RawConnection::open(service.address).await;
+    let head = format!(
+        "POST /api/v1/api-keys HTTP/1.1\r\nHost: acme.localhost\r\nX-Api-Key: {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        admin.create("Admin", "admin").await.secret
+    );
+    unfinished.send(head).await;
     for _ in 0..7 {
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
     }
     let (status, log) = service.terminate().await;
     assert!(status.success() && log.contains("stopped before every request had ended"), "{log}");
-    assert_eq!(database.counted_requests().await, 7);
+    assert_eq!(database.counted_requests().await, 8);
+}
+
+#[tokio::test]
+async fn a_silent_connection_does_not_delay_the_stop() {
+    let mut server = TestServer::start().await;
+    let mut silent = RawConnection::open(server.address).await;
+    until(async || server.admin("acme").get("/healthz").await.status == 200, "a response").await;
+    let begun = Instant::now();
+    server.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed()); // without a request, it may stay for 10 s
+    assert_eq!(silent.end().await, "");
 }
 
 /// The database fails at some time before the stop, for example since it moves to another server during a deployment.
