@@ -1,7 +1,7 @@
 //! Authentication and access control of a request, in one flow for cached and uncached callers.
 //!
-//! [`Authenticator::begin`] answers from the caches alone. After a miss it returns a [`Lookup`], which has everything that
-//! was computed so far, and [`Authenticator::resolve`] finishes it with the database or the issuer.
+//! `Authenticator::begin` answers from the caches alone. After a miss it returns a `Lookup`, which has everything that
+//! was computed so far, and `Authenticator::resolve` finishes it with the database or the issuer.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,13 +16,13 @@ use super::{
     error::{Error, Refusal},
     jwt::verifier::TokenVerifier,
     request::{AuthRequest, RequestId},
-    request_span::record_outcome,
+    request_span::{record_caller, record_tenant},
     tenant_host::TenantResolver,
 };
 use crate::{
     domain::{
         Principal, Secret, Slug, Tenant,
-        access::{Facts, RequiredAccess, decide},
+        access::{DenialReason, Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
     usage::Client,
@@ -72,6 +72,15 @@ enum OwnedCredential {
     Secret(Secret),
 }
 
+impl From<Credential<'_>> for OwnedCredential {
+    fn from(credential: Credential<'_>) -> Self {
+        match credential {
+            Credential::Token(token) => Self::Token(token.into()),
+            Credential::Secret(secret) => Self::Secret(secret),
+        }
+    }
+}
+
 /// Authenticates requests and decides about access.
 pub struct Authenticator {
     lookups: Lookups,
@@ -100,7 +109,7 @@ impl Authenticator {
         Self { lookups, tenant_stores, tenancy, tokens, keys, cache }
     }
 
-    /// The store of an authenticated caller's tenant. There is no other way to one.
+    /// The store of an authenticated caller's tenant: the only way for a handler to get one.
     pub(crate) fn tenant_store(&self, caller: &Caller) -> TenantStore {
         self.tenant_stores.tenant(caller.tenant.id)
     }
@@ -112,67 +121,63 @@ impl Authenticator {
 
     /// Authenticates and decides from the caches alone, without I/O.
     pub(crate) fn begin(&self, request: AuthRequest<'_>) -> Authentication {
+        let AuthRequest { headers, request_id, required, span, .. } = request;
         let slug = match self.slug(request) {
             Ok(slug) => slug,
             Err(error) => return Authentication::Ready(Err(error.into())),
         };
-        let credential = Credential::from_headers(request.headers);
-        let misses = match self.decide_cached(request, &slug, &credential) {
-            Ok((tenant, decision)) => {
-                self.cache.tenants.count_hit();
-                return Authentication::Ready(conclude(request.span, tenant, decision));
-            }
-            Err(misses) => misses,
+        let credential = Credential::from_headers(headers);
+        let (group, key) = self.cache.tenant_key(&slug);
+        let tenant_missed = || Misses { tenant: TenantLookup::Missed(slug, Miss(key)), credential: None };
+        let credential_missed = |tenant, miss| Misses { tenant: TenantLookup::Cached(tenant), credential: Some(miss) };
+        let Some(read) = self.cache.tenants.read(&group, key, |tenant| ***tenant) else {
+            return self.pending(request, tenant_missed(), credential.map(OwnedCredential::from));
         };
-        if let TenantLookup::Cached(_) = misses.tenant {
-            self.cache.tenants.count_hit();
+        let validate = || self.cache.validate(read).inspect(|_| self.cache.tenants.count_hit());
+        match credential {
+            // The tenant is validated together with the secret: each validation reads the clock.
+            Ok(Credential::Secret(secret)) => match self.keys.verify_cached(read, &secret) {
+                Ok((tenant, verified)) => {
+                    self.cache.tenants.count_hit();
+                    let client = client(self.client_address(request), headers.get(header::USER_AGENT));
+                    let decision = self.keys.authorize(&verified, &KeyRequest { required, client, request_id });
+                    Authentication::Ready(conclude(span, tenant, verified.principal(), decision))
+                }
+                Err(miss) => {
+                    let misses = validate().map_or_else(tenant_missed, |tenant| credential_missed(tenant, miss));
+                    self.pending(request, misses, Ok(OwnedCredential::Secret(secret)))
+                }
+            },
+            Ok(Credential::Token(token)) => {
+                let pending = |misses| self.pending(request, misses, Ok(OwnedCredential::Token(token.into())));
+                let Some(tenant) = validate() else { return pending(tenant_missed()) };
+                match self.tokens.verify_cached(token, &tenant) {
+                    Ok(user) => Authentication::Ready(conclude_user(span, tenant, user, required)),
+                    Err(miss) => pending(credential_missed(tenant, miss)),
+                }
+            }
+            Err(error) => match validate() {
+                Some(tenant) => Authentication::Ready(refuse(span, &tenant, error)),
+                None => self.pending(request, tenant_missed(), Err(error)),
+            },
         }
+    }
+
+    fn pending(
+        &self,
+        request: AuthRequest<'_>,
+        misses: Misses,
+        credential: Result<OwnedCredential, Error>,
+    ) -> Authentication {
         Authentication::Pending(Box::new(Lookup {
             misses,
-            credential: credential.map(|credential| match credential {
-                Credential::Token(token) => OwnedCredential::Token(token.into()),
-                Credential::Secret(secret) => OwnedCredential::Secret(secret),
-            }),
+            credential,
             client_address: self.client_address(request),
             user_agent: request.headers.get(header::USER_AGENT).cloned(),
             request_id: request.request_id.clone(),
             required: request.required,
             span: request.span.clone(),
         }))
-    }
-
-    /// The tenant and the decision.
-    fn decide_cached(
-        &self,
-        request: AuthRequest<'_>,
-        slug: &Slug,
-        credential: &Result<Credential<'_>, Error>,
-    ) -> Result<(Tenant, Result<Principal, Refusal>), Misses> {
-        let (group, key) = self.cache.tenant_key(slug);
-        let tenant_missed = || Misses { tenant: TenantLookup::Missed(*slug, Miss(key)), credential: None };
-        let credential_missed = |tenant, miss| Misses { tenant: TenantLookup::Cached(tenant), credential: Some(miss) };
-        let read = self.cache.tenants.read(&group, key, |tenant| ***tenant).ok_or_else(tenant_missed)?;
-        let validate = || self.cache.validate(read).ok_or_else(tenant_missed);
-        match credential {
-            // The tenant is validated together with the secret: each validation reads the clock.
-            Ok(Credential::Secret(secret)) => match self.keys.verify_cached(read, secret) {
-                Ok((tenant, verified)) => {
-                    let user_agent = request.headers.get(header::USER_AGENT);
-                    let client = client(self.client_address(request), user_agent);
-                    let AuthRequest { required, request_id, .. } = request;
-                    Ok((tenant, self.keys.authorize(&verified, &KeyRequest { required, client, request_id })))
-                }
-                Err(miss) => Err(credential_missed(validate()?, miss)),
-            },
-            Ok(Credential::Token(token)) => {
-                let tenant = validate()?;
-                match self.tokens.verify_cached(token, &tenant) {
-                    Ok(user) => Ok((tenant, authorize_user(user, request.required))),
-                    Err(miss) => Err(credential_missed(tenant, miss)),
-                }
-            }
-            Err(error) => Ok((validate()?, Err(error.clone().into()))),
-        }
     }
 
     /// Authenticates and decides after a miss.
@@ -182,19 +187,22 @@ impl Authenticator {
             TenantLookup::Cached(tenant) => tenant,
             TenantLookup::Missed(slug, miss) => self.fetch_tenant(slug, miss).await?,
         };
-        let decision = async {
-            match credential? {
-                OwnedCredential::Token(token) => {
-                    authorize_user(self.tokens.verify(&token, &tenant, misses.credential).await, required)
-                }
-                OwnedCredential::Secret(secret) => {
-                    let verified = self.keys.verify(&tenant, secret, misses.credential).await?;
+        match credential {
+            Ok(OwnedCredential::Secret(secret)) => match self.keys.verify(&tenant, secret, misses.credential).await {
+                Ok(verified) => {
                     let client = client(client_address, user_agent.as_ref());
-                    self.keys.authorize(&verified, &KeyRequest { required, client, request_id: &request_id })
+                    let key_request = KeyRequest { required, client, request_id: &request_id };
+                    let decision = self.keys.authorize(&verified, &key_request);
+                    conclude(&span, tenant, verified.principal(), decision)
                 }
+                Err(error) => refuse(&span, &tenant, error),
+            },
+            Ok(OwnedCredential::Token(token)) => {
+                let user = self.tokens.verify(&token, &tenant, misses.credential).await;
+                conclude_user(&span, tenant, user, required)
             }
-        };
-        conclude(&span, tenant, decision.await)
+            Err(error) => refuse(&span, &tenant, error),
+        }
     }
 
     fn slug(&self, AuthRequest { uri, headers, peer, .. }: AuthRequest<'_>) -> Result<Slug, Error> {
@@ -216,15 +224,37 @@ fn client(address: IpAddr, user_agent: Option<&HeaderValue>) -> Client<'_> {
     Client { address: Some(address), user_agent: user_agent.map(HeaderValue::as_bytes) }
 }
 
-fn authorize_user(user: Result<Principal, Error>, required: RequiredAccess) -> Result<Principal, Refusal> {
-    let user = user?;
-    match decide(&Facts { scopes: user.scopes(), key: None, required }) {
-        Ok(()) => Ok(user),
-        Err(reason) => Err(Refusal::denied(reason, user)),
+fn conclude_user(
+    span: &Span,
+    tenant: Tenant,
+    user: Result<Principal, Error>,
+    required: RequiredAccess,
+) -> Result<Caller, Refusal> {
+    match user {
+        Ok(user) => {
+            let decision = decide(&Facts { scopes: user.scopes(), key: None, required });
+            conclude(span, tenant, user, decision)
+        }
+        Err(error) => refuse(span, &tenant, error),
     }
 }
 
-fn conclude(span: &Span, tenant: Tenant, decision: Result<Principal, Refusal>) -> Result<Caller, Refusal> {
-    record_outcome(span, &tenant, &decision);
-    decision.map(|principal| Caller { tenant, principal, _authenticated: () })
+// Small, so that it is inlined and the caller is built where it is returned: copies of it are measurable.
+#[inline]
+fn conclude(
+    span: &Span,
+    tenant: Tenant,
+    principal: Principal,
+    decision: Result<(), DenialReason>,
+) -> Result<Caller, Refusal> {
+    record_caller(span, &tenant, &principal, decision);
+    match decision {
+        Ok(()) => Ok(Caller { tenant, principal, _authenticated: () }),
+        Err(reason) => Err(Refusal::denied(reason, principal)),
+    }
+}
+
+fn refuse(span: &Span, tenant: &Tenant, error: Error) -> Result<Caller, Refusal> {
+    record_tenant(span, tenant);
+    Err(error.into())
 }

@@ -16,9 +16,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    #[cold]
     pub(super) fn denied(reason: DenialReason, principal: Principal) -> Self {
-        let is_caller = matches!(reason, DenialReason::InsufficientScope(_) | DenialReason::KeyRequired);
-        Self { error: reason.into(), principal: is_caller.then(|| Box::new(principal)) }
+        let principal = reason.credential_is_valid().then(|| Box::new(principal));
+        Self { error: reason.into(), principal }
     }
 }
 

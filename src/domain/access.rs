@@ -58,7 +58,16 @@ pub enum DenialReason {
     KeyRequired,
 }
 
+impl DenialReason {
+    /// True if the credential identifies its caller and only does not permit what is required.
+    #[must_use]
+    pub const fn credential_is_valid(self) -> bool {
+        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired)
+    }
+}
+
 /// Decides. A key that is no longer valid is denied before its scopes are looked at.
+#[inline]
 pub fn decide(facts: &Facts) -> Result<(), DenialReason> {
     if let Some(key) = &facts.key {
         key.check_valid()?;

@@ -86,23 +86,23 @@ pub(super) fn begin<B>(
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(outcome) => Ok(respond(outcome)),
+        Authentication::Ready(ref outcome) => Ok(respond(outcome)),
         Authentication::Pending(lookup) => Err(lookup),
     }
 }
 
 /// Responds after a cache miss.
 pub(super) async fn resolve(authenticator: &Authenticator, lookup: Box<Lookup>) -> Response {
-    respond(authenticator.resolve(lookup).await)
+    respond(&authenticator.resolve(lookup).await)
 }
 
-fn respond(outcome: Result<Caller, Refusal>) -> Response {
+fn respond(outcome: &Result<Caller, Refusal>) -> Response {
     match outcome {
         Ok(caller) => allowed(&caller.tenant, &caller.principal),
         Err(Refusal { error, principal }) => {
-            let mut response = refused(error.into());
+            let mut response = refused(error.clone().into());
             if let Some(principal) = principal {
-                key_lifecycle_headers::insert(&principal, response.headers_mut());
+                key_lifecycle_headers::insert(principal, response.headers_mut());
             }
             response
         }

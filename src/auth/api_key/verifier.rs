@@ -15,7 +15,7 @@ use crate::{
             key::{CacheKey, Miss},
             single_flight::Unvalidated,
         },
-        error::{Error, Refusal},
+        error::Error,
         request::RequestId,
     },
     domain::{
@@ -40,6 +40,13 @@ pub enum KeyFallback {
 pub(in crate::auth) struct Verified {
     secret: Arc<Entry<CachedSecret>>,
     evidence: Evidence,
+}
+
+impl Verified {
+    #[inline]
+    pub(in crate::auth) fn principal(&self) -> Principal {
+        self.secret.principal()
+    }
 }
 
 /// What is decided about the key, and what is recorded of its use.
@@ -123,19 +130,12 @@ impl KeyVerifier {
     }
 
     /// Decides whether the key may do what the request requires, and records the use of its secret.
-    pub(in crate::auth) fn authorize(
-        &self,
-        verified: &Verified,
-        request: &KeyRequest<'_>,
-    ) -> Result<Principal, Refusal> {
+    pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Result<(), DenialReason> {
         let (secret, now) = (&verified.secret, self.clock.now());
         let facts = Facts { scopes: secret.scopes, key: Some(secret.facts(now)), required: request.required };
         let decision = decide(&facts);
         self.record(verified, decision, now, request);
-        match decision {
-            Ok(()) => Ok(secret.principal()),
-            Err(reason) => Err(Refusal::denied(reason, secret.principal())),
-        }
+        decision
     }
 
     /// The only place where the use of a key is counted.

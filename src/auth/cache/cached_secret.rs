@@ -75,6 +75,7 @@ impl CachedSecret {
         self.rare_times.as_deref().copied().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn principal(&self) -> Principal {
         Principal::ApiKey {
             secret: self.usage.lookup_digest(),

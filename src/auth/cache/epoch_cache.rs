@@ -2,14 +2,14 @@
 //!
 //! Three things keep stale values out:
 //!
-//! 1. *Invalidation.* Each change of a subject calls [`EpochCache::invalidate`]: this instance's own changes before they
+//! 1. *Invalidation.* Each change of a subject calls `EpochCache::invalidate`: this instance's own changes before they
 //!    are acknowledged, those of other instances when the change feed delivers them.
-//! 2. *Epochs.* A lookup takes an [`EpochTicket`] before it queries the database, and [`EpochCache::put`] drops the value
+//! 2. *Epochs.* A lookup takes an `EpochTicket` before it queries the database, and `EpochCache::put` drops the value
 //!    if the epoch of its shard has changed since. `invalidate` increments the epoch under the same lock. So a lookup
 //!    that began before a change cannot put its value back afterwards. The model in `tests` fails without the ticket.
 //! 3. *The lease.* A value is used only if [`super::lease`] has been valid since before it was read.
 //!
-//! An entry belongs to a group (its tenant). A group is spread over [`SPREAD`] of the shards, so that changes of one
+//! An entry belongs to a group (its tenant). A group is spread over `SPREAD` of the shards, so that changes of one
 //! tenant do not stop caching for the others, and hot keys of one tenant do not share one lock. There are no negative
 //! entries: a key that was just created on another instance works at once.
 

@@ -1,6 +1,6 @@
 //! The verification cache: tenants and verified secrets, and what keeps them true.
 //!
-//! A result is invalidated when its key or tenant changes ([`invalidation`]), is not cached if that happens during the
+//! A result is invalidated when its key or tenant changes (`invalidation`), is not cached if that happens during the
 //! lookup ([`epoch_cache`]), and is used only under the lease ([`lease`]).
 
 pub mod cached_secret;

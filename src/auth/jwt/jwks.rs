@@ -1,7 +1,7 @@
 //! The keys of an OpenID Connect issuer, kept up to date.
 //!
-//! They are fetched at start and every [`REFRESH`]. A token with an unknown key id triggers a fetch at once, but at most
-//! one per [`COOLDOWN`]. While the issuer is down, the last keys are used for [`MAX_AGE`].
+//! They are fetched at start and every `REFRESH`. A token with an unknown key id triggers a fetch at once, but at most
+//! one per `COOLDOWN`. While the issuer is down, the last keys are used for `MAX_AGE`.
 //!
 //! Refused are URLs without TLS (except on loopback), redirects, long or slow responses, and a discovery document of
 //! another issuer.
@@ -210,7 +210,7 @@ impl fmt::Debug for IssuerKeys {
 }
 
 impl IssuerKeys {
-    /// Without keys, until [`Self::keep_fresh`] runs.
+    /// Without keys, until `keep_fresh` runs.
     pub fn new(location: JwksLocation, rules: &ClaimRules) -> Result<Arc<Self>, FetchError> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
