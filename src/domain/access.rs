@@ -1,6 +1,6 @@
 //! Access control: whether a caller may do what its request requires.
 //!
-//! Every rule about whether a caller is let in is here, and only here (`http::api_keys` limits what a caller may grant).
+//! Every rule about whether a caller is let in is here, and only here (`http::api_keys::grants` limits what a caller may grant).
 //! [`decide`] is pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
 //! new fact has to be: `CachedSecret::facts` for checks, and `Authorized::begin_change` for changes under a lock.
 

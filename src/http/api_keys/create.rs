@@ -9,12 +9,10 @@ use axum::{
 
 use utoipa::ToSchema;
 
-use super::{responses::ApiKeyCreatedResponse, schema};
+use super::{grants::refuse_more_than_own, responses::ApiKeyCreatedResponse, schema};
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Secret, Timestamp, parse_timestamp,
-    },
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyName, ScopeSet, Secret, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, JsonBody},
@@ -125,34 +123,4 @@ pub(crate) async fn create(
 
     let location = format!("{API_KEYS}/{id}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
-}
-
-/// Refuses scopes that the caller lacks, and an expiry after its own.
-fn refuse_more_than_own(principal: &Principal, scopes: ScopeSet, end: Option<Timestamp>) -> Result<(), Problem> {
-    refuse_wider_scopes(principal, scopes)?;
-    refuse_later_end(principal, end)
-}
-
-pub(super) fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Result<(), Problem> {
-    match principal.scopes().first_lacking(wanted) {
-        None => Ok(()),
-        Some(scope) => Err(Problem::insufficient_scope(
-            scope,
-            format!("You cannot grant the scope `{scope}`, because your credential does not have it."),
-        )),
-    }
-}
-
-/// Refuses an expiry after the calling key's own.
-pub(super) fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<(), Problem> {
-    let Some(own_end) = principal.key_expires_at() else {
-        return Ok(());
-    };
-    if wanted.is_some_and(|end| end <= own_end) {
-        return Ok(());
-    }
-    Err(Problem::insufficient_scope(
-        Scope::Admin,
-        "An API key cannot create or extend a key beyond its own expiry. Set expiresAt to that time or earlier, or ask a user with the scope `admin`.",
-    ))
 }

@@ -4,6 +4,7 @@ pub(super) mod create;
 mod etag;
 pub(super) mod events;
 pub(super) mod get;
+mod grants;
 pub(super) mod list;
 mod paging;
 mod responses;

@@ -8,13 +8,14 @@ use axum::{
 };
 
 use super::{
-    create::{READ_ONLY, refuse_later_end, refuse_past, refuse_wider_scopes},
+    create::{READ_ONLY, refuse_past},
     etag::{check_if_match, etag},
+    grants::refuse_widening,
     responses::ApiKeyResponse,
     schema,
 };
 use crate::{
-    domain::{ApiKey, ApiKeyPatch, Clock, EventKind, KeyName, Principal, Scope, ScopeSet, Timestamp, parse_timestamp},
+    domain::{ApiKeyPatch, Clock, EventKind, KeyName, ScopeSet, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody},
@@ -91,33 +92,6 @@ pub(crate) async fn update(
         transaction.commit_with(&caller.event(EventKind::Updated, id, now).with_changes(&changes)).await?;
     }
     Ok(([(header::ETAG, etag(&patched))], Json(ApiKeyResponse::new(patched, clock.now()))))
-}
-
-/// Refuses scopes that the caller lacks, an expiry after the calling key's own (otherwise it could create a key and then
-/// extend that), and an extension of the calling key itself.
-fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> Result<(), Problem> {
-    if let Some(scopes) = patch.scopes {
-        refuse_wider_scopes(principal, scopes)?;
-    }
-    let Some(end) = patch.expires_at.filter(|end| is_later(*end, key.expires_at)) else {
-        return Ok(());
-    };
-    if principal.key_id() == Some(key.id) {
-        return Err(Problem::insufficient_scope(
-            Scope::Admin,
-            "An API key cannot extend itself. Ask a user with the scope `admin`.",
-        ));
-    }
-    refuse_later_end(principal, end)
-}
-
-/// None means never.
-fn is_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
-    match (end, than) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(end), Some(than)) => end > than,
-    }
 }
 
 #[cfg(test)]
