@@ -8,8 +8,8 @@
 -- Rules for all files in this folder:
 --   * search_path is empty while a file runs, so that an operator or a function that another login created in `public`
 --     is never chosen. Tables are named with their schema. RESET at the end: sqlx writes _sqlx_migrations afterwards.
---   * Every function has SET search_path = '' and exact types (tenant_id::text, 0::bigint), and nobody may execute it
---     but the role that calls it. Functions are SECURITY INVOKER, so that row-level security holds beneath them.
+--   * Every function has SET search_path = '' and exact types (tenant_id::text, 0::bigint), and only the role that
+--     calls it may execute it. Functions are SECURITY INVOKER, so that row-level security holds beneath them.
 --   * The service sets its role in each transaction, never for the session: a pooler may give each transaction another
 --     connection. What it calls outside a transaction sets the role by itself (SET role = rally_app).
 --   * Until the first release these files are edited in place.
@@ -71,8 +71,8 @@ GRANT SELECT                 ON public.tenants TO rally_app;
 GRANT SELECT, INSERT, UPDATE ON public.tenants TO rally_operator;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- Invalidation: what changes a cached answer is notified to every instance at commit, whoever changes it: the service,
--- its command line, or psql. A payload holds ids alone, since any role may notify: a receiver drops what it has cached
+-- Invalidation: every change that affects a cached result is notified to all instances at commit, also a change by the
+-- command line or by psql. A payload holds ids alone, since any role may notify: a receiver drops what it has cached
 -- and trusts nothing in the payload.
 --
 --   key <tenant id> <key id>     a key, or one of its secrets

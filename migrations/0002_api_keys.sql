@@ -85,7 +85,7 @@ GRANT SELECT, INSERT ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
--- A revoked key never works again, whoever changes the row.
+-- A revoked key never works again: the row cannot be changed by any role.
 CREATE FUNCTION public.api_keys_refuse_change_of_revoked() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN

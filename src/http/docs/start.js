@@ -1,4 +1,4 @@
-// Credentials stay in this page, and are forgotten with it. No validator elsewhere is asked.
+// Credentials stay in the memory of this page. No external validator is called.
 window.ui = SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#swagger-ui',
