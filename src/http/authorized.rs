@@ -23,7 +23,7 @@ use crate::{
         ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, RequiredAccess, decide},
     },
-    store::{TenantStore, WriteTx},
+    store::{self, ReadTx, TenantStore, WriteTx},
 };
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
@@ -88,8 +88,8 @@ pub struct Authorized<R> {
     pub principal: Principal,
     /// The tenant of the request's host.
     pub tenant: Tenant,
-    /// The tenant's part of the database.
-    pub keys: TenantStore,
+    /// Private, so that a change goes through [`Self::begin_change`].
+    keys: TenantStore,
     target: Option<ApiKeyId>,
     address: IpAddr,
     request_id: RequestId,
@@ -129,6 +129,11 @@ impl<R: Requirement> Authorized<R> {
 }
 
 impl<R> Authorized<R> {
+    /// A transaction that reads the tenant's keys.
+    pub async fn begin_read(&self) -> Result<ReadTx, store::Error> {
+        self.keys.begin_read().await
+    }
+
     /// An audit event of this caller and request.
     #[must_use]
     pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {

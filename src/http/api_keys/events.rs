@@ -13,7 +13,7 @@ use crate::{
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::{EventFilter, Listed, Position, TenantStore},
+    store::{EventFilter, Listed, Position},
 };
 use axum::{Json, http::HeaderMap, response::IntoResponse};
 use form_urlencoded::Serializer;
@@ -51,7 +51,7 @@ pub(crate) async fn tenant_events(
     let kind = fields.parse("type", parse_kind);
     let key = fields.parse("keyId", |text| ApiKeyId::parse(text).ok_or("must be a UUID"));
     let query = [("type", kind.map(|kind| kind.as_str().to_owned())), ("keyId", key.map(|key| key.to_string()))];
-    read(&caller.keys, EventFilter { kind, key }, &format!("{API_KEYS}/events"), &query, fields).await
+    read(&caller, EventFilter { kind, key }, &format!("{API_KEYS}/events"), &query, fields).await
 }
 
 /// Lists one key's events, newest first.
@@ -71,7 +71,7 @@ pub(crate) async fn key_events(
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
     let filter = EventFilter { kind: None, key: Some(id) };
-    read(&caller.keys, filter, &format!("{API_KEYS}/{id}/events"), &[], fields).await
+    read(&caller, filter, &format!("{API_KEYS}/{id}/events"), &[], fields).await
 }
 
 fn parse_kind(text: &str) -> Result<EventKind, String> {
@@ -81,8 +81,8 @@ fn parse_kind(text: &str) -> Result<EventKind, String> {
     })
 }
 
-async fn read(
-    keys: &TenantStore,
+async fn read<R>(
+    caller: &Authorized<R>,
     filter: EventFilter,
     path: &str,
     query: &[(&str, Option<String>)],
@@ -90,7 +90,7 @@ async fn read(
 ) -> Result<Events, Problem> {
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
-    let mut transaction = keys.begin_read().await?;
+    let mut transaction = caller.begin_read().await?;
     if let Some(key) = filter.key
         && !transaction.key_exists(key).await?
     {

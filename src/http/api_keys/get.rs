@@ -10,7 +10,6 @@ use crate::{
         input::KeyIdParam,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::TenantStore,
 };
 
 /// Gets a key.
@@ -29,7 +28,7 @@ pub(crate) async fn get(
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller.keys, id, &clock).await
+    read(&caller, id, &clock).await
 }
 
 /// Gets the calling key.
@@ -46,10 +45,10 @@ pub(crate) async fn get_self(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller.keys, caller.key_id()?, &clock).await
+    read(&caller, caller.key_id()?, &clock).await
 }
 
-async fn read(keys: &TenantStore, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<>, Problem> {
-    let key = keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
+async fn read<R>(caller: &Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<impl IntoResponse + use<R>, Problem> {
+    let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     Ok(([(header::ETAG, etag(&key))], Json(ApiKeyResponse::new(key, clock.now()))))
 }

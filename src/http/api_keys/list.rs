@@ -110,7 +110,7 @@ pub(crate) async fn list(
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
 
-    let mut transaction = caller.keys.begin_read().await?;
+    let mut transaction = caller.begin_read().await?;
     let now = clock.now(); // after the wait for a connection
     filter.move_to(now);
     let Listed { items: mut keys, total } = transaction.keys(&filter, paging::with_lookahead(page)).await?;

@@ -93,7 +93,7 @@ async fn give_new_secret<R: Requirement>(
 
     let secret = Secret::generate();
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
-    let key = caller.keys.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
+    let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     refuse_dead(&key, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 

@@ -10,7 +10,6 @@ use crate::{
         input::{InputFields, KeyIdParam, QueryParams},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::TenantStore,
 };
 use utoipa::IntoParams;
 
@@ -31,7 +30,7 @@ pub(crate) async fn usage(
     State(clock): State<Clock>,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller.keys, id, clock.now(), fields).await
+    read(&caller, id, clock.now(), fields).await
 }
 
 /// Counts the requests with the calling key by hour or day.
@@ -50,7 +49,7 @@ pub(crate) async fn own_usage(
     State(clock): State<Clock>,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller.keys, caller.key_id()?, clock.now(), fields).await
+    read(&caller, caller.key_id()?, clock.now(), fields).await
 }
 
 #[derive(IntoParams)]
@@ -79,8 +78,8 @@ fn read_window(fields: &mut InputFields, now: Timestamp) -> Option<UsageWindow> 
     UsageWindow::new(from, to, interval, now).map_err(|error| fields.refuse(error.field(), error.to_string())).ok()
 }
 
-async fn read(
-    keys: &TenantStore,
+async fn read<R>(
+    caller: &Authorized<R>,
     id: ApiKeyId,
     now: Timestamp,
     mut fields: InputFields,
@@ -88,7 +87,7 @@ async fn read(
     let window = read_window(&mut fields, now);
     fields.finish(&[])?;
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
-    let mut transaction = keys.begin_read().await?;
+    let mut transaction = caller.begin_read().await?;
     if !transaction.key_exists(id).await? {
         return Err(Code::KeyNotFound.into());
     }
