@@ -90,7 +90,7 @@ impl Report {
         self.skipped.push(note);
     }
 
-    /// Whether any promise was broken.
+    /// True if a line misses its promised bound.
     pub fn broken(&self) -> bool {
         self.lines.iter().any(|line| !line.kept())
     }

@@ -62,7 +62,7 @@ struct Side {
     lists: PathBuf,
 }
 
-/// What a measurement of one side found.
+/// One side's result of a measurement.
 #[derive(Clone, Copy, Default)]
 struct Figure {
     value: f64,

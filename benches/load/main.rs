@@ -77,7 +77,7 @@ impl Plan {
         Ok(Self { rows, seconds: number_from_env("BENCH_SECONDS", 5)?, rounds })
     }
 
-    /// Whether to measure a row, be it only because another row is compared with it.
+    /// True for the selected rows and for the baselines of selected rows.
     pub(crate) fn has(&self, row: char) -> bool {
         self.rows.contains(row) || (row == 'e' && self.rows.contains('d')) || (row == 'a' && self.has_throughput())
     }

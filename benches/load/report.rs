@@ -99,7 +99,7 @@ impl Report {
         Self { postgres, how, lines: Vec::new(), latency: Vec::new(), notes }
     }
 
-    /// Whether any response was unexpected.
+    /// True if a response had an unexpected status or body.
     pub fn failed(&self) -> bool {
         self.lines.iter().any(|line| line.wrong > 0)
     }

@@ -176,7 +176,7 @@ async fn revoke(key: &Key, one: &mut Connection, other: &mut Connection, observe
     Ok(())
 }
 
-/// Whether the key is accepted. A status other than 200 and 401 is an error.
+/// Checks the key: true for 200, false for 401, an error for another status.
 async fn accepted(connection: &mut Connection, check: &str) -> Outcome<bool> {
     match connection.send(check).await?.status {
         200 => Ok(true),

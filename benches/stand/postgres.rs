@@ -46,7 +46,7 @@ impl Database {
         Ok(database)
     }
 
-    /// The same with an empty database.
+    /// Starts a server in `dir` with an empty database.
     pub async fn start_empty(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
         let mut cleaner = clean_up_afterwards(&dir)?;
         let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
@@ -68,7 +68,7 @@ impl Database {
         DatabaseUrl::socket(&self.socket_dir, self.port, &self.user, name)
     }
 
-    /// The same in the form of `DATABASE_URL`.
+    /// The value of `DATABASE_URL` for the server's first database.
     pub fn url_text(&self) -> String {
         self.url_text_of(NAME)
     }

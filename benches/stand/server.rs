@@ -59,7 +59,7 @@ impl Server {
         Self::launch_program(Path::new(env!("CARGO_BIN_EXE_rally-api-keys")), database, name, settings).await
     }
 
-    /// The same for a given binary of the service.
+    /// Starts the given binary of the service, without waiting until it is ready.
     pub async fn launch_program(
         program: &Path,
         database: &Database,

@@ -36,7 +36,7 @@ use crate::{
 const QUEUED_HASHES_PER_CORE: usize = 64;
 /// How long a request of the management API waits for a connection to the database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The same for a check of a key, which delays the gateway's request.
+/// How long a check of a key waits for a connection: it delays the gateway's request.
 const CHECK_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the service does not start.

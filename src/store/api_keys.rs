@@ -108,6 +108,27 @@ pub enum Revocation {
     NotFound,
 }
 
+/// One key of a tenant; `$lock` is the locking clause or empty. A macro, since sqlx checks only literals.
+macro_rules! select_key {
+    ($tenant:expr, $id:expr, $lock:literal) => {
+        sqlx::query_as!(
+            ApiKeyRow,
+            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
+                      k.previous_last4, k.previous_expires_at,
+                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      CASE WHEN k.previous_digest IS NOT NULL THEN
+                          (SELECT used_at FROM api_key_last_uses
+                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
+                      END AS previous_last_used_at,
+                      NULL::bigint AS total
+               FROM api_keys k
+               WHERE k.tenant_id = $1 AND k.id = $2"# + $lock,
+            $tenant.0,
+            $id.0,
+        )
+    };
+}
+
 impl ReadTx {
     /// The tenant's keys, newest first.
     pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Listed<ApiKey>, Error> {
@@ -179,25 +200,8 @@ impl ReadTx {
 
     /// The tenant's key of that id.
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        sqlx::query_as!(
-            ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
-                      k.previous_last4, k.previous_expires_at,
-                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
-                      CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
-                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
-                      END AS previous_last_used_at,
-                      NULL::bigint AS total
-               FROM api_keys k
-               WHERE k.tenant_id = $1 AND k.id = $2"#,
-            self.tenant.0,
-            id.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?
-        .map(ApiKey::try_from)
-        .transpose()
+        let row = select_key!(self.tenant, id, "").fetch_optional(&mut *self.transaction).await?;
+        row.map(ApiKey::try_from).transpose()
     }
 
     /// Whether the tenant has a key of that id, in whatever state.
@@ -215,24 +219,8 @@ impl ReadTx {
 impl WriteTx {
     /// Locks the tenant's key of that id and reads it as it is under the lock.
     pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
-        let row = sqlx::query_as!(
-            ApiKeyRow,
-            r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
-                      k.previous_last4, k.previous_expires_at,
-                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
-                      CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
-                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
-                      END AS previous_last_used_at,
-                      NULL::bigint AS total
-               FROM api_keys k
-               WHERE k.tenant_id = $1 AND k.id = $2
-               FOR NO KEY UPDATE OF k"#,
-            self.tenant.0,
-            id.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?;
+        let row =
+            select_key!(self.tenant, id, " FOR NO KEY UPDATE OF k").fetch_optional(&mut *self.transaction).await?;
         row.map(ApiKey::try_from).transpose().map(|key| key.map(Locked))
     }
 

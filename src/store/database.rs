@@ -20,7 +20,7 @@ pub struct PoolSettings {
     pub max_check_connections: u32,
     /// How long a request that manages keys waits for a connection before it is refused.
     pub acquire_timeout: Duration,
-    /// The same for a check.
+    /// How long a check waits for a connection before it is refused.
     pub check_acquire_timeout: Duration,
 }
 

@@ -222,7 +222,7 @@ async fn usage_is_written_when_the_database_does_not_respond_at_the_stop() {
     check_usage_is_written_after_an_outage(Mode::Blackhole, Duration::from_secs(3)).await;
 }
 
-/// The same for events about uses of dead secrets.
+/// The database fails before the stop while events about uses of dead secrets are unwritten.
 async fn check_uses_of_dead_secrets_are_recorded_after_an_outage(mode: Mode) {
     let server = TestServer::start().await;
     let key = server.admin("acme").create("Dead", "read").await;
