@@ -153,6 +153,13 @@ pub enum ConnectError {
          it was created before the first migration. Find out why; as a superuser, run: DROP TABLE public._sqlx_migrations"
     )]
     ForeignTable(String),
+    /// Triggers are missing or do not run in every session.
+    #[error(
+        "triggers that revocations and the audit trail depend on are missing or do not run in every session, as after a \
+         restore of data with --disable-triggers; as the owner of the tables, create what is missing as the migrations \
+         do, and run: {0}"
+    )]
+    TriggersOff(String),
     /// The login may not do what the command needs.
     #[error("role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command")]
     NotOperator(String),

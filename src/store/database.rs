@@ -9,7 +9,7 @@ use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
     connect::{Role, check_durability, check_server, connect_when_up},
     migrate,
-    safeguards::{begin_inspection, check_creators},
+    safeguards::{begin_inspection, check_creators, check_triggers},
 };
 
 /// How connections are pooled.
@@ -54,6 +54,7 @@ impl Database {
             check_creators(&mut connection).await?;
             migrate::check_migrated(&mut connection, &login.name).await?;
         }
+        check_triggers(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
 

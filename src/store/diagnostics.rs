@@ -10,7 +10,7 @@ use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
     connect::Role,
     migrate,
-    safeguards::{begin_inspection, check_creators},
+    safeguards::{begin_inspection, check_creators, check_triggers},
 };
 
 /// Limit of the change feed's check.
@@ -63,6 +63,8 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     let creators = check_creators(&mut connection).await;
     findings
         .push(Finding { what: "schema", outcome: text(creators.map(|()| "only its owner may create objects".into())) });
+    let triggers = check_triggers(&mut connection).await;
+    findings.push(Finding { what: "triggers", outcome: text(triggers.map(|()| "run in every session".into())) });
     findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
     findings
 }

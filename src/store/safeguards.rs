@@ -1,9 +1,24 @@
-//! What must hold in the database so that nobody else's code runs in the service's statements. Checked at the start and by
-//! `rally-api-keys doctor`.
+//! What must hold in the database so that nobody else's code runs in the service's statements, and so that the triggers
+//! that the promises depend on always run. Checked at the start and by `rally-api-keys doctor`.
 
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 
 use super::ConnectError;
+
+/// Tables and their triggers that must run in every session: ENABLE ALWAYS.
+pub(super) const TRIGGERS: [(&str, &str); 11] = [
+    ("tenants", "notify_update"),
+    ("tenants", "notify_delete"),
+    ("tenants", "notify_truncate"),
+    ("api_keys", "revoked_is_final"),
+    ("api_keys", "notify_update"),
+    ("api_keys", "notify_delete"),
+    ("api_keys", "notify_truncate"),
+    ("api_key_secrets", "notify_update"),
+    ("api_key_secrets", "notify_delete"),
+    ("api_key_secrets", "notify_truncate"),
+    ("api_key_events", "append_only"),
+];
 
 /// Begins a transaction in which names without a schema are those of PostgreSQL itself.
 pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
@@ -52,4 +67,36 @@ pub(super) async fn check_migrations_table(connection: &mut PgConnection) -> Res
     .fetch_optional(&mut *transaction)
     .await?;
     owner.map_or(Ok(()), |owner| Err(ConnectError::ForeignTable(owner)))
+}
+
+/// Refuses a database in which one of [`TRIGGERS`] does not run in every session.
+pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let mut transaction = begin_inspection(connection).await?;
+    let always: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, t.tgname::text
+         FROM pg_trigger t
+         JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND t.tgenabled = 'A'",
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let is_always = |(table, trigger): &(&str, &str)| always.iter().any(|(t, name)| t == table && name == trigger);
+    let mut remedies: Vec<_> = TRIGGERS
+        .iter()
+        .filter(|trigger| !is_always(trigger))
+        .map(|(table, trigger)| format!("ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {trigger}"))
+        .collect();
+    // Those of foreign keys, and the one that starts the audit trail of a new tenant, run in ordinary sessions.
+    let disabled: Vec<String> = sqlx::query_scalar(
+        "SELECT format('ALTER TABLE public.%I ENABLE TRIGGER %I', c.relname, t.tgname)
+         FROM pg_trigger t
+         JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('D', 'R')
+           AND (t.tgisinternal OR t.tgname = 'start_event_chain')
+         ORDER BY 1",
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    remedies.extend(disabled);
+    if remedies.is_empty() { Ok(()) } else { Err(ConnectError::TriggersOff(remedies.join("; "))) }
 }
