@@ -131,6 +131,7 @@ $$;
 REVOKE EXECUTE ON FUNCTION public.find_tenants(text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.find_tenants(text[]) TO rally_app;
 
-RESET search_path;
 -- At start the service compares the applied migrations with its own.
-GRANT SELECT ON _sqlx_migrations TO rally_app, rally_operator;
+GRANT SELECT ON public._sqlx_migrations TO rally_app, rally_operator;
+
+RESET search_path;

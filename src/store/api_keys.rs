@@ -115,13 +115,13 @@ macro_rules! select_key {
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
                       k.previous_last4, k.previous_expires_at,
-                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
+                          (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
                       NULL::bigint AS total
-               FROM api_keys k
+               FROM public.api_keys k
                WHERE k.tenant_id = $1 AND k.id = $2"# + $lock,
             $tenant.0,
             $id.0,
@@ -152,7 +152,7 @@ impl ReadTx {
             // up one by one would cost PostgreSQL as much as the rest.
             r#"WITH matching AS NOT MATERIALIZED (
                    SELECT *
-                   FROM api_keys k
+                   FROM public.api_keys k
                    WHERE k.tenant_id = $1
                      AND ($2::text IS NULL OR k.name ILIKE $2)
                      AND ($4::text[] IS NULL OR
@@ -160,7 +160,7 @@ impl ReadTx {
                                WHEN k.expires_at <= $3 THEN 'expired'
                                ELSE 'active' END = ANY ($4))
                      AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
+                         (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
                          true)))
                ), page AS MATERIALIZED (
                    SELECT *
@@ -173,14 +173,14 @@ impl ReadTx {
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
                       k.previous_expires_at, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
+                          (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
                       CASE WHEN $7::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
                FROM page k
                LEFT JOIN (
                    SELECT key_id, max(used_at) AS last_used_at
-                   FROM api_key_last_uses
+                   FROM public.api_key_last_uses
                    WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
                    GROUP BY key_id
                ) u ON u.key_id = k.id
@@ -207,7 +207,7 @@ impl ReadTx {
     /// Whether the tenant has a key of that id, in whatever state.
     pub async fn key_exists(&mut self, id: ApiKeyId) -> Result<bool, Error> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            r#"SELECT EXISTS (SELECT FROM public.api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
             self.tenant.0,
             id.0,
         )
@@ -230,17 +230,17 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH inserted AS (
-                 INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
+                 INSERT INTO public.api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  RETURNING id
              ), secret AS (
-                 INSERT INTO api_key_secrets
+                 INSERT INTO public.api_key_secrets
                      (tenant_id, key_id, created_at, last4, lookup_digest, phc, stamp, pepper_id)
                  VALUES ($1, $2, $6, $9, $10, $11, $12, $13)
                  RETURNING key_id
              )
              SELECT head.seq, head.hash
-             FROM inserted CROSS JOIN secret CROSS JOIN api_key_event_heads head
+             FROM inserted CROSS JOIN secret CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -268,13 +268,13 @@ impl WriteTx {
         self.invalidate(key.id);
         let row = sqlx::query!(
             "WITH changed AS (
-                 UPDATE api_keys
+                 UPDATE public.api_keys
                  SET name = $3, scopes = $4, expires_at = $5, version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
              SELECT changed.version, head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -296,13 +296,13 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH revoked AS (
-                 UPDATE api_keys
+                 UPDATE public.api_keys
                  SET revoked_at = $3, version = version + 1
                  WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
                  RETURNING id
              )
              SELECT head.seq, head.hash
-             FROM revoked CROSS JOIN api_key_event_heads head
+             FROM revoked CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -337,20 +337,20 @@ impl WriteTx {
             // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
             // unique index allows one current secret.
             "WITH ended AS (
-                 UPDATE api_key_secrets
+                 UPDATE public.api_key_secrets
                  SET expires_at = $3
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
              ), retired AS (
-                 UPDATE api_key_secrets
+                 UPDATE public.api_key_secrets
                  SET retired_at = $3, expires_at = $4
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL
                  RETURNING lookup_digest, last4
              ), inserted AS (
-                 INSERT INTO api_key_secrets
+                 INSERT INTO public.api_key_secrets
                      (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
                  SELECT $1, $5, $2, $6, $7, $8, $9, $3 FROM retired
              ), changed AS (
-                 UPDATE api_keys k
+                 UPDATE public.api_keys k
                  SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
                      previous_last4 = retired.last4, previous_expires_at = $4
                  FROM retired
@@ -358,7 +358,7 @@ impl WriteTx {
                  RETURNING k.id
              )
              SELECT head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -390,17 +390,17 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH ended AS (
-                 UPDATE api_key_secrets
+                 UPDATE public.api_key_secrets
                  SET expires_at = $3
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
              ), changed AS (
-                 UPDATE api_keys
+                 UPDATE public.api_keys
                  SET previous_expires_at = $3
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING id
              )
              SELECT head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,

@@ -8,7 +8,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{Error, is_transient};
+use super::{Error, is_transient, safeguards::begin_inspection};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -141,6 +141,25 @@ pub enum ConnectError {
         /// The rest of a sentence about it.
         why: &'static str,
     },
+    /// Somebody else may put objects where the tables are.
+    #[error(
+        "other roles than the owner may create objects in the schema of the tables, which is how a login makes others \
+         run its code; as the owner of the schema or a superuser, run: REVOKE CREATE ON SCHEMA public FROM {0}"
+    )]
+    OthersMayCreate(String),
+    /// Somebody else created the table of migrations.
+    #[error(
+        "the table public._sqlx_migrations belongs to role \"{0}\", which owns neither the database nor the other tables: \
+         it was created before the first migration. Find out why; as a superuser, run: DROP TABLE public._sqlx_migrations"
+    )]
+    ForeignTable(String),
+    /// Triggers are missing or do not run in every session.
+    #[error(
+        "triggers that revocations and the audit trail depend on are missing or do not run in every session, as after a \
+         restore of data with --disable-triggers; as the owner of the tables, create what is missing as the migrations \
+         do, and run: {0}"
+    )]
+    TriggersOff(String),
     /// The login may not do what the command needs.
     #[error("role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command")]
     NotOperator(String),
@@ -172,7 +191,8 @@ pub(super) struct Role {
 }
 
 impl Role {
-    pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    /// The role of a transaction, which [`begin_inspection`] or one like it began.
+    pub(super) async fn of(transaction: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // Not checked at compile time: it must also work on a database without our tables and roles.
         let (name, is_superuser, bypasses_policies, owns, app_exists, is_app, may_create) = sqlx::query_as(
             "SELECT current_user::text,
@@ -180,15 +200,16 @@ impl Role {
                     r.rolsuper OR r.rolbypassrls,
                     coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE'))
                               FROM pg_class c
-                              WHERE c.oid IN (to_regclass('tenants'), to_regclass('api_keys'),
-                                              to_regclass('api_key_secrets'), to_regclass('api_key_events'))), false),
+                              WHERE c.oid IN (to_regclass('public.tenants'), to_regclass('public.api_keys'),
+                                              to_regclass('public.api_key_secrets'),
+                                              to_regclass('public.api_key_events'))), false),
                     EXISTS (SELECT FROM pg_roles WHERE rolname = 'rally_app'),
                     coalesce((SELECT pg_has_role(a.oid, 'USAGE') FROM pg_roles a WHERE a.rolname = 'rally_app'), false),
-                    to_regclass('api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
+                    to_regclass('public.api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
              FROM pg_roles r
              WHERE r.rolname = current_user",
         )
-        .fetch_one(connection)
+        .fetch_one(transaction)
         .await?;
         Ok(Self { name, is_superuser, bypasses_policies, owns, app_exists, is_app, may_create })
     }
@@ -252,11 +273,12 @@ pub struct Durability {
 impl Durability {
     /// Reads the server's settings.
     pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let mut transaction = begin_inspection(connection).await?;
         sqlx::query_as(
             "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
                     current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
         )
-        .fetch_one(connection)
+        .fetch_one(&mut *transaction)
         .await
     }
 
@@ -290,11 +312,12 @@ pub(super) async fn check_durability(connection: &mut PgConnection, url: &Databa
 
 /// Refuses servers that are not supported.
 pub(super) async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let mut transaction = begin_inspection(connection).await?;
     let (number, version, encoding): (i32, String, String) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
                 current_setting('server_encoding')",
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *transaction)
     .await?;
     if number < 140_000 {
         return Err(ConnectError::TooOld(version));
@@ -317,7 +340,7 @@ impl From<Error> for ConnectError {
 /// Creates a database unless it exists. `name` is a plain identifier.
 pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<(), ConnectError> {
     let mut connection = connect_when_up(maintenance).await?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)")
         .bind(name)
         .fetch_one(&mut connection)
         .await?;

@@ -9,6 +9,7 @@ use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
     connect::{Role, check_durability, check_server, connect_when_up},
     migrate,
+    safeguards::{begin_inspection, check_creators, check_triggers},
 };
 
 /// How connections are pooled.
@@ -44,14 +45,16 @@ impl Database {
         let mut connection = connect_when_up(url).await?;
         check_server(&mut connection).await?;
         check_durability(&mut connection, url).await?;
-        let login = Role::of(&mut connection).await?;
+        let login = Role::of(&mut *begin_inspection(&mut connection).await?).await?;
         if login.is_superuser || login.owns || login.may_create {
             migrate::migrate_on(&mut connection).await?;
         } else if login.app_exists && !login.is_app {
             return Err(ConnectError::unbound(login.name));
         } else {
+            check_creators(&mut connection).await?;
             migrate::check_migrated(&mut connection, &login.name).await?;
         }
+        check_triggers(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
 
@@ -74,7 +77,7 @@ impl Database {
     pub async fn open_for_command(url: &DatabaseUrl) -> Result<Self, ConnectError> {
         let mut connection = connect_when_up(url).await?;
         check_server(&mut connection).await?;
-        let login = Role::of(&mut connection).await?;
+        let login = Role::of(&mut *begin_inspection(&mut connection).await?).await?;
         migrate::check_migrated(&mut connection, &login.name).await?;
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
@@ -118,12 +121,13 @@ fn pool_options() -> PgPoolOptions {
 
 /// Checks the role under which transactions work.
 async fn check_bound(connection: &mut PgConnection, login: &str) -> Result<(), ConnectError> {
-    let mut transaction = match connection.begin_with("SET LOCAL ROLE rally_app; BEGIN").await {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
-            return Err(ConnectError::unbound(login.to_owned()));
-        }
-        begun => begun?,
-    };
+    let mut transaction =
+        match connection.begin_with("SET LOCAL ROLE rally_app; SET LOCAL search_path = ''; BEGIN").await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+                return Err(ConnectError::unbound(login.to_owned()));
+            }
+            begun => begun?,
+        };
     let role = Role::of(&mut transaction).await?;
     transaction.rollback().await?;
     match role.unbound() {

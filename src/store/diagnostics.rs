@@ -7,8 +7,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender, connect::Role,
+    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
+    connect::Role,
     migrate,
+    safeguards::{begin_inspection, check_creators, check_triggers},
 };
 
 /// Limit of the change feed's check.
@@ -49,7 +51,7 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     findings
         .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
     findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
-    let role = Role::of(&mut connection).await;
+    let role = role(&mut connection).await;
     let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
     findings.push(Finding {
         what: "role",
@@ -58,12 +60,21 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     let migrated = migrate::check_migrated(&mut connection, &name).await;
     findings.push(Finding { what: "migrations", outcome: text(migrated.map(|()| "all are applied".into())) });
     findings.push(Finding { what: "row-level security", outcome: row_level_security(&mut connection).await });
+    let creators = check_creators(&mut connection).await;
+    findings
+        .push(Finding { what: "schema", outcome: text(creators.map(|()| "only its owner may create objects".into())) });
+    let triggers = check_triggers(&mut connection).await;
+    findings.push(Finding { what: "triggers", outcome: text(triggers.map(|()| "run in every session".into())) });
     findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
     findings
 }
 
 fn text(outcome: Result<String, ConnectError>) -> Result<String, String> {
     outcome.map_err(|error| error.to_string())
+}
+
+async fn role(connection: &mut PgConnection) -> Result<Role, sqlx::Error> {
+    Role::of(&mut *begin_inspection(connection).await?).await
 }
 
 async fn durability(connection: &mut PgConnection) -> Result<String, String> {
@@ -94,12 +105,13 @@ fn judge_role(role: &Role) -> Result<String, String> {
 }
 
 async fn row_level_security(connection: &mut PgConnection) -> Result<String, String> {
+    let mut transaction = begin_inspection(connection).await.map_err(|error| error.to_string())?;
     let open: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass(name)
+        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass('public.' || name)
          WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
     )
     .bind(TENANT_TABLES.map(str::to_owned).to_vec())
-    .fetch_all(connection)
+    .fetch_all(&mut *transaction)
     .await
     .map_err(|error| error.to_string())?;
     if open.is_empty() {

@@ -52,7 +52,7 @@ impl Lookups {
     ) -> Result<bool, Error> {
         let mut transaction = self.tenant_stores.tenant(tenant).begin_maintenance().await?;
         let done = sqlx::query!(
-            "UPDATE api_key_secrets
+            "UPDATE public.api_key_secrets
              SET stamp = $3, pepper_id = $4
              WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
             tenant.0,

@@ -21,6 +21,7 @@ mod migrate;
 mod notifications;
 mod pool_metrics;
 mod retry;
+mod safeguards;
 mod secrets;
 mod tenant_admin;
 mod tenants;

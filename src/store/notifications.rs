@@ -102,7 +102,7 @@ impl HeartbeatSender {
 
     /// Sends a heartbeat.
     pub async fn send(&mut self, heartbeat: Heartbeat) -> Result<(), Error> {
-        sqlx::query("SELECT pg_notify($1, $2)")
+        sqlx::query("SELECT pg_catalog.pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(heartbeat.to_string())
             .execute(&mut self.connection)

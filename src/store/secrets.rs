@@ -94,7 +94,7 @@ impl BatchedStatement for FindSecrets {
             FoundSecret,
             r#"SELECT place AS "place!", key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
                       phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
-               FROM find_api_key_secrets($1, $2)"#,
+               FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],
         )
@@ -114,7 +114,7 @@ impl WriteTx {
     ) -> Result<Option<Option<Timestamp>>, Error> {
         // A statement after the one that locked the key, so it sees a rotation for which that one has waited.
         Ok(sqlx::query_scalar!(
-            "SELECT expires_at FROM api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
+            "SELECT expires_at FROM public.api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
             self.tenant.0,
             digest.as_bytes(),
             key.id.0,

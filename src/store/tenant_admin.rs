@@ -35,7 +35,8 @@ impl TenantAdmin {
         let mut admin = Self { connection };
         let begun = admin.begin().await.map(drop);
         if let Err(error) = begun {
-            let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut admin.connection).await?;
+            let role =
+                sqlx::query_scalar("SELECT session_user::pg_catalog.text").fetch_one(&mut admin.connection).await?;
             return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
                 // Insufficient privilege; and no such role, before the first migration.
                 Some("42501") => ConnectError::NotOperator(role),
@@ -47,14 +48,14 @@ impl TenantAdmin {
     }
 
     async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-        self.connection.begin_with("SET LOCAL ROLE rally_operator; BEGIN").await
+        self.connection.begin_with("SET LOCAL ROLE rally_operator; SET LOCAL search_path = ''; BEGIN").await
     }
 
     /// Creates a tenant. `None`: the slug is taken.
     pub async fn create_tenant(&mut self, slug: &Slug, name: &str, now: Timestamp) -> Result<Option<TenantId>, Error> {
         let mut transaction = self.begin().await?;
         let id = sqlx::query_scalar!(
-            "INSERT INTO tenants (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
+            "INSERT INTO public.tenants (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (slug) DO NOTHING
              RETURNING id",
             Uuid::now_v7(),
@@ -71,7 +72,7 @@ impl TenantAdmin {
     /// All tenants, by slug.
     pub async fn tenants(&mut self) -> Result<Vec<TenantRow>, Error> {
         let mut transaction = self.begin().await?;
-        let rows = sqlx::query!("SELECT id, slug, name, created_at, suspended_at FROM tenants ORDER BY slug")
+        let rows = sqlx::query!("SELECT id, slug, name, created_at, suspended_at FROM public.tenants ORDER BY slug")
             .fetch_all(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -92,7 +93,7 @@ impl TenantAdmin {
         let mut transaction = self.begin().await?;
         let done = sqlx::query!(
             // A suspended tenant keeps the time of its suspension.
-            "UPDATE tenants
+            "UPDATE public.tenants
              SET suspended_at = CASE WHEN $2::timestamptz IS NULL THEN NULL ELSE coalesce(suspended_at, $2) END
              WHERE slug = $1",
             slug.as_str(),

@@ -18,7 +18,7 @@ impl BatchedStatement for FindTenants {
     ) -> Result<Vec<PlacedRow<Option<TenantId>>>, sqlx::Error> {
         let slugs: Vec<_> = slugs.iter().map(Slug::as_str).collect();
         let rows = sqlx::query!(
-            r#"SELECT place AS "place!", id AS "id!", suspended AS "suspended!" FROM find_tenants($1)"#,
+            r#"SELECT place AS "place!", id AS "id!", suspended AS "suspended!" FROM public.find_tenants($1)"#,
             &slugs as &[&str],
         )
         .fetch_all(connection)

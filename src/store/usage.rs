@@ -112,7 +112,7 @@ impl UsageStore {
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            r#"SELECT record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
+            r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
             writer,
             number,
             &tenants,
@@ -133,7 +133,7 @@ impl UsageStore {
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            "SELECT remove_old_usage($1, $2)",
+            "SELECT public.remove_old_usage($1, $2)",
             before,
             REMOVE_AT_ONCE,
         )
@@ -148,7 +148,7 @@ impl ReadTx {
             UsageBucket,
             r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!"
-               FROM api_key_usage
+               FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1
                ORDER BY 1"#,
@@ -168,8 +168,8 @@ impl ReadTx {
             SecretUseRow,
             r#"SELECT s.last4, s.created_at, s.retired_at, s.expires_at, u.used_at AS "used_at?",
                       u.address AS "address?: IpNet", u.user_agent
-               FROM api_key_secrets s
-               LEFT JOIN api_key_last_uses u
+               FROM public.api_key_secrets s
+               LEFT JOIN public.api_key_last_uses u
                    ON u.tenant_id = s.tenant_id AND u.key_id = s.key_id AND u.lookup_digest = s.lookup_digest
                WHERE s.tenant_id = $1 AND s.key_id = $2
                ORDER BY s.created_at DESC, s.lookup_digest

@@ -469,7 +469,6 @@ async fn transactions_run_as_rally_app_with_each_login() {
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
-    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
     assert_eq!(role_of_transactions(&login.url().await, &database).await, ["rally_app"], "member with BYPASSRLS");
     login.drop().await;
 }
