@@ -199,7 +199,7 @@ fn example(code: Code) -> Problem {
             FieldError::new("name", "must have 1 to 100 characters after trimming"),
             FieldError::new("expiresAt", "must be in the future"),
         ]),
-        Code::InvalidJson => Problem::invalid_json("ends too early, at line 1, column 20".into()),
+        Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::InvalidToken("its signature does not match").into(),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),

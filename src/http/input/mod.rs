@@ -1,5 +1,7 @@
 //! Bodies, queries and path parameters. A [`Problem`] names every bad field at once.
 
+mod json;
+
 use std::{collections::HashSet, convert::Infallible, fmt, time::Duration};
 
 use axum::{
@@ -8,8 +10,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Value, error::Category};
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::problem::{Code, FieldError, Problem};
@@ -118,31 +119,6 @@ fn redacted(name: String) -> String {
     if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
 }
 
-/// The members of an object, duplicates included, which a map would drop.
-struct Members(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor).map_err(de::Error::custom)
-    }
-}
-
 /// A body of one JSON object, at most 16 KiB.
 pub(crate) struct JsonBody(pub(crate) InputFields);
 
@@ -190,18 +166,7 @@ async fn read(request: Request, media_types: &[&'static str]) -> Result<InputFie
         Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
         Err(_) => return Err(Code::RequestTimeout.into()),
     };
-    let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(explain(&error)))?;
-    Ok(InputFields::new(members))
-}
-
-/// Says where the JSON is wrong. Without serde's own message, which may contain a value, and so a secret.
-fn explain(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    match error.classify() {
-        Category::Eof => format!("ends too early, at line {line}, column {column}"),
-        Category::Data => "is not a JSON object".into(),
-        Category::Syntax | Category::Io => format!("is not JSON at line {line}, column {column}"),
-    }
+    json::parse_object(&bytes).map(InputFields::new).map_err(Problem::invalid_json)
 }
 
 /// Parameters such as `charset` are ignored, since JSON is always UTF-8 (RFC 8259, section 8.1).
