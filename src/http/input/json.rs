@@ -103,10 +103,9 @@ fn offset(text: &[u8], error: &serde_json::Error) -> usize {
 
 /// As editors count: from 1, columns in characters.
 fn position(text: &[u8], offset: usize) -> String {
-    let before = &text[..offset.min(text.len())];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-    let column = 1 + String::from_utf8_lossy(&before[line_start..]).chars().count();
+    let before = String::from_utf8_lossy(&text[..offset.min(text.len())]);
+    let mut lines = before.split('\n');
+    let (line, column) = (lines.clone().count(), 1 + lines.next_back().unwrap_or_default().chars().count());
     format!("at line {line}, column {column}")
 }
 
