@@ -4,8 +4,7 @@
 //! if it is another one.
 
 use chrono::Utc;
-use http_body_util::BodyExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body_util::Empty;
 use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use reqwest::Method;
 use serde_json::json;
@@ -13,6 +12,7 @@ use serde_json::json;
 use crate::{
     client::{Client, Credential, PATH, Reply, send},
     harness::TestServer,
+    http2,
 };
 
 const GATEWAY: &str = "gateway.internal";
@@ -43,19 +43,11 @@ async fn list(server: &TestServer, headers: &[&str]) -> Reply {
 
 /// Lists the keys over HTTP/2 without TLS. The authority of `uri` becomes `:authority`.
 async fn list_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply {
-    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
     let mut request = hyper::Request::get(uri).header("authorization", authorization(server, "acme"));
     if let Some(host) = host {
         request = request.header("host", host);
     }
-    let (head, body) = sender.send_request(request.body(String::new()).unwrap()).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    connection.abort();
-    assert_eq!(head.version, hyper::Version::HTTP_2);
-    Reply { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    http2::send(server.address, request.body(Empty::new()).unwrap()).await
 }
 
 #[tokio::test]

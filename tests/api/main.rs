@@ -1,7 +1,7 @@
 //! Tests of the service over real HTTP on real PostgreSQL: one file per endpoint or guarantee.
 //!
 //! [`harness`] starts a private PostgreSQL for the whole run and creates a database for each test, cloned from a migrated
-//! template. [`client`] is the HTTP client, [`raw`] writes malformed or incomplete requests, [`proxy`] makes the
+//! template. [`client`] is the HTTP client, [`raw`] writes malformed or incomplete requests, [`http2`] speaks HTTP/2, [`proxy`] makes the
 //! connection to the database fail, and [`binary`] runs the real program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
@@ -20,6 +20,7 @@
 )]
 
 mod binary;
+mod bodies;
 mod cache_equivalence;
 mod cache_states;
 mod chain;
@@ -39,6 +40,7 @@ mod gateways;
 mod get;
 mod harness;
 mod hosts;
+mod http2;
 mod instances;
 mod issuer;
 mod jwt;

@@ -96,7 +96,7 @@ codes! {
         "The body is too large"
         "Send a body of at most 16 KiB."
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
-        "The body is not JSON"
+        "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
     InternalError "internal_error" INTERNAL_SERVER_ERROR
         "Internal error"

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -22,6 +22,8 @@ use crate::domain::Scope;
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// RFC 5789, section 3.1
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 /// `WWW-Authenticate` where no credential was sent (RFC 6750, section 3).
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="rally-api-keys""#);
 const CHALLENGE_INVALID: HeaderValue =
@@ -118,6 +120,28 @@ impl Problem {
 
     pub(crate) fn invalid_json(message: String) -> Self {
         Self { errors: vec![FieldError::new("body", message)], ..Self::from(Code::InvalidJson) }
+    }
+
+    /// RFC 9110, section 15.5.16.
+    pub(crate) fn unsupported_media_type(accepted: &[&str], method: &Method) -> Self {
+        let detail = format!("Send the header `Content-Type: {}`.", accepted.join("` or `Content-Type: "));
+        let mut problem = Self::with_detail(Code::UnsupportedMediaType, detail);
+        // The names of media types are always valid in a header.
+        if let Ok(value) = HeaderValue::try_from(accepted.join(", ")) {
+            if *method == Method::PATCH {
+                problem.headers.push((ACCEPT_PATCH, value.clone()));
+            }
+            problem.headers.push((header::ACCEPT, value));
+        }
+        problem
+    }
+
+    /// Only this 415 has `Accept-Encoding`, so that a client can tell the two apart (RFC 9110, section 12.5.3).
+    pub(crate) fn unsupported_coding() -> Self {
+        let detail = "Send the body as plain JSON, without `Content-Encoding`.";
+        let mut problem = Self::with_detail(Code::UnsupportedMediaType, detail);
+        problem.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        problem
     }
 
     pub(crate) fn insufficient_scope(scope: Scope, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -1,23 +1,20 @@
 //! Bodies, queries and path parameters. A [`Problem`] names every bad field at once.
 
-use std::{collections::HashSet, convert::Infallible, fmt, time::Duration};
+mod body;
+mod json;
+
+use std::{collections::HashSet, convert::Infallible, fmt};
 
 use axum::{
-    body::HttpBody as _,
-    extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, Query, RawPathParams},
+    http::request::Parts,
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Value, error::Category};
+use serde_json::Value;
 use utoipa::IntoParams;
 
-use super::problem::{Code, FieldError, Problem};
+pub(crate) use self::body::{JsonBody, MergePatchBody, OptionalJsonBody};
+use super::problem::{FieldError, Problem};
 use crate::domain::{ApiKeyId, Secret};
-
-const MAX_BODY_BYTES: usize = 16 * 1024;
-/// The longest time in which a body must arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The members of a JSON object, or the parameters of a query. A handler takes them one by one; errors are collected
 /// until [`InputFields::finish`] returns them.
@@ -118,102 +115,6 @@ fn redacted(name: String) -> String {
     if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
 }
 
-/// The members of an object, duplicates included, which a map would drop.
-struct Members(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor).map_err(de::Error::custom)
-    }
-}
-
-/// A body of one JSON object, at most 16 KiB.
-pub(crate) struct JsonBody(pub(crate) InputFields);
-
-/// Like [`JsonBody`]; `application/merge-patch+json` (RFC 7396) is accepted too.
-pub(crate) struct MergePatchBody(pub(crate) InputFields);
-
-/// Like [`JsonBody`]; an empty body is `{}`.
-pub(crate) struct OptionalJsonBody(pub(crate) InputFields);
-
-impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if request.body().size_hint().exact() == Some(0) {
-            return Ok(Self(InputFields::new(Vec::new())));
-        }
-        read(request, &["application/json"]).await.map(Self)
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for JsonBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read(request, &["application/json"]).await.map(Self)
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read(request, &["application/json", "application/merge-patch+json"]).await.map(Self)
-    }
-}
-
-async fn read(request: Request, media_types: &[&'static str]) -> Result<InputFields, Problem> {
-    if !is_one_of(request.headers(), media_types) {
-        return Err(Code::UnsupportedMediaType.into());
-    }
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
-    let bytes = match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::BodyTooLarge.into()),
-        Ok(Err(_)) => return Err(Problem::invalid_json("was cut short".into())),
-        Err(_) => return Err(Code::RequestTimeout.into()),
-    };
-    let Members(members) = serde_json::from_slice(&bytes).map_err(|error| Problem::invalid_json(explain(&error)))?;
-    Ok(InputFields::new(members))
-}
-
-/// Says where the JSON is wrong. Without serde's own message, which may contain a value, and so a secret.
-fn explain(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    match error.classify() {
-        Category::Eof => format!("ends too early, at line {line}, column {column}"),
-        Category::Data => "is not a JSON object".into(),
-        Category::Syntax | Category::Io => format!("is not JSON at line {line}, column {column}"),
-    }
-}
-
-/// Parameters such as `charset` are ignored, since JSON is always UTF-8 (RFC 8259, section 8.1).
-fn is_one_of(headers: &HeaderMap, media_types: &[&'static str]) -> bool {
-    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return false;
-    };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
-}
-
 pub(crate) struct QueryParams(pub(crate) InputFields);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
@@ -262,8 +163,13 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
-    use axum::response::IntoResponse as _;
+    use axum::{
+        body::Body,
+        extract::{FromRequest as _, Request},
+        http::header,
+        response::IntoResponse as _,
+    };
+    use http_body_util::BodyExt as _;
     use proptest::prelude::*;
 
     const DIGITS: &str = "7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c";
@@ -271,7 +177,7 @@ mod tests {
     fn body(bytes: impl Into<Body>) -> Result<InputFields, Problem> {
         let request = Request::builder().header(header::CONTENT_TYPE, "application/json").body(bytes.into()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(read(request, &["application/json"]))
+        runtime.block_on(JsonBody::from_request(request, &())).map(|JsonBody(fields)| fields)
     }
 
     /// The problem document as a client gets it.
