@@ -208,12 +208,24 @@ fn targets(bystander: &CreatedKey) -> Vec<Target> {
         &[("x-forwarded-method", "HEAD"), ("x-original-method", "OPTIONS")],
         &[("x-forwarded-method", "GET"), ("x-original-method", "PUT")],
         &[("x-forwarded-method", "GET"), ("x-forwarded-method", "PATCH")],
+        &[("x-http-method-override", "DELETE")],
+        &[("x_method_override", "PUT")],
+        &[("x-rally-required-scope", "admin")],
+        &[("x-rally-required-scope", "read, write")],
+        &[("x-rally-required-scope", "Admin")],
     ] {
         targets.push(Target { headers: headers.to_vec(), ..target("GET", CHECK) });
     }
     targets.push(Target { headers: vec![("x-forwarded-method", "GET")], ..target("POST", CHECK) });
-    let queries =
-        ["?scope=read", "?scope=write", "?scope=admin", "?scope=bogus", "?scope=read&scope=admin", "?other=1"];
+    let queries = [
+        "?scope=read",
+        "?scope=write",
+        "?scope=admin",
+        "?scope=bogus",
+        "?scope=read&scope=admin",
+        "?scopes=admin",
+        "/?scope=admin",
+    ];
     targets.extend(queries.map(|query| target("GET", format!("{CHECK}{query}"))));
     targets.extend(["?scope=read", "?scope=admin"].map(|query| target("POST", format!("{CHECK}{query}"))));
     targets.extend(["GET", "POST"].map(|method| target(method, format!("{CHECK}/contacts/7?scope=admin"))));
