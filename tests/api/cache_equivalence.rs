@@ -145,6 +145,8 @@ async fn credentials(server: &TestServer) -> Vec<Presented> {
         ("two secrets", &[("x-api-key", reading), ("authorization", &bearer_writing)]),
         ("a secret and a JWT", &[("x-api-key", reading), ("authorization", &bearer_token)]),
         ("X-Api-Key twice", &[("x-api-key", reading), ("x-api-key", reading)]),
+        ("two X-Api-Key in one line", &[("x-api-key", &format!("{reading}, {writing}"))]),
+        ("an empty Bearer beside a secret", &[("x-api-key", reading), ("authorization", "Bearer")]),
         ("two X-Api-Key", &[("x-api-key", reading), ("x-api-key", writing)]),
         ("Authorization twice", &[("authorization", &bearer_token), ("authorization", &bearer_token)]),
         ("Basic", &[("authorization", "Basic cmVhZGVyOnNlY3JldA==")]),
