@@ -4,6 +4,8 @@
 //! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500; its `code` is in `X-Rally-Error`. 503
 //! means that access cannot be decided now.
 
+mod required_scope;
+
 use std::{
     ops::{Range, RangeBounds},
     sync::LazyLock,
@@ -11,18 +13,19 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Method, Request, Uri, header},
+    http::{HeaderMap, HeaderValue, Request, header},
     response::{IntoResponse as _, Response},
 };
 use uuid::fmt::Hyphenated;
 
+use self::required_scope::required_scope;
 use super::{
     key_lifecycle_headers,
     names::{
-        FORWARD_AUTH, METHOD_HEADERS, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL,
-        X_RALLY_SCOPES, X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
+        FORWARD_AUTH, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL, X_RALLY_SCOPES,
+        X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
     },
-    problem::{CALLER, Code, FieldError, PARAMS, Problem},
+    problem::{CALLER, Code, PARAMS, Problem},
     request_scope::RequestScope,
 };
 use crate::{
@@ -31,9 +34,7 @@ use crate::{
         error::Refusal,
         request::{AuthRequest, Peer},
     },
-    domain::{
-        ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText, access::RequiredAccess, format_timestamp,
-    },
+    domain::{ApiKeyId, Principal, Slug, Tenant, Timestamp, TimestampText, access::RequiredAccess, format_timestamp},
 };
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -45,16 +46,19 @@ pub(super) fn matches(path: &str) -> bool {
 
 /// Whether a request to the CRM may pass: what a gateway asks before each.
 ///
-/// By the method of the original request (this request's own, `X-Forwarded-Method` and
-/// `X-Original-Method`: of all that are there, the strictest counts), GET, HEAD and OPTIONS need the scope
-/// `read`, and any other `write`.
+/// By the method of the original request, GET, HEAD and OPTIONS need the scope `read`, and any other `write`. It is
+/// this request's own method, `X-Forwarded-Method`, `X-Original-Method` and the override headers
+/// `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`: of all that are there, the strictest counts.
+///
+/// `/forward-auth/` is the same path. Behind it, a gateway may append its client's path and query, which are not read.
 #[utoipa::path(
     method(get, post, put, patch, delete, head, options),
     path = "/forward-auth",
     operation_id = "check",
     tag = "Gateways",
     params(
-        ("scope" = inline(Option<String>), Query, description = "What it needs besides: `read`, `write` or `admin`"),
+        ("scope" = inline(Option<String>), Query, description = "What it needs besides: `read`, `write` or `admin`. Other parameters are refused"),
+        ("X-Rally-Required-Scope" = Option<String>, Header, description = "The same as `scope`, for gateways that append their client's query; only peers in TRUSTED_PROXIES may send it"),
         ("X-Forwarded-Method" = Option<String>, Header, description = "The original request's method"),
         ("X-Original-Method" = Option<String>, Header, description = "The original request's method"),
     ),
@@ -80,7 +84,7 @@ pub(super) fn begin<B>(
     scope: &RequestScope,
 ) -> Result<Response, Box<Lookup>> {
     let (uri, headers) = (request.uri(), request.headers());
-    let required = match required_scope(request.method(), uri, headers) {
+    let required = match required_scope(request, peer.0, &authenticator.tenancy.trusted_proxies) {
         Ok(scope) => RequiredAccess::Scope(scope),
         Err(problem) => return Ok(refused(problem)),
     };
@@ -107,28 +111,6 @@ fn respond(outcome: &Result<Caller, Refusal>) -> Response {
             response
         }
     }
-}
-
-/// The strictest scope that any of the methods and `?scope=` require. All methods count, since a client can send such a
-/// header through a gateway that does not overwrite it.
-fn required_scope(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Scope, Problem> {
-    let own = std::iter::once(method.as_str().as_bytes());
-    let forwarded = METHOD_HEADERS.into_iter().flat_map(|name| headers.get_all(name)).map(HeaderValue::as_bytes);
-    let by_method = own.chain(forwarded).map(scope_of_method).max().unwrap_or(Scope::Write);
-    // If the gateway has appended a path, the query is the client's.
-    let Some(query) = uri.query().filter(|_| uri.path() == FORWARD_AUTH) else {
-        return Ok(by_method);
-    };
-    let by_query = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "scope");
-    by_query.into_iter().try_fold(by_method, |required, (_, name)| match Scope::from_name(&name) {
-        Some(scope) => Ok(required.max(scope)),
-        None => Err(Problem::invalid_request(vec![FieldError::new("scope", "must be read, write or admin")])),
-    })
-}
-
-fn scope_of_method(method: &[u8]) -> Scope {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS];
-    if reads.iter().any(|read| read.as_str().as_bytes() == method) { Scope::Read } else { Scope::Write }
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
@@ -222,35 +204,8 @@ pub(super) fn failed() -> Response {
 mod tests {
     use super::*;
     use crate::domain::{LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
-    use axum::http::Request;
     use proptest::prelude::*;
     use uuid::Uuid;
-
-    fn required(method: &str, target: &str, forwarded: &[(usize, String)]) -> Result<Scope, Problem> {
-        let mut request = Request::builder().method(method).uri(target);
-        for (name, value) in forwarded {
-            request = request.header(METHOD_HEADERS[name % METHOD_HEADERS.len()].clone(), value);
-        }
-        let request = request.body(()).unwrap();
-        required_scope(request.method(), request.uri(), request.headers())
-    }
-
-    fn methods() -> impl Strategy<Value = String> {
-        prop_oneof![
-            prop::sample::select(vec!["GET", "HEAD", "OPTIONS"]).prop_map(str::to_owned),
-            prop::sample::select(vec!["POST", "PUT", "DELETE", "PURGE", "get", "Get", "TRACE"]).prop_map(str::to_owned),
-            "[A-Za-z]{1,8}",
-        ]
-    }
-
-    /// Methods, lists, spaces, nothing.
-    fn forwarded() -> impl Strategy<Value = Vec<(usize, String)>> {
-        prop::collection::vec((0_usize..2, prop_oneof![methods(), "[ -~]{0,10}", "GET, POST|GET,GET"]), 0..4)
-    }
-
-    fn reads(method: &str) -> bool {
-        ["GET", "HEAD", "OPTIONS"].contains(&method)
-    }
 
     #[test]
     fn every_header_of_a_200_has_its_own_value() {
@@ -297,35 +252,6 @@ mod tests {
     }
 
     proptest! {
-        /// `read` is enough only if every method reads.
-        #[test]
-        fn the_strictest_method_counts(own in methods(), forwarded in forwarded(), behind in any::<bool>()) {
-            let target = if behind { "/forward-auth/a/b?scope=nonsense" } else { "/forward-auth" };
-            let required = required(&own, target, &forwarded).unwrap();
-            // A header's value arrives without surrounding spaces.
-            let all_read = reads(&own) && forwarded.iter().all(|(_, method)| reads(method));
-            prop_assert_eq!(required, if all_read { Scope::Read } else { Scope::Write });
-        }
-
-        #[test]
-        fn another_method_or_scope_never_requires_less(own in methods(), forwarded in forwarded(), more in methods(), query in "[a-z=&%+]{0,12}") {
-            let required = |target: &str, forwarded: &[_]| required(&own, target, forwarded);
-            let before = required("/forward-auth", &forwarded).unwrap();
-            let with_more = [&forwarded[..], &[(0, more)]].concat();
-            prop_assert!(required("/forward-auth", &with_more).unwrap() >= before);
-            for scope in Scope::ALL {
-                let with_scope = required(&format!("/forward-auth?{query}&scope={scope}"), &forwarded);
-                prop_assert!(with_scope.is_err() || with_scope.unwrap() == before.max(scope));
-            }
-        }
-
-        #[test]
-        fn an_unknown_scope_is_refused(name in "[a-zA-Z%]{0,8}") {
-            prop_assume!(Scope::from_name(&name).is_none());
-            let target = format!("/forward-auth?scope={name}");
-            prop_assert!(required("GET", &target, &[]).is_err());
-        }
-
         #[test]
         fn only_whole_segments_match_the_route(rest in "[/a-z.%-]{0,8}") {
             prop_assert_eq!(matches(&format!("/forward-auth{rest}")), rest.is_empty() || rest.starts_with('/'));

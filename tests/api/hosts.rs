@@ -259,3 +259,23 @@ async fn a_forwarded_address_is_recorded_only_from_a_trusted_peer() {
     let admin = server.admin("acme").on("acme.rallycrm.io");
     assert_eq!(recorded_address(&server, &admin, &["203.0.113.7"]).await, "127.0.0.1");
 }
+
+#[tokio::test]
+async fn a_forwarded_address_is_recorded_in_every_form_that_proxies_write() {
+    let server = start("::ffff:127.0.0.0/104,10.0.0.0/8").await;
+    let admin = server.admin("acme").on("acme.rallycrm.io");
+    for (forwarded_for, address) in [
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("\"[2001:db8::7]:4711\"", "2001:db8::7"),
+        ("fe80::7%eth0", "fe80::7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7,", "203.0.113.7"),
+        ("198.51.100.1,, 203.0.113.7:80, ,[::ffff:10.1.2.3]:80,", "203.0.113.7"),
+        ("\u{e9}, 203.0.113.7", "203.0.113.7"),
+    ] {
+        assert_eq!(recorded_address(&server, &admin, &[forwarded_for]).await, address, "{forwarded_for}");
+    }
+    assert_eq!(recorded_address(&server, &admin, &["203.0.113.7", ""]).await, "203.0.113.7");
+}

@@ -111,7 +111,7 @@ impl InputFields {
 }
 
 /// The name of a field as the client sent it, unless it contains a secret.
-fn redacted(name: String) -> String {
+pub(super) fn redacted(name: String) -> String {
     if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
 }
 

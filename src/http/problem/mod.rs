@@ -158,12 +158,13 @@ impl Problem {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503. Any other client error becomes 401, any
-    /// other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503. A check that is wrong in itself becomes 403,
+    /// since no other credential would help; any other client error becomes 401, any other server error 503.
     #[must_use]
     pub(crate) fn for_gateways(mut self) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
                 self.status = StatusCode::SERVICE_UNAVAILABLE;
                 self.headers.push((header::RETRY_AFTER, RETRY_AFTER));

@@ -49,6 +49,22 @@ async fn envoy_forwards_authorized_requests_only() {
     check_gateway(Gateway::Envoy).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
+    for gateway in [Gateway::Nginx, Gateway::Caddy, Gateway::Traefik, Gateway::Envoy] {
+        let Some(stand) = Stand::start_requiring_admin(gateway).await else { continue };
+        let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
+        for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {
+            let request = |key: &CreatedKey| stand.with_key(&key.secret).request(Method::GET, path);
+            stand.refuses(request(&writer), 403, "insufficient_scope").await;
+            let lowered = request(&writer).header("X-Rally-Required-Scope", "read");
+            stand.refuses(lowered, 403, "insufficient_scope").await;
+            stand.forwards(request(&admin)).await;
+        }
+        stand.stop().await;
+    }
+}
+
 async fn check_gateway(gateway: Gateway) {
     let Some(mut stand) = Stand::start(gateway).await else { return };
     authorized_requests_are_forwarded(&stand).await;
@@ -206,6 +222,15 @@ async fn forged_method_headers_are_ignored(stand: &Stand) {
         let request = reader.request(Method::POST, "/contacts").header(name, "GET");
         stand.refuses(request, 403, "insufficient_scope").await;
     }
+    // A header by which the CRM may take the request for another one.
+    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
+        let request = reader.request(Method::GET, "/contacts").header(name, "DELETE");
+        stand.refuses(request, 403, "insufficient_scope").await;
+    }
+    let reply = send(reader.request(Method::GET, "/contacts").header("X_HTTP_Method_Override", "DELETE")).await;
+    let reached = stand.reached();
+    let is_obeyed = reached.iter().any(|seen| seen.headers.contains_key("x_http_method_override"));
+    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.gateway);
     // The client's query cannot lower the required scope either.
     stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }

@@ -132,8 +132,24 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// Returns `None`, with a message on standard error, if the gateway is not installed.
+    /// Starts the gateway with the documented files. Returns `None`, with a message on standard error, if the gateway is
+    /// not installed.
     pub async fn start(gateway: Gateway) -> Option<Self> {
+        Self::start_changed(gateway, "", str::to_owned).await
+    }
+
+    /// Starts the gateway with the documented files, changed so that each check requires the scope `admin`.
+    pub async fn start_requiring_admin(gateway: Gateway) -> Option<Self> {
+        let (documented, changed) = match gateway {
+            Gateway::Nginx => ("/forward-auth;", "/forward-auth?scope=admin;"),
+            Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
+            Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
+            Gateway::Envoy => ("# authorization_request:", "authorization_request:"),
+        };
+        Self::start_changed(gateway, "-admin", move |text| text.replace(documented, changed)).await
+    }
+
+    async fn start_changed(gateway: Gateway, name: &str, change: impl Fn(&str) -> String) -> Option<Self> {
         let Some(program) = gateway.find() else {
             let message = format!("{gateway:?} is not installed (.ci/gateways installs it): NOT TESTED");
             assert!(env::var_os("REQUIRE_GATEWAYS").is_none(), "{message}");
@@ -148,11 +164,11 @@ impl Stand {
             service: relay(server.address, Arc::clone(&connections)).await,
             crm: crm(Arc::clone(&seen)).await,
         };
-        let dir = scratch_dir(gateway.program());
+        let dir = scratch_dir(&format!("{}{name}", gateway.program()));
         for name in gateway.files() {
             let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways").join(name);
             let text = fs::read_to_string(documented).unwrap();
-            fs::write(dir.join(name), gateway.adapt(&text, &dir, ports)).unwrap();
+            fs::write(dir.join(name), gateway.adapt(&change(&text), &dir, ports)).unwrap();
         }
         let process = launch(&program, &gateway.arguments(&dir), &dir);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
