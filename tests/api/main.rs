@@ -56,6 +56,7 @@ mod oidc;
 mod openapi;
 mod overload;
 mod planted;
+mod pooler;
 mod proxy;
 mod raw;
 mod reference_page;
