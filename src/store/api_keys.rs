@@ -194,13 +194,13 @@ impl ReadTx {
             page.limit,
             filter.unused_since,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 
     /// The tenant's key of that id.
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        let row = select_key!(self.tenant, id, "").fetch_optional(&mut *self.transaction).await?;
+        let row = select_key!(self.tenant, id, "").fetch_optional(self.transaction.session()).await?;
         row.map(ApiKey::try_from).transpose()
     }
 
@@ -211,7 +211,7 @@ impl ReadTx {
             self.tenant.0,
             id.0,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?)
     }
 }
@@ -220,7 +220,7 @@ impl WriteTx {
     /// Locks the tenant's key of that id and reads it as it is under the lock.
     pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
         let row =
-            select_key!(self.tenant, id, " FOR NO KEY UPDATE OF k").fetch_optional(&mut *self.transaction).await?;
+            select_key!(self.tenant, id, " FOR NO KEY UPDATE OF k").fetch_optional(self.transaction.session()).await?;
         row.map(ApiKey::try_from).transpose().map(|key| key.map(Locked))
     }
 
@@ -257,7 +257,7 @@ impl WriteTx {
             stamp,
             pepper_id,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(())
@@ -283,7 +283,7 @@ impl WriteTx {
             changed.scopes.to_string(),
             changed.expires_at,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         changed.version = row.version;
         self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
@@ -309,7 +309,7 @@ impl WriteTx {
             id.0,
             now,
         )
-        .fetch_optional(&mut *self.transaction)
+        .fetch_optional(self.transaction.session())
         .await?;
         let revocation = match head {
             Some(_) => Revocation::Done,
@@ -371,7 +371,7 @@ impl WriteTx {
             pepper_id,
             secret.hint.last4(),
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(())
@@ -407,7 +407,7 @@ impl WriteTx {
             key.id.0,
             now,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(Some(previous))

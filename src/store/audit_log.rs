@@ -119,7 +119,7 @@ impl UsageStore {
             reuse.lookup_digest.as_bytes(),
             reuse.at,
         )
-        .execute(&mut *transaction.transaction)
+        .execute(transaction.transaction.session())
         .await?
         .rows_affected()
             > 0;
@@ -175,7 +175,7 @@ impl WriteTx {
             &chained.previous_hash[..],
             &hash[..],
         )
-        .execute(&mut *self.transaction)
+        .execute(self.transaction.session())
         .await?;
         Ok(())
     }
@@ -186,7 +186,7 @@ impl WriteTx {
             "SELECT seq, hash FROM public.api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
             self.tenant.0,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?)
     }
 }
@@ -199,7 +199,7 @@ impl ReadTx {
             "SELECT seq, hash FROM public.api_key_event_heads WHERE tenant_id = $1",
             self.tenant.0
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?)
     }
 
@@ -217,7 +217,7 @@ impl ReadTx {
             after,
             limit,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?;
         rows.into_iter().map(|row| row.into_link(self.tenant)).collect()
     }
@@ -260,7 +260,7 @@ impl ReadTx {
             page.after.map(|after| after.id),
             page.limit,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 }

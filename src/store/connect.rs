@@ -8,7 +8,7 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{Error, is_transient, safeguards::begin_inspection};
+use super::{Error, is_transient, safeguards::begin_inspection, statements::Statements};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,7 +16,10 @@ const START_RETRY: Duration = Duration::from_millis(500);
 
 /// The database's address and login. `Debug` and `Display` show no password.
 #[derive(Clone)]
-pub struct DatabaseUrl(PgConnectOptions);
+pub struct DatabaseUrl {
+    options: PgConnectOptions,
+    pub(super) statements: Statements,
+}
 
 impl DatabaseUrl {
     /// Parses `postgres://user:password@host:port/database?sslmode=…`.
@@ -25,7 +28,12 @@ impl DatabaseUrl {
             return Err("must begin with postgres://".into());
         }
         // The parser's error could contain the password.
-        PgConnectOptions::from_str(url).map(Self::with).map_err(|_| "is not a valid PostgreSQL URL".into())
+        let options = PgConnectOptions::from_str(url).map_err(|_| "is not a valid PostgreSQL URL")?;
+        let (_, query) = url.split_once('?').unwrap_or_default();
+        let is_unnamed = form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "statement-cache-capacity" && value.trim() == "0");
+        let statements = if is_unnamed { Statements::Unnamed } else { Statements::Named };
+        Ok(Self { statements, ..Self::with(options) })
     }
 
     /// A server that listens on a Unix socket in `socket_dir`, without a password.
@@ -39,25 +47,28 @@ impl DatabaseUrl {
     /// Another database of the same server.
     #[must_use]
     pub fn database(&self, name: &str) -> Self {
-        Self(self.0.clone().database(name))
+        Self { options: self.options.clone().database(name), ..*self }
     }
 
     fn with(options: PgConnectOptions) -> Self {
-        Self(options.application_name("rally-api-keys").disable_statement_logging())
+        // PgBouncer refuses the parameter by default. It is for text of floating-point numbers, of which there is none.
+        let options = options.extra_float_digits(None);
+        let options = options.application_name("rally-api-keys").disable_statement_logging();
+        Self { options, statements: Statements::Named }
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.0.clone()
+        self.options.clone()
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.0).await
+        PgConnection::connect_with(&self.options).await
     }
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &self.0;
+        let options = &self.options;
         let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |dir| dir.display().to_string());
         write!(
             f,
@@ -97,6 +108,29 @@ pub enum ConnectError {
         /// The cause.
         source: sqlx::Error,
     },
+    /// A pooler does not know a parameter of the URL.
+    #[error(
+        "the pooler at {url} refuses a parameter of the URL: {source}; remove it from the URL, or add it to \
+         ignore_startup_parameters of PgBouncer"
+    )]
+    RefusedParameter {
+        /// Without the password.
+        url: String,
+        /// The cause, with the parameter's name.
+        source: sqlx::Error,
+    },
+    /// A pooler in transaction mode that does not know prepared statements.
+    #[error(
+        "the pooler at {0} loses prepared statements; add statement-cache-capacity=0 to the query of DATABASE_URL, or set \
+         max_prepared_statements of PgBouncer, which version 1.21 or newer has"
+    )]
+    LosesStatements(String),
+    /// The login may migrate, but not through the pooler.
+    #[error(
+        "the database lacks a migration, and {0} is a pooler in transaction mode, through which none is applied; run \
+         `rally-api-keys migrate` with DATABASE_MIGRATION_URL naming the server itself"
+    )]
+    MigrationThroughPooler(String),
     /// The server is older than what is supported.
     #[error("PostgreSQL 14 or newer is needed; this server is {0}")]
     TooOld(String),
@@ -209,6 +243,7 @@ impl Role {
              FROM pg_roles r
              WHERE r.rolname = current_user",
         )
+        .persistent(false)
         .fetch_one(transaction)
         .await?;
         Ok(Self { name, is_superuser, bypasses_policies, owns, app_exists, is_app, may_create })
@@ -235,6 +270,9 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
     loop {
         match url.connect().await {
             Ok(connection) => return Ok(connection),
+            Err(source) if source.to_string().contains("unsupported startup parameter") => {
+                return Err(ConnectError::RefusedParameter { url: url.to_string(), source });
+            }
             Err(source) if is_of_tls(&source) => return Err(ConnectError::Tls { url: url.to_string(), source }),
             Err(error) if is_transient(&error) && Instant::now() < deadline => {
                 if !is_logged {
@@ -248,6 +286,30 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
             }
         }
     }
+}
+
+/// Refuses a pooler that loses prepared statements where the URL does not say so. Two connections prepare the same
+/// statement: the pooler gives the second one the server's connection that the first one has just used.
+pub(super) async fn check_statements(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    if url.statements == Statements::Unnamed {
+        return Ok(());
+    }
+    let mut other = url.connect().await?;
+    for _ in 0..2 {
+        for session in [&mut *connection, &mut other] {
+            match sqlx::query("SELECT 1").execute(session).await {
+                Err(error) if is_lost_statement(&error) => return Err(ConnectError::LosesStatements(url.to_string())),
+                outcome => outcome?,
+            };
+        }
+    }
+    Ok(other.close().await?)
+}
+
+/// A name is taken by another client of the pooler, or unknown to the server's connection that the pooler chose.
+fn is_lost_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("42P05" | "26000" | "08P01"))
 }
 
 /// Errors of TLS, of certificates for example, which do not go away by waiting.
@@ -278,6 +340,7 @@ impl Durability {
             "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
                     current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
         )
+        .persistent(false)
         .fetch_one(&mut *transaction)
         .await
     }
@@ -317,6 +380,7 @@ pub(super) async fn check_server(connection: &mut PgConnection) -> Result<(), Co
         "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
                 current_setting('server_encoding')",
     )
+    .persistent(false)
     .fetch_one(&mut *transaction)
     .await?;
     if number < 140_000 {

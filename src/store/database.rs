@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
-    connect::{Role, check_durability, check_server, connect_when_up},
+    connect::{Role, check_durability, check_server, check_statements, connect_when_up},
     migrate,
     safeguards::{begin_inspection, check_creators, check_triggers},
 };
@@ -31,7 +31,7 @@ pub struct Database {
     pub(super) pool: PgPool,
     pub(super) check_pool: PgPool,
     pub(super) lookups: Lookups,
-    observer: ChangeObserver,
+    tenant_stores: TenantStores,
 }
 
 impl Database {
@@ -47,7 +47,7 @@ impl Database {
         check_durability(&mut connection, url).await?;
         let login = Role::of(&mut *begin_inspection(&mut connection).await?).await?;
         if login.is_superuser || login.owns || login.may_create {
-            migrate::migrate_on(&mut connection).await?;
+            migrate::migrate_on(&mut connection, url).await?;
         } else if login.app_exists && !login.is_app {
             return Err(ConnectError::unbound(login.name));
         } else {
@@ -56,6 +56,7 @@ impl Database {
         }
         check_triggers(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
+        check_statements(&mut connection, url).await?;
         connection.close().await?;
 
         let pool = pool_options()
@@ -68,7 +69,7 @@ impl Database {
             .acquire_timeout(settings.check_acquire_timeout)
             .connect_lazy_with(url.options());
         info!(database = %url, login = login.name, "connected to PostgreSQL");
-        let database = Self::of(pool, check_pool, observer);
+        let database = Self::of(url, pool, check_pool, observer);
         database.lookups.warm_up().await;
         Ok(database)
     }
@@ -82,18 +83,19 @@ impl Database {
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
         let pool = pool_options().max_connections(1).connect_with(url.options()).await?;
-        Ok(Self::of(pool.clone(), pool, Arc::new(|_, _| {})))
+        Ok(Self::of(url, pool.clone(), pool, Arc::new(|_, _| {})))
     }
 
-    fn of(pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
-        let tenant_stores = TenantStores { pool: pool.clone(), observer: observer.clone() };
-        Self { lookups: Lookups::new(check_pool.clone(), tenant_stores), pool, check_pool, observer }
+    fn of(url: &DatabaseUrl, pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
+        let tenant_stores = TenantStores { pool: pool.clone(), statements: url.statements, observer };
+        let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone());
+        Self { pool, check_pool, lookups, tenant_stores }
     }
 
     /// For the authentication, which gives each caller its tenant's store.
     #[must_use]
     pub fn tenant_stores(&self) -> TenantStores {
-        TenantStores { pool: self.pool.clone(), observer: self.observer.clone() }
+        self.tenant_stores.clone()
     }
 
     /// For the authentication.

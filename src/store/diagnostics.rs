@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
-    connect::Role,
+    connect::{Role, check_server, check_statements},
     migrate,
     safeguards::{begin_inspection, check_creators, check_triggers},
 };
@@ -47,7 +47,10 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
         }
     };
     findings.push(Finding { what: "connection", outcome: Ok(url.to_string()) });
-    let server = super::connect::check_server(&mut connection).await;
+    let statements = check_statements(&mut connection, url).await;
+    findings
+        .push(Finding { what: "statements", outcome: text(statements.map(|()| "stay prepared as expected".into())) });
+    let server = check_server(&mut connection).await;
     findings
         .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
     findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
@@ -111,6 +114,7 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
          WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
     )
     .bind(TENANT_TABLES.map(str::to_owned).to_vec())
+    .persistent(false)
     .fetch_all(&mut *transaction)
     .await
     .map_err(|error| error.to_string())?;

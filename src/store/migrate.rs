@@ -12,6 +12,7 @@ use tracing::info;
 use super::{
     ConnectError, DatabaseUrl,
     safeguards::{begin_inspection, check_creators, check_migrations_table},
+    statements::Statements,
 };
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -32,14 +33,21 @@ const LOCK_POLLS: u32 = 600;
 pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
     let mut connection =
         url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
-    migrate_on(&mut connection).await
+    migrate_on(&mut connection, url).await
 }
 
 /// As [`migrate`], on an open connection. Any number of instances may call it at once.
 ///
 /// The lock is polled. A session that waits for a lock holds a snapshot, and a `CREATE INDEX CONCURRENTLY` of the session
 /// that has the lock would wait for that snapshot: a deadlock that PostgreSQL does not detect.
-pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), ConnectError> {
+pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    check_migrations_table(connection).await?;
+    if applied(connection).await? == Some(own()) {
+        return check_creators(connection).await;
+    }
+    if url.statements == Statements::Unnamed {
+        return Err(ConnectError::MigrationThroughPooler(url.to_string()));
+    }
     let mut polls = 0;
     while !try_lock(connection).await? {
         polls += 1;
@@ -73,19 +81,7 @@ async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) -> Result<(), ConnectError> {
     let missing = |missing| ConnectError::NotMigrated { missing, role: role.to_owned() };
     check_migrations_table(connection).await?;
-    let mut transaction = begin_inspection(connection).await?;
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
-        .fetch_one(&mut *transaction)
-        .await?;
-    let applied: HashMap<i64, Vec<u8>> = if exists {
-        sqlx::query_as("SELECT version, checksum FROM public._sqlx_migrations WHERE success")
-            .fetch_all(&mut *transaction)
-            .await?
-            .into_iter()
-            .collect()
-    } else {
-        HashMap::new()
-    };
+    let applied = applied(connection).await?.unwrap_or_default();
     for migration in MIGRATIONS.iter() {
         match applied.get(&migration.version) {
             None => return Err(missing(migration.version)),
@@ -96,4 +92,28 @@ pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) ->
         }
     }
     Ok(())
+}
+
+/// Migrations by version, with their checksums.
+type Versions = HashMap<i64, Vec<u8>>;
+
+fn own() -> Versions {
+    MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
+}
+
+/// The migrations that were applied. `None`: none ever was.
+async fn applied(connection: &mut PgConnection) -> Result<Option<Versions>, sqlx::Error> {
+    let mut transaction = begin_inspection(connection).await?;
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !exists {
+        return Ok(None);
+    }
+    let rows = sqlx::query_as("SELECT version, checksum FROM public._sqlx_migrations WHERE success")
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    Ok(Some(rows.into_iter().collect()))
 }

@@ -23,6 +23,7 @@ mod pool_metrics;
 mod retry;
 mod safeguards;
 mod secrets;
+mod statements;
 mod tenant_admin;
 mod tenants;
 mod transaction;

@@ -20,7 +20,8 @@ pub(super) const TRIGGERS: [(&str, &str); 11] = [
     ("api_key_events", "append_only"),
 ];
 
-/// Begins a transaction in which names without a schema are those of PostgreSQL itself.
+/// Begins a transaction in which names without a schema are those of PostgreSQL itself. Statements in it are not
+/// persistent, so that they also work behind a pooler that loses prepared statements.
 pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
     connection.begin_with("SET LOCAL search_path = ''; BEGIN READ ONLY").await
 }
@@ -45,6 +46,7 @@ pub(super) async fn check_creators(connection: &mut PgConnection) -> Result<(), 
                             OR EXISTS (SELECT FROM owners WHERE pg_has_role(r.oid, owners.id, 'MEMBER')), false)
          ORDER BY 1",
     )
+    .persistent(false)
     .fetch_all(&mut *transaction)
     .await?;
     if others.is_empty() { Ok(()) } else { Err(ConnectError::OthersMayCreate(others.join(", "))) }
@@ -64,6 +66,7 @@ pub(super) async fn check_migrations_table(connection: &mut PgConnection) -> Res
                UNION SELECT datdba FROM pg_database WHERE datname = current_database()
                UNION SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_keys'))",
     )
+    .persistent(false)
     .fetch_optional(&mut *transaction)
     .await?;
     owner.map_or(Ok(()), |owner| Err(ConnectError::ForeignTable(owner)))
@@ -78,6 +81,7 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
          JOIN pg_class c ON c.oid = t.tgrelid
          WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND t.tgenabled = 'A'",
     )
+    .persistent(false)
     .fetch_all(&mut *transaction)
     .await?;
     let is_always = |(table, trigger): &(&str, &str)| always.iter().any(|(t, name)| t == table && name == trigger);
@@ -95,6 +99,7 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
            AND (t.tgisinternal OR t.tgname = 'start_event_chain')
          ORDER BY 1",
     )
+    .persistent(false)
     .fetch_all(&mut *transaction)
     .await?;
     remedies.extend(disabled);

@@ -1,11 +1,11 @@
 //! Secrets of API keys.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
     Error, Locked, WriteTx,
     batcher::{BatchedStatement, PlacedRow},
+    statements::Session,
 };
 use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
@@ -87,7 +87,7 @@ impl BatchedStatement for FindSecrets {
     type Key = (Uuid, LookupDigest);
     type Row = SecretRow;
 
-    async fn find(connection: &mut PgConnection, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
+    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| *tenant).collect();
         let digests: Vec<_> = keys.iter().map(|(_, digest)| digest.as_bytes()).collect();
         let rows = sqlx::query_as!(
@@ -98,7 +98,7 @@ impl BatchedStatement for FindSecrets {
             &tenants,
             &digests as &[&[u8]],
         )
-        .fetch_all(connection)
+        .fetch_all(session)
         .await?;
         Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
     }
@@ -119,7 +119,7 @@ impl WriteTx {
             digest.as_bytes(),
             key.id.0,
         )
-        .fetch_optional(&mut *self.transaction)
+        .fetch_optional(self.transaction.session())
         .await?)
     }
 }

@@ -1,9 +1,9 @@
 //! Administration of tenants, for the command line and the demo.
 
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction};
 use uuid::Uuid;
 
-use super::{ConnectError, DatabaseUrl, Error};
+use super::{ConnectError, DatabaseUrl, Error, statements::Session};
 use crate::domain::{Slug, TenantId, Timestamp};
 
 /// A connection whose transactions work under the role `rally_operator`, which manages tenants and sees no keys.
@@ -35,8 +35,7 @@ impl TenantAdmin {
         let mut admin = Self { connection };
         let begun = admin.begin().await.map(drop);
         if let Err(error) = begun {
-            let role =
-                sqlx::query_scalar("SELECT session_user::pg_catalog.text").fetch_one(&mut admin.connection).await?;
+            let role = admin.connection.fetch_one("SELECT session_user::pg_catalog.text").await?.try_get(0)?;
             return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
                 // Insufficient privilege; and no such role, before the first migration.
                 Some("42501") => ConnectError::NotOperator(role),
@@ -63,7 +62,7 @@ impl TenantAdmin {
             name,
             now,
         )
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(Session::unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
         Ok(id.map(TenantId))
@@ -73,7 +72,7 @@ impl TenantAdmin {
     pub async fn tenants(&mut self) -> Result<Vec<TenantRow>, Error> {
         let mut transaction = self.begin().await?;
         let rows = sqlx::query!("SELECT id, slug, name, created_at, suspended_at FROM public.tenants ORDER BY slug")
-            .fetch_all(&mut *transaction)
+            .fetch_all(Session::unnamed(&mut transaction))
             .await?;
         transaction.commit().await?;
         Ok(rows
@@ -99,7 +98,7 @@ impl TenantAdmin {
             slug.as_str(),
             at,
         )
-        .execute(&mut *transaction)
+        .execute(Session::unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)

@@ -4,7 +4,11 @@ use std::{ops::Deref, sync::Arc};
 
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-use super::{Error, retry::retry};
+use super::{
+    Error,
+    retry::retry,
+    statements::{Session, Statements},
+};
 use crate::domain::{ApiKeyId, NewEvent, TenantId};
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -19,6 +23,7 @@ pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
 #[derive(Clone)]
 pub struct TenantStores {
     pub(super) pool: PgPool,
+    pub(super) statements: Statements,
     pub(super) observer: ChangeObserver,
 }
 
@@ -59,7 +64,7 @@ impl TenantStore {
 
     /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
     /// transaction another connection.
-    async fn begin(&self, begin: &str) -> Result<Transaction<'static, Postgres>, Error> {
+    async fn begin(&self, begin: &str) -> Result<TenantTransaction, Error> {
         // BEGIN comes last and includes the statements before it. If one of them fails, PostgreSQL ends the transaction;
         // after a BEGIN it would be left open, and sqlx does not end a transaction that it could not begin.
         //
@@ -77,18 +82,35 @@ impl TenantStore {
             self.tenant // the text of a UUID has no quotes
         );
         let pool = &self.stores.pool;
-        retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))
+        let transaction = retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))?;
+        Ok(TenantTransaction { transaction, statements: self.stores.statements })
     }
 
     /// A transaction without an event or an invalidation: for changes after which a key works as before.
-    pub(super) async fn begin_maintenance(&self) -> Result<Transaction<'static, Postgres>, Error> {
+    pub(super) async fn begin_maintenance(&self) -> Result<TenantTransaction, Error> {
         self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await
+    }
+}
+
+/// A transaction under the role and the tenant that [`TenantStore::begin`] set. It ends when it is dropped.
+pub(super) struct TenantTransaction {
+    transaction: Transaction<'static, Postgres>,
+    statements: Statements,
+}
+
+impl TenantTransaction {
+    pub(super) fn session(&mut self) -> Session<'_> {
+        Session { connection: &mut self.transaction, statements: self.statements }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
     }
 }
 
 /// A read-only transaction: everything as it was at one moment. It ends when it is dropped; no response waits for that.
 pub struct ReadTx {
-    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) transaction: TenantTransaction,
     pub(super) tenant: TenantId,
 }
 
@@ -105,7 +127,7 @@ pub struct ChainHead {
 ///
 /// To avoid deadlocks, lock all keys before the first change, which locks the end of the audit trail.
 pub struct WriteTx {
-    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) transaction: TenantTransaction,
     pub(super) tenant: TenantId,
     /// Once it is locked, and until the event is appended.
     pub(super) chain_head: Option<ChainHead>,

@@ -111,33 +111,32 @@ impl UsageStore {
         let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
-            writer,
-            number,
-            &tenants,
-            &keys,
-            &digests as &[&[u8]],
-            &hours,
-            &requests,
-            &denied_expired,
-            &denied_scope,
-            &used_at as &[Option<Timestamp>],
-            &addresses as &[Option<IpNet>],
-            &agents as &[Option<&str>],
-        )
-        .fetch_one(connection))
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!(
+                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
+                writer,
+                number,
+                &tenants,
+                &keys,
+                &digests as &[&[u8]],
+                &hours,
+                &requests,
+                &denied_expired,
+                &denied_scope,
+                &used_at as &[Option<Timestamp>],
+                &addresses as &[Option<IpNet>],
+                &agents as &[Option<&str>],
+            )
+            .fetch_one(session)
+        })
     }
 
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            "SELECT public.remove_old_usage($1, $2)",
-            before,
-            REMOVE_AT_ONCE,
-        )
-        .fetch_one(connection))
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_old_usage($1, $2)", before, REMOVE_AT_ONCE,).fetch_one(session)
+        })
     }
 }
 
@@ -158,7 +157,7 @@ impl ReadTx {
             window.to(),
             window.interval().as_str(),
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 
@@ -177,7 +176,7 @@ impl ReadTx {
             self.tenant.0,
             key.0,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?;
         rows.into_iter().map(SecretUse::try_from).collect()
     }

@@ -58,6 +58,7 @@ mod oidc;
 mod openapi;
 mod overload;
 mod planted;
+mod pooler;
 mod proxy;
 mod raw;
 mod reference_page;
