@@ -41,7 +41,12 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{dispatch::Dispatcher, drain::Drain, socket::Socket};
+use super::{
+    dispatch::Dispatcher,
+    drain::Drain,
+    request_body::{self, Unread},
+    socket::Socket,
+};
 use crate::auth::request::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -201,7 +206,8 @@ async fn handle_requests(
         readable = stream.peek(&mut first_byte) => readable.map(drop)?,
         _ = stop.changed() => return Ok(()),
     }
-    let finish = move |mut response: Response, version: Version, drain: &Drain| {
+    let finish = move |response: Response, unread: Unread, version: Version, drain: &Drain| {
+        let mut response = unread.discard_after(response);
         if drain.has_begun() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -209,14 +215,15 @@ async fn handle_requests(
     };
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let version = request.version();
+        let (request, unread) = request_body::track(request);
         match dispatch.respond(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
                 activity.record_response();
-                Either::Left(ready(finish(at_once.into_inner(), version, &drain)))
+                Either::Left(ready(finish(at_once.into_inner(), unread, version, &drain)))
             }
             Either::Right(later) => {
                 let (drain, activity) = (drain.clone(), activity.clone());
-                Either::Right(async move { finish(activity.during(later).await, version, &drain) })
+                Either::Right(async move { finish(activity.during(later).await, unread, version, &drain) })
             }
         }
     });

@@ -75,6 +75,7 @@ mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
 mod traces;
+mod unread_bodies;
 mod update;
 mod usage;
 mod usage_locks;
