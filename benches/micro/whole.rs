@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::uri::Scheme;
 use chrono::TimeDelta;
 use divan::{Bencher, counter::ItemsCount};
 use futures_util::FutureExt as _;
@@ -100,7 +101,11 @@ impl Stand {
         let verifier_clock = clock.clone();
         let authenticator = Arc::new(Authenticator::new(
             &store,
-            TenantResolver { base_domain: "localhost".into(), trusted_proxies: TrustedProxies::default() },
+            TenantResolver {
+                base_domain: "localhost".into(),
+                public_scheme: Scheme::HTTP,
+                trusted_proxies: TrustedProxies::default(),
+            },
             TokenVerifier::new(trusted, &rules, clock.clone()),
             KeyVerifier::new(
                 store.lookups(),

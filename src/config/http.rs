@@ -5,12 +5,15 @@ use std::{
     time::Duration,
 };
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, uri::Scheme};
 use ipnet::{IpNet, Ipv4Net};
 use reqwest::Url;
 
 use super::{joined, reader::Reader};
-use crate::auth::{client_address::TrustedProxies, tenant_host::TenantResolver};
+use crate::auth::{
+    client_address::TrustedProxies,
+    tenant_host::{TenantResolver, parse_scheme},
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
@@ -85,8 +88,14 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 }
 
 pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
+    let base_domain =
+        settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".to_owned());
+    // Nobody has a certificate for it.
+    let default_scheme = if base_domain == "localhost" { Scheme::HTTP } else { Scheme::HTTPS };
+    let scheme = |text: &str| parse_scheme(text).ok_or("must be http or https");
     TenantResolver {
-        base_domain: settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".into()),
+        public_scheme: settings.parse("PUBLIC_SCHEME", "https", scheme).unwrap_or(default_scheme),
+        base_domain,
         trusted_proxies: TrustedProxies(settings.list(
             "TRUSTED_PROXIES",
             "10.0.0.0/8,fd00::/8,127.0.0.1",
@@ -118,6 +127,7 @@ fn base_domain(text: &str) -> Result<String, &'static str> {
 pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, String)> {
     vec![
         ("BASE_DOMAIN", tenancy.base_domain.clone()),
+        ("PUBLIC_SCHEME", tenancy.public_scheme.to_string()),
         ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.0.iter().map(IpNet::to_string))),
     ]
 }
@@ -140,6 +150,16 @@ mod tests {
     fn effective(name: &str, value: &str) -> Result<String, String> {
         let effective = config(&[(name, value)])?.effective();
         Ok(effective.into_iter().find(|(other, _)| *other == name).unwrap().1)
+    }
+
+    #[test]
+    fn the_public_scheme_is_https_unless_the_base_domain_is_localhost() {
+        let scheme = |pairs: &[(&str, &str)]| config(pairs).map(|config| config.tenancy.public_scheme.to_string());
+        assert_eq!(scheme(&[]), Ok("http".to_owned()));
+        assert_eq!(scheme(&[("PUBLIC_SCHEME", "HTTPS")]), Ok("https".to_owned()));
+        assert_eq!(scheme(&[("BASE_DOMAIN", "rallycrm.io")]), Ok("https".to_owned()));
+        assert_eq!(scheme(&[("BASE_DOMAIN", "rallycrm.io"), ("PUBLIC_SCHEME", "http")]), Ok("http".to_owned()));
+        assert!(scheme(&[("PUBLIC_SCHEME", "https://")]).unwrap_err().contains("must be http or https"));
     }
 
     #[test]

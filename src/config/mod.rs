@@ -31,6 +31,7 @@ pub(crate) const NAMES: &[&str] = &[
     "LISTEN_ADDR",
     "ADMIN_LISTEN_ADDR",
     "BASE_DOMAIN",
+    "PUBLIC_SCHEME",
     "TRUSTED_PROXIES",
     "CORS_ALLOWED_ORIGINS",
     "HTTP_MAX_CONNECTIONS",

@@ -92,6 +92,7 @@ pub struct Authorized<R> {
     keys: TenantStore,
     target: Option<ApiKeyId>,
     address: IpAddr,
+    base_url: String,
     request_id: RequestId,
     requirement: PhantomData<R>,
 }
@@ -132,6 +133,12 @@ impl<R> Authorized<R> {
     /// A transaction that reads the tenant's keys.
     pub async fn begin_read(&self) -> Result<ReadTx, store::Error> {
         self.keys.begin_read().await
+    }
+
+    /// The absolute URL of a path, on the host that the request named.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
     }
 
     /// An audit event of this caller and request.
@@ -185,6 +192,7 @@ where
             target,
             keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
+            base_url: authenticator.tenancy.base_url(&parts.uri, &parts.headers, peer.0),
             principal: caller.principal,
             tenant: caller.tenant,
             request_id,

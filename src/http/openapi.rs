@@ -240,7 +240,22 @@ fn headers() -> Value {
             json!({"type": "string", "pattern": "^@[0-9]+$"}),
         ),
         "ETag": required("The key's version, for `If-Match` (RFC 9110)"),
-        "Link": header("With `limit`: the next page, as `rel=\"next\"` (RFC 8288)", json!({"type": "string"})),
+        "Link": header(
+            "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
+            json!({
+                "type": "string",
+                "example": "<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AAZEPF2QkQABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\"",
+            }),
+        ),
+        "Location": json!({
+            "description": "The key's absolute URL",
+            "required": true,
+            "schema": {
+                "type": "string",
+                "format": "uri",
+                "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+            },
+        }),
         "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"})),
         "Sunset": header("When the secret in the request stops to work (RFC 8594)", json!({"type": "string"})),
         "traceresponse": header(

@@ -279,3 +279,38 @@ async fn a_forwarded_address_is_recorded_in_every_form_that_proxies_write() {
     }
     assert_eq!(recorded_address(&server, &admin, &["203.0.113.7", ""]).await, "203.0.113.7");
 }
+
+#[tokio::test]
+async fn location_and_link_are_absolute_on_the_host_that_the_client_named() {
+    let trusting = start(TRUSTED).await;
+    let own_scheme = [("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED), ("PUBLIC_SCHEME", "http")];
+    let own_scheme = trusting.sibling(&own_scheme).await;
+    let untrusting = trusting.sibling(&[("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED)]).await;
+    let [acme, with_port] = ["acme.rallycrm.io", "Acme.RallyCRM.io:8443"];
+    let forwarded = [("x-forwarded-host", with_port), ("x-forwarded-proto", "http")];
+    for (server, host, headers, base) in [
+        (&trusting, acme, &[][..], "https://acme.rallycrm.io"),
+        (&trusting, with_port, &[], "https://acme.rallycrm.io:8443"),
+        (&trusting, acme, &[("x-forwarded-proto", "http")], "http://acme.rallycrm.io"),
+        (&trusting, acme, &[("x-forwarded-proto", "ftp")], "https://acme.rallycrm.io"),
+        (&trusting, GATEWAY, &forwarded, "http://acme.rallycrm.io:8443"),
+        (&untrusting, acme, &forwarded, "https://acme.rallycrm.io"),
+        (&own_scheme, acme, &[], "http://acme.rallycrm.io"),
+    ] {
+        let admin = server.admin("acme").on(host);
+        let call = async |method, path: &str| {
+            let request = admin.request(method, path).json(&json!({"name": "A key"}));
+            send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+        };
+        let reply = call(Method::POST, PATH).await;
+        let id = reply.expect(201)["id"].as_str().unwrap().to_owned();
+        assert_eq!(reply.header("location"), format!("{base}{PATH}/{id}"));
+        call(Method::POST, PATH).await.expect(201);
+        for list in [PATH, &format!("{PATH}/events")] {
+            let reply = call(Method::GET, &format!("{list}?limit=1")).await;
+            reply.expect(200);
+            let link = reply.header("link");
+            assert!(link.starts_with(&format!("<{base}{list}?limit=1&cursor=")), "{link}");
+        }
+    }
+}

@@ -81,7 +81,7 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
         status = 201,
         description = "The key with its secret, which no later response contains",
         body = ApiKeyCreatedResponse,
-        headers(("Location" = String, description = "The key's path")),
+        headers(("Location")),
     )),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, BODY]))),
@@ -121,6 +121,6 @@ pub(crate) async fn create(
     transaction.insert_key(&key, &sealed).await?;
     transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
 
-    let location = format!("{API_KEYS}/{id}");
+    let location = caller.url(&format!("{API_KEYS}/{id}"));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
 }

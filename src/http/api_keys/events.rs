@@ -100,6 +100,6 @@ async fn read<R>(
     let position = |event: &Event| Position { at: event.occurred_at, id: event.id };
     let mut own_filters = Serializer::new(String::new());
     own_filters.extend_pairs(query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
-    let headers = paging::finish(page, &mut events, total, path, own_filters, position);
+    let headers = paging::finish(page, &mut events, total, &caller.url(path), own_filters, position);
     Ok((headers, Json(events.into_iter().map(ApiKeyEventResponse::from).collect())))
 }

@@ -116,7 +116,7 @@ pub(crate) async fn list(
     let Listed { items: mut keys, total } = transaction.keys(&filter, paging::with_lookahead(page)).await?;
 
     let position = |key: &crate::domain::ApiKey| Position { at: key.created_at, id: key.id.0 };
-    let headers = paging::finish(page, &mut keys, total, API_KEYS, write_filter(&filter), position);
+    let headers = paging::finish(page, &mut keys, total, &caller.url(API_KEYS), write_filter(&filter), position);
     let keys: Vec<_> = keys.into_iter().map(|key| ApiKeyResponse::new(key, now)).collect();
     Ok((headers, Json(keys)))
 }
