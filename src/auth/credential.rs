@@ -2,7 +2,10 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::{error::Error, headers::single_value};
+use super::{
+    error::{Error, TokenError},
+    headers::single_value,
+};
 use crate::domain::Secret;
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -27,7 +30,7 @@ impl<'a> Credential<'a> {
                 let (scheme, value) = authorization.split_once(' ').unwrap_or((authorization, ""));
                 let value = value.trim();
                 if !scheme.eq_ignore_ascii_case("bearer") || value.is_empty() {
-                    return Err(Error::InvalidToken("Authorization must be `Bearer <token>`"));
+                    return Err(TokenError::NotBearer.into());
                 }
                 if value.starts_with(Secret::PREFIX) {
                     return Self::secret(value);
