@@ -34,7 +34,7 @@ use rally_api_keys::{
         cache::AuthCache,
         client_address::TrustedProxies,
         jwt::{
-            verification_key::ClaimRules,
+            claims::ClaimRules,
             verifier::{TokenVerifier, TrustedKeys},
         },
         request::Peer,
@@ -96,7 +96,7 @@ impl Stand {
         let (recorder, worker) = usage::start(store.usage(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
-        let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
+        let rules = ClaimRules::default();
         let trusted = TrustedKeys { secret: Some(JWT_SECRET.as_bytes()), ..TrustedKeys::default() };
         let verifier_clock = clock.clone();
         let authenticator = Arc::new(Authenticator::new(

@@ -21,7 +21,7 @@ use crate::{
             verifier::{TokenVerifier, TrustedKeys},
         },
     },
-    config::{Config, Jwt},
+    config::{self, Config, Jwt},
     domain::{Clock, random_bytes},
     http::{
         self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
@@ -145,6 +145,9 @@ impl Service {
             cache: cache.clone(),
         };
 
+        if jwt.accepts_any_audience() {
+            warn!("{}", config::ANY_AUDIENCE);
+        }
         if keys.peppers.current.is_none() {
             warn!(
                 "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
@@ -223,5 +226,5 @@ impl Service {
 }
 
 fn issuer_keys(jwt: &Jwt) -> Result<Vec<Arc<IssuerKeys>>, FetchError> {
-    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone(), &jwt.rules)).collect()
+    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone())).collect()
 }

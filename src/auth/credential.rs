@@ -2,7 +2,10 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::{error::Error, headers::single_value};
+use super::{
+    error::{Error, TokenError},
+    headers::single_value,
+};
 use crate::domain::Secret;
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -39,7 +42,7 @@ impl<'a> Credential<'a> {
 
     fn from_authorization(authorization: &'a str) -> Result<Self, Error> {
         match bearer(authorization) {
-            None | Some("") => Err(Error::InvalidToken("Authorization must be `Bearer <token>`")),
+            None | Some("") => Err(TokenError::NotBearer.into()),
             Some(value) => {
                 refuse_joined(value)?;
                 if value.starts_with(Secret::PREFIX) { Self::secret(value) } else { Ok(Self::Token(value)) }

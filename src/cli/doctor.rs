@@ -5,7 +5,7 @@ use std::io::{Write as _, stdout};
 use super::Error;
 use crate::{
     auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
-    config::{Config, Jwt},
+    config::{ANY_AUDIENCE, Config, Jwt},
     demo::PrivateDatabase,
     store::{Finding, inspect},
 };
@@ -26,6 +26,9 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     if let Some(private) = private {
         private.close().await?;
     }
+    if config.jwt.accepts_any_audience() {
+        writeln!(stdout(), "WARN  users' tokens: {ANY_AUDIENCE}")?;
+    }
     let mut failures = 0;
     for Finding { what, outcome } in findings {
         match outcome {
@@ -44,7 +47,7 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
 }
 
 async fn jwt(config: &Config) -> Vec<Finding> {
-    let Jwt { secret, public_key, issuers, rules } = &config.jwt;
+    let Jwt { secret, public_key, issuers, .. } = &config.jwt;
     let tokens = |outcome| Finding { what: "users' tokens", outcome };
     let mut findings = Vec::new();
     if config.jwt.is_empty() {
@@ -59,7 +62,7 @@ async fn jwt(config: &Config) -> Vec<Finding> {
         findings.push(tokens(Ok(format!("{}, by the key in {}", key.algorithms(), path.display()))));
     }
     for location in issuers {
-        let keys = async { IssuerKeys::new(location.clone(), rules)?.count().await };
+        let keys = async { IssuerKeys::new(location.clone())?.count().await };
         findings.push(tokens(match keys.await {
             Ok(0) => Err(format!("{location} publishes no usable key; usable are RSA of 2048 bits or more, P-256, P-384 and Ed25519")),
             Ok(1) => Ok(format!("{location} publishes one key")),

@@ -70,7 +70,7 @@ async fn find(database: &OwnerDatabase, slug: &str) -> Result<Tenant, Error> {
     }
     let tenants = TenantAdmin::connect(&database.url).await?.tenants().await?;
     match tenants.into_iter().find(|tenant| tenant.slug == slug.as_str()) {
-        Some(row) => Ok(Tenant { id: row.id, slug }),
+        Some(row) => Ok(Tenant { id: row.id, slug, external_id: None }),
         None => Err(tenant::unknown(&slug)),
     }
 }

@@ -117,7 +117,7 @@ fn respond(outcome: &Result<Caller, Refusal>) -> Response {
 fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
     let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
         Principal::ApiKey { id, expires_at, .. } => values_of_key(tenant, *id, *expires_at),
-        Principal::User { name, .. } => values_of_user(tenant, name.as_deref().unwrap_or_default()),
+        Principal::User { user, .. } => values_of_user(tenant, &user.name),
     };
     let scopes = HeaderValue::from_static(principal.scopes().as_str());
     let mut headers = ALLOWED.clone();
@@ -205,11 +205,12 @@ mod tests {
     use super::*;
     use crate::domain::{LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
     use proptest::prelude::*;
+    use std::sync::Arc;
     use uuid::Uuid;
 
     #[test]
     fn every_header_of_a_200_has_its_own_value() {
-        let tenant = Tenant { id: TenantId(Uuid::from_u128(7)), slug: Slug::parse("acme").unwrap() };
+        let tenant = Tenant { id: TenantId(Uuid::from_u128(7)), slug: Slug::parse("acme").unwrap(), external_id: None };
         let end = parse_timestamp("2027-01-31T09:00:00Z").unwrap();
         let key = Principal::ApiKey {
             id: ApiKeyId(Uuid::from_u128(8)),
@@ -218,7 +219,8 @@ mod tests {
             secret: LookupDigest::NONE,
             rotated_away: Some(RotatedAway { since: end, until: end }),
         };
-        let user = Principal::User { name: Some("zoë@acme.com".to_owned()), scopes: ScopeSet::READ };
+        let user = Arc::new(crate::domain::User { name: "zoë@acme.com".to_owned(), issuer: None, subject: None });
+        let user = Principal::User { user, scopes: ScopeSet::READ };
         for (name, of_key, of_user) in [
             ("x-rally-tenant", "acme", "acme"),
             ("x-rally-tenant-id", "00000000-0000-0000-0000-000000000007", "00000000-0000-0000-0000-000000000007"),
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn the_longest_values_fit() {
         let slug = "s".repeat(Slug::MAX_LEN);
-        let tenant = Tenant { id: TenantId(Uuid::max()), slug: Slug::parse(&slug).unwrap() };
+        let tenant = Tenant { id: TenantId(Uuid::max()), slug: Slug::parse(&slug).unwrap(), external_id: None };
         let end = "9999-12-31T23:59:59.999999Z";
         let values = values_of_key(&tenant, ApiKeyId(Uuid::max()), Some(parse_timestamp(end).unwrap()));
         let id = Uuid::max().to_string();

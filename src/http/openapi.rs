@@ -14,7 +14,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::{Code, FieldError, Problem, ProblemDocument};
-use crate::{auth::error::Error, domain::Scope};
+use crate::{
+    auth::error::{Error, TokenError},
+    domain::Scope,
+};
 
 /// The parts that are no operation's.
 #[derive(OpenApi)]
@@ -207,7 +210,7 @@ fn example(code: Code) -> Problem {
         ]),
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
-        Code::InvalidToken => Error::InvalidToken("its signature does not match").into(),
+        Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         other => other.into(),
     }

@@ -33,8 +33,7 @@ impl Lookups {
 
     /// The tenant of that slug, if it exists and is not suspended. One round trip.
     pub(crate) async fn find_tenant(&self, slug: &Slug) -> LookupResult<Tenant> {
-        let id = self.tenants.find(*slug).await?.flatten();
-        Ok(id.map(|id| Tenant { id, slug: *slug }))
+        Ok(self.tenants.find(*slug).await?.flatten())
     }
 
     /// The row of a presented secret, in whatever state. One round trip.

@@ -46,7 +46,7 @@ pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
-pub use tenant_admin::{TenantAdmin, TenantRow};
+pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
 

@@ -202,7 +202,7 @@ async fn a_creation_is_recorded_in_the_audit_trail() {
             "actor": "admin@acme.com",
             "address": "127.0.0.1",
             "request_id": "create-7",
-            "details": {},
+            "details": {"actorSubject": "42"},
         })]
     );
 }

@@ -35,12 +35,13 @@ async fn the_events_of_a_key_are_listed_newest_first() {
     assert_eq!(revoked["actor"], "admin@acme.com");
     assert_eq!(revoked["address"], "127.0.0.1");
     assert_eq!(revoked["requestId"], reply.header("x-request-id"));
-    assert_eq!(revoked["details"], json!({}));
+    assert_eq!(revoked["details"], json!({"actorSubject": "42"}));
     assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));
     assert_eq!(revoked.len(), 8, "the event has other properties than these six, id and type");
     assert_eq!(listed[2]["actor"], format!("api-key:{}", key.id));
     assert_eq!(listed[2]["details"]["keyHint"], rotated["keyHint"]);
     let changes = json!({
+        "actorSubject": "42",
         "name": {"from": "Zapier", "to": "Zapier Sync"},
         "expiresAt": {"from": null, "to": "2099-01-01T00:00:00Z"},
     });

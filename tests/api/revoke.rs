@@ -24,7 +24,8 @@ async fn events_after_creation(server: &TestServer, key: &CreatedKey) -> Vec<Val
 }
 
 fn revocation_by(actor: &str) -> Value {
-    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": {}})
+    let details = if actor.starts_with("api-key:") { json!({}) } else { json!({"actorSubject": "42"}) };
+    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": details})
 }
 
 /// Asserts that every endpoint refuses the key's secret with that code, in both headers.

@@ -111,7 +111,7 @@ pub(crate) async fn create(
         last_used_at: None,
         previous: None,
         created_at: now,
-        created_by: caller.principal.audit_name(),
+        created_by: Some(caller.principal.audit_name()),
         revoked_at: None,
         version: 1,
     };
