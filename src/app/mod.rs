@@ -14,7 +14,7 @@ use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
-        cache::{AuthCache, invalidation::InvalidationListener, lease::Lease},
+        cache::{AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease},
         gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
@@ -126,7 +126,7 @@ impl Service {
             issuers: issuers.clone(),
         };
         let keys = &config.keys;
-        let lease = Arc::new(Lease::default());
+        let (lease, clock_offset) = (Arc::new(Lease::default()), Arc::<ClockOffset>::default());
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let pools = PoolSettings {
             max_connections: config.database.max_connections,
@@ -143,6 +143,8 @@ impl Service {
             url: config.database.direct_url.clone().unwrap_or_else(|| url.clone()),
             lease: lease.clone(),
             cache: cache.clone(),
+            clock: clock.clone(),
+            clock_offset: clock_offset.clone(),
         };
 
         if jwt.accepts_any_audience() {
@@ -166,7 +168,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         database.register(&mut metrics);
-        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone() };
+        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
             &database,

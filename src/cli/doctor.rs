@@ -7,6 +7,7 @@ use crate::{
     auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
     config::{ANY_AUDIENCE, Config, Jwt},
     demo::PrivateDatabase,
+    domain::Clock,
     store::{Finding, inspect},
 };
 
@@ -21,7 +22,7 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
         let direct = config.database.direct_url.as_ref().unwrap_or(url);
-        findings.extend(inspect(url, direct).await);
+        findings.extend(inspect(url, direct, &Clock::default()).await);
     }
     if let Some(private) = private {
         private.close().await?;

@@ -39,8 +39,24 @@ pub struct KeyFacts {
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When the presented secret ends; `None` unless a rotation has replaced it.
-    pub secret_expires_at: Option<Timestamp>,
+    /// The presented secret.
+    pub secret: SecretState,
+}
+
+/// The state of a key's secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecretState {
+    /// When it ends; `None` unless a rotation has replaced it.
+    pub expires_at: Option<Timestamp>,
+    /// A rotation has replaced it.
+    pub is_retired: bool,
+    /// It was ended for good. No clock is asked.
+    pub is_ended: bool,
+}
+
+impl SecretState {
+    /// A secret that no longer works.
+    pub const ENDED: Self = Self { expires_at: None, is_retired: true, is_ended: true };
 }
 
 /// Why a caller is denied.
@@ -95,10 +111,10 @@ impl KeyFacts {
         }
     }
 
-    /// A secret that ends together with its key ends by the key's expiry.
+    /// A secret whose time ends together with its key's ends by the key's expiry.
     fn secret_has_ended(&self) -> bool {
         let before_key = |end: Timestamp| self.expires_at.is_none_or(|key_end| end < key_end);
-        self.secret_expires_at.is_some_and(|end| self.now >= end && before_key(end))
+        self.secret.is_ended || self.secret.expires_at.is_some_and(|end| self.now >= end && before_key(end))
     }
 }
 
@@ -172,11 +188,16 @@ mod tests {
                         id: OWN,
                         expires_at: key_end.map(at),
                         revoked_at: None,
-                        secret_expires_at: secret_end.map(at),
+                        secret: SecretState { expires_at: secret_end.map(at), ..SecretState::default() },
                     };
                     assert_eq!(decided(Some(key)), validity.and(of_key), "{key:?} with {scopes:?}, {required:?}");
+                    let ended = KeyFacts { secret: SecretState { is_ended: true, ..key.secret }, ..key };
+                    assert_eq!(decided(Some(ended)), Err(SecretEnded), "{ended:?} with {scopes:?}, {required:?}");
                     let revoked = KeyFacts { revoked_at: Some(at(NOW - 9)), ..key };
-                    assert_eq!(decided(Some(revoked)), Err(KeyRevoked), "{revoked:?} with {scopes:?}, {required:?}");
+                    let both = KeyFacts { secret: SecretState::ENDED, ..revoked };
+                    for dead in [revoked, both] {
+                        assert_eq!(decided(Some(dead)), Err(KeyRevoked), "{dead:?} with {scopes:?}, {required:?}");
+                    }
                 }
             }
         }

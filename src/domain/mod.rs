@@ -23,7 +23,7 @@ pub(crate) use secret::LookupDigest;
 pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
 // Tests and benchmarks use these.
 pub use api_key::ApiKeyId;
-pub use clock::{Clock, Timestamp, format_timestamp};
+pub use clock::{Clock, Timestamp, clock_offset, format_timestamp};
 pub use scope::{Scope, ScopeSet};
 pub use secret::{KeyHint, Secret};
 pub use tenant::{ExternalId, Slug, Tenant, TenantId};

@@ -21,7 +21,7 @@ use crate::{
     },
     domain::{
         ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
-        access::{Facts, KeyFacts, RequiredAccess, decide},
+        access::{Facts, KeyFacts, RequiredAccess, SecretState, decide},
     },
     store::{self, ReadTx, TenantStore, WriteTx},
 };
@@ -110,8 +110,7 @@ impl<R: Requirement> Authorized<R> {
             }
             let key = transaction.lock_key(id).await?.ok_or(Error::InvalidKey)?;
             // A secret that was deleted has ended.
-            let secret_expires_at =
-                transaction.secret_expires_at(&key, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
+            let secret = transaction.secret_state(&key, secret).await?.unwrap_or(SecretState::ENDED);
             self.principal = self.principal.with_grants_of(&key);
             decide(&Facts {
                 scopes: key.scopes,
@@ -120,7 +119,7 @@ impl<R: Requirement> Authorized<R> {
                     id,
                     expires_at: key.expires_at,
                     revoked_at: key.revoked_at,
-                    secret_expires_at,
+                    secret,
                 }),
                 required: R::required_access(self.target),
             })?;

@@ -321,38 +321,41 @@ impl WriteTx {
         Ok(revocation)
     }
 
-    /// Replaces the key's current secret by a new one; the current one then works until `previous_until`. One that was
-    /// replaced before ends now: no more than two ever work.
+    /// Replaces the key's current secret by a new one; the current one then works until `previous_until`, or is ended if
+    /// that is `None`. One that was replaced before is ended: no more than two ever work.
     pub async fn rotate_key(
         &mut self,
         key: &Locked<ApiKey>,
         secret: &NewSecret,
         now: Timestamp,
-        previous_until: Timestamp,
+        previous_until: Option<Timestamp>,
     ) -> Result<(), Error> {
         self.invalidate(key.id);
         let (stamp, pepper_id) = secret.stamp_columns();
         let head = sqlx::query_as!(
             ChainHead,
             // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
-            // unique index allows one current secret.
+            // unique index allows one current secret. Its time is not before the current one's, which may be of an
+            // instance whose clock is ahead.
             "WITH ended AS (
                  UPDATE public.api_key_secrets
-                 SET expires_at = $3
-                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+                 SET ended_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
              ), retired AS (
                  UPDATE public.api_key_secrets
-                 SET retired_at = $3, expires_at = $4
+                 SET retired_at = greatest($3, created_at), expires_at = coalesce($4, $3),
+                     ended_at = CASE WHEN $4 IS NULL THEN $3 END
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL
-                 RETURNING lookup_digest, last4
+                 RETURNING lookup_digest, last4, retired_at
              ), inserted AS (
                  INSERT INTO public.api_key_secrets
                      (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
-                 SELECT $1, $5, $2, $6, $7, $8, $9, $3 FROM retired
+                 SELECT $1, $5, $2, $6, $7, $8, $9, retired_at FROM retired
              ), changed AS (
                  UPDATE public.api_keys k
-                 SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
-                     previous_last4 = retired.last4, previous_expires_at = $4
+                 SET version = k.version + 1, last4 = $9, previous_expires_at = $4,
+                     previous_digest = CASE WHEN $4 IS NOT NULL THEN retired.lookup_digest END,
+                     previous_last4 = CASE WHEN $4 IS NOT NULL THEN retired.last4 END
                  FROM retired
                  WHERE k.tenant_id = $1 AND k.id = $2
                  RETURNING k.id
@@ -377,7 +380,8 @@ impl WriteTx {
         Ok(())
     }
 
-    /// Ends the key's previous secret now, if it works, and returns it. Invalidates as [`Self::revoke_key`] does.
+    /// Ends the key's previous secret for good, if there is one, and returns it: also one whose time has passed by this
+    /// instance's clock, since by another's it may not have. Invalidates as [`Self::revoke_key`] does.
     pub async fn end_previous_secret(
         &mut self,
         key: &Locked<ApiKey>,
@@ -385,17 +389,16 @@ impl WriteTx {
     ) -> Result<Option<PreviousSecret>, Error> {
         self.invalidate(key.id);
         // Also of an expired key, which may be extended; a revoked one does not change.
-        let is_over = |previous: &PreviousSecret| previous.expires_at <= now || key.revoked_at.is_some();
-        let Some(previous) = key.previous.filter(|previous| !is_over(previous)) else { return Ok(None) };
+        let Some(previous) = key.previous.filter(|_| key.revoked_at.is_none()) else { return Ok(None) };
         let head = sqlx::query_as!(
             ChainHead,
             "WITH ended AS (
                  UPDATE public.api_key_secrets
-                 SET expires_at = $3
-                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+                 SET ended_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
              ), changed AS (
                  UPDATE public.api_keys
-                 SET previous_expires_at = $3
+                 SET version = version + 1, previous_digest = NULL, previous_last4 = NULL, previous_expires_at = NULL
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING id
              )

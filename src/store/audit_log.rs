@@ -110,14 +110,14 @@ impl UsageStore {
         let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
         // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
         transaction.chain_head = Some(transaction.lock_chain_head().await?);
+        // By the database's clock: other instances, with clocks of their own, record uses of this secret too.
         let is_first = sqlx::query!(
             "UPDATE public.api_key_secrets
-             SET reuse_noted_at = $3
+             SET reuse_noted_at = now()
              WHERE tenant_id = $1 AND lookup_digest = $2
-               AND (reuse_noted_at IS NULL OR reuse_noted_at <= $3::timestamptz - interval '1 hour')",
+               AND (reuse_noted_at IS NULL OR reuse_noted_at <= now() - interval '1 hour')",
             reuse.tenant.0,
             reuse.lookup_digest.as_bytes(),
-            reuse.at,
         )
         .execute(transaction.transaction.session())
         .await?

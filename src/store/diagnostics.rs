@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -12,9 +13,12 @@ use super::{
     migrate,
     safeguards::{begin_inspection, check_creators, check_triggers},
 };
+use crate::domain::{Clock, clock_offset};
 
 /// Limit of the change feed's check.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
+/// A larger difference between the clocks is reported.
+const MAX_CLOCK_OFFSET: TimeDelta = TimeDelta::seconds(1);
 /// The tables with rows of tenants.
 const TENANT_TABLES: [&str; 7] = [
     "tenants",
@@ -36,7 +40,7 @@ pub struct Finding {
 }
 
 /// Checks everything that the service needs of a database; `direct` is for the change feed.
-pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
+pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl, clock: &Clock) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut connection = match url.connect().await {
         Ok(connection) => connection,
@@ -54,6 +58,7 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     findings
         .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
     findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
+    findings.push(Finding { what: "clock", outcome: compare_clocks(&mut connection, clock).await });
     let role = role(&mut connection).await;
     let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
     findings.push(Finding {
@@ -92,6 +97,20 @@ async fn durability(connection: &mut PgConnection) -> Result<String, String> {
             weak.join(", ")
         )),
     }
+}
+
+async fn compare_clocks(connection: &mut PgConnection, clock: &Clock) -> Result<String, String> {
+    let before = clock.now();
+    let time = sqlx::query_scalar("SELECT pg_catalog.clock_timestamp()").persistent(false).fetch_one(connection).await;
+    let offset = clock_offset(before, time.map_err(|error| error.to_string())?, clock.now());
+    let direction = if offset < TimeDelta::zero() { "behind" } else { "ahead of" };
+    let text = format!("this machine's clock is {:.3} s {direction} the database's", offset.abs().as_seconds_f64());
+    if offset.abs() <= MAX_CLOCK_OFFSET {
+        return Ok(text);
+    }
+    Err(format!(
+        "{text}: keys and rotated secrets end at different moments on different machines; let NTP set both clocks"
+    ))
 }
 
 fn judge_role(role: &Role) -> Result<String, String> {

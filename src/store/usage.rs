@@ -165,13 +165,14 @@ impl ReadTx {
     pub async fn secret_uses(&mut self, key: ApiKeyId) -> Result<Vec<SecretUse>, Error> {
         let rows = sqlx::query_as!(
             SecretUseRow,
-            r#"SELECT s.last4, s.created_at, s.retired_at, s.expires_at, u.used_at AS "used_at?",
+            r#"SELECT s.last4, s.created_at, s.retired_at,
+                      least(s.expires_at, s.ended_at) AS expires_at, u.used_at AS "used_at?",
                       u.address AS "address?: IpNet", u.user_agent
                FROM public.api_key_secrets s
                LEFT JOIN public.api_key_last_uses u
                    ON u.tenant_id = s.tenant_id AND u.key_id = s.key_id AND u.lookup_digest = s.lookup_digest
                WHERE s.tenant_id = $1 AND s.key_id = $2
-               ORDER BY s.created_at DESC, s.lookup_digest
+               ORDER BY s.created_at DESC, s.retired_at DESC NULLS FIRST
                LIMIT 100"#,
             self.tenant.0,
             key.0,

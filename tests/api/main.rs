@@ -25,6 +25,7 @@ mod cache_equivalence;
 mod cache_states;
 mod chain;
 mod client;
+mod clocks;
 mod create;
 mod credentials;
 mod database_away;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 24] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -22,6 +22,7 @@ const FAMILIES: [(&str, &str); 23] = [
     ("rally_cache_lookups", "counter"),
     ("rally_change_feed_lag_seconds", "gauge"),
     ("rally_change_feed_up", "gauge"),
+    ("rally_database_clock_offset_seconds", "gauge"),
     ("rally_database_connections", "gauge"),
     ("rally_database_connections_max", "gauge"),
     ("rally_dead_secret_uses", "counter"),

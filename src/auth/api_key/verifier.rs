@@ -186,6 +186,7 @@ impl SecretLookup {
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
+            secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
         };
         Ok(CachedSecret {

@@ -103,7 +103,7 @@ async fn give_new_secret<R: Requirement>(
     refuse_dead(&key, now)?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
-    let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
+    let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
     transaction.rotate_key(&key, &sealed, now, previous_until).await?;
     let details = json!({
         "overlapSeconds": overlap,

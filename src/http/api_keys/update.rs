@@ -19,7 +19,7 @@ use crate::{
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody},
-        problem::{BODY, CALLER, Code, FieldError, PARAMS, Problem, SERVER},
+        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
 use utoipa::ToSchema;
@@ -80,10 +80,6 @@ pub(crate) async fn update(
         return Err(Code::KeyRevokedConflict.into());
     }
     check_if_match(&headers, &key)?;
-    // Possible only if the clocks of instances differ. A constraint of the table refuses it too.
-    if patch.expires_at.flatten().is_some_and(|end| end <= key.created_at) {
-        return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", "must be after createdAt")]));
-    }
     refuse_widening(&caller.principal, &key, &patch)?;
     let mut patched = key.clone();
     let changes = patched.apply(patch);
