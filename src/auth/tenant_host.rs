@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, Request, Uri, Version, header, uri::Authority};
 
 use super::{client_address::TrustedProxies, error::Error, headers::single_value};
 use crate::domain::Slug;
@@ -44,6 +44,19 @@ impl TenantResolver {
     fn slug_of(&self, host: &str) -> Option<Slug> {
         let label = host.strip_suffix(&self.base_domain)?.strip_suffix('.')?;
         Slug::parse(label).ok()
+    }
+}
+
+/// Refuses a request with more than one host, and one of HTTP/1.1 without a Host header (RFC 9112, section 3.2). HTTP/1.0
+/// does not know that header.
+pub(crate) fn check_host<B>(request: &Request<B>) -> Result<(), Error> {
+    let (version, headers) = (request.version(), request.headers());
+    if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        return Err(Error::MissingHost);
+    }
+    match own_host(request.uri(), headers) {
+        Ok(_) | Err(Error::MissingHost) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
