@@ -57,6 +57,7 @@ mod oidc;
 mod openapi;
 mod overload;
 mod proxy;
+mod queries;
 mod raw;
 mod reference_page;
 mod reuse;
