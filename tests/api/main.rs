@@ -42,6 +42,7 @@ mod hosts;
 mod http2;
 mod instances;
 mod issuer;
+mod json_suites;
 mod jwt;
 mod last_used;
 mod late_bodies;
