@@ -3,7 +3,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use axum::http::{
-    HeaderMap, HeaderName, Uri, header,
+    HeaderMap, HeaderName, Request, Uri, Version, header,
     uri::{Authority, Scheme},
 };
 
@@ -71,6 +71,19 @@ impl TenantResolver {
 /// `http` or `https`, in any case.
 pub(crate) fn parse_scheme(text: &str) -> Option<Scheme> {
     [Scheme::HTTP, Scheme::HTTPS].into_iter().find(|scheme| scheme.as_str().eq_ignore_ascii_case(text))
+}
+
+/// Refuses a request with more than one host, and one of HTTP/1.1 without a Host header (RFC 9112, section 3.2). HTTP/1.0
+/// does not know that header.
+pub(crate) fn check_host<B>(request: &Request<B>) -> Result<(), Error> {
+    let (version, headers) = (request.version(), request.headers());
+    if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        return Err(Error::MissingHost);
+    }
+    match own_host(request.uri(), headers) {
+        Ok(_) | Err(Error::MissingHost) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The request's own host, normalised.

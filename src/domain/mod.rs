@@ -16,7 +16,7 @@ mod usage_window;
 
 pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
-pub(crate) use clock::{InvalidTimestamp, TimestampText, parse_timestamp};
+pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use secret::LookupDigest;

@@ -111,3 +111,25 @@ async fn invalid_and_unauthorized_requests_are_refused() {
     let reader = admin.with_key(&key.secret);
     assert_eq!(types(&events(&reader, &format!("{}/events", other.path())).await), ["created"]);
 }
+
+#[tokio::test]
+async fn a_key_lists_its_own_events_whatever_its_scopes() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (key, other) = (admin.create("one", "read").await, admin.create("other", "read").await);
+    admin.patch(&key.path(), &json!({"name": "New"})).await.expect(200);
+    let (by_key, own) = (admin.with_key(&key.secret), format!("{PATH}/self/events"));
+    assert_eq!(events(&by_key, &own).await, events(&admin, &format!("{}/events", key.path())).await);
+    assert_eq!(types(&events(&admin.with_key(&other.secret), &own).await), ["created"]);
+
+    let reply = by_key.get(&format!("{own}?limit=1")).await;
+    assert_eq!(types(&reply.expect(200)), ["updated"]);
+    let next = reply.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    assert!(next.contains("/self/events?"), "{next}");
+    let next = &next[next.find("/api/").unwrap()..];
+    assert_eq!(types(&events(&by_key, next).await), ["created"]);
+
+    assert_eq!(by_key.get(&format!("{own}?type=created")).await.bad_fields(), ["type"]);
+    admin.get(&own).await.refused(403, "key_required");
+    admin.with_key("rk_live_0").get(&own).await.refused(401, "invalid_key");
+}

@@ -152,6 +152,33 @@ async fn an_absolute_target_that_differs_from_the_host_is_refused() {
     list_target(&server, &with_a_user, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
 }
 
+/// RFC 9112, section 3.2. A proxy in front of the service may take another one of the hosts.
+#[tokio::test]
+async fn every_path_refuses_a_missing_or_second_host() {
+    let server = TestServer::start().await;
+    let send = async |target: &str, head: &str| {
+        Reply::from_raw(&server.raw(format!("GET {target} {head}Connection: close\r\n\r\n")).await)
+    };
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/nowhere", PATH] {
+        let absolute = format!("http://acme.localhost{path}");
+        send(path, "HTTP/1.1\r\n").await.refused(400, "missing_host");
+        send(&absolute, "HTTP/1.1\r\n").await.refused(400, "missing_host");
+        for second in ["acme.localhost", "globex.localhost", ""] {
+            let hosts = format!("Host: acme.localhost\r\nHost: {second}\r\n");
+            for version in ["HTTP/1.1", "HTTP/1.0"] {
+                send(path, &format!("{version}\r\n{hosts}")).await.refused(400, "ambiguous_tenant");
+            }
+        }
+        send(&absolute, "HTTP/1.1\r\nHost: globex.localhost\r\n").await.refused(400, "ambiguous_tenant");
+        let expected = send(path, "HTTP/1.1\r\nHost: acme.localhost\r\n").await;
+        assert_ne!(expected.status, 400, "{path}: {expected:?}");
+        assert_eq!(send(&absolute, "HTTP/1.1\r\nHost: acme.localhost\r\n").await.status, expected.status, "{path}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(send(path, "HTTP/1.0\r\n").await.status, 200, "{path}: HTTP/1.0 has no Host");
+    }
+}
+
 #[tokio::test]
 async fn the_authority_of_an_http2_request_selects_the_tenant() {
     let server = start(UNTRUSTED).await;

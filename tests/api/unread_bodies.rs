@@ -180,3 +180,20 @@ async fn an_unread_body_is_discarded_within_bounds() {
     assert_eq!(silent.end().await, "", "the connection is closed");
     assert_eq!(server.client("acme", Credential::None).get("/healthz").await.status, 200);
 }
+
+const PYTHON_HEADERS: &str = r#"
+import http.client, sys
+for size in (33_000, 60_000, 100_000, 200_000):
+    for _ in range(10):
+        connection = http.client.HTTPConnection(sys.argv[1], timeout=30)
+        connection.request("GET", "/healthz", headers={"Host": "localhost", "X-Long": "x" * size})
+        print(connection.getresponse().status)
+"#;
+
+/// hyper refuses a head before it has read all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_client_gets_the_431_for_too_large_a_head() {
+    let server = TestServer::start().await;
+    let Some(printed) = run("python3", &["-c", PYTHON_HEADERS, &server.address.to_string()]).await else { return };
+    assert!(printed.lines().count() == 40 && printed.lines().all(|status| status == "431"), "{printed}");
+}

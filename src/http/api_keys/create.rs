@@ -15,7 +15,7 @@ use crate::{
     domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyName, ScopeSet, Secret, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
-        input::{InputFields, JsonBody},
+        input::{InputFields, JsonBody, NoQuery},
         names::API_KEYS,
         problem::{BODY, CALLER, Problem, SERVER},
     },
@@ -88,6 +88,7 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
 )]
 pub(crate) async fn create(
     mut caller: Authorized<Admin>,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     JsonBody(fields): JsonBody,

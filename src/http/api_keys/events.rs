@@ -1,4 +1,4 @@
-//! `GET /api/v1/api-keys/events` and `GET /api/v1/api-keys/{id}/events`: the audit trail.
+//! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
     paging::{self, PageParams},
@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{ApiKeyId, Event, EventKind},
     http::{
-        authorized::{Authorized, Read, ReadOrItself},
+        authorized::{AnyKey, Authorized, Read, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams},
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
@@ -72,6 +72,25 @@ pub(crate) async fn key_events(
 ) -> Result<impl IntoResponse, Problem> {
     let filter = EventFilter { kind: None, key: Some(id) };
     read(&caller, filter, &format!("{API_KEYS}/{id}/events"), &[], fields).await
+}
+
+/// Lists the calling key's events, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/self/events",
+    operation_id = "listOwnEvents",
+    tag = "The calling key",
+    params(PageParams),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
+)]
+pub(crate) async fn own_events(
+    caller: Authorized<AnyKey>,
+    QueryParams(fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    let filter = EventFilter { kind: None, key: Some(caller.key_id()?) };
+    read(&caller, filter, &format!("{API_KEYS}/self/events"), &[], fields).await
 }
 
 fn parse_kind(text: &str) -> Result<EventKind, String> {

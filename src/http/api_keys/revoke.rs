@@ -6,7 +6,7 @@ use crate::{
     domain::{ApiKeyId, Clock, EventKind},
     http::{
         authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
-        input::KeyIdParam,
+        input::{KeyIdParam, NoQuery},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::Revocation,
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) async fn revoke(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     end(&mut caller, id, &clock).await
@@ -41,10 +42,11 @@ pub(crate) async fn revoke(
     tag = "The calling key",
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
 pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;

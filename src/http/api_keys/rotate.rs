@@ -6,7 +6,7 @@ use crate::{
     domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
-        input::{InputFields, KeyIdParam, OptionalJsonBody},
+        input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
@@ -49,6 +49,7 @@ struct RotateApiKeyRequest {
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
@@ -73,6 +74,7 @@ pub(crate) async fn rotate(
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKey>,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
@@ -139,6 +141,7 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
 pub(crate) async fn end_previous_secret(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     end(&mut caller, id, &clock).await
@@ -152,10 +155,11 @@ pub(crate) async fn end_previous_secret(
     tag = "The calling key",
     responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
 pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKey>,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;

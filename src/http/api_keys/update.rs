@@ -18,7 +18,7 @@ use crate::{
     domain::{ApiKeyPatch, Clock, EventKind, KeyName, ScopeSet, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
-        input::{InputFields, KeyIdParam, MergePatchBody},
+        input::{InputFields, KeyIdParam, MergePatchBody, NoQuery},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
@@ -68,6 +68,7 @@ fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem>
 pub(crate) async fn update(
     mut caller: Authorized<Admin>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
     headers: HeaderMap,
     MergePatchBody(fields): MergePatchBody,

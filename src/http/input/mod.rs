@@ -2,17 +2,21 @@
 
 mod body;
 mod json;
+mod query;
 
-use std::{collections::HashSet, convert::Infallible, fmt};
+use std::{collections::HashSet, fmt};
 
 use axum::{
-    extract::{FromRequestParts, Query, RawPathParams},
+    extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
 use serde_json::Value;
 use utoipa::IntoParams;
 
-pub(crate) use self::body::{JsonBody, MergePatchBody, OptionalJsonBody};
+pub(crate) use self::{
+    body::{JsonBody, MergePatchBody, OptionalJsonBody},
+    query::{NoQuery, QueryParams, parse_query_timestamp},
+};
 use super::problem::{FieldError, Problem};
 use crate::domain::{ApiKeyId, Secret};
 
@@ -113,18 +117,6 @@ impl InputFields {
 /// The name of a field as the client sent it, unless it contains a secret.
 pub(super) fn redacted(name: String) -> String {
     if name.contains(Secret::PREFIX) { "[redacted]".into() } else { name }
-}
-
-pub(crate) struct QueryParams(pub(crate) InputFields);
-
-impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let pairs =
-            Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default();
-        Ok(Self(InputFields::new(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect())))
-    }
 }
 
 /// The number, if it has no fraction and a float represents it exactly (below 2⁵³).
