@@ -56,6 +56,7 @@ mod openapi;
 mod overload;
 mod proxy;
 mod raw;
+mod reference_implementations;
 mod reference_page;
 mod reuse;
 mod revoke;
