@@ -1,10 +1,12 @@
 //! `/forward-auth`, as gateways call it: each rule on an instance with warm caches and on one with cold ones.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::{
     cache_states::{CacheState, Instance, warm_and_cold},
     client::{Client, Credential, Reply},
+    harness::sign,
 };
 
 const PATH: &str = "/forward-auth";
@@ -68,6 +70,23 @@ async fn an_allowed_request_returns_every_header_of_the_principal() {
 
         let headers = allowed(&instance.check(&admin, "DELETE", &[]).await);
         assert_eq!(headers, ["acme", &acme, "user:admin@acme.com", "admin", "", ""]);
+    }
+}
+
+#[tokio::test]
+async fn a_users_name_is_percent_encoded() {
+    for instance in warm_and_cold(&[]).await {
+        for (email, principal) in [
+            ("zoë@acme.com", "user:zo%C3%AB@acme.com"),
+            ("zo%C3%AB@acme.com", "user:zo%25C3%25AB@acme.com"),
+            ("Zoë Müller, 100% (acme)", "user:Zo%C3%AB%20M%C3%BCller%2C%20100%25%20(acme)"),
+            ("o'neil+crm@acme.com", "user:o'neil+crm@acme.com"),
+        ] {
+            let end = (instance.server.clock.now() + TimeDelta::hours(1)).timestamp();
+            let claims = json!({"sub": "42", "email": email, "tenant": "acme", "scope": "read", "exp": end});
+            let user = instance.server.client("acme", Credential::Bearer(sign(&claims)));
+            assert_eq!(allowed(&instance.check(&user, "GET", &[]).await)[2], principal);
+        }
     }
 }
 

@@ -64,6 +64,7 @@ mod pooler;
 mod proxy;
 mod queries;
 mod raw;
+mod reference_implementations;
 mod reference_page;
 mod reuse;
 mod revoke;

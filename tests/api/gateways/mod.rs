@@ -9,7 +9,10 @@ use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::json;
 
 use self::stand::{Gateway, Seen, Stand};
-use crate::client::{Client, CreatedKey, Credential, Reply, send};
+use crate::{
+    client::{Client, CreatedKey, Credential, Reply, send},
+    harness::sign,
+};
 
 /// Headers that a client may forge. What the CRM receives under these names, in any spelling, must come from the service.
 const FORGED: [(&str, &str); 14] = [
@@ -158,6 +161,12 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
     }
     let bearer = stand.client("acme", Credential::Bearer(key.secret.clone()));
     stand.forwards(bearer.request(Method::GET, "/")).await;
+
+    let claims =
+        json!({"sub": "1", "email": "zoë@acme.com", "tenant": "acme", "scope": "read", "exp": 4_000_000_000_u64});
+    let user = stand.client("acme", Credential::Bearer(sign(&claims)));
+    let (seen, _) = stand.forwards(user.request(Method::GET, "/")).await;
+    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.gateway);
 
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);
