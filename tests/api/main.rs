@@ -40,6 +40,7 @@ mod harness;
 mod hosts;
 mod instances;
 mod issuer;
+mod issuers_page;
 mod jwt;
 mod last_used;
 mod late_bodies;
@@ -69,6 +70,7 @@ mod stamps;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod token_explain;
 mod traces;
 mod update;
 mod usage;
