@@ -102,7 +102,7 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
                 "ID",
                 "CREATED",
                 "STATUS",
-                "EXTERNAL ID"
+                "EXTERNAL-ID"
             )?;
             for tenant in admin.tenants().await? {
                 let status = if tenant.suspended_at.is_some() { "suspended" } else { "active" };

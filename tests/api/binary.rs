@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::{
+    io::AsyncWriteExt as _,
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
@@ -100,6 +101,17 @@ impl Home {
     /// Runs a command that must succeed, and returns its standard output.
     pub async fn succeed(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
         let output = self.run(args, settings).await;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Like [`Self::succeed`], with that text on the standard input.
+    pub async fn succeed_with_input(&self, args: &[&str], settings: &[(&str, &str)], input: &str) -> String {
+        let mut command = self.command(args, settings);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process starts");
+        process.stdin.take().expect("a pipe").write_all(input.as_bytes()).await.expect("the input is read");
+        let output = timeout(PATIENCE, process.wait_with_output()).await.expect("the command ends in time");
+        let output = output.expect("output");
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     }

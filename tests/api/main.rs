@@ -44,6 +44,7 @@ mod hosts;
 mod http2;
 mod instances;
 mod issuer;
+mod issuers_page;
 mod json_suites;
 mod jwt;
 mod last_used;
@@ -78,6 +79,7 @@ mod stamps;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod token_explain;
 mod traces;
 mod unread_bodies;
 mod update;
