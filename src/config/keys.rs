@@ -21,13 +21,16 @@ impl Keys {
     pub(super) fn read(settings: &mut Reader) -> Self {
         const EXAMPLE: &str = "2026-01:<the output of `openssl rand -base64 32`>";
         let current = settings.parse("KEY_PEPPER", EXAMPLE, Pepper::parse);
+        let next = settings.parse("KEY_PEPPER_NEXT", EXAMPLE, Pepper::parse);
         let retired = settings.list("KEY_PEPPERS_RETIRED", EXAMPLE, Pepper::parse);
-        let mut ids: Vec<&str> = current.iter().chain(&retired).map(Pepper::id).collect();
+        let mut ids: Vec<&str> = current.iter().chain(&next).chain(&retired).map(Pepper::id).collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
         if ids.len() < all {
-            settings.reject("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
+            let problem =
+                "must not hold an id that KEY_PEPPER or KEY_PEPPER_NEXT has, or twice: each pepper needs its own";
+            settings.reject("KEY_PEPPERS_RETIRED", problem, "");
         }
         let fallback = settings
             .parse("KEY_FALLBACK", "argon2", |text| match text {
@@ -44,7 +47,7 @@ impl Keys {
             );
         }
         Self {
-            peppers: Peppers { current, retired },
+            peppers: Peppers { current, next, retired },
             fallback,
             argon2: argon2(settings),
             cache_entries: settings.number("VERIFY_CACHE_ENTRIES", 200_000, (0, 10_000_000), "200000"),
@@ -59,6 +62,7 @@ impl Keys {
         };
         vec![
             ("KEY_PEPPER", self.peppers.current.as_ref().map(pepper).unwrap_or_default()),
+            ("KEY_PEPPER_NEXT", self.peppers.next.as_ref().map(pepper).unwrap_or_default()),
             ("KEY_PEPPERS_RETIRED", joined(self.peppers.retired.iter().map(pepper))),
             ("KEY_FALLBACK", fallback.into()),
             ("VERIFY_CACHE_ENTRIES", self.cache_entries.to_string()),
@@ -91,7 +95,9 @@ mod tests {
         assert!(config(&[("KEY_FALLBACK", "deny")]).unwrap_err().contains("KEY_PEPPER"));
         let pepper = format!("a:{}=", "A".repeat(43));
         assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());
-        let twice = config(&[("KEY_PEPPER", &pepper), ("KEY_PEPPERS_RETIRED", &pepper)]);
-        assert!(twice.unwrap_err().contains("repeat"));
+        for other in ["KEY_PEPPERS_RETIRED", "KEY_PEPPER_NEXT"] {
+            let twice = config(&[("KEY_PEPPER", &pepper), (other, &pepper)]);
+            assert!(twice.unwrap_err().contains("each pepper needs its own"));
+        }
     }
 }

@@ -49,6 +49,7 @@ pub(crate) const NAMES: &[&str] = &[
     "JWT_AUDIENCE",
     "JWT_TENANT_CLAIM",
     "KEY_PEPPER",
+    "KEY_PEPPER_NEXT",
     "KEY_PEPPERS_RETIRED",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
@@ -165,6 +166,7 @@ mod tests {
             ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
             ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
             ("KEY_PEPPER", pepper),
+            ("KEY_PEPPER_NEXT", "p2:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
             ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ("USAGE_RETENTION_DAYS", "30"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://traces.example/otlp"),
@@ -175,7 +177,7 @@ mod tests {
         ]);
         let lines: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let text = lines.concat();
-        for hidden in ["hunter2", &pepper[3..]] {
+        for hidden in ["hunter2", &pepper[3..], "ICEiIyQl"] {
             assert!(!text.contains(hidden), "{text}");
         }
         for shown in [

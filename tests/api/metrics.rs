@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 24] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -29,6 +29,7 @@ const FAMILIES: [(&str, &str); 23] = [
     ("rally_http_requests", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
+    ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_usage_batches", "counter"),
