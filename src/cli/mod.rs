@@ -18,18 +18,21 @@ use clap::{Parser, Subcommand};
 use crate::{
     app::StartError,
     config::{Config, ConfigError},
-    demo::{self, PrivateDatabase},
+    demo::{self, IfMissing, PrivateDatabase},
     store::{self, ConnectError, DatabaseUrl},
     telemetry,
 };
 
 /// API keys for Rally CRM.
 ///
-/// Settings are read from the environment and from `.env`; `.env.example` lists them. Without
+/// Settings are read from the environment and from `.env` in the working folder; `.env.example` lists them. Without
 /// settings, the service runs on a private PostgreSQL with a demo tenant.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    /// Use a private PostgreSQL where DATABASE_URL is not set, although BASE_DOMAIN is not `localhost`; for trying out
+    #[arg(long, global = true)]
+    demo: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -59,7 +62,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the settings in effect with secrets hidden; fail if one is bad
+    /// Print the settings in effect with secrets hidden; fail if one is bad or missing
     Check,
 }
 
@@ -100,19 +103,21 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Error> {
-    let config = Config::from_environment()?;
+    let mut config = Config::from_environment()?;
+    config.demo = cli.demo;
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config).await,
         Command::Migrate => migrate::migrate(config).await,
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
-        Command::Token(args) => token::token(config, args).await,
+        Command::Token(args) => token::token(config, &args),
         Command::Config(ConfigCommand::Check) => {
+            demo::add_generated_secrets(&mut config, IfMissing::Refuse)?;
             for (name, value) in config.effective() {
                 writeln!(io::stdout(), "{name}={value}")?;
             }
-            Ok(())
+            Ok(config.check_complete()?)
         }
         Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
@@ -120,19 +125,19 @@ async fn execute(cli: Cli) -> Result<(), Error> {
 }
 
 /// The database under its owner's login, for one command: DATABASE_MIGRATION_URL, else DATABASE_URL, else the private
-/// PostgreSQL, which is started if it is not running.
+/// PostgreSQL, which is started if it is not running, and created only by a command that writes into a new one.
 struct OwnerDatabase {
     url: DatabaseUrl,
     private: Option<PrivateDatabase>,
 }
 
 impl OwnerDatabase {
-    async fn open(config: &mut Config) -> Result<Self, Error> {
+    async fn open(config: &mut Config, if_missing: IfMissing) -> Result<Self, Error> {
         let urls = &config.database;
         if let Some(url) = urls.migration_url.clone().or_else(|| urls.url.clone()) {
             return Ok(Self { url, private: None });
         }
-        let private = PrivateDatabase::open(config).await?;
+        let private = PrivateDatabase::open(config, if_missing).await?;
         Ok(Self { url: private.url.clone(), private: Some(private) })
     }
 

@@ -8,10 +8,11 @@ use std::{
 use chrono::TimeDelta;
 use clap::Args;
 
-use super::{Error, OwnerDatabase, tenant};
+use super::{Error, tenant};
 use crate::{
     auth::jwt::signer::TokenSigner,
     config::Config,
+    demo::{IfMissing, add_generated_secrets},
     domain::{Clock, ScopeSet},
 };
 
@@ -32,12 +33,9 @@ pub(super) struct TokenArgs {
 }
 
 /// Prints a JWT that the service accepts.
-pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Error> {
+pub(super) fn token(mut config: Config, args: &TokenArgs) -> Result<(), Error> {
     let slug = tenant::parse(&args.tenant)?;
-    if config.jwt.is_empty() && config.database.url.is_none() {
-        // The JWT secret is stored beside the private PostgreSQL.
-        OwnerDatabase::open(&mut config).await?.close().await?;
-    }
+    add_generated_secrets(&mut config, IfMissing::Refuse)?;
     let Some(secret) = &config.jwt.secret else {
         return Err(Error::Refused(
             "JWT_SECRET is not set: the service would not accept a token that is signed here; get one from your issuer"

@@ -1,10 +1,11 @@
 //! Every setting, typed, with its default. One file for each section.
 //!
-//! Settings are read from the environment and from `.env`; the environment has precedence. A test keeps `.env.example`
+//! Settings are read from the environment and from `.env`; the environment has precedence. Secrets may be in files. A test keeps `.env.example`
 //! in step. A bad setting stops the start, and so does a misspelt name: if `KEY_PEPER` were ignored, keys would be
 //! created without a stamp.
 
 mod database;
+mod env_file;
 mod http;
 mod jwt;
 mod keys;
@@ -16,7 +17,6 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 pub use self::reader::ConfigError;
-use self::reader::Reader;
 pub(crate) use self::{
     database::Database,
     http::Http,
@@ -24,6 +24,7 @@ pub(crate) use self::{
     keys::Keys,
     telemetry::{Log, TraceSampler, Traces},
 };
+use self::reader::{BadSetting, Reader};
 use crate::auth::tenant_host::TenantResolver;
 
 /// The names of all settings, in the order of `.env.example`.
@@ -83,24 +84,16 @@ pub struct Config {
     pub(crate) log: Log,
     /// `None`: no traces are sent.
     pub(crate) traces: Option<Traces>,
+    /// By `--demo`: the demo may run although the base domain is not `localhost`.
+    pub(crate) demo: bool,
 }
 
 impl Config {
-    /// Reads the process's environment, and the `.env` of the working directory or its nearest ancestor that has one.
+    /// Reads the process's environment, and the `.env` of the working folder.
     pub(crate) fn from_environment() -> Result<Self, ConfigError> {
-        let mut values = BTreeMap::new();
-        match dotenvy::dotenv_iter() {
-            Ok(lines) => {
-                for line in lines {
-                    // dotenvy's error contains the line, which may hold a secret.
-                    let (name, value) =
-                        line.map_err(|_| ConfigError::of(".env", "has a line that is not NAME=value"))?;
-                    values.insert(name, value);
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(error) => return Err(ConfigError::of(".env", format!("cannot be read: {error}"))),
-        }
+        let folder = std::env::current_dir();
+        let folder = folder.map_err(|error| ConfigError::of(".env", format!("cannot be looked for: {error}")))?;
+        let mut values = BTreeMap::from_iter(env_file::read(&folder)?);
         values.extend(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
@@ -120,13 +113,50 @@ impl Config {
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
             traces: Traces::read(&mut settings),
+            demo: false,
         };
         settings.finish(config)
     }
 
+    /// Whether a private PostgreSQL with generated secrets may take the place of settings that are missing.
+    pub(crate) fn allows_demo(&self) -> bool {
+        self.demo || self.tenancy.base_domain == "localhost"
+    }
+
+    /// Fails where neither DATABASE_URL is set nor a private PostgreSQL may take its place.
+    pub(crate) fn check_demo(&self) -> Result<(), ConfigError> {
+        ConfigError::unless_empty(self.missing_database().into_iter().collect())
+    }
+
+    /// Fails where settings are missing without which a start would fail, and names all of them.
+    pub(crate) fn check_complete(&self) -> Result<(), ConfigError> {
+        let mut missing = Vec::from_iter(self.missing_database());
+        let is_demo = self.database.url.is_none() && missing.is_empty();
+        if self.jwt.is_empty() && !is_demo {
+            let problem = "(or JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL, JWT_SECRET) is not set: no user could log in";
+            missing.push(BadSetting::new("JWT_ISSUER", problem, "https://login.rallycrm.io"));
+        }
+        if self.keys.peppers.current.is_none() && !missing.is_empty() {
+            let problem = "is not set: a row that is forged in the database would be accepted";
+            missing.push(BadSetting::new("KEY_PEPPER", problem, keys::EXAMPLE));
+        }
+        ConfigError::unless_empty(missing)
+    }
+
+    fn missing_database(&self) -> Option<BadSetting> {
+        if self.database.url.is_some() || self.allows_demo() {
+            return None;
+        }
+        let problem = format!(
+            "is not set. The demo, on a private PostgreSQL, is only for BASE_DOMAIN=localhost (it is {}), or with --demo",
+            self.tenancy.base_domain
+        );
+        Some(BadSetting::new("DATABASE_URL", problem, database::EXAMPLE))
+    }
+
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces } = self;
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, demo: _ } = self;
         let mut settings = [
             http.effective(),
             http::effective_tenancy(tenancy),
@@ -228,6 +258,31 @@ mod tests {
         .unwrap_err();
         insta::assert_snapshot!(error);
         assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn an_error_of_any_setting_names_it_and_repeats_no_secret() {
+        // They hold no secrets, and their messages show the item that is wrong.
+        const SHOWN: [&str; 3] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "RUST_LOG"];
+        let mut bad = 0;
+        for name in NAMES {
+            for value in [
+                "hunter2",
+                "hunter2=x=y",
+                "p1:hunter2",
+                "hunter2,hunter2",
+                "https://hunter2:hunter2@host:port/hunter2?hunter2",
+                "http://hunter2:hunter2@host/hunter2?hunter2",
+                "postgres://hunter2:hunter2@host:port/hunter2",
+                "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+            ] {
+                let Err(error) = config(&[(name, value)]) else { continue };
+                bad += 1;
+                assert!(error.contains(name), "{name}: {error}");
+                assert!(SHOWN.contains(name) || !error.contains("hunter2"), "{error}");
+            }
+        }
+        assert!(bad > 100, "{bad}");
     }
 
     #[test]

@@ -10,15 +10,25 @@ pub struct ConfigError(Vec<BadSetting>);
 
 impl ConfigError {
     pub(super) fn of(name: &str, problem: impl Into<String>) -> Self {
-        Self(vec![BadSetting { name: name.into(), problem: problem.into(), example: "" }])
+        Self(vec![BadSetting::new(name, problem, "")])
+    }
+
+    pub(super) fn unless_empty(bad: Vec<BadSetting>) -> Result<(), Self> {
+        if bad.is_empty() { Ok(()) } else { Err(Self(bad)) }
     }
 }
 
 #[derive(Debug)]
-struct BadSetting {
+pub(super) struct BadSetting {
     name: String,
     problem: String,
     example: &'static str,
+}
+
+impl BadSetting {
+    pub(super) fn new(name: impl Into<String>, problem: impl Into<String>, example: &'static str) -> Self {
+        Self { name: name.into(), problem: problem.into(), example }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -49,7 +59,7 @@ impl Reader {
 
     /// Returns what was read, unless a setting was bad.
     pub(super) fn finish<T>(self, read: T) -> Result<T, ConfigError> {
-        if self.bad.is_empty() { Ok(read) } else { Err(ConfigError(self.bad)) }
+        ConfigError::unless_empty(self.bad).map(|()| read)
     }
 
     /// An empty value counts as unset, since `docker compose` passes unset variables on as empty ones.
@@ -59,7 +69,7 @@ impl Reader {
     }
 
     pub(super) fn reject(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
-        self.bad.push(BadSetting { name: name.into(), problem: problem.into(), example });
+        self.bad.push(BadSetting::new(name, problem, example));
     }
 
     /// `None` if the setting is unset or bad. The message of the error follows the setting's name and must not

@@ -55,6 +55,11 @@ impl Home {
         Self { dir, data_dir, program, user, cleaner, runs: AtomicUsize::new(0) }
     }
 
+    /// The working folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The folder of the private PostgreSQL.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
