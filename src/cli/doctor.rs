@@ -21,6 +21,7 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
         },
     };
     let mut findings = Vec::from_iter(missing);
+    findings.extend(settings(&config));
     findings.extend(jwt(&config).await);
     findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
@@ -50,6 +51,13 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
 /// A finding is one line; some errors have several.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn settings(config: &Config) -> impl Iterator<Item = Finding> {
+    config
+        .warnings
+        .iter()
+        .map(|(name, problem)| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
 }
 
 async fn jwt(config: &Config) -> Vec<Finding> {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing::warn;
 
 use crate::{
     app::StartError,
@@ -113,6 +114,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, &args),
         Command::Config(ConfigCommand::Check) => {
+            warn_of(&config);
             demo::add_generated_secrets(&mut config, IfMissing::Refuse)?;
             for (name, value) in config.effective() {
                 writeln!(io::stdout(), "{name}={value}")?;
@@ -121,6 +123,13 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         }
         Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
+    }
+}
+
+/// Logs what is unsafe about the settings, for a start and for `config check`.
+fn warn_of(config: &Config) {
+    for (name, problem) in &config.warnings {
+        warn!("{name} {problem}");
     }
 }
 

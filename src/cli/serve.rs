@@ -21,6 +21,7 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_file_limit(config.http.max_connections);
     config.check_complete()?;
+    super::warn_of(&config);
 
     let (url, private) = if let Some(url) = config.database.url.clone() {
         (url, None)

@@ -10,6 +10,7 @@ mod http;
 mod jwt;
 mod keys;
 mod reader;
+mod secret_file;
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,10 @@ pub(crate) use self::{
     keys::Keys,
     telemetry::{Log, TraceSampler, Traces},
 };
-use self::reader::{BadSetting, Reader};
+use self::{
+    reader::{BadSetting, Reader},
+    secret_file::SECRETS,
+};
 use crate::auth::tenant_host::TenantResolver;
 
 /// The names of all settings, in the order of `.env.example`.
@@ -38,20 +42,27 @@ pub(crate) const NAMES: &[&str] = &[
     "SHUTDOWN_GRACE_SECONDS",
     "SHUTDOWN_DRAIN_SECONDS",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "DATABASE_MIGRATION_URL",
+    "DATABASE_MIGRATION_URL_FILE",
     "DATABASE_DIRECT_URL",
+    "DATABASE_DIRECT_URL_FILE",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_CHECK_CONNECTIONS",
     "DATA_DIR",
     "JWT_SECRET",
+    "JWT_SECRET_FILE",
     "JWT_PUBLIC_KEY_FILE",
     "JWT_JWKS_URL",
     "JWT_ISSUER",
     "JWT_AUDIENCE",
     "JWT_TENANT_CLAIM",
     "KEY_PEPPER",
+    "KEY_PEPPER_FILE",
     "KEY_PEPPER_NEXT",
+    "KEY_PEPPER_NEXT_FILE",
     "KEY_PEPPERS_RETIRED",
+    "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
     "USAGE_RETENTION_DAYS",
@@ -84,6 +95,10 @@ pub struct Config {
     pub(crate) log: Log,
     /// `None`: no traces are sent.
     pub(crate) traces: Option<Traces>,
+    /// Paths of files with secrets, by the name of the setting.
+    secret_files: Vec<(&'static str, String)>,
+    /// Names of settings that are unsafe as they are, and why: the rest of a sentence.
+    pub(crate) warnings: Vec<(&'static str, String)>,
     /// By `--demo`: the demo may run although the base domain is not `localhost`.
     pub(crate) demo: bool,
 }
@@ -104,7 +119,7 @@ impl Config {
     /// Reads settings from pairs of name and value.
     pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut settings = Reader::new(values);
-        let config = Self {
+        let mut config = Self {
             http: Http::read(&mut settings),
             database: Database::read(&mut settings),
             tenancy: http::tenancy(&mut settings),
@@ -113,14 +128,25 @@ impl Config {
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
             traces: Traces::read(&mut settings),
+            secret_files: Vec::new(),
+            warnings: Vec::new(),
             demo: false,
         };
+        if !config.is_local() {
+            settings.warn_of_published_secrets();
+        }
+        config.secret_files = settings.secret_files();
+        config.warnings = settings.take_warnings();
         settings.finish(config)
+    }
+
+    fn is_local(&self) -> bool {
+        self.tenancy.base_domain == "localhost"
     }
 
     /// Whether a private PostgreSQL with generated secrets may take the place of settings that are missing.
     pub(crate) fn allows_demo(&self) -> bool {
-        self.demo || self.tenancy.base_domain == "localhost"
+        self.demo || self.is_local()
     }
 
     /// Fails where neither DATABASE_URL is set nor a private PostgreSQL may take its place.
@@ -156,7 +182,11 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, demo: _ } = self;
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, secret_files, .. } = self;
+        let file = |(_, name): &(_, &'static str)| {
+            let path = secret_files.iter().find(|(of, _)| of == name);
+            (*name, path.map(|(_, path)| path.clone()).unwrap_or_default())
+        };
         let mut settings = [
             http.effective(),
             http::effective_tenancy(tenancy),
@@ -165,6 +195,7 @@ impl Config {
             keys.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),
+            SECRETS.iter().map(file).collect(),
             Traces::effective(traces.as_ref()),
         ]
         .concat();

@@ -1,8 +1,11 @@
 //! Reads settings from text and collects every error.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, mem, path::Path, str::FromStr};
 
-use super::NAMES;
+use super::{
+    NAMES,
+    secret_file::{self, SECRETS},
+};
 
 /// Every bad setting, with what is wrong and an example.
 #[derive(Debug, thiserror::Error)]
@@ -44,16 +47,18 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The settings as text, and the errors found so far.
+/// The settings as text, and the errors and warnings found so far.
 pub(super) struct Reader {
     values: BTreeMap<String, String>,
     bad: Vec<BadSetting>,
+    warnings: Vec<(&'static str, String)>,
 }
 
 impl Reader {
     pub(super) fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new() };
+        let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new(), warnings: Vec::new() };
         settings.reject_misspelt_names();
+        settings.read_secret_files();
         settings
     }
 
@@ -83,7 +88,10 @@ impl Reader {
         match parse(self.get(name)?) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.reject(name, problem.to_string(), example);
+                match self.secret_files().into_iter().find(|(of, _)| SECRETS.contains(&(name, of))) {
+                    Some((file, _)) => self.reject(file, format!("holds a {name} that {problem}"), ""),
+                    None => self.reject(name, problem.to_string(), example),
+                }
                 None
             }
         }
@@ -115,6 +123,43 @@ impl Reader {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect::<Result<Vec<_>, E>>()
         })
         .unwrap_or_default()
+    }
+
+    /// Puts the content of each file in the place of the secret.
+    fn read_secret_files(&mut self) {
+        for (name, file) in SECRETS {
+            let Some(path) = self.get(file) else { continue };
+            if self.get(name).is_some() {
+                self.reject(file, format!("must not be set where {name} is set too"), "");
+                continue;
+            }
+            match secret_file::read(Path::new(path)) {
+                Ok(secret) => {
+                    self.values.insert(name.to_owned(), secret.text);
+                    self.warnings.extend(secret.warning.map(|warning| (file, warning)));
+                }
+                Err(problem) => self.reject(file, problem, ""),
+            }
+        }
+    }
+
+    /// The settings that name a file with a secret, and their paths.
+    pub(super) fn secret_files(&self) -> Vec<(&'static str, String)> {
+        SECRETS.iter().filter_map(|(_, file)| Some((*file, self.get(file)?.to_owned()))).collect()
+    }
+
+    pub(super) fn warn_of_published_secrets(&mut self) {
+        for (name, _) in SECRETS {
+            if self.get(name).is_some_and(secret_file::is_published) {
+                let problem = "holds a secret that is published in docker-compose.yml, but BASE_DOMAIN is not localhost: \
+                               anybody can use it; set a secret of your own";
+                self.warnings.push((name, problem.into()));
+            }
+        }
+    }
+
+    pub(super) fn take_warnings(&mut self) -> Vec<(&'static str, String)> {
+        mem::take(&mut self.warnings)
     }
 
     fn reject_misspelt_names(&mut self) {
