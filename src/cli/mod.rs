@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod core_dumps;
 mod doctor;
 mod events;
 mod health;
@@ -87,6 +88,11 @@ enum Error {
     Refused(String),
 }
 
+/// Keeps secrets out of core dumps. For the very start, before threads and settings.
+pub fn deny_core_dumps() {
+    core_dumps::deny();
+}
+
 /// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse()).await {
@@ -106,6 +112,9 @@ pub async fn run() -> ExitCode {
 async fn execute(cli: Cli) -> Result<(), Error> {
     let mut config = Config::from_environment()?;
     config.demo = cli.demo;
+    if config.core_dumps {
+        core_dumps::allow();
+    }
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config).await,

@@ -71,6 +71,7 @@ pub(crate) const NAMES: &[&str] = &[
     "ARGON2_PARALLELISM",
     "RUST_LOG",
     "LOG_FORMAT",
+    "CORE_DUMPS",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_SERVICE_NAME",
@@ -95,6 +96,8 @@ pub struct Config {
     pub(crate) log: Log,
     /// `None`: no traces are sent.
     pub(crate) traces: Option<Traces>,
+    /// Whether the process may leave core dumps, and be debugged by another one.
+    pub(crate) core_dumps: bool,
     /// Paths of files with secrets, by the name of the setting.
     secret_files: Vec<(&'static str, String)>,
     /// Names of settings that are unsafe as they are, and why: the rest of a sentence.
@@ -119,6 +122,11 @@ impl Config {
     /// Reads settings from pairs of name and value.
     pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut settings = Reader::new(values);
+        let core_dumps = settings.parse("CORE_DUMPS", "allow", |text| match text {
+            "allow" => Ok(true),
+            "deny" => Ok(false),
+            _ => Err("must be allow or deny"),
+        });
         let mut config = Self {
             http: Http::read(&mut settings),
             database: Database::read(&mut settings),
@@ -128,6 +136,7 @@ impl Config {
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
             traces: Traces::read(&mut settings),
+            core_dumps: core_dumps.unwrap_or_default(),
             secret_files: Vec::new(),
             warnings: Vec::new(),
             demo: false,
@@ -182,7 +191,8 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, secret_files, .. } = self;
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, core_dumps, secret_files, .. } =
+            self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
             (*name, path.map(|(_, path)| path.clone()).unwrap_or_default())
@@ -195,6 +205,7 @@ impl Config {
             keys.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),
+            vec![("CORE_DUMPS", if *core_dumps { "allow" } else { "deny" }.into())],
             SECRETS.iter().map(file).collect(),
             Traces::effective(traces.as_ref()),
         ]

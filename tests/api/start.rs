@@ -1,8 +1,8 @@
-//! What a start needs, and where settings and secrets come from: the demo's limits, `.env`, files with secrets.
+//! What a start needs, and where settings and secrets come from: the demo's limits, `.env`, files with secrets, core dumps.
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
 };
 
 use crate::{
@@ -178,5 +178,26 @@ async fn unsafe_secrets_are_warned_of_at_the_start_and_by_doctor() {
     assert_eq!(doctor.lines().filter(|line| line.starts_with("FAIL  settings: ")).count(), 4, "{doctor}");
     for text in [service.log(), doctor] {
         assert!(!text.contains("only-for-trying-out"), "{text}");
+    }
+}
+
+/// A process that may leave a core dump is the negative control.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_leaves_no_core_dump_unless_they_are_allowed() {
+    let (database, home) = (TestDatabase::create().await, Home::new("core-dumps"));
+    let url = database.url_text(None).await;
+    let mut dumped = Vec::new();
+    for setting in ["", "deny", "allow"] {
+        let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("CORE_DUMPS", setting)];
+        let service = home.launch_under("-c unlimited", &settings).listening().await;
+        service.signal("ABRT").await;
+        let (status, _) = service.ended().await;
+        assert_eq!(status.signal(), Some(6));
+        dumped.push(status.core_dumped());
+    }
+    assert_eq!(dumped[..2], [false, false]);
+    if !dumped[2] {
+        eprintln!("SKIPPED: this machine writes no core dumps (ulimit -Hc, kernel.core_pattern)");
     }
 }
