@@ -43,7 +43,7 @@ pub fn generate(tenants: &[Tenant], count: usize) -> Vec<Key> {
 
 /// Inserts keys whose secrets have stamps.
 pub async fn copy_stamped(connection: &mut PgConnection, keys: &[Key]) -> Outcome<()> {
-    let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), retired: Vec::new() };
+    let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), ..Peppers::default() };
     let sealed = keys.iter().map(|key| NewSecret {
         lookup_digest: key.secret.lookup_digest(),
         phc: SOME_PHC.to_owned(),

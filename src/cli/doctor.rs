@@ -6,19 +6,24 @@ use super::Error;
 use crate::{
     auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
     config::{ANY_AUDIENCE, Config, Jwt},
-    demo::PrivateDatabase,
+    demo::{IfMissing, PrivateDatabase},
     domain::Clock,
     store::{Finding, inspect},
 };
 
 /// Checks everything that the service depends on and prints what to do about each failure. Changes nothing. Without
-/// DATABASE_URL, it starts the private PostgreSQL for the checks.
+/// DATABASE_URL, it starts the private PostgreSQL for the checks, if there is one.
 pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
-    let private = match &config.database.url {
-        Some(_) => None,
-        None => Some(PrivateDatabase::open(&mut config).await?),
+    let (private, missing) = match &config.database.url {
+        Some(_) => (None, None),
+        None => match PrivateDatabase::open(&mut config, IfMissing::Refuse).await {
+            Ok(private) => (Some(private), None),
+            Err(error) => (None, Some(Finding { what: "database", outcome: Err(error.to_string()) })),
+        },
     };
-    let mut findings = jwt(&config).await;
+    let mut findings = Vec::from_iter(missing);
+    findings.extend(settings(&config));
+    findings.extend(jwt(&config).await);
     findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
         let direct = config.database.direct_url.as_ref().unwrap_or(url);
@@ -33,10 +38,10 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     let mut failures = 0;
     for Finding { what, outcome } in findings {
         match outcome {
-            Ok(how) => writeln!(stdout(), "ok    {what}: {how}")?,
+            Ok(how) => writeln!(stdout(), "ok    {what}: {}", one_line(&how))?,
             Err(why) => {
                 failures += 1;
-                writeln!(stdout(), "FAIL  {what}: {why}")?;
+                writeln!(stdout(), "FAIL  {what}: {}", one_line(&why))?;
             }
         }
     }
@@ -45,6 +50,18 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
         1 => Err(Error::Refused("one check failed".into())),
         n => Err(Error::Refused(format!("{n} checks failed"))),
     }
+}
+
+/// A finding is one line; some errors have several.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn settings(config: &Config) -> impl Iterator<Item = Finding> {
+    config
+        .warnings
+        .iter()
+        .map(|(name, problem)| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
 }
 
 async fn jwt(config: &Config) -> Vec<Finding> {

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::{Error, OwnerDatabase};
 use crate::{
     config::Config,
+    demo::IfMissing,
     domain::{Clock, ExternalId, Slug, format_timestamp},
     store::{self, NameTaken, TenantAdmin},
 };
@@ -46,14 +47,18 @@ pub(super) enum TenantCommand {
 }
 
 pub(super) async fn run(mut config: Config, command: TenantCommand) -> Result<(), Error> {
-    let database = OwnerDatabase::open(&mut config).await?;
+    let if_missing = match command {
+        TenantCommand::Create { .. } => IfMissing::Create,
+        TenantCommand::List | TenantCommand::Suspend { .. } | TenantCommand::Resume { .. } => IfMissing::Refuse,
+    };
+    let database = OwnerDatabase::open(&mut config, if_missing).await?;
     let outcome = execute(&database, command).await;
     database.close().await?;
     outcome
 }
 
 async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(), Error> {
-    if database.private.is_some() {
+    if database.private.is_some() && matches!(command, TenantCommand::Create { .. }) {
         store::migrate(&database.url).await?; // it may be new
     }
     let mut admin = TenantAdmin::connect(&database.url).await?;

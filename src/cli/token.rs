@@ -8,7 +8,7 @@ use std::{
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::{Error, OwnerDatabase, tenant};
+use super::{Error, tenant};
 use crate::{
     auth::jwt::{
         explain::Finding,
@@ -17,6 +17,7 @@ use crate::{
         verifier::{TokenVerifier, TrustedKeys},
     },
     config::Config,
+    demo::{IfMissing, add_generated_secrets},
     domain::{Clock, ScopeSet},
 };
 
@@ -58,10 +59,7 @@ struct SignArgs {
 }
 
 pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Error> {
-    if config.jwt.is_empty() && config.database.url.is_none() {
-        // The JWT secret is stored beside the private PostgreSQL.
-        OwnerDatabase::open(&mut config).await?.close().await?;
-    }
+    add_generated_secrets(&mut config, IfMissing::Refuse)?;
     match (args.command, args.sign) {
         (Some(TokenCommand::Explain { jwt, tenant }), _) => explain(&config, &jwt, tenant.as_deref()).await,
         (None, Some(args)) => sign(&config, &args),

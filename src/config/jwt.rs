@@ -46,8 +46,9 @@ impl Jwt {
             Ok(Zeroizing::new(text.as_bytes().to_vec()))
         });
         let public_key = settings.parse("JWT_PUBLIC_KEY_FILE", "/etc/rally/jwt.pem", |path| {
-            let pem = fs::read(path).map_err(|error| format!("cannot be read: {path}: {error}"))?;
-            let key = PublicKey::from_pem(&pem).map_err(|problem| format!("{problem}: {path}"))?;
+            // The path is not repeated: it may be a key by mistake.
+            let pem = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+            let key = PublicKey::from_pem(&pem).map_err(str::to_owned)?;
             Ok::<_, String>((PathBuf::from(path), key))
         });
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
@@ -285,7 +286,7 @@ mod tests {
             ),
             (vec![("JWT_JWKS_URL", "http://10.0.0.1/keys")], "JWT_JWKS_URL must be an https://"),
             (vec![("JWT_JWKS_URL", keys), ("JWT_ISSUER", a)], "JWT_JWKS_URL must hold as many"),
-            (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: /nowhere"),
+            (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: No such file"),
             (vec![("JWT_PUBLIC_KEY_FILE", "Cargo.toml")], "JWT_PUBLIC_KEY_FILE holds no public key"),
         ] {
             let error = trusted(&pairs).unwrap_err();

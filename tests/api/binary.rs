@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    os::unix::fs::{MetadataExt as _, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child as StdChild, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -54,6 +54,11 @@ impl Home {
         fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).expect("the program is copied");
         let cleaner = clean_up_afterwards(&data_dir);
         Self { dir, data_dir, program, user, cleaner, runs: AtomicUsize::new(0) }
+    }
+
+    /// The working folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The folder of the private PostgreSQL.
@@ -253,7 +258,10 @@ impl Service {
 
     /// The id of the user that it runs as.
     pub fn user(&self) -> u32 {
-        fs::metadata(format!("/proc/{}", self.pid())).expect("a process").uid()
+        // The owner of the files in /proc/<pid> is root, since the process allows no core dumps.
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("a user");
+        line.split_whitespace().next().and_then(|uid| uid.parse().ok()).expect("a number")
     }
 
     /// The soft limit of its open files.

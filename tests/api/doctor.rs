@@ -63,7 +63,8 @@ async fn doctor_fetches_the_keys_of_each_issuer_and_reports_failures() {
 #[tokio::test]
 async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
-    let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io")];
+    let url = ("DATABASE_URL", "postgres://u@h/d");
+    let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io"), url];
     let printed = home.succeed(&["config", "check"], &settings).await;
     assert!(printed.contains("BASE_DOMAIN=rallycrm.io\n") && printed.contains("JWT_SECRET=[hidden]\n"), "{printed}");
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));

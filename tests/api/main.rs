@@ -76,6 +76,7 @@ mod schema;
 mod scopes;
 mod shutdown;
 mod stamps;
+mod start;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;

@@ -115,6 +115,24 @@ async fn head_returns_the_headers_of_get_without_a_body() {
     }
 }
 
+#[tokio::test]
+async fn every_response_forbids_content_sniffing() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for path in
+        [PATH, SELF, UNKNOWN, "/forward-auth", "/nowhere", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
+    {
+        for client in [&admin, &admin.with(Credential::None)] {
+            for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE] {
+                let reply = send(client.request(method, path)).await;
+                assert_eq!(header_values(&reply.headers, "x-content-type-options"), ["nosniff"], "{path}: {reply:?}");
+            }
+        }
+    }
+    let unknown = admin.on("nobody.localhost".to_owned()).get(PATH).await;
+    assert_eq!((unknown.status.as_u16(), unknown.header("x-content-type-options")), (404, "nosniff"));
+}
+
 // ---- X-Request-Id
 
 #[tokio::test]

@@ -30,6 +30,7 @@ const FAMILIES: [(&str, &str); 24] = [
     ("rally_http_requests", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
+    ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_usage_batches", "counter"),

@@ -62,6 +62,10 @@ impl Cluster {
         Ok(Self { data_dir, dir, socket_dir, programs, account })
     }
 
+    pub(crate) fn exists(&self) -> Result<bool, Error> {
+        exists(&self.dir)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}"))
     }
@@ -289,6 +293,12 @@ impl Cluster {
             stopped => stopped.map(drop),
         }
     }
+}
+
+/// Whether the folder is a cluster.
+pub(crate) fn exists(dir: &Path) -> Result<bool, Error> {
+    let version = dir.join("PG_VERSION");
+    version.try_exists().map_err(io_error("look for", &version))
 }
 
 /// The socket's folder: in the data folder, or in `/tmp` if that path is unusable for a socket.

@@ -111,6 +111,20 @@ async fn a_cluster_is_created_once_and_keeps_its_data_after_a_stop() {
 }
 
 #[tokio::test]
+async fn an_existing_cluster_is_started_and_a_missing_one_is_not_created() {
+    let folder = Folder::new("existing");
+    assert!(start_existing(&folder.0, FAST).await.unwrap().is_none());
+    assert!(!folder.0.exists());
+    fs::create_dir(&folder.0).unwrap();
+    assert!(start_existing(&folder.0, FAST).await.unwrap().is_none());
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+    start(&folder.0, FAST).await.unwrap().stop().await.unwrap();
+    let server = start_existing(&folder.0, FAST).await.unwrap().unwrap();
+    assert_eq!(server.query("select 1").await.unwrap(), "1");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_user_stops_the_server() {
     let folder = Folder::new("shared");
     let (one, two) = tokio::join!(start(&folder.0, FAST), start(&folder.0, FAST));
