@@ -95,7 +95,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::BeginFailed => true,
         // https://www.postgresql.org/docs/current/errcodes-appendix.html
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            matches!(&code[..2], "08" | "40" | "53" | "57" | "58") || matches!(&*code, "25006" | "25P03" | "55P03")
+            matches!(&code[..2], "08" | "40" | "53" | "57" | "58")
+                // 54000: the queue of notifications is full, at a commit that notifies.
+                || matches!(&*code, "25006" | "25P03" | "54000" | "55P03")
         }),
         _ => false,
     }
