@@ -49,7 +49,7 @@ pub(super) enum TenantCommand {
 pub(super) async fn run(mut config: Config, command: TenantCommand) -> Result<(), Error> {
     let if_missing = match command {
         TenantCommand::Create { .. } => IfMissing::Create,
-        TenantCommand::List | TenantCommand::Suspend { .. } | TenantCommand::Resume { .. } => IfMissing::Refuse,
+        _ => IfMissing::Refuse,
     };
     let database = OwnerDatabase::open(&mut config, if_missing).await?;
     let outcome = execute(&database, command).await;

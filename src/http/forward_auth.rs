@@ -263,7 +263,7 @@ mod tests {
         /// Whatever a name is, the CRM decodes it to that name, and to no key's.
         #[test]
         fn a_users_principal_is_ascii_and_decodes_to_the_name(name in prop_oneof![any::<String>(), "(api-key:|user:|%2C|[ ,%é\u{0}\r\n\t\u{7f}]){0,6}"]) {
-            let tenant = Tenant { id: TenantId(Uuid::nil()), slug: Slug::parse("acme").unwrap() };
+            let tenant = Tenant { id: TenantId(Uuid::nil()), slug: Slug::parse("acme").unwrap(), external_id: None };
             let value = values_of_user(&tenant, &name)[2].clone();
             let text = value.to_str().unwrap();
             prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b','), "{}", text);
