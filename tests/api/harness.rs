@@ -146,6 +146,11 @@ impl TestDatabase {
         Self::empty("TEMPLATE template0").await
     }
 
+    /// As [`Self::unmigrated`], with options of CREATE DATABASE, such as its locale.
+    pub async fn unmigrated_with(options: &str) -> Self {
+        Self::empty(&format!("TEMPLATE template0 {options}")).await
+    }
+
     async fn empty(template: &str) -> Self {
         let placeholder = TenantId(uuid::Uuid::nil());
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));

@@ -166,8 +166,8 @@ async fn a_lookup_reads_no_more_rows_when_there_are_more_keys() {
         check().await;
     }
     let more = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'read', now(), '0000' FROM generate_series(1, 20000) n;
+        "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'n', 'read', now(), '0000' FROM generate_series(1, 20000) n;
          INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
          SELECT '{0}', decode(md5('digest ' || n), 'hex'), md5('key ' || n)::uuid, '$argon2id$v=19$', '0000', now()
          FROM generate_series(1, 20000) n",
