@@ -3,12 +3,13 @@
 use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Transaction,
+    postgres::PgConnectOptions,
 };
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{Error, is_transient, safeguards::begin_inspection, statements::Statements};
+use super::{Error, is_transient, statements::Statements};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -209,6 +210,12 @@ impl ConnectError {
 }
 
 const NO_MEMBER: &str = "is no member of rally_app";
+
+/// Begins a transaction in which names without a schema are those of PostgreSQL itself. Statements in it are not
+/// persistent, so that they also work behind a pooler that loses prepared statements.
+pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    connection.begin_with("SET LOCAL search_path = ''; BEGIN READ ONLY").await
+}
 
 /// The current role and what it may do.
 #[allow(clippy::struct_excessive_bools, reason = "the columns of one query")]

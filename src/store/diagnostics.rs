@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
-    connect::{Role, check_server, check_statements},
+    connect::{Role, begin_inspection, check_server, check_statements},
     migrate,
-    safeguards::{begin_inspection, check_creators, check_triggers},
+    safeguards::{check_creators, check_triggers},
 };
 
 /// Limit of the change feed's check.
