@@ -287,6 +287,15 @@ impl TestServer {
         Self::start_on(url, database, settings, Clock::default()).await
     }
 
+    /// Starts a server that reaches its database through the proxy at that address. The change feed does not, so cached
+    /// keys stay valid while the proxy interrupts, and heartbeats do not pass it.
+    pub async fn through(proxy: SocketAddr, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let (through, direct) = (database.url_through(proxy), database.url_text(None).await);
+        let urls = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
+        let url = DatabaseUrl::parse(&through).expect("a URL");
+        Self::logged_in_by(&url, database, &[&urls, settings].concat()).await
+    }
+
     async fn start_on(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {
         let service =
             Service::start(&config(settings), url, clock.clone()).await.unwrap_or_else(|error| panic!("{error}"));

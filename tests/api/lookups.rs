@@ -9,8 +9,6 @@ use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::time::sleep;
 
-use rally_api_keys::store::DatabaseUrl;
-
 use crate::{
     client::{Credential, PATH},
     harness::{TestDatabase, TestServer, wait_until},
@@ -130,9 +128,7 @@ async fn concurrent_lookups_of_tenants_share_statements() {
     const TENANTS: usize = 200;
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
-    let settings = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
-    let server = TestServer::logged_in_by(&DatabaseUrl::parse(&through).unwrap(), database, &settings).await;
+    let server = TestServer::through(proxy.address, database, &[]).await;
     server.wait_for_feed().await;
     let acme = server.admin("acme");
     let clients: Vec<_> = (0..TENANTS).map(|n| acme.on(format!("unknown-{n}.localhost"))).collect();
