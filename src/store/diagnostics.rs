@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
-    connect::{Role, begin_inspection, check_server, check_statements},
+    connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     migrate,
     safeguards::{check_creators, check_triggers},
 };
@@ -128,6 +128,7 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
 }
 
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
+    check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
         let heartbeat = Heartbeat { nonce: Uuid::new_v4().as_u128(), number: 1 };
