@@ -10,6 +10,9 @@ CREATE TABLE public.api_keys (
                                     CHECK (char_length(name) BETWEEN 1 AND 100)
                                     CHECK (name = btrim(name))
                                     CHECK (name !~ '[\u0001-\u001f\u007f-\u009f]'),
+    -- The name without the distinctions of case, as the service folds it, so that a search finds the same under every
+    -- locale of the database.
+    folded_name         text        COLLATE "C" NOT NULL,
     -- As granted: without duplicates, in this order.
     scopes              text        NOT NULL
                                     CHECK (scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
@@ -82,7 +85,7 @@ CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
-GRANT UPDATE (name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
+GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
               previous_expires_at) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;

@@ -27,7 +27,7 @@ use crate::{
         self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
         request_traces::RequestTraces,
     },
-    store::{ConnectError, Database, DatabaseUrl, PoolSettings},
+    store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
@@ -139,8 +139,13 @@ impl Service {
         let url = database;
         let database = Database::open(url, pools, invalidate).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
+        let direct = config.database.direct_url.as_ref().unwrap_or(url);
+        // Nothing else is refused: a server that is away may come back, and the listener tries again.
+        if let Err(error @ ConnectError::NotDirect(_)) = check_direct(direct).await {
+            return Err(error.into());
+        }
         let invalidation_listener = InvalidationListener {
-            url: config.database.direct_url.clone().unwrap_or_else(|| url.clone()),
+            url: direct.clone(),
             lease: lease.clone(),
             cache: cache.clone(),
             clock: clock.clone(),

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use super::{ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp, fold_case};
 
 struct ApiKeyRow {
     id: Uuid,
@@ -60,8 +60,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
 pub struct KeyFilter {
     /// Keys with one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this. The case of ASCII letters is ignored, that of others as the database's locale
-    /// has it.
+    /// Keys whose name contains this, in any case, or whose current secret ends in these 4 digits.
     pub search: Option<String>,
     /// Keys that existed at that time and have not been used since.
     pub unused_since: Option<Timestamp>,
@@ -80,20 +79,6 @@ impl KeyFilter {
     fn status_names(&self) -> Option<Vec<String>> {
         let is_partial = self.statuses.len() < Status::ALL.len();
         is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
-    }
-
-    /// The search as a LIKE pattern, its wildcards escaped.
-    fn pattern(&self) -> Option<String> {
-        let search = self.search.as_deref()?;
-        let mut pattern = String::from("%");
-        for c in search.chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push('%');
-        Some(pattern)
     }
 }
 
@@ -154,7 +139,7 @@ impl ReadTx {
                    SELECT *
                    FROM public.api_keys k
                    WHERE k.tenant_id = $1
-                     AND ($2::text IS NULL OR k.name ILIKE $2)
+                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
                      AND ($4::text[] IS NULL OR
                           CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                                WHEN k.expires_at <= $3 THEN 'expired'
@@ -186,7 +171,7 @@ impl ReadTx {
                ) u ON u.key_id = k.id
                ORDER BY k.created_at DESC, k.id DESC"#,
             self.tenant.0,
-            filter.pattern(),
+            filter.search.as_deref().map(fold_case),
             filter.now,
             filter.status_names() as Option<Vec<String>>,
             page.after.map(|after| after.at),
@@ -230,8 +215,9 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH inserted AS (
-                 INSERT INTO public.api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 INSERT INTO public.api_keys
+                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9)
                  RETURNING id
              ), secret AS (
                  INSERT INTO public.api_key_secrets
@@ -256,6 +242,7 @@ impl WriteTx {
             secret.phc,
             stamp,
             pepper_id,
+            fold_case(key.name.as_str()),
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -269,7 +256,7 @@ impl WriteTx {
         let row = sqlx::query!(
             "WITH changed AS (
                  UPDATE public.api_keys
-                 SET name = $3, scopes = $4, expires_at = $5, version = version + 1
+                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
@@ -282,6 +269,7 @@ impl WriteTx {
             changed.name.as_str(),
             changed.scopes.to_string(),
             changed.expires_at,
+            fold_case(changed.name.as_str()),
         )
         .fetch_one(self.transaction.session())
         .await?;

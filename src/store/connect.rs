@@ -3,15 +3,18 @@
 use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction,
+    postgres::PgConnectOptions,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::{Error, is_transient, safeguards::begin_inspection, statements::Statements};
+use super::{Error, is_transient, statements::Statements};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Limit of the question whether a pooler is in between.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(5);
 const START_RETRY: Duration = Duration::from_millis(500);
 
 /// The database's address and login. `Debug` and `Display` show no password.
@@ -125,6 +128,12 @@ pub enum ConnectError {
          max_prepared_statements of PgBouncer, which version 1.21 or newer has"
     )]
     LosesStatements(String),
+    /// The change feed would go through a pooler in transaction mode.
+    #[error(
+        "{0} is a pooler in transaction mode, through which a LISTEN does not work: it would stay on a connection that other \
+         clients use, and break their queries; set DATABASE_DIRECT_URL to the server itself"
+    )]
+    NotDirect(String),
     /// The login may migrate, but not through the pooler.
     #[error(
         "the database lacks a migration, and {0} is a pooler in transaction mode, through which none is applied; run \
@@ -209,6 +218,12 @@ impl ConnectError {
 }
 
 const NO_MEMBER: &str = "is no member of rally_app";
+
+/// Begins a transaction in which names without a schema are those of PostgreSQL itself. Statements in it are not
+/// persistent, so that they also work behind a pooler that loses prepared statements.
+pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    connection.begin_with("SET LOCAL search_path = ''; BEGIN READ ONLY").await
+}
 
 /// The current role and what it may do.
 #[allow(clippy::struct_excessive_bools, reason = "the columns of one query")]
@@ -304,6 +319,25 @@ pub(super) async fn check_statements(connection: &mut PgConnection, url: &Databa
         }
     }
     Ok(other.close().await?)
+}
+
+/// Refuses a pooler that gives each transaction another connection of the server: two clients have the same one, or one
+/// client has different ones.
+pub async fn check_direct(url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let gives_others = async {
+        let (mut one, mut other) = (url.connect().await?, url.connect().await?);
+        let (own, others) = (server_process(&mut one).await?, server_process(&mut other).await?);
+        Ok::<_, sqlx::Error>(own == others || server_process(&mut one).await? != own)
+    };
+    let gives_others = timeout(DIRECT_TIMEOUT, gives_others).await.map_err(io::Error::from).map_err(sqlx::Error::Io)?;
+    if gives_others? || url.statements == Statements::Unnamed {
+        return Err(ConnectError::NotDirect(url.to_string()));
+    }
+    Ok(())
+}
+
+async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    connection.fetch_one("SELECT pg_catalog.pg_backend_pid()").await?.try_get(0)
 }
 
 /// A name is taken by another client of the pooler, or unknown to the server's connection that the pooler chose.

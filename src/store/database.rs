@@ -7,9 +7,9 @@ use tracing::info;
 
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
-    connect::{Role, check_durability, check_server, check_statements, connect_when_up},
+    connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     migrate,
-    safeguards::{begin_inspection, check_creators, check_triggers},
+    safeguards::{check_creators, check_triggers},
 };
 
 /// How connections are pooled.

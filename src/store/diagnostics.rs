@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
-    connect::{Role, check_server, check_statements},
+    connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     migrate,
-    safeguards::{begin_inspection, check_creators, check_triggers},
+    safeguards::{check_creators, check_triggers},
 };
 use crate::domain::{Clock, clock_offset};
 
@@ -147,6 +147,7 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
 }
 
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
+    check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
         let heartbeat = Heartbeat { nonce: Uuid::new_v4().as_u128(), number: 1 };

@@ -11,7 +11,8 @@ use tracing::info;
 
 use super::{
     ConnectError, DatabaseUrl,
-    safeguards::{begin_inspection, check_creators, check_migrations_table},
+    connect::begin_inspection,
+    safeguards::{check_creators, check_migrations_table},
     statements::Statements,
 };
 

@@ -38,7 +38,7 @@ use crate::domain::Timestamp;
 pub use api_keys::{KeyFilter, Revocation};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
-pub use connect::{ConnectError, DatabaseUrl, Durability, create_database};
+pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, inspect};
 pub use lookups::Lookups;

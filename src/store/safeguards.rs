@@ -1,9 +1,9 @@
 //! What must hold in the database so that nobody else's code runs in the service's statements, and so that the triggers
 //! that the promises depend on always run. Checked at the start and by `rally-api-keys doctor`.
 
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
-use super::ConnectError;
+use super::{ConnectError, connect::begin_inspection};
 
 /// Tables and their triggers that must run in every session: ENABLE ALWAYS.
 pub(super) const TRIGGERS: [(&str, &str); 11] = [
@@ -19,12 +19,6 @@ pub(super) const TRIGGERS: [(&str, &str); 11] = [
     ("api_key_secrets", "notify_truncate"),
     ("api_key_events", "append_only"),
 ];
-
-/// Begins a transaction in which names without a schema are those of PostgreSQL itself. Statements in it are not
-/// persistent, so that they also work behind a pooler that loses prepared statements.
-pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    connection.begin_with("SET LOCAL search_path = ''; BEGIN READ ONLY").await
-}
 
 /// Refuses a schema in which another role than the owner of schema, database or tables may create objects.
 pub(super) async fn check_creators(connection: &mut PgConnection) -> Result<(), ConnectError> {

@@ -55,9 +55,11 @@ pub async fn call_everything(server: &TestServer) {
     admin.with_key(&format!("rk_live_{}", "0".repeat(32))).get(PATH).await.refused(401, "invalid_key");
 }
 
-/// Each command that uses the database.
+/// Each command that uses the database, by that URL; the change feed connects to the server itself.
 pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) {
-    let settings = [("DATABASE_URL", url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let direct = database.url_text(None).await;
+    let settings =
+        [("DATABASE_URL", url), ("DATABASE_DIRECT_URL", &direct), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
     home.succeed(&["migrate"], &settings).await;
     let slug = format!("t{}", database.name.replace('_', ""));
     home.succeed(&["tenant", "create", &slug], &settings).await;

@@ -146,6 +146,11 @@ impl TestDatabase {
         Self::empty("TEMPLATE template0").await
     }
 
+    /// As [`Self::unmigrated`], with options of CREATE DATABASE, such as its locale.
+    pub async fn unmigrated_with(options: &str) -> Self {
+        Self::empty(&format!("TEMPLATE template0 {options}")).await
+    }
+
     async fn empty(template: &str) -> Self {
         let placeholder = TenantId(uuid::Uuid::nil());
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
@@ -280,6 +285,15 @@ impl TestServer {
     /// Starts a server on an existing database, which it reaches by `url`.
     pub async fn logged_in_by(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         Self::start_on(url, database, settings, Clock::default()).await
+    }
+
+    /// Starts a server that reaches its database through the proxy at that address. The change feed does not, so cached
+    /// keys stay valid while the proxy interrupts, and heartbeats do not pass it.
+    pub async fn through(proxy: SocketAddr, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let (through, direct) = (database.url_through(proxy), database.url_text(None).await);
+        let urls = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
+        let url = DatabaseUrl::parse(&through).expect("a URL");
+        Self::logged_in_by(&url, database, &[&urls, settings].concat()).await
     }
 
     async fn start_on(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {

@@ -502,7 +502,7 @@ async fn the_json_log_contains_no_secret() {
     }
     let log = TestDatabase::server_log().await;
     assert!(
-        log.contains("INSERT INTO api_key_secrets") && log.contains("$argon2id$"),
+        log.contains("INSERT INTO public.api_key_secrets") && log.contains("$argon2id$"),
         "PostgreSQL must log the statements"
     );
     found.extend(scenario.forbidden.find_in("PostgreSQL's log", &log));

@@ -18,13 +18,17 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rally_api_keys::store::{self, ConnectError, DatabaseUrl};
+use rally_api_keys::{
+    app::{Service, StartError},
+    domain::Clock,
+    store::{self, ConnectError, DatabaseUrl},
+};
 use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
     binary::Home,
     every_call::{call_everything, run_every_command},
-    harness::{TestDatabase, TestServer, open, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, config, open, scratch_dir, wait_until},
 };
 
 /// Connections to the server. Fewer than the clients have, so that they share them.
@@ -229,6 +233,36 @@ async fn a_pooler_that_loses_prepared_statements_is_refused_with_what_to_set() {
     assert!(printed.contains("ok    migrations: ") && printed.contains("ok    triggers: "), "{printed}");
     // Without the pooler it is as usual, whatever the setting.
     open(&database.url().await).await.unwrap_or_else(|error| panic!("{error}")).close().await;
+}
+
+/// A LISTEN through the pooler would stay on a connection of the server, and each notification would reach whichever client
+/// uses it then, in the middle of a response.
+#[tokio::test]
+async fn a_change_feed_through_a_pooler_is_refused_and_no_client_receives_a_notification() {
+    let database = TestDatabase::create().await;
+    let Some(bouncer) = PgBouncer::start(&database, "pooler-feed").await else { return };
+    for query in ["", "?statement-cache-capacity=0"] {
+        let url = DatabaseUrl::parse(&bouncer.url(&database, query)).unwrap();
+        let error = store::check_direct(&url).await.expect_err("a refusal");
+        assert!(matches!(error, ConnectError::NotDirect(_)), "{error}");
+        assert!(error.to_string().contains("set DATABASE_DIRECT_URL"), "{error}");
+    }
+    let through = bouncer.url(&database, "?statement-cache-capacity=0");
+    let url = DatabaseUrl::parse(&through).unwrap();
+    let refused = Service::start(&config(&[]), &url, Clock::default()).await.err().expect("a refusal");
+    assert!(matches!(refused, StartError::Database(ConnectError::NotDirect(_))), "{refused}");
+    let printed = Home::new("pooler-feed-doctor").run(&["doctor"], &[("DATABASE_URL", &through)]).await.stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(printed.contains("FAIL  change feed: ") && printed.contains("set DATABASE_DIRECT_URL"), "{printed}");
+    // On each connection that the pooler has to the server: nothing listens.
+    let mut client = bouncer.other_client(&database).await;
+    let listening: Option<String> = sqlx::raw_sql("SELECT max(c) FROM pg_listening_channels() c")
+        .fetch_one(&mut client)
+        .await
+        .map(|row| sqlx::Row::get(&row, 0))
+        .unwrap();
+    assert_eq!(listening, None);
+    store::check_direct(&database.url().await).await.expect("the server itself");
 }
 
 #[tokio::test]

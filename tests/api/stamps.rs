@@ -319,8 +319,8 @@ async fn a_row_copied_to_another_tenant_is_refused() {
         )
     };
     let copy_key = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-         SELECT '{to}', id, name, scopes, created_at, last4 FROM api_keys WHERE id = '{}'",
+        "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+         SELECT '{to}', id, name, folded_name, scopes, created_at, last4 FROM api_keys WHERE id = '{}'",
         same_id.id
     );
     // In this order, each statement runs while its source id has a single row.

@@ -137,8 +137,8 @@ async fn keys_with_the_same_id_in_two_tenants_are_independent() {
     let database = &server.database;
     database
         .execute(&format!(
-            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-             VALUES ('{}', '{id}', 'Theirs', 'admin', now(), '0000');
+            "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+             VALUES ('{}', '{id}', 'Theirs', 'theirs', 'admin', now(), '0000');
              INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
              VALUES ('{0}', '\\x00112233445566778899aabbccddeeff', '{id}', '$argon2id$v=19$', '0000', now())",
             database.globex

@@ -125,6 +125,19 @@ async fn an_existing_cluster_is_started_and_a_missing_one_is_not_created() {
 }
 
 #[tokio::test]
+async fn a_new_cluster_is_utf8_and_knows_letters_beyond_ascii() {
+    let folder = Folder::new("locale");
+    let server = start(&folder.0, FAST).await.unwrap();
+    assert_eq!(server.query("SHOW server_encoding").await.unwrap(), "UTF8");
+    let is_known = "SELECT lower('\u{c4}') = '\u{e4}'";
+    let is_there = "SELECT current_setting('server_version_num')::int >= 170000
+                        OR EXISTS (SELECT FROM pg_collation WHERE collname IN ('C.utf8', 'C.UTF-8'))";
+    assert_eq!(server.query(is_known).await.unwrap(), server.query(is_there).await.unwrap());
+    assert_eq!(server.query("SELECT 'B' < 'a'").await.unwrap(), "t", "text is ordered by code points");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_user_stops_the_server() {
     let folder = Folder::new("shared");
     let (one, two) = tokio::join!(start(&folder.0, FAST), start(&folder.0, FAST));
