@@ -7,7 +7,7 @@
 //! | room | contents |
 //! |---|---|
 //! | [`cli`] | the command line, one file for each command |
-//! | `demo` | the start without settings: private PostgreSQL, demo tenant, commands to paste |
+//! | `demo` | the start without settings, on localhost: private PostgreSQL, demo tenant, commands to paste |
 //! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |

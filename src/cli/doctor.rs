@@ -4,7 +4,10 @@ use std::io::{Write as _, stdout};
 
 use super::Error;
 use crate::{
-    auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
+    auth::{
+        api_key::{pepper::Peppers, verifier::KeyFallback},
+        jwt::jwks::IssuerKeys,
+    },
     config::{ANY_AUDIENCE, Config, Jwt},
     demo::{IfMissing, PrivateDatabase},
     domain::Clock,
@@ -94,17 +97,22 @@ async fn jwt(config: &Config) -> Vec<Finding> {
 }
 
 fn pepper(config: &Config) -> Finding {
-    let outcome = match (&config.keys.peppers.current, config.keys.fallback) {
+    let Peppers { current, next, retired } = &config.keys.peppers;
+    let next = next.iter().map(|pepper| format!(", next \"{}\"", pepper.id()));
+    let others: String = next.chain(retired.iter().map(|pepper| format!(", retired \"{}\"", pepper.id()))).collect();
+    let outcome = match (current, config.keys.fallback) {
         (None, _) => {
             Err("every first check of a key costs an argon2, and a forged row would be accepted: set KEY_PEPPER \
                           (`echo \"p1:$(openssl rand -base64 32)\"`)"
                 .into())
         }
         (Some(pepper), KeyFallback::Argon2) => Ok(format!(
-            "\"{}\"; rows without a stamp are verified by their argon2 hash, unless KEY_FALLBACK=deny",
+            "\"{}\"{others}; rows without a stamp are verified by their argon2 hash, unless KEY_FALLBACK=deny",
             pepper.id()
         )),
-        (Some(pepper), KeyFallback::Deny) => Ok(format!("\"{}\"; rows without a stamp are refused", pepper.id())),
+        (Some(pepper), KeyFallback::Deny) => {
+            Ok(format!("\"{}\"{others}; rows without a stamp are refused", pepper.id()))
+        }
     };
     Finding { what: "pepper", outcome }
 }

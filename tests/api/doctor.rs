@@ -60,6 +60,24 @@ async fn doctor_fetches_the_keys_of_each_issuer_and_reports_failures() {
     assert!(printed.contains(&failed), "{printed}");
 }
 
+/// So that an operator sees on each instance which step of a rotation it has.
+#[tokio::test]
+async fn doctor_names_the_peppers_of_a_rotation() {
+    let home = Home::new("doctor-peppers");
+    let other = |id: &str| format!("{id}:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
+    let (next, retired) = (other("p2"), other("p0"));
+    let settings = [
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x"),
+        ("KEY_PEPPER", PEPPER),
+        ("KEY_PEPPER_NEXT", &next),
+        ("KEY_PEPPERS_RETIRED", &retired),
+        ("KEY_FALLBACK", "deny"),
+    ];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    let line = "ok    pepper: \"test\", next \"p2\", retired \"p0\"; rows without a stamp are refused\n";
+    assert!(printed.contains(line), "{printed}");
+}
+
 #[tokio::test]
 async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
