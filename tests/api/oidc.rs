@@ -448,6 +448,20 @@ async fn a_token_signed_with_the_configured_public_key_file_is_accepted() {
     }
 }
 
+/// Starts the issuer in the folder `tests/{package}`, which is called like its npm package. `None` if it is not installed.
+fn start_node(package: &str) -> Option<Child> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(package);
+    if !dir.join("node_modules").join(package).is_dir() {
+        let why = format!("npm's {package} is not installed; run .ci/oidc-provider");
+        assert!(std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(), "{why}");
+        eprintln!("SKIPPED: {why}");
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(dir.join("issuer.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    Some(command.spawn().expect("node"))
+}
+
 /// npm's oidc-provider, certified by the OpenID Foundation, in a process of its own.
 struct OidcProvider {
     issuer: String,
@@ -458,22 +472,7 @@ struct OidcProvider {
 impl OidcProvider {
     /// `None` if it is not installed.
     fn start() -> Option<Self> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc-provider");
-        if !dir.join("node_modules/oidc-provider").is_dir() {
-            assert!(
-                std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(),
-                "npm's oidc-provider is not installed; run .ci/oidc-provider"
-            );
-            eprintln!("SKIPPED: npm's oidc-provider is not installed; run `.ci/oidc-provider` to install it");
-            return None;
-        }
-        let mut process = Command::new("node")
-            .arg(dir.join("issuer.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node");
+        let mut process = start_node("oidc-provider")?;
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let issuer = output.next().expect("the issuer prints its address").unwrap();
         Some(Self { issuer, process, output })
@@ -533,4 +532,32 @@ async fn tokens_of_a_certified_issuer_follow_its_key_rotation() {
     for token in old {
         assert_invalid_token(&list_with_token(&server, token).await, "no such key");
     }
+}
+
+/// npm's better-auth, whose jwt plugin is no OpenID Connect issuer by itself. The settings are those of docs/issuers.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_better_auth_is_accepted() {
+    let Some(mut process) = start_node("better-auth") else { return };
+    let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut line = || output.next().expect("better-auth prints its address and a token").unwrap();
+    let (issuer, token) = (line(), line());
+    let keys = format!("{issuer}/api/auth/jwks");
+    let settings = [
+        ("JWT_SECRET", ""),
+        ("JWT_ISSUER", issuer.as_str()),
+        ("JWT_JWKS_URL", keys.as_str()),
+        ("JWT_AUDIENCE", "rally-crm"),
+        ("JWT_SCOPE_CLAIM", "role"),
+        ("JWT_SCOPE_MAP", "owner=admin,member=read"),
+    ];
+    let server = TestServer::with(&settings).await;
+    let user = server.client("acme", Credential::Bearer(token.clone()));
+    let key = user.create("A key", "read").await;
+    let event = user.get(&format!("{}/events", key.path())).await.expect(200)[0].clone();
+    // The address of a user who has only signed up is not verified.
+    assert_eq!(event["actor"], event["details"]["actorSubject"]);
+    assert_eq!(event["details"]["actorIssuer"], json!(issuer));
+    server.client("globex", Credential::Bearer(token)).get(PATH).await.refused(403, "wrong_tenant");
+    process.kill().unwrap();
+    process.wait().unwrap();
 }

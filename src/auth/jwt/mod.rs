@@ -9,3 +9,5 @@ pub mod signer;
 mod token;
 pub mod verification_key;
 pub mod verifier;
+#[cfg(test)]
+mod wycheproof;

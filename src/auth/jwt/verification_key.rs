@@ -186,6 +186,11 @@ impl KeySet {
         self.keys.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn into_keys(self) -> Vec<VerificationKey> {
+        self.keys
+    }
+
     /// The key that has signed the token: one with its `kid`, else one without a `kid`. For a token without a `kid`, any.
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<&VerificationKey, TokenError> {
         if self.keys.is_empty() {
