@@ -278,3 +278,47 @@ async fn a_key_is_reported_as_expired_or_revoked_only_for_its_complete_secret() 
         assert_eq!(client.post(PATH, &json!({"name": "x"})).await.status, 401);
     }
 }
+
+/// RFC 6750, section 3.1, and RFC 9110, section 11.6.1.
+#[tokio::test]
+async fn a_refusal_that_another_credential_could_change_says_so_in_www_authenticate() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let reader = admin.with_key(&admin.create("Reader", "read").await.secret);
+    let revoked = admin.create("Revoked", "read").await;
+    admin.delete(&revoked.path()).await.expect(204);
+    let anonymous = admin.with(Credential::None);
+    let ambiguous = reader.request(Method::GET, PATH).header("authorization", "Bearer x.y.z");
+    let create = reader.request(Method::POST, PATH).json(&json!({"name": "n"}));
+    let get = |client: &Client, path: &str| client.request(Method::GET, path);
+    for (status, request, error) in [
+        (401, get(&anonymous, PATH), None),
+        (401, get(&admin.with_key(UNKNOWN), PATH), Some("invalid_token")),
+        (401, get(&admin.with(Credential::Bearer(UNKNOWN.to_owned())), PATH), Some("invalid_token")),
+        (401, get(&admin.with_key(&revoked.secret), PATH), Some("invalid_token")),
+        (401, get(&admin.with(Credential::Bearer("x.y.z".to_owned())), PATH), Some("invalid_token")),
+        (400, ambiguous, Some("invalid_request")),
+        (403, create, Some("insufficient_scope")),
+        (403, get(&admin.on("globex.localhost"), PATH), None),
+        (403, get(&admin, &format!("{PATH}/self")), None),
+        (401, get(&reader.on("nobody.localhost"), "/forward-auth"), None),
+        (403, get(&reader, "/forward-auth?scope=admin"), Some("insufficient_scope")),
+    ] {
+        let reply = send(request).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        assert_eq!(reply.headers.get_all("www-authenticate").iter().count(), 1, "{reply:?}");
+        let challenge = reply.header("www-authenticate");
+        let detail = reply.json()["detail"].as_str().unwrap().replace('"', "'");
+        let expected = error.map_or(String::new(), |error| {
+            let scope = if error == "insufficient_scope" { ", scope=\"admin\"" } else { "" };
+            format!(", error=\"{error}\", error_description=\"{detail}\"{scope}")
+        });
+        assert_eq!(challenge, format!("Bearer realm=\"rally-api-keys\"{expected}"));
+    }
+    for (status, path) in
+        [(404, format!("{PATH}/00000000-0000-0000-0000-000000000000")), (400, format!("{PATH}?limit=0"))]
+    {
+        let reply = admin.get(&path).await;
+        assert_eq!((reply.status.as_u16(), reply.headers.get("www-authenticate")), (status, None));
+    }
+}

@@ -65,7 +65,7 @@ fn canonical(value: &Value) -> String {
 fn the_examples_of_rfc_8785_have_their_canonical_form() {
     // Section 3.2.2.
     let value = json!({
-        "numbers": [333_333_333.333_333_29, 1E30, 4.50, 2e-3, 0.000_000_000_000_000_000_000_000_001],
+        "numbers": [333_333_333.333_333_3, 1E30, 4.50, 2e-3, 0.000_000_000_000_000_000_000_000_001],
         "string": "\u{20ac}$\u{f}\nA'B\"\\\\\"/",
         "literals": [null, true, false],
     });

@@ -58,7 +58,7 @@ session.close();
 async fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
-    let output = match timeout(Duration::from_secs(120), command.output()).await.expect("an end in time") {
+    let output = match timeout(Duration::from_mins(2), command.output()).await.expect("an end in time") {
         Ok(output) => output,
         Err(error) => {
             assert!(std::env::var_os("REQUIRE_HTTP_CLIENTS").is_none(), "{program}: {error}");
