@@ -121,14 +121,19 @@ pub struct NewEvent {
     /// The client's address, as trusted proxies report it.
     pub address: Option<IpAddr>,
     pub request_id: String,
-    /// For an update, `{"<field>": {"from": …, "to": …}}`. Never a secret.
+    /// For an update, `{"<field>": {"from": …, "to": …}}`. `actorKeyHint` names the secret of a calling key. Never a
+    /// secret itself.
     pub details: Value,
 }
 
 impl NewEvent {
     #[must_use]
     pub fn new(kind: EventKind, key_id: ApiKeyId, principal: &Principal, occurred_at: Timestamp) -> Self {
-        Self { actor: principal.audit_name(), ..Self::anonymous(kind, key_id, occurred_at) }
+        let event = Self { actor: principal.audit_name(), ..Self::anonymous(kind, key_id, occurred_at) };
+        match principal.hint() {
+            Some(hint) => event.with_details(json!({"actorKeyHint": hint.to_string()})),
+            None => event,
+        }
     }
 
     /// An event whose actor is unknown.
@@ -152,19 +157,18 @@ impl NewEvent {
         self
     }
 
+    /// Adds the members of an object to the details.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
-        self.details = details;
+        if let (Value::Object(own), Value::Object(more)) = (&mut self.details, details) {
+            own.extend(more);
+        }
         self
     }
 
     #[must_use]
-    pub fn with_changes(mut self, changes: &[FieldChange]) -> Self {
-        self.details = changes
-            .iter()
-            .map(|change| (change.field.to_owned(), json!({"from": change.from, "to": change.to})))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        self
+    pub fn with_changes(self, changes: &[FieldChange]) -> Self {
+        let member = |change: &FieldChange| (change.field.to_owned(), json!({"from": change.from, "to": change.to}));
+        self.with_details(changes.iter().map(member).collect::<serde_json::Map<_, _>>().into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ApiKey, ApiKeyId, LookupDigest, ScopeSet, Timestamp};
+use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
 /// The overlap of a rotation, as seen by a caller that still uses the previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Principal {
         expires_at: Option<Timestamp>,
         /// The lookup digest of the secret that was presented.
         secret: LookupDigest,
+        /// The hint of that secret.
+        hint: KeyHint,
         /// Set if that secret is the key's previous one.
         rotated_away: Option<RotatedAway>,
     },
@@ -78,6 +80,15 @@ impl Principal {
         match self {
             Self::User { .. } => None,
             Self::ApiKey { secret, .. } => Some(*secret),
+        }
+    }
+
+    /// The hint of the presented secret; `None` for a user.
+    #[must_use]
+    pub const fn hint(&self) -> Option<KeyHint> {
+        match self {
+            Self::User { .. } => None,
+            Self::ApiKey { hint, .. } => Some(*hint),
         }
     }
 

@@ -32,7 +32,9 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText, access::RequiredAccess, format_timestamp,
+        ApiKeyId, Principal, Scope, Slug, Tenant, Timestamp, TimestampText,
+        access::{Permission, RequiredAccess},
+        format_timestamp,
     },
 };
 
@@ -81,7 +83,7 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Lookup>> {
     let (uri, headers) = (request.uri(), request.headers());
     let required = match required_scope(request.method(), uri, headers) {
-        Ok(scope) => RequiredAccess::Scope(scope),
+        Ok(scope) => RequiredAccess::to_use(Permission::Scope(scope)),
         Err(problem) => return Ok(refused(problem)),
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
@@ -221,7 +223,7 @@ pub(super) fn failed() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
+    use crate::domain::{KeyHint, LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
     use axum::http::Request;
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -261,6 +263,7 @@ mod tests {
             scopes: ScopeSet::parse("read,write").unwrap(),
             expires_at: Some(end),
             secret: LookupDigest::NONE,
+            hint: KeyHint::from_last4("1b4c").unwrap(),
             rotated_away: Some(RotatedAway { since: end, until: end }),
         };
         let user = Principal::User { name: Some("zoë@acme.com".to_owned()), scopes: ScopeSet::READ };

@@ -58,6 +58,7 @@ mod overload;
 mod proxy;
 mod raw;
 mod reference_page;
+mod retired_secrets;
 mod reuse;
 mod revoke;
 mod rotate;
