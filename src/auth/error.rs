@@ -77,6 +77,9 @@ pub enum Error {
     /// The credential is a user's, and the endpoint is for API keys.
     #[error("needs an API key")]
     KeyRequired,
+    /// The secret still works, and the request needs the one that has replaced it.
+    #[error("needs the key's current secret")]
+    SecretRetired,
     /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -178,6 +181,7 @@ impl From<DenialReason> for Error {
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),
             DenialReason::KeyRequired => Self::KeyRequired,
+            DenialReason::SecretRetired => Self::SecretRetired,
         }
     }
 }

@@ -121,7 +121,8 @@ pub struct NewEvent {
     /// The client's address, as trusted proxies report it.
     pub address: Option<IpAddr>,
     pub request_id: String,
-    /// For an update, `{"<field>": {"from": …, "to": …}}`. Of a user, `actorIssuer` and `actorSubject`. Never a secret.
+    /// For an update, `{"<field>": {"from": …, "to": …}}`. Of a user, `actorIssuer` and `actorSubject`; of a key,
+    /// `actorKeyHint`. Never a secret.
     pub details: Value,
 }
 

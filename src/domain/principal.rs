@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{ApiKey, ApiKeyId, LookupDigest, ScopeSet, Timestamp};
+use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
 /// The overlap of a rotation, as seen by a caller that still uses the previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Principal {
         expires_at: Option<Timestamp>,
         /// The lookup digest of the secret that was presented.
         secret: LookupDigest,
+        /// The hint of that secret.
+        hint: KeyHint,
         /// Set if that secret is the key's previous one.
         rotated_away: Option<RotatedAway>,
     },
@@ -124,9 +126,11 @@ impl Principal {
     /// What an event's details say of its actor, beside the name.
     #[must_use]
     pub fn audit_details(&self) -> Map<String, Value> {
-        let Self::User { user, .. } = self else { return Map::new() };
-        let claims = [("actorIssuer", &user.issuer), ("actorSubject", &user.subject)];
-        claims.into_iter().filter_map(|(name, claim)| Some((name.to_owned(), claim.clone()?.into()))).collect()
+        let details = match self {
+            Self::User { user, .. } => [("actorIssuer", user.issuer.clone()), ("actorSubject", user.subject.clone())],
+            Self::ApiKey { hint, .. } => [("actorKeyHint", Some(hint.to_string())), ("actorSubject", None)],
+        };
+        details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     },
     domain::{
         ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
-        access::{Facts, KeyFacts, RequiredAccess, SecretState, decide},
+        access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, ReadTx, TenantStore, WriteTx},
 };
@@ -39,47 +39,68 @@ pub trait Requirement {
 
 /// Scope `read`.
 pub struct Read;
-/// Scope `admin`.
+/// Scope `admin`, to change keys.
 pub struct Admin;
 /// Scope `read`, or to be the key itself.
 pub struct ReadOrItself;
-/// Scope `admin`, or to be the key itself.
+/// Scope `admin`, or to be the key itself, to change it.
 pub struct AdminOrItself;
+/// Scope `admin`, or to be the key itself, to revoke it.
+pub struct AdminOrItselfToRevoke;
 /// To be a key.
 pub struct AnyKey;
+/// To be a key, to change itself.
+pub struct AnyKeyToChange;
+
+/// The caller is a key.
+pub trait KeyOnly {}
+impl KeyOnly for AnyKey {}
+impl KeyOnly for AnyKeyToChange {}
 
 impl Requirement for Read {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::Scope(Scope::Read)
+        RequiredAccess::to_use(Permission::Scope(Scope::Read))
     }
 }
 
 impl Requirement for Admin {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::Scope(Scope::Admin)
+        RequiredAccess::to_change(Permission::Scope(Scope::Admin))
     }
 }
 
 impl Requirement for ReadOrItself {
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
-        scope_or_itself(Scope::Read, target)
+        RequiredAccess::to_use(scope_or_itself(Scope::Read, target))
     }
 }
 
 impl Requirement for AdminOrItself {
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
-        scope_or_itself(Scope::Admin, target)
+        RequiredAccess::to_change(scope_or_itself(Scope::Admin, target))
+    }
+}
+
+impl Requirement for AdminOrItselfToRevoke {
+    fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::to_revoke(scope_or_itself(Scope::Admin, target))
     }
 }
 
 impl Requirement for AnyKey {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::AnyKey
+        RequiredAccess::to_use(Permission::AnyKey)
     }
 }
 
-fn scope_or_itself(scope: Scope, target: Option<ApiKeyId>) -> RequiredAccess {
-    target.map_or(RequiredAccess::Scope(scope), |key| RequiredAccess::ScopeOrKey(scope, key))
+impl Requirement for AnyKeyToChange {
+    fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::to_change(Permission::AnyKey)
+    }
+}
+
+fn scope_or_itself(scope: Scope, target: Option<ApiKeyId>) -> Permission {
+    target.map_or(Permission::Scope(scope), |key| Permission::ScopeOrKey(scope, key))
 }
 
 /// A caller who has the access that `R` requires.
@@ -147,7 +168,7 @@ impl<R> Authorized<R> {
     }
 }
 
-impl Authorized<AnyKey> {
+impl<R: KeyOnly> Authorized<R> {
     /// The calling key.
     pub fn key_id(&self) -> Result<ApiKeyId, Error> {
         self.principal.key_id().ok_or(Error::KeyRequired)

@@ -35,7 +35,11 @@ use crate::{
         error::Refusal,
         request::{AuthRequest, Peer},
     },
-    domain::{ApiKeyId, Principal, Slug, Tenant, Timestamp, TimestampText, access::RequiredAccess, format_timestamp},
+    domain::{
+        ApiKeyId, Principal, Slug, Tenant, Timestamp, TimestampText,
+        access::{Permission, RequiredAccess},
+        format_timestamp,
+    },
 };
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -86,7 +90,7 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Lookup>> {
     let (uri, headers) = (request.uri(), request.headers());
     let required = match required_scope(request, peer.0, &authenticator.tenancy.trusted_proxies) {
-        Ok(scope) => RequiredAccess::Scope(scope),
+        Ok(scope) => RequiredAccess::to_use(Permission::Scope(scope)),
         Err(problem) => return Ok(refused(problem)),
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
@@ -208,7 +212,7 @@ pub(super) fn failed() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
+    use crate::domain::{KeyHint, LookupDigest, RotatedAway, ScopeSet, TenantId, parse_timestamp};
     use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -223,6 +227,7 @@ mod tests {
             scopes: ScopeSet::parse("read,write").unwrap(),
             expires_at: Some(end),
             secret: LookupDigest::NONE,
+            hint: KeyHint::from_last4("1b4c").unwrap(),
             rotated_away: Some(RotatedAway { since: end, until: end }),
         };
         let user = Arc::new(crate::domain::User { name: "zoë@acme.com".to_owned(), issuer: None, subject: None });

@@ -67,6 +67,7 @@ mod queries;
 mod raw;
 mod reference_implementations;
 mod reference_page;
+mod retired_secrets;
 mod reuse;
 mod revoke;
 mod rotate;

@@ -152,7 +152,7 @@ impl KeyVerifier {
                 self.recorder.used(secret, now, *client);
                 "accepted"
             }
-            Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired) => {
+            Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired | DenialReason::SecretRetired) => {
                 self.recorder.used(secret, now, *client);
                 self.recorder.denied(secret, now, Denied::Scope);
                 "accepted"

@@ -87,6 +87,7 @@ impl CachedSecret {
             id: self.usage.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
+            hint: self.hint,
             rotated_away: self.rotated_away(),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
         authorized::{Admin, Authorized},
         input::{InputFields, JsonBody, NoQuery},
         names::API_KEYS,
-        problem::{BODY, CALLER, Problem, SERVER},
+        problem::{BODY, CALLER, Code, Problem, SERVER},
     },
 };
 
@@ -84,7 +84,7 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
         headers(("Location")),
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::SecretRetired]]))),
 )]
 pub(crate) async fn create(
     mut caller: Authorized<Admin>,

@@ -5,7 +5,7 @@ use axum::{extract::State, http::StatusCode};
 use crate::{
     domain::{ApiKeyId, Clock, EventKind},
     http::{
-        authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
+        authorized::{AdminOrItselfToRevoke, AnyKey, Authorized, Requirement},
         input::{KeyIdParam, NoQuery},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
@@ -23,10 +23,10 @@ use crate::{
     params(KeyIdParam),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired]]))),
 )]
 pub(crate) async fn revoke(
-    mut caller: Authorized<AdminOrItself>,
+    mut caller: Authorized<AdminOrItselfToRevoke>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     State(clock): State<Clock>,

@@ -63,7 +63,7 @@ fn read(mut fields: InputFields, now: Timestamp) -> Result<ApiKeyPatch, Problem>
     )),
     responses((status = 200, description = "The changed key", body = ApiKeyResponse, headers(("ETag")))),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn update(
     mut caller: Authorized<Admin>,
