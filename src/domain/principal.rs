@@ -127,8 +127,10 @@ impl Principal {
     #[must_use]
     pub fn audit_details(&self) -> Map<String, Value> {
         let details = match self {
-            Self::User { user, .. } => [("actorIssuer", user.issuer.clone()), ("actorSubject", user.subject.clone())],
-            Self::ApiKey { hint, .. } => [("actorKeyHint", Some(hint.to_string())), ("actorSubject", None)],
+            Self::User { user, .. } => {
+                vec![("actorIssuer", user.issuer.clone()), ("actorSubject", user.subject.clone())]
+            }
+            Self::ApiKey { hint, .. } => vec![("actorKeyHint", Some(hint.to_string()))],
         };
         details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }

@@ -6,7 +6,8 @@ use sqlx::PgConnection;
 use super::{ConnectError, connect::begin_inspection};
 
 /// Tables and their triggers that must run in every session: ENABLE ALWAYS.
-pub(super) const TRIGGERS: [(&str, &str); 11] = [
+pub(super) const TRIGGERS: [(&str, &str); 12] = [
+    ("tenants", "refuse_ambiguous_name"),
     ("tenants", "notify_update"),
     ("tenants", "notify_delete"),
     ("tenants", "notify_truncate"),

@@ -95,9 +95,10 @@ impl TenantAdmin {
         external_id: Option<&str>,
     ) -> Result<Result<bool, NameTaken>, Error> {
         let mut transaction = self.begin().await?;
-        let done = sqlx::query!("UPDATE public.tenants SET external_id = $2 WHERE slug = $1", slug.as_str(), external_id)
-            .execute(Session::unnamed(&mut transaction))
-            .await;
+        let done =
+            sqlx::query!("UPDATE public.tenants SET external_id = $2 WHERE slug = $1", slug.as_str(), external_id)
+                .execute(Session::unnamed(&mut transaction))
+                .await;
         let done = match unless_taken(done)? {
             Ok(done) => done,
             Err(taken) => return Ok(Err(taken)),
@@ -109,10 +110,11 @@ impl TenantAdmin {
     /// All tenants, by slug.
     pub async fn tenants(&mut self) -> Result<Vec<TenantRow>, Error> {
         let mut transaction = self.begin().await?;
-        let rows =
-            sqlx::query!("SELECT id, slug, name, created_at, suspended_at, external_id FROM public.tenants ORDER BY slug")
-                .fetch_all(Session::unnamed(&mut transaction))
-                .await?;
+        let rows = sqlx::query!(
+            "SELECT id, slug, name, created_at, suspended_at, external_id FROM public.tenants ORDER BY slug"
+        )
+        .fetch_all(Session::unnamed(&mut transaction))
+        .await?;
         transaction.commit().await?;
         Ok(rows
             .into_iter()

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 24] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
