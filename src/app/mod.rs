@@ -152,15 +152,7 @@ impl Service {
             clock_offset: clock_offset.clone(),
         };
 
-        if jwt.accepts_any_audience() {
-            warn!("{}", config::ANY_AUDIENCE);
-        }
-        if keys.peppers.current.is_none() {
-            warn!(
-                "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
-                 database would be accepted; set KEY_PEPPER"
-            );
-        }
+        warn_of_open_settings(config);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
         let mut metrics = Registry::default();
@@ -229,6 +221,19 @@ impl Service {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|listener| listener.address)
+    }
+}
+
+/// Warns of settings that leave open what most deployments close.
+fn warn_of_open_settings(config: &Config) {
+    if config.jwt.accepts_any_audience() {
+        warn!("{}", config::ANY_AUDIENCE);
+    }
+    if config.keys.peppers.current.is_none() {
+        warn!(
+            "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
+             database would be accepted; set KEY_PEPPER"
+        );
     }
 }
 
