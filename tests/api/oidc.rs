@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
-    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Credential, PATH, Reply},
-    harness::{JWT_SECRET, TestServer, scratch_dir, wait_until},
+    harness::{JWT_SECRET, TestServer, npm_project, scratch_dir, wait_until},
     issuer::{Issuer, SigningKey},
 };
 
@@ -450,13 +449,7 @@ async fn a_token_signed_with_the_configured_public_key_file_is_accepted() {
 
 /// Starts the issuer in the folder `tests/{package}`, which is called like its npm package. `None` if it is not installed.
 fn start_node(package: &str) -> Option<Child> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(package);
-    if !dir.join("node_modules").join(package).is_dir() {
-        let why = format!("npm's {package} is not installed; run .ci/oidc-provider");
-        assert!(std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(), "{why}");
-        eprintln!("SKIPPED: {why}");
-        return None;
-    }
+    let dir = npm_project(package, package)?;
     let mut command = Command::new("node");
     command.arg(dir.join("issuer.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     Some(command.spawn().expect("node"))

@@ -1,6 +1,5 @@
 //! PgBouncer in transaction mode, with its default settings otherwise, in front of the tests' PostgreSQL: each
-//! transaction may run on another connection of the server, which other clients use too. Skipped where PgBouncer is not
-//! installed, unless REQUIRE_PGBOUNCER is set.
+//! transaction may run on another connection of the server, which other clients use too.
 
 use std::{
     env, fs,
@@ -28,7 +27,7 @@ use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use crate::{
     binary::Home,
     every_call::{call_everything, run_every_command},
-    harness::{TestDatabase, TestServer, config, open, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, config, not_tested, open, scratch_dir, wait_until},
 };
 
 /// Connections to the server. Fewer than the clients have, so that they share them.
@@ -44,9 +43,7 @@ impl PgBouncer {
     /// `None`: it is not installed.
     async fn start(database: &TestDatabase, name: &str) -> Option<Self> {
         let Some(program) = program() else {
-            let message = "pgbouncer is not installed: the test was skipped (apt-get install pgbouncer)";
-            assert!(env::var_os("REQUIRE_PGBOUNCER").is_none(), "{message}");
-            println!("{message}");
+            not_tested("PgBouncer is not installed");
             return None;
         };
         let socket = database.socket().await;

@@ -1,7 +1,7 @@
 // Reads lines of {"type": "item", "list" or "dictionary", "value": "…"} and prints what npm's structured-field-values
 // reads from each (RFC 9651), as JSON; dates as {"date": seconds}, tokens as {"token": "…"}.
 import { createInterface } from "node:readline";
-import { decodeDict, decodeItem, decodeList } from "../../target/reference-implementations/node_modules/structured-field-values/index.js";
+import { decodeDict, decodeItem, decodeList } from "structured-field-values";
 
 const decoders = { item: decodeItem, list: decodeList, dictionary: decodeDict };
 
