@@ -119,7 +119,10 @@ impl PrivateDatabase {
 /// The demo's commands. Each works on its own when pasted into a shell. Without a token, since an issuer signs them,
 /// they read it from `$TOKEN`.
 fn commands(url: &str, token: Option<&str>) -> String {
-    let mut text = format!("\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\n");
+    let mut text = format!(
+        "\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\
+         Every call, to read about and to try in a browser:  {url}/docs\n\n"
+    );
     let bearer = if let Some(token) = token {
         let _ = writeln!(text, "An admin's JWT, valid for {DEMO_TOKEN_DAYS} days:\n{token}");
         format!("'Authorization: Bearer {token}'")
