@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     domain::{Principal, Scope, access::DenialReason},
     store,
+    turns::Overloaded,
 };
 
 /// A refused request.
@@ -74,7 +75,7 @@ pub enum Error {
     /// The credential is a user's, and the endpoint is for API keys.
     #[error("needs an API key")]
     KeyRequired,
-    /// See [`Overloaded`].
+    /// The queue for argon2 is full.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
     /// The database failed. Shared by the requests that waited for the same lookup.
@@ -87,11 +88,6 @@ pub enum Error {
     #[error("a route lacks {0}")]
     Misrouted(&'static str),
 }
-
-/// The queue for argon2 is full. Retry in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too much hashing is under way")]
-pub struct Overloaded;
 
 impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {

@@ -101,7 +101,17 @@ impl<R: Requirement> Authorized<R> {
     /// or narrowed since the request began, and what it creates would outlive that. `principal` then has the key's
     /// present grants.
     pub async fn begin_change(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
-        let mut transaction = self.keys.begin_write().await?;
+        let transaction = self.keys.begin_write().await?;
+        self.decide_again(transaction, clock).await
+    }
+
+    /// As [`Self::begin_change`], for a change that only takes access away: it does not wait for other calls.
+    pub async fn begin_revocation(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
+        let transaction = self.keys.begin_revocation().await?;
+        self.decide_again(transaction, clock).await
+    }
+
+    async fn decide_again(&mut self, mut transaction: WriteTx, clock: &Clock) -> Result<WriteTx, Error> {
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids, so that two keys that change each other do not deadlock.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {

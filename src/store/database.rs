@@ -8,6 +8,7 @@ use tracing::info;
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
     connect::{Role, check_durability, check_server, connect_when_up},
+    connection_turns::ConnectionTurns,
     migrate,
 };
 
@@ -27,10 +28,9 @@ pub struct PoolSettings {
 /// The connection pools, and the parts of the store that are built on them.
 #[derive(Clone)]
 pub struct Database {
-    pub(super) pool: PgPool,
+    pub(super) tenant_stores: TenantStores,
     pub(super) check_pool: PgPool,
     pub(super) lookups: Lookups,
-    observer: ChangeObserver,
 }
 
 impl Database {
@@ -83,14 +83,16 @@ impl Database {
     }
 
     fn of(pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
-        let tenant_stores = TenantStores { pool: pool.clone(), observer: observer.clone() };
-        Self { lookups: Lookups::new(check_pool.clone(), tenant_stores), pool, check_pool, observer }
+        let options = pool.options();
+        let turns = ConnectionTurns::new(options.get_max_connections(), options.get_acquire_timeout());
+        let tenant_stores = TenantStores { pool, turns, observer };
+        Self { lookups: Lookups::new(check_pool.clone(), tenant_stores.clone()), tenant_stores, check_pool }
     }
 
     /// For the authentication, which gives each caller its tenant's store.
     #[must_use]
     pub fn tenant_stores(&self) -> TenantStores {
-        TenantStores { pool: self.pool.clone(), observer: self.observer.clone() }
+        self.tenant_stores.clone()
     }
 
     /// For the authentication.
@@ -107,7 +109,7 @@ impl Database {
 
     /// Waits for the connections in use and closes all.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.tenant_stores.pool.close().await;
         self.check_pool.close().await;
     }
 }

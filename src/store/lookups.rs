@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     CHECK_TIMEOUT, Error, LookupResult, TenantStores,
     batcher::{BatchedStatement as _, Batcher},
-    retry::retry,
+    retry::retry_within,
     secrets::{FindSecrets, SecretRow},
     tenants::FindTenants,
 };
@@ -70,7 +70,7 @@ impl Lookups {
     /// Whether the database responds, on a connection for changes of keys.
     pub async fn ping(&self) -> Result<(), Error> {
         let pool = &self.tenant_stores.pool;
-        retry!(pool, sqlx::query("SELECT 1").execute(pool)).map(drop)
+        retry_within!(CHECK_TIMEOUT, pool, |connection| sqlx::query("SELECT 1").execute(connection)).map(drop)
     }
 
     /// Lookups in the queues.

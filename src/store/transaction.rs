@@ -1,11 +1,17 @@
 //! Transactions of one tenant: [`ReadTx`] for reading, [`WriteTx`] for a change.
 
-use std::{ops::Deref, sync::Arc};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
-use super::{Error, retry::retry};
-use crate::domain::{ApiKeyId, NewEvent, TenantId};
+use super::{Error, connection_turns::ConnectionTurns, limited::LimitedConnection, retry::is_connection_loss};
+use crate::{
+    domain::{ApiKeyId, NewEvent, TenantId},
+    turns::Turn,
+};
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -19,6 +25,7 @@ pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
 #[derive(Clone)]
 pub struct TenantStores {
     pub(super) pool: PgPool,
+    pub(super) turns: ConnectionTurns,
     pub(super) observer: ChangeObserver,
 }
 
@@ -38,20 +45,32 @@ pub struct TenantStore {
 }
 
 impl TenantStore {
-    /// Begins to read. One round trip.
+    /// Begins to read when it is the tenant's turn. One round trip.
     pub async fn begin_read(&self) -> Result<ReadTx, Error> {
-        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {READ}")).await?;
+        let turn = self.stores.turns.take(self.tenant).await?;
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {READ}"), Some(turn)).await?;
         Ok(ReadTx { transaction, tenant: self.tenant })
     }
 
-    /// As [`Self::begin_read`], and it may be idle for as long as an export takes.
+    /// As [`Self::begin_read`], but without a turn, and it may be idle for as long as an export takes: for commands.
     pub async fn begin_export(&self) -> Result<ReadTx, Error> {
-        Ok(ReadTx { transaction: self.begin(READ).await?, tenant: self.tenant })
+        Ok(ReadTx { transaction: self.begin(READ, None).await?, tenant: self.tenant })
     }
 
-    /// Begins a change. One round trip.
+    /// Begins a change when it is the tenant's turn. One round trip.
     pub async fn begin_write(&self) -> Result<WriteTx, Error> {
-        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await?;
+        let turn = self.stores.turns.take(self.tenant).await?;
+        self.write(turn).await
+    }
+
+    /// As [`Self::begin_write`], for a change that takes access away: it does not wait for other calls.
+    pub async fn begin_revocation(&self) -> Result<WriteTx, Error> {
+        let turn = self.stores.turns.take_for_revocation(self.tenant).await?;
+        self.write(turn).await
+    }
+
+    async fn write(&self, turn: Turn) -> Result<WriteTx, Error> {
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await?;
         let invalidation =
             Invalidation { tenant: self.tenant, keys: Vec::new(), observer: self.stores.observer.clone() };
         Ok(WriteTx { transaction, tenant: self.tenant, chain_head: None, invalidation })
@@ -59,7 +78,7 @@ impl TenantStore {
 
     /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
     /// transaction another connection.
-    async fn begin(&self, begin: &str) -> Result<Transaction<'static, Postgres>, Error> {
+    async fn begin(&self, begin: &str, turn: Option<Turn>) -> Result<Transaction, Error> {
         // BEGIN comes last and includes the statements before it. If one of them fails, PostgreSQL ends the transaction;
         // after a BEGIN it would be left open, and sqlx does not end a transaction that it could not begin.
         //
@@ -74,19 +93,78 @@ impl TenantStore {
              SET LOCAL enable_nestloop = off; {begin}",
             self.tenant // the text of a UUID has no quotes
         );
-        let pool = &self.stores.pool;
-        retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))
+        Transaction::begin(&self.stores.pool, &begin, turn).await
     }
 
     /// A transaction without an event or an invalidation: for changes after which a key works as before.
-    pub(super) async fn begin_maintenance(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await
+    pub(super) async fn begin_maintenance(&self) -> Result<Transaction, Error> {
+        let turn = self.stores.turns.take(self.tenant).await?;
+        self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await
+    }
+}
+
+/// A transaction of a pooled connection. Dropped, also in the middle of a statement, it is rolled back.
+pub(super) struct Transaction {
+    /// `None`: it was dropped.
+    connection: Option<LimitedConnection>,
+    is_open: bool,
+    /// Kept until the connection is back in its pool.
+    turn: Option<Turn>,
+}
+
+impl Transaction {
+    /// Idle connections that turn out to be dead are replaced.
+    async fn begin(pool: &PgPool, begin: &str, turn: Option<Turn>) -> Result<Self, Error> {
+        let mut left = pool.options().get_max_connections();
+        loop {
+            let connection = Some(LimitedConnection::new(pool.acquire().await?));
+            let mut transaction = Self { connection, is_open: true, turn: None };
+            match transaction.execute(AssertSqlSafe(begin.to_owned())).await {
+                Ok(_) => {
+                    transaction.turn = turn;
+                    return Ok(transaction);
+                }
+                Err(error) if left > 0 && is_connection_loss(&error) => left -= 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.execute("COMMIT").await?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = LimitedConnection;
+
+    fn deref(&self) -> &LimitedConnection {
+        self.connection.as_ref().unwrap_or_else(|| unreachable!("only a drop takes the connection"))
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut LimitedConnection {
+        self.connection.as_mut().unwrap_or_else(|| unreachable!("only a drop takes the connection"))
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let (Some(connection), turn) = (self.connection.take(), self.turn.take()) else { return };
+        let is_open = self.is_open;
+        tokio::spawn(async move {
+            connection.give_back(is_open).await;
+            drop(turn);
+        });
     }
 }
 
 /// A read-only transaction: everything as it was at one moment. It ends when it is dropped; no response waits for that.
 pub struct ReadTx {
-    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) transaction: Transaction,
     pub(super) tenant: TenantId,
 }
 
@@ -103,7 +181,7 @@ pub struct ChainHead {
 ///
 /// To avoid deadlocks, lock all keys before the first change, which locks the end of the audit trail.
 pub struct WriteTx {
-    pub(super) transaction: Transaction<'static, Postgres>,
+    pub(super) transaction: Transaction,
     pub(super) tenant: TenantId,
     /// Once it is locked, and until the event is appended.
     pub(super) chain_head: Option<ChainHead>,

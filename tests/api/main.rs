@@ -31,6 +31,7 @@ mod demo;
 mod disconnects;
 mod doctor;
 mod events;
+mod fair_shares;
 mod forward_auth;
 mod frozen;
 mod fuzz;

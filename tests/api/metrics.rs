@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 23] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -24,6 +24,8 @@ const FAMILIES: [(&str, &str); 23] = [
     ("rally_change_feed_up", "gauge"),
     ("rally_database_connections", "gauge"),
     ("rally_database_connections_max", "gauge"),
+    ("rally_database_turns_refused", "counter"),
+    ("rally_database_turns_waiting", "gauge"),
     ("rally_dead_secret_uses", "counter"),
     ("rally_http_request_duration_seconds", "histogram"),
     ("rally_http_requests", "counter"),
