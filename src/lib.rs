@@ -15,7 +15,7 @@
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
 //! | [`usage`] | the counters of usage, and the worker that writes them in batches (`auth` calls the counters) |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
-//! | `turns` | what tenants share (connections, cores) is used in turns |
+//! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
 //!
 //! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.

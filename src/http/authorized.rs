@@ -23,7 +23,7 @@ use crate::{
         ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, RequiredAccess, decide},
     },
-    store::{self, ReadTx, TenantStore, WriteTx},
+    store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
@@ -32,7 +32,7 @@ use crate::{
 pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 
 /// What an endpoint requires of its caller.
-pub trait Requirement {
+pub trait Requirement: Send + Sync + 'static {
     /// `target` is the key that the path names, if it names one.
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess;
 }
@@ -130,6 +130,27 @@ impl<R: Requirement> Authorized<R> {
                     expires_at: key.expires_at,
                     revoked_at: key.revoked_at,
                     secret_expires_at,
+                }),
+                required: R::required_access(self.target),
+            })?;
+        }
+        Ok(transaction)
+    }
+
+    /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
+    /// long list gives a revoked key nothing more.
+    pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
+        let mut transaction = self.keys.begin_read().await?;
+        if let Some(id) = self.principal.key_id().filter(|_| page.after.is_some()) {
+            let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
+            decide(&Facts {
+                scopes: key.scopes,
+                key: Some(KeyFacts {
+                    now: clock.now(),
+                    id,
+                    expires_at: key.expires_at,
+                    revoked_at: key.revoked_at,
+                    secret_expires_at: None, // this secret has authenticated the request
                 }),
                 required: R::required_access(self.target),
             })?;

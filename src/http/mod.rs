@@ -18,9 +18,11 @@ mod problem;
 pub(crate) mod request_metrics;
 mod request_scope;
 pub(crate) mod request_traces;
+pub mod response_buffers;
 mod routes;
 pub(crate) mod server;
 mod socket;
+mod watched_body;
 
 use std::sync::Arc;
 
@@ -28,7 +30,9 @@ use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
 
 pub use self::routes::{operator_dispatcher, public_dispatcher};
-use self::{drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces};
+use self::{
+    drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
+};
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
@@ -40,6 +44,7 @@ use crate::{
 pub struct AppState {
     pub authenticator: Arc<Authenticator>,
     pub hasher: SecretHasher,
+    pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
     pub metrics: Arc<Registry>,
@@ -58,6 +63,12 @@ impl FromRef<AppState> for Arc<Authenticator> {
 impl FromRef<AppState> for Clock {
     fn from_ref(state: &AppState) -> Self {
         state.clock.clone()
+    }
+}
+
+impl FromRef<AppState> for ResponseBuffers {
+    fn from_ref(state: &AppState) -> Self {
+        state.buffers.clone()
     }
 }
 
