@@ -58,7 +58,9 @@ CREATE TABLE public.tenants (
     name         text        NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
     created_at   timestamptz NOT NULL,
     -- While set, requests for the tenant are answered as if it did not exist.
-    suspended_at timestamptz
+    suspended_at timestamptz,
+    -- How an issuer of tokens names the tenant. Different from every other tenant's slug and id: see refuse_ambiguous_name.
+    external_id  text        UNIQUE CHECK (external_id ~ '^[!-~]{1,200}$')
 );
 
 ALTER TABLE public.tenants ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -108,10 +110,34 @@ ALTER TABLE public.tenants
     ENABLE ALWAYS TRIGGER notify_update, ENABLE ALWAYS TRIGGER notify_delete, ENABLE ALWAYS TRIGGER notify_truncate;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- A token names its tenant by slug, id or external id. So none of them may be another tenant's, of whichever kind.
+CREATE FUNCTION public.refuse_ambiguous_name() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    -- Two transactions would not see each other's names.
+    PERFORM pg_advisory_xact_lock(hashtextextended('rally names of tenants'::text, 0::bigint));
+    IF EXISTS (
+        SELECT FROM public.tenants t
+        WHERE t.id <> NEW.id
+          AND (t.slug = NEW.external_id OR t.id::text = lower(NEW.external_id)
+               OR t.external_id = NEW.slug OR lower(t.external_id) = NEW.id::text)
+    ) THEN
+        RAISE EXCEPTION 'another tenant has this name' USING ERRCODE = 'unique_violation';
+    END IF;
+    RETURN NEW;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.refuse_ambiguous_name() FROM PUBLIC;
+
+CREATE TRIGGER refuse_ambiguous_name BEFORE INSERT OR UPDATE OF id, slug, external_id ON public.tenants
+    FOR EACH ROW EXECUTE FUNCTION public.refuse_ambiguous_name();
+ALTER TABLE public.tenants ENABLE ALWAYS TRIGGER refuse_ambiguous_name;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Looks tenants up, in one round trip for several. `place` is the slug's index in the array, from 1; a slug that is
 -- unknown has no row. Each slug is set in turn for the policy.
 CREATE FUNCTION public.find_tenants(slugs text[])
-RETURNS TABLE (place integer, id uuid, suspended boolean)
+RETURNS TABLE (place integer, id uuid, suspended boolean, external_id text)
 LANGUAGE plpgsql
 SET role = rally_app
 SET search_path = ''
@@ -124,13 +150,14 @@ AS $$
 BEGIN
     FOR n IN 1 .. cardinality(slugs) LOOP
         PERFORM set_config('rally.tenant_slug', slugs[n], true);
-        RETURN QUERY SELECT n, t.id, t.suspended_at IS NOT NULL FROM public.tenants t WHERE t.slug = slugs[n];
+        RETURN QUERY SELECT n, t.id, t.suspended_at IS NOT NULL, t.external_id FROM public.tenants t WHERE t.slug = slugs[n];
     END LOOP;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION public.find_tenants(text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.find_tenants(text[]) TO rally_app;
 
-RESET search_path;
 -- At start the service compares the applied migrations with its own.
-GRANT SELECT ON _sqlx_migrations TO rally_app, rally_operator;
+GRANT SELECT ON public._sqlx_migrations TO rally_app, rally_operator;
+
+RESET search_path;

@@ -10,18 +10,21 @@ CREATE TABLE public.api_keys (
                                     CHECK (char_length(name) BETWEEN 1 AND 100)
                                     CHECK (name = btrim(name))
                                     CHECK (name !~ '[\u0001-\u001f\u007f-\u009f]'),
+    -- The name without the distinctions of case, as the service folds it, so that a search finds the same under every
+    -- locale of the database.
+    folded_name         text        COLLATE "C" NOT NULL,
     -- As granted: without duplicates, in this order.
     scopes              text        NOT NULL
                                     CHECK (scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
                                                       'write,admin', 'read,write,admin')),
-    expires_at          timestamptz CHECK (expires_at > created_at),
+    expires_at          timestamptz,
     created_at          timestamptz NOT NULL,
     created_by          text        CHECK (char_length(created_by) BETWEEN 1 AND 320),
     revoked_at          timestamptz,
     -- Counts what an admin changed; the entity tag (ETag) is made of it.
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
-    -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, whether it
-    -- still works or not. With them, listing keys reads one row per key (with a join, a list took three times as long),
+    -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, unless that has
+    -- been ended (ended_at there). With them, listing keys reads one row per key (with a join, a list took three times as long),
     -- and a statement that waited for the key's lock sees the secrets as they are under that lock.
     last4               text        NOT NULL CHECK (last4 ~ '^[0-9a-f]{4}$'),
     previous_digest     bytea       CHECK (octet_length(previous_digest) = 16),
@@ -54,6 +57,9 @@ CREATE TABLE public.api_key_secrets (
     expires_at     timestamptz,
     -- When a newer secret replaced this one, which then works until expires_at. NULL: the current secret.
     retired_at     timestamptz CHECK (retired_at IS NULL OR expires_at IS NOT NULL),
+    -- When this secret was ended for good. Not NULL: it does not work, whatever any clock says. (expires_at is for an end
+    -- that lies ahead: each instance compares it with its own clock.)
+    ended_at       timestamptz,
     -- When the last event `secret_reused` was recorded: this secret was used after its end.
     reuse_noted_at timestamptz,
     PRIMARY KEY (tenant_id, lookup_digest),
@@ -79,10 +85,10 @@ CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
-GRANT UPDATE (name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
+GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
               previous_expires_at) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT ON public.api_key_secrets TO rally_app;
-GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
+GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- A revoked key never works again: the row cannot be changed by any role.
@@ -125,14 +131,14 @@ CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_keys
 
 -- Not for reuse_noted_at, on which no check depends.
 CREATE TRIGGER notify_update
-    AFTER UPDATE OF tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, expires_at, retired_at
+    AFTER UPDATE OF tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, expires_at, retired_at, ended_at
     ON public.api_key_secrets
     FOR EACH ROW WHEN (
         (OLD.tenant_id, OLD.lookup_digest, OLD.key_id, OLD.phc, OLD.stamp, OLD.pepper_id, OLD.last4, OLD.expires_at,
-         OLD.retired_at)
+         OLD.retired_at, OLD.ended_at)
         IS DISTINCT FROM
         (NEW.tenant_id, NEW.lookup_digest, NEW.key_id, NEW.phc, NEW.stamp, NEW.pepper_id, NEW.last4, NEW.expires_at,
-         NEW.retired_at))
+         NEW.retired_at, NEW.ended_at))
     EXECUTE FUNCTION public.notify_secret_change();
 CREATE TRIGGER notify_delete AFTER DELETE ON public.api_key_secrets
     FOR EACH ROW EXECUTE FUNCTION public.notify_secret_change();
@@ -162,6 +168,7 @@ RETURNS TABLE (
     pepper_id         text,
     secret_expires_at timestamptz,
     secret_retired_at timestamptz,
+    secret_ended_at   timestamptz,
     last4             text
 )
 LANGUAGE plpgsql
@@ -185,7 +192,7 @@ BEGIN
             PERFORM set_config('rally.tenant_id', tenant::text, true);
             is_set := tenant;
         END IF;
-        SELECT s.key_id, s.phc, s.stamp, s.pepper_id, s.expires_at, s.retired_at, s.last4
+        SELECT s.key_id, s.phc, s.stamp, s.pepper_id, s.expires_at, s.retired_at, s.ended_at, s.last4
             INTO secret
             FROM public.api_key_secrets s
             WHERE s.tenant_id = tenant AND s.lookup_digest = digest;
@@ -193,7 +200,7 @@ BEGIN
         -- Read after the secret, so that a revocation that has been committed is seen.
         RETURN QUERY
             SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
-                   secret.expires_at, secret.retired_at, secret.last4
+                   secret.expires_at, secret.retired_at, secret.ended_at, secret.last4
             FROM public.api_keys k
             WHERE k.tenant_id = tenant AND k.id = secret.key_id;
     END LOOP;

@@ -1,4 +1,5 @@
-//! The start without settings: a private PostgreSQL, generated secrets, a demo tenant, and commands to paste.
+//! The start without settings: a private PostgreSQL, generated secrets, a demo tenant, and commands to paste. Only where
+//! the base domain is `localhost`, or with `--demo`.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     auth::{api_key::pepper::Pepper, jwt::signer::TokenSigner},
-    config::Config,
+    config::{Config, ConfigError},
     domain::{Clock, Scope, ScopeSet, Slug, random_bytes},
     store::{ConnectError, DatabaseUrl, TenantAdmin, create_database},
 };
@@ -33,6 +34,14 @@ pub(crate) enum Error {
     Postgres(#[from] local_postgres::Error),
     #[error(transparent)]
     Database(#[from] ConnectError),
+    #[error(transparent)]
+    Incomplete(#[from] ConfigError),
+    #[error(
+        "DATABASE_URL is not set, and there is no private PostgreSQL in {dir} yet: set DATABASE_URL, or start the service \
+         once without it, which creates one for the demo",
+        dir = .0.display()
+    )]
+    NoCluster(PathBuf),
     #[error("cannot find a data folder for the private PostgreSQL: {0}; set DATA_DIR")]
     NoDataDir(#[source] etcetera::HomeDirError),
     #[error("cannot read or write the secret in {path}: {1}", path = .0.display())]
@@ -43,6 +52,15 @@ pub(crate) enum Error {
     Token(#[from] jsonwebtoken::errors::Error),
 }
 
+/// What happens where there is no private PostgreSQL, or no generated secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// It is created.
+    Create,
+    /// Nothing is created: for commands that only read.
+    Refuse,
+}
+
 /// The running private PostgreSQL.
 pub(crate) struct PrivateDatabase {
     server: PrivatePostgres,
@@ -51,32 +69,21 @@ pub(crate) struct PrivateDatabase {
 }
 
 impl PrivateDatabase {
-    /// Starts the server, or joins the running one. Adds the JWT secret and the pepper that are stored beside it to the
-    /// settings, where those are unset.
-    pub(crate) async fn open(config: &mut Config) -> Result<Self, Error> {
-        let data_dir = match &config.database.data_dir {
-            Some(dir) => std::path::absolute(dir).map_err(|error| Error::Secret(dir.clone(), error))?,
-            None => default_data_dir()?,
-        };
-        let server = local_postgres::start(&data_dir, &[]).await?;
-        if config.jwt.is_empty() {
-            let path = data_dir.join("jwt-secret");
-            let secret =
-                stored_secret(&path, random_base64::<48>).map_err(|error| Error::Secret(path.clone(), error))?;
-            if secret.len() < 32 {
-                return Err(Error::BadSecret(path, "has fewer than 32 bytes"));
+    /// Starts the server, or joins the running one, and [adds the generated secrets](add_generated_secrets).
+    pub(crate) async fn open(config: &mut Config, if_missing: IfMissing) -> Result<Self, Error> {
+        config.check_demo()?;
+        let data_dir = data_dir(config)?;
+        let server = match if_missing {
+            IfMissing::Create => local_postgres::start(&data_dir, &[]).await?,
+            IfMissing::Refuse => {
+                local_postgres::start_existing(&data_dir, &[]).await?.ok_or(Error::NoCluster(data_dir))?
             }
-            config.jwt.secret = Some(Zeroizing::new(secret.as_bytes().to_vec()));
-        }
-        if config.keys.peppers.current.is_none() {
-            let path = data_dir.join("key-pepper");
-            let pepper = stored_secret(&path, || format!("private:{}", random_base64::<32>()))
-                .map_err(|error| Error::Secret(path.clone(), error))?;
-            config.keys.peppers.current =
-                Some(Pepper::parse(&pepper).map_err(|problem| Error::BadSecret(path, problem))?);
-        }
+        };
+        add_generated_secrets(config, if_missing)?;
         let maintenance = DatabaseUrl::socket(server.socket_dir(), server.port(), server.user(), "postgres");
-        create_database(&maintenance, DATABASE).await?;
+        if if_missing == IfMissing::Create {
+            create_database(&maintenance, DATABASE).await?;
+        }
         Ok(Self { url: maintenance.database(DATABASE), server })
     }
 
@@ -138,6 +145,39 @@ Stop with Ctrl-C. The keys are still there at the next start.
     text
 }
 
+/// Adds the JWT secret and the pepper that are stored beside the private PostgreSQL to the settings, where those are unset
+/// and the private PostgreSQL takes the place of DATABASE_URL.
+pub(crate) fn add_generated_secrets(config: &mut Config, if_missing: IfMissing) -> Result<(), Error> {
+    if config.database.url.is_some() || !config.allows_demo() {
+        return Ok(());
+    }
+    let data_dir = data_dir(config)?;
+    if config.jwt.is_empty() {
+        let path = data_dir.join("jwt-secret");
+        if let Some(secret) = stored_secret(&path, if_missing, random_base64::<48>)? {
+            if secret.len() < 32 {
+                return Err(Error::BadSecret(path, "has fewer than 32 bytes"));
+            }
+            config.jwt.secret = Some(Zeroizing::new(secret.as_bytes().to_vec()));
+        }
+    }
+    if config.keys.peppers.current.is_none() {
+        let path = data_dir.join("key-pepper");
+        if let Some(pepper) = stored_secret(&path, if_missing, || format!("private:{}", random_base64::<32>()))? {
+            let pepper = Pepper::parse(&pepper).map_err(|problem| Error::BadSecret(path, problem))?;
+            config.keys.peppers.current = Some(pepper);
+        }
+    }
+    Ok(())
+}
+
+fn data_dir(config: &Config) -> Result<PathBuf, Error> {
+    match &config.database.data_dir {
+        Some(dir) => std::path::absolute(dir).map_err(|error| Error::Secret(dir.clone(), error)),
+        None => default_data_dir(),
+    }
+}
+
 /// The platform's data folder. For root, a folder that PostgreSQL's unprivileged user can enter.
 fn default_data_dir() -> Result<PathBuf, Error> {
     if nix::unistd::geteuid().is_root() {
@@ -156,14 +196,26 @@ fn random_base64<const BYTES: usize>() -> String {
     BASE64_STANDARD.encode(*random_bytes::<BYTES>())
 }
 
-/// Reads the secret from a file. If there is none, generates it and writes it with mode 0600. Processes that do so at
-/// the same time all get the same secret.
-fn stored_secret(path: &Path, generate: impl FnOnce() -> String) -> io::Result<Zeroizing<String>> {
-    let read = || fs::read_to_string(path).map(|text| Zeroizing::new(text.trim().to_owned()));
-    match read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        outcome => return outcome,
-    }
+/// Reads the secret from a file. `None`: there is none, and it must not be created.
+fn stored_secret(
+    path: &Path,
+    if_missing: IfMissing,
+    generate: impl FnOnce() -> String,
+) -> Result<Option<Zeroizing<String>>, Error> {
+    let stored = match read_secret(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && if_missing == IfMissing::Refuse => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_secret(path, generate),
+        stored => stored,
+    };
+    stored.map(Some).map_err(|error| Error::Secret(path.to_owned(), error))
+}
+
+fn read_secret(path: &Path) -> io::Result<Zeroizing<String>> {
+    fs::read_to_string(path).map(|text| Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Generates the secret and writes it with mode 0600. Processes that do so at the same time all get the same secret.
+fn create_secret(path: &Path, generate: impl FnOnce() -> String) -> io::Result<Zeroizing<String>> {
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -178,7 +230,7 @@ fn stored_secret(path: &Path, generate: impl FnOnce() -> String) -> io::Result<Z
     let outcome = write();
     let _ = fs::remove_file(&draft);
     outcome?;
-    read()
+    read_secret(path)
 }
 
 #[cfg(test)]
@@ -191,8 +243,13 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("rally-stored-secret-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join("secret");
-        assert_eq!(*stored_secret(&path, || "first".into()).unwrap(), "first");
-        assert_eq!(*stored_secret(&path, || "second".into()).unwrap(), "first");
+        let stored = |if_missing, text: &str| {
+            stored_secret(&path, if_missing, || text.into()).unwrap().map(|secret| (*secret).clone())
+        };
+        assert_eq!(stored(IfMissing::Refuse, "never"), None);
+        assert_eq!(stored(IfMissing::Create, "first").as_deref(), Some("first"));
+        assert_eq!(stored(IfMissing::Create, "second").as_deref(), Some("first"));
+        assert_eq!(stored(IfMissing::Refuse, "third").as_deref(), Some("first"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no temporary file is left");
         fs::remove_dir_all(&dir).unwrap();

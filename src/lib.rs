@@ -7,7 +7,7 @@
 //! | room | contents |
 //! |---|---|
 //! | [`cli`] | the command line, one file for each command |
-//! | `demo` | the start without settings: private PostgreSQL, demo tenant, commands to paste |
+//! | `demo` | the start without settings, on localhost: private PostgreSQL, demo tenant, commands to paste |
 //! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
@@ -63,8 +63,9 @@
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
 //! the signature with a configured key, or with the key that the token's `kid` names in its issuer's key set, which is
-//! fetched again (rarely) for an unknown `kid`. It then checks `iss`, `aud`, `exp`, `nbf` and the tenant claim. The user
-//! is the principal.
+//! fetched again (rarely) if none of its keys verifies the token. It then checks `iss`, `aud`, `exp`, `nbf`, the user's
+//! name and the tenant claim (`auth::jwt::claims`). The user is the principal, with the scopes of the first claim that has
+//! any (`auth::jwt::scope_claims`).
 //!
 //! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
 //! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification

@@ -303,7 +303,7 @@ async fn create_tenant(program: &Path, database: &Database, slug: &str) -> Outco
         .bind(slug)
         .fetch_one(&mut database.connect().await?)
         .await?;
-    Ok(Tenant { id: rally_api_keys::domain::TenantId(id), slug: Slug::parse(slug)? })
+    Ok(Tenant { id: rally_api_keys::domain::TenantId(id), slug: Slug::parse(slug)?, external_id: None })
 }
 
 /// Medians of the rounds. The ratio is the median of the rounds' ratios, so that a disturbance of the machine weighs

@@ -63,7 +63,7 @@ fn lookup_digest(bencher: Bencher<'_, '_>) {
 
 fn peppers() -> Peppers {
     let pepper = Pepper::parse("bench:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a pepper");
-    Peppers { current: Some(pepper), retired: Vec::new() }
+    Peppers { current: Some(pepper), ..Peppers::default() }
 }
 
 #[divan::bench]

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use axum::http::uri::Scheme;
 use chrono::TimeDelta;
 use divan::{Bencher, counter::ItemsCount};
 use futures_util::FutureExt as _;
@@ -33,7 +34,7 @@ use rally_api_keys::{
         cache::AuthCache,
         client_address::TrustedProxies,
         jwt::{
-            verification_key::ClaimRules,
+            claims::ClaimRules,
             verifier::{TokenVerifier, TrustedKeys},
         },
         request::Peer,
@@ -95,12 +96,16 @@ impl Stand {
         let (recorder, worker) = usage::start(store.usage(), clock.clone(), TimeDelta::days(400));
         runtime.spawn(worker.run(std::future::pending()));
         let hasher = SecretHasher::new(Argon2Cost::MAX, Peppers::default(), NonZeroUsize::MIN, 1);
-        let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
+        let rules = ClaimRules::default();
         let trusted = TrustedKeys { secret: Some(JWT_SECRET.as_bytes()), ..TrustedKeys::default() };
         let verifier_clock = clock.clone();
         let authenticator = Arc::new(Authenticator::new(
             &store,
-            TenantResolver { base_domain: "localhost".into(), trusted_proxies: TrustedProxies::default() },
+            TenantResolver {
+                base_domain: "localhost".into(),
+                public_scheme: Scheme::HTTP,
+                trusted_proxies: TrustedProxies::default(),
+            },
             TokenVerifier::new(trusted, &rules, clock.clone()),
             KeyVerifier::new(
                 store.lookups(),

@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use rally_api_keys::{
     auth::{
         api_key::pepper::{Pepper, Peppers},
-        jwt::{signer::TokenSigner, verification_key::ClaimRules},
+        jwt::{claims::ClaimRules, signer::TokenSigner},
     },
     domain::{ApiKeyId, Scope, ScopeSet, Secret, Slug, Tenant, Timestamp},
     store::{NewSecret, TenantAdmin},
@@ -33,7 +33,7 @@ pub struct Key {
 pub async fn tenant(admin: &mut TenantAdmin, slug: &str) -> Outcome<Tenant> {
     let slug = Slug::parse(slug)?;
     let id = admin.create_tenant(&slug, slug.as_str(), Utc::now()).await?.ok_or("a tenant exists already")?;
-    Ok(Tenant { id, slug })
+    Ok(Tenant { id, slug, external_id: None })
 }
 
 pub fn generate(tenants: &[Tenant], count: usize) -> Vec<Key> {
@@ -43,7 +43,7 @@ pub fn generate(tenants: &[Tenant], count: usize) -> Vec<Key> {
 
 /// Inserts keys whose secrets have stamps.
 pub async fn copy_stamped(connection: &mut PgConnection, keys: &[Key]) -> Outcome<()> {
-    let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), retired: Vec::new() };
+    let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), ..Peppers::default() };
     let sealed = keys.iter().map(|key| NewSecret {
         lookup_digest: key.secret.lookup_digest(),
         phc: SOME_PHC.to_owned(),
@@ -105,7 +105,7 @@ fn lifetime() -> Outcome<(String, String)> {
 
 /// A user's JWT, valid for six hours.
 pub fn token(tenant: &Tenant, scope: Scope) -> Outcome<String> {
-    let rules = ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() };
+    let rules = ClaimRules::default();
     let now = Utc::now();
     let end = now.checked_add_signed(TimeDelta::hours(6)).ok_or("no next hours")?;
     let scopes: ScopeSet = std::iter::once(scope).collect();

@@ -14,20 +14,20 @@ use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
-        cache::{AuthCache, invalidation::InvalidationListener, lease::Lease},
+        cache::{AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease},
         gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
             verifier::{TokenVerifier, TrustedKeys},
         },
     },
-    config::{Config, Jwt},
+    config::{self, Config, Jwt},
     domain::{Clock, random_bytes},
     http::{
         self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
         request_traces::RequestTraces, response_buffers::ResponseBuffers,
     },
-    store::{ConnectError, Database, DatabaseUrl, PoolSettings},
+    store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
     usage::{self, UsageWorker},
 };
@@ -126,7 +126,7 @@ impl Service {
             issuers: issuers.clone(),
         };
         let keys = &config.keys;
-        let lease = Arc::new(Lease::default());
+        let (lease, clock_offset) = (Arc::new(Lease::default()), Arc::<ClockOffset>::default());
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let pools = PoolSettings {
             max_connections: config.database.max_connections,
@@ -139,18 +139,20 @@ impl Service {
         let url = database;
         let database = Database::open(url, pools, invalidate).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
+        let direct = config.database.direct_url.as_ref().unwrap_or(url);
+        // Nothing else is refused: a server that is away may come back, and the listener tries again.
+        if let Err(error @ ConnectError::NotDirect(_)) = check_direct(direct).await {
+            return Err(error.into());
+        }
         let invalidation_listener = InvalidationListener {
-            url: config.database.direct_url.clone().unwrap_or_else(|| url.clone()),
+            url: direct.clone(),
             lease: lease.clone(),
             cache: cache.clone(),
+            clock: clock.clone(),
+            clock_offset: clock_offset.clone(),
         };
 
-        if keys.peppers.current.is_none() {
-            warn!(
-                "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
-                 database would be accepted; set KEY_PEPPER"
-            );
-        }
+        warn_of_open_settings(config);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
         let mut metrics = Registry::default();
@@ -163,7 +165,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         database.register(&mut metrics);
-        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone() };
+        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
             &database,
@@ -225,6 +227,19 @@ impl Service {
     }
 }
 
+/// Warns of settings that leave open what most deployments close.
+fn warn_of_open_settings(config: &Config) {
+    if config.jwt.accepts_any_audience() {
+        warn!("{}", config::ANY_AUDIENCE);
+    }
+    if config.keys.peppers.current.is_none() {
+        warn!(
+            "KEY_PEPPER is not set: every first check of an API key costs an argon2, and a row that is forged in the \
+             database would be accepted; set KEY_PEPPER"
+        );
+    }
+}
+
 fn issuer_keys(jwt: &Jwt) -> Result<Vec<Arc<IssuerKeys>>, FetchError> {
-    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone(), &jwt.rules)).collect()
+    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone())).collect()
 }

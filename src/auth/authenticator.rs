@@ -152,7 +152,7 @@ impl Authenticator {
                 let pending = |misses| self.pending(request, misses, Ok(OwnedCredential::Token(token.into())));
                 let Some(tenant) = validate() else { return pending(tenant_missed()) };
                 match self.tokens.verify_cached(token, &tenant) {
-                    Ok(user) => Authentication::Ready(conclude_user(span, tenant, user, required)),
+                    Ok(user) => Authentication::Ready(self.conclude_user(span, tenant, token, user, required)),
                     Err(miss) => pending(credential_missed(tenant, miss)),
                 }
             }
@@ -199,10 +199,29 @@ impl Authenticator {
             },
             Ok(OwnedCredential::Token(token)) => {
                 let user = self.tokens.verify(&token, &tenant, misses.credential).await;
-                conclude_user(&span, tenant, user, required)
+                self.conclude_user(&span, tenant, &token, user, required)
             }
             Err(error) => refuse(&span, &tenant, error),
         }
+    }
+
+    fn conclude_user(
+        &self,
+        span: &Span,
+        tenant: Tenant,
+        token: &str,
+        user: Result<Principal, Error>,
+        required: RequiredAccess,
+    ) -> Result<Caller, Refusal> {
+        let user = match user {
+            Ok(user) => user,
+            Err(error) => return refuse(span, &tenant, error),
+        };
+        let decision = decide(&Facts { scopes: user.scopes(), key: None, required });
+        conclude(span, tenant, user, decision).map_err(|refusal| match refusal.error {
+            Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
+            _ => refusal,
+        })
     }
 
     fn slug(&self, AuthRequest { uri, headers, peer, .. }: AuthRequest<'_>) -> Result<Slug, Error> {
@@ -222,21 +241,6 @@ impl Authenticator {
 
 fn client(address: IpAddr, user_agent: Option<&HeaderValue>) -> Client<'_> {
     Client { address: Some(address), user_agent: user_agent.map(HeaderValue::as_bytes) }
-}
-
-fn conclude_user(
-    span: &Span,
-    tenant: Tenant,
-    user: Result<Principal, Error>,
-    required: RequiredAccess,
-) -> Result<Caller, Refusal> {
-    match user {
-        Ok(user) => {
-            let decision = decide(&Facts { scopes: user.scopes(), key: None, required });
-            conclude(span, tenant, user, decision)
-        }
-        Err(error) => refuse(span, &tenant, error),
-    }
 }
 
 // Small, so that it is inlined and the caller is built where it is returned: copies of it are measurable.

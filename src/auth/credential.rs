@@ -2,7 +2,10 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use super::{error::Error, headers::single_value};
+use super::{
+    error::{Error, TokenError},
+    headers::single_value,
+};
 use crate::domain::Secret;
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -16,23 +19,33 @@ pub(super) enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// From `Authorization: Bearer <JWT or secret>` or `X-Api-Key: <secret>`; exactly one of them.
+    /// From `Authorization: Bearer <JWT or secret>` or `X-Api-Key: <secret>`. Both of them are one credential if their
+    /// values are equal or one is empty.
     pub(super) fn from_headers(headers: &'a HeaderMap) -> Result<Self, Error> {
         let header = |name| single_value(headers, name).map_err(|()| Error::AmbiguousCredentials);
-        match (header(header::AUTHORIZATION)?, header(X_API_KEY)?) {
+        match (header(header::AUTHORIZATION)?, header(X_API_KEY)?.map(str::trim)) {
             (None, None) => Err(Error::MissingCredentials),
-            (Some(_), Some(_)) => Err(Error::AmbiguousCredentials),
-            (None, Some(secret)) => Self::secret(secret.trim()),
-            (Some(authorization), None) => {
-                let (scheme, value) = authorization.split_once(' ').unwrap_or((authorization, ""));
-                let value = value.trim();
-                if !scheme.eq_ignore_ascii_case("bearer") || value.is_empty() {
-                    return Err(Error::InvalidToken("Authorization must be `Bearer <token>`"));
-                }
-                if value.starts_with(Secret::PREFIX) {
-                    return Self::secret(value);
-                }
-                Ok(Self::Token(value))
+            (None, Some(key)) => Self::from_api_key(key),
+            (Some(authorization), None | Some("")) => Self::from_authorization(authorization),
+            (Some(authorization), Some(key)) => match bearer(authorization) {
+                Some("") => Self::from_api_key(key),
+                Some(value) if value == key => Self::from_authorization(authorization),
+                _ => Err(Error::AmbiguousCredentials),
+            },
+        }
+    }
+
+    fn from_api_key(value: &str) -> Result<Self, Error> {
+        refuse_joined(value)?;
+        Self::secret(value)
+    }
+
+    fn from_authorization(authorization: &'a str) -> Result<Self, Error> {
+        match bearer(authorization) {
+            None | Some("") => Err(TokenError::NotBearer.into()),
+            Some(value) => {
+                refuse_joined(value)?;
+                if value.starts_with(Secret::PREFIX) { Self::secret(value) } else { Ok(Self::Token(value)) }
             }
         }
     }
@@ -40,6 +53,17 @@ impl<'a> Credential<'a> {
     fn secret(text: &str) -> Result<Self, Error> {
         Secret::parse(text.as_bytes()).map(Self::Secret).ok_or(Error::InvalidKey)
     }
+}
+
+/// What follows `Bearer`; empty if nothing does, or if the header is empty. `None`: another scheme.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, value) = authorization.trim().split_once(' ').unwrap_or((authorization.trim(), ""));
+    (scheme.is_empty() || scheme.eq_ignore_ascii_case("bearer")).then(|| value.trim())
+}
+
+/// A proxy may join a header that came twice by a comma (RFC 9110, 5.3). No secret and no token contains one.
+fn refuse_joined(value: &str) -> Result<(), Error> {
+    if value.contains(',') { Err(Error::AmbiguousCredentials) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -62,20 +86,40 @@ mod tests {
             let _ = Credential::from_headers(&headers);
         }
 
+        /// Two headers are one credential if and only if one is empty or both have the same value.
         #[test]
         fn two_credentials_are_ambiguous(authorizations in prop::collection::vec(texts(), 0..3), keys in prop::collection::vec(texts(), 0..3)) {
-            let mut headers = HeaderMap::new();
-            for (name, values) in [(header::AUTHORIZATION, &authorizations), (X_API_KEY, &keys)] {
-                for value in values {
-                    headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
-                }
-            }
+            let headers = headers(&authorizations, &keys);
             let found = Credential::from_headers(&headers);
-            match authorizations.len() + keys.len() {
-                0 => prop_assert!(matches!(found, Err(Error::MissingCredentials))),
-                1 => prop_assert!(!matches!(found, Err(Error::MissingCredentials | Error::AmbiguousCredentials))),
+            let is_joined = |value: &str| value.contains(',');
+            match (&authorizations[..], &keys[..]) {
+                ([], []) => prop_assert!(matches!(found, Err(Error::MissingCredentials))),
+                ([], [key]) => prop_assert_eq!(matches!(found, Err(Error::AmbiguousCredentials)), is_joined(key)),
+                ([one], []) => {
+                    let is_ambiguous = bearer(one).is_some_and(is_joined);
+                    prop_assert_eq!(matches!(found, Err(Error::AmbiguousCredentials)), is_ambiguous);
+                }
+                ([one], [key]) => {
+                    let (value, key) = (bearer(one), key.trim());
+                    let is_one = key.is_empty() || value == Some("") || value == Some(key);
+                    if !is_one {
+                        prop_assert!(matches!(found, Err(Error::AmbiguousCredentials)));
+                    } else if key.is_empty() {
+                        prop_assert_eq!(kind(&found), kind(&Credential::from_headers(&self::headers(&authorizations, &[]))));
+                    } else if value == Some("") {
+                        prop_assert_eq!(kind(&found), kind(&Credential::from_headers(&self::headers(&[], &keys))));
+                    }
+                }
                 _ => prop_assert!(matches!(found, Err(Error::AmbiguousCredentials))),
             }
+        }
+
+        #[test]
+        fn one_value_in_both_headers_is_what_it_is_in_authorization(value in prop_oneof!["[!-~]{1,20}", "rk_live_[0-9a-f]{31,33}"], scheme in "[bB]earer {1,2}") {
+            let authorization = [format!("{scheme}{value}")];
+            let both = headers(&authorization, &[value]);
+            let alone = headers(&authorization, &[]);
+            prop_assert_eq!(kind(&Credential::from_headers(&both)), kind(&Credential::from_headers(&alone)));
         }
 
         /// Parts of a token may appear in an error's detail; parts of a secret never.
@@ -87,13 +131,51 @@ mod tests {
             match Credential::from_headers(&headers) {
                 Ok(Credential::Secret(_)) => prop_assert!(well_formed),
                 Err(Error::InvalidKey) => prop_assert!(!well_formed),
+                Err(Error::AmbiguousCredentials) => prop_assert!(rest.contains(',')),
                 _ => prop_assert!(false, "not taken for a secret"),
             }
         }
     }
 
+    /// Which credential or error it is.
+    fn kind(found: &Result<Credential<'_>, Error>) -> String {
+        match found {
+            Ok(Credential::Token(token)) => format!("token {token}"),
+            Ok(Credential::Secret(secret)) => format!("secret {}", secret.hint()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn headers(authorizations: &[String], keys: &[String]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, values) in [(header::AUTHORIZATION, authorizations), (X_API_KEY, keys)] {
+            for value in values {
+                headers.append(name.clone(), HeaderValue::from_str(value).unwrap());
+            }
+        }
+        headers
+    }
+
+    #[test]
+    fn a_value_that_is_not_ascii_is_not_empty() {
+        let secret = "rk_live_00000000000000000000000000000000";
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).unwrap();
+        for (authorization, key) in [
+            (value(format!("Bearer {secret}").as_bytes()), value(b"\xff")),
+            (value(b"\xff"), value(secret.as_bytes())),
+            (value(b"Bearer \xff"), value(secret.as_bytes())),
+            (value(b"Bearer \xff"), value(b"\xff")),
+        ] {
+            let headers = [(header::AUTHORIZATION, authorization), (X_API_KEY, key)].into_iter().collect();
+            assert!(matches!(Credential::from_headers(&headers), Err(Error::AmbiguousCredentials)), "{headers:?}");
+        }
+    }
+
     fn texts() -> impl Strategy<Value = String> {
         prop_oneof![
+            "[ ]?",
+            "Bearer ?",
+            "(Bearer )?[a-b](, ?[a-b])?",
             "[ -~]{0,20}",
             "(Bearer|bearer|Basic|Bearer ) ?[-A-Za-z0-9_]{0,9}(\\.[-A-Za-z0-9_]{0,9}){0,4}",
             "(Bearer )?rk_live_[0-9a-f]{30,33}",

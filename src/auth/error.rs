@@ -59,23 +59,29 @@ pub enum Error {
     KeyRevoked,
     /// The token is not valid.
     #[error("invalid token: {0}")]
-    InvalidToken(&'static str),
+    InvalidToken(#[from] TokenError),
     /// The token cannot be verified, since its issuer's keys cannot be fetched.
     #[error("the issuer's keys are not known")]
     IssuerUnavailable,
     /// The token has expired.
     #[error("expired token")]
     TokenExpired,
-    /// The token is another tenant's.
-    #[error("another tenant's token")]
-    WrongTenant,
+    /// The token is not for the tenant of the host, with the reason in a sentence.
+    #[error("{0}")]
+    WrongTenant(String),
     /// The credential is valid and lacks this scope.
     #[error("needs scope {0}")]
     InsufficientScope(Scope),
+    /// The token is valid and lacks a scope, with what was read from it, in a sentence.
+    #[error("needs scope {0}: {1}")]
+    TokenLacksScope(Scope, String),
     /// The credential is a user's, and the endpoint is for API keys.
     #[error("needs an API key")]
     KeyRequired,
-    /// The queue for argon2 is full.
+    /// The secret still works, and the request needs the one that has replaced it.
+    #[error("needs the key's current secret")]
+    SecretRetired,
+    /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
     /// The database failed. Shared by the requests that waited for the same lookup.
@@ -89,6 +95,80 @@ pub enum Error {
     Misrouted(&'static str),
 }
 
+/// Why a token is not valid. Each text follows "The Bearer token was refused: " in a response; the strings in them are
+/// quoted from the token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The scheme is another one, or the token is missing.
+    #[error("Authorization must be `Bearer <token>`")]
+    NotBearer,
+    /// It has not three parts.
+    #[error("it is not a JWT, which has three parts with dots between them")]
+    NotAJwt,
+    /// A JWE (RFC 7516).
+    #[error(
+        "it is encrypted (JWE), and only signed JWTs can be verified; ask the issuer for an access token for this API"
+    )]
+    Encrypted,
+    /// The header or the payload.
+    #[error("it is not a JWT: its {0} is not a JSON object in base64url")]
+    Malformed(&'static str),
+    /// `typ` of the header.
+    #[error("its type (`typ`) is {0}; accepted are `JWT`, `at+jwt`, or none")]
+    Type(String),
+    /// A critical extension (RFC 7515, 4.1.11).
+    #[error("its `crit` header asks for what is not supported")]
+    Critical,
+    /// `alg` is missing or not text.
+    #[error("its header names no algorithm (`alg`)")]
+    NoAlgorithm,
+    /// `kid` is not text.
+    #[error("its header has a `kid` that is not text")]
+    KeyId,
+    /// No key could be for it.
+    #[error("its algorithm {0} is not supported")]
+    UnsupportedAlgorithm(String),
+    /// Supported, and not an algorithm of the keys that it may be signed by.
+    #[error("its algorithm {0} is not the configured key's")]
+    WrongAlgorithm(String),
+    /// `iss` is missing or not text.
+    #[error("it has no `iss`")]
+    NoIssuer,
+    /// `iss` is another one.
+    #[error("its issuer (`iss`) {0} is not trusted")]
+    UntrustedIssuer(String),
+    /// The issuer's key set is empty, or none of its keys is for signatures that are supported.
+    #[error("its issuer publishes no usable key")]
+    NoUsableKey,
+    /// The issuer's key set has no key of that `kid`.
+    #[error("its issuer has no such key (`kid`)")]
+    NoSuchKey,
+    /// No trusted key has signed it.
+    #[error("its signature does not match")]
+    WrongSignature,
+    /// Neither `aud` nor what stands for it.
+    #[error("it has no `aud`")]
+    NoAudience,
+    /// The claim that names another audience: `aud`, `client_id` or `azp`.
+    #[error("it is not meant for this service (`{0}`)")]
+    WrongAudience(&'static str),
+    /// `exp` is missing.
+    #[error("it has no `exp`")]
+    NoExpiry,
+    /// `exp` or `nbf`, and why it is not a time.
+    #[error("its `{0}` {1}")]
+    BadTime(&'static str, &'static str),
+    /// `nbf` is ahead.
+    #[error("it is not valid yet (`nbf`)")]
+    NotYetValid,
+    /// Each claim that could name the user, and why it does not.
+    #[error("it does not name its user: {0}")]
+    NoName(String),
+    /// `iss` or `sub`, and why the audit trail cannot keep it.
+    #[error("its `{0}` {1}")]
+    Unrecordable(&'static str, &'static str),
+}
+
 impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {
         match reason {
@@ -97,6 +177,7 @@ impl From<DenialReason> for Error {
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),
             DenialReason::KeyRequired => Self::KeyRequired,
+            DenialReason::SecretRetired => Self::SecretRetired,
         }
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::{
     api_key::hasher::SecretHasher,
-    cache::{AuthCache, lease::Lease},
+    cache::{AuthCache, clock_offset::ClockOffset, lease::Lease},
 };
 use crate::turns::Load;
 
@@ -19,6 +19,7 @@ pub(crate) struct AuthGauges {
     pub(crate) lease: Arc<Lease>,
     pub(crate) cache: Arc<AuthCache>,
     pub(crate) hasher: SecretHasher,
+    pub(crate) clock_offset: Arc<ClockOffset>,
 }
 
 impl fmt::Debug for AuthGauges {
@@ -42,6 +43,15 @@ impl AuthGauges {
         let lag = ConstGauge::new(lag.as_secs_f64());
         let help = "Age of the newest heartbeat that has come back through the database";
         lag.encode(encoder.encode_descriptor("rally_change_feed_lag", help, Some(&Unit::Seconds), lag.metric_type())?)
+    }
+
+    fn clock_offset(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+        let Some(offset) = self.clock_offset.get() else { return Ok(()) };
+        let offset = ConstGauge::new(offset.as_seconds_f64());
+        let help =
+            "How far the clock of this machine is ahead of the database's, by the newest heartbeat; negative: behind";
+        let name = "rally_database_clock_offset";
+        offset.encode(encoder.encode_descriptor(name, help, Some(&Unit::Seconds), offset.metric_type())?)
     }
 
     fn argon2(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
@@ -88,6 +98,7 @@ impl AuthGauges {
 impl Collector for AuthGauges {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         self.change_feed(&mut encoder)?;
+        self.clock_offset(&mut encoder)?;
         self.caches(&mut encoder)?;
         self.argon2(&mut encoder)
     }

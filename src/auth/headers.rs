@@ -2,7 +2,10 @@
 
 use axum::http::{HeaderMap, header::AsHeaderName};
 
-/// The only value of a header, empty if it is not visible ASCII. `Err`: there are several.
+/// Stands for a value that is not visible ASCII: it equals no valid value, and is not empty.
+const UNREADABLE: &str = "\u{fffd}";
+
+/// The only value of a header, U+FFFD if it is not visible ASCII. `Err`: there are several.
 pub(super) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Result<Option<&str>, ()> {
     // The usual case, without a walk over the values: no header comes twice.
     let value = if headers.len() == headers.keys_len() {
@@ -15,7 +18,7 @@ pub(super) fn single_value(headers: &HeaderMap, name: impl AsHeaderName) -> Resu
         }
         first
     };
-    Ok(value.map(|value| value.to_str().unwrap_or_default()))
+    Ok(value.map(|value| value.to_str().unwrap_or(UNREADABLE)))
 }
 
 #[cfg(test)]

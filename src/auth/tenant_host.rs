@@ -2,19 +2,25 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
-use axum::http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
+use axum::http::{
+    HeaderMap, HeaderName, Request, Uri, Version, header,
+    uri::{Authority, Scheme},
+};
 
 use super::{client_address::TrustedProxies, error::Error, headers::single_value};
 use crate::domain::Slug;
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Finds the tenant's slug in a request's host.
 #[derive(Clone, Debug)]
 pub struct TenantResolver {
     /// The rest of the host after the tenant's label: lower-case, without a trailing dot.
     pub base_domain: String,
-    /// The peers whose `X-Forwarded-Host` is trusted.
+    /// The scheme of URLs in responses, if no trusted proxy names the client's.
+    pub public_scheme: Scheme,
+    /// The peers whose `X-Forwarded-Host` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: TrustedProxies,
 }
 
@@ -40,10 +46,43 @@ impl TenantResolver {
         }
     }
 
+    /// `https://acme.rallycrm.io`: scheme, host and port as the client named them, for URLs in responses. The host is
+    /// valid if [`Self::slug`] has found a slug in it.
+    ///
+    /// `X-Forwarded-Port` is not read: it is often a port between two proxies. Clients name their port in `Host`.
+    pub(crate) fn base_url(&self, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> String {
+        let forwarded = |name| {
+            let value = headers.get(name).filter(|_| self.trusted_proxies.contain(peer))?.to_str().ok()?;
+            value.split(',').next().map(str::trim).filter(|first| !first.is_empty())
+        };
+        let scheme = forwarded(X_FORWARDED_PROTO).and_then(parse_scheme).unwrap_or_else(|| self.public_scheme.clone());
+        let own = || uri.authority().map(Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let host = forwarded(X_FORWARDED_HOST).or_else(own).unwrap_or_default().trim();
+        format!("{scheme}://{}", host.to_ascii_lowercase())
+    }
+
     /// The label before the base domain, if there is exactly one and it is a slug.
     fn slug_of(&self, host: &str) -> Option<Slug> {
         let label = host.strip_suffix(&self.base_domain)?.strip_suffix('.')?;
         Slug::parse(label).ok()
+    }
+}
+
+/// `http` or `https`, in any case.
+pub(crate) fn parse_scheme(text: &str) -> Option<Scheme> {
+    [Scheme::HTTP, Scheme::HTTPS].into_iter().find(|scheme| scheme.as_str().eq_ignore_ascii_case(text))
+}
+
+/// Refuses a request with more than one host, and one of HTTP/1.1 without a Host header (RFC 9112, section 3.2). HTTP/1.0
+/// does not know that header.
+pub(crate) fn check_host<B>(request: &Request<B>) -> Result<(), Error> {
+    let (version, headers) = (request.version(), request.headers());
+    if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        return Err(Error::MissingHost);
+    }
+    match own_host(request.uri(), headers) {
+        Ok(_) | Err(Error::MissingHost) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -97,6 +136,7 @@ mod tests {
     fn resolver() -> TenantResolver {
         TenantResolver {
             base_domain: "rallycrm.io".into(),
+            public_scheme: Scheme::HTTPS,
             trusted_proxies: TrustedProxies(vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]),
         }
     }
@@ -140,7 +180,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_base_url_has_the_scheme_and_the_host_that_the_client_named() {
+        let base_url = |peer: &str, target: &'static str, host: &str, others: &[(&'static str, &str)]| {
+            resolver().base_url(&Uri::from_static(target), &headers(host, others), peer.parse().unwrap())
+        };
+        let [acme, gateway] = ["acme.rallycrm.io", "gateway.internal"];
+        for (target, host, others, url) in [
+            ("/", acme, &[][..], "https://acme.rallycrm.io"),
+            ("/", "ACME.RallyCRM.io:8443", &[], "https://acme.rallycrm.io:8443"),
+            ("http://acme.rallycrm.io:8080/", acme, &[], "https://acme.rallycrm.io:8080"),
+            ("/", acme, &[("x-forwarded-proto", "http")], "http://acme.rallycrm.io"),
+            ("/", acme, &[("x-forwarded-proto", "HTTPS, http")], "https://acme.rallycrm.io"),
+            ("/", acme, &[("x-forwarded-proto", "javascript")], "https://acme.rallycrm.io"),
+            ("/", acme, &[("x-forwarded-proto", "")], "https://acme.rallycrm.io"),
+            (
+                "/",
+                gateway,
+                &[("x-forwarded-host", "acme.rallycrm.io:8443, acme.rallycrm.io")],
+                "https://acme.rallycrm.io:8443",
+            ),
+            ("/", acme, &[("x-forwarded-host", "acme.rallycrm.io:8443")], "https://acme.rallycrm.io:8443"),
+            ("/", acme, &[("x-forwarded-port", "8443")], "https://acme.rallycrm.io"),
+        ] {
+            assert_eq!(base_url("10.1.1.1", target, host, others), url, "{target} {host} {others:?}");
+        }
+        let forged = [("x-forwarded-proto", "http"), ("x-forwarded-host", "evil.example")];
+        assert_eq!(base_url("192.0.2.1", "/", acme, &forged), "https://acme.rallycrm.io", "not a trusted peer");
+    }
+
     proptest! {
+        /// A page may follow such a URL with its credential.
+        #[test]
+        fn a_base_url_of_a_request_with_a_slug_is_of_that_tenant(host in hosts(), forged in hosts(), hop in hops(), peer in prop::sample::select(vec!["192.0.2.1", "10.1.1.1"])) {
+            let (headers, uri, peer) = (headers(&host, &forwarded(&forged, &hop)), Uri::from_static("/"), peer.parse().unwrap());
+            if let Ok(Some(slug)) = resolver().slug(&uri, &headers, peer) {
+                let url: Uri = resolver().base_url(&uri, &headers, peer).parse().unwrap();
+                prop_assert_eq!(resolver().slug_of(&normalise(url.authority().unwrap().as_str())), Some(slug));
+                prop_assert_eq!(url.path(), "/");
+            }
+        }
+
         #[test]
         fn no_host_panics(host in any::<String>(), forwarded in any::<String>()) {
             let _ = slug_of(&host);

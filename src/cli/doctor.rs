@@ -4,35 +4,47 @@ use std::io::{Write as _, stdout};
 
 use super::Error;
 use crate::{
-    auth::{api_key::verifier::KeyFallback, jwt::jwks::IssuerKeys},
-    config::{Config, Jwt},
-    demo::PrivateDatabase,
+    auth::{
+        api_key::{pepper::Peppers, verifier::KeyFallback},
+        jwt::jwks::IssuerKeys,
+    },
+    config::{ANY_AUDIENCE, Config, Jwt},
+    demo::{IfMissing, PrivateDatabase},
+    domain::Clock,
     store::{Finding, inspect},
 };
 
 /// Checks everything that the service depends on and prints what to do about each failure. Changes nothing. Without
-/// DATABASE_URL, it starts the private PostgreSQL for the checks.
+/// DATABASE_URL, it starts the private PostgreSQL for the checks, if there is one.
 pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
-    let private = match &config.database.url {
-        Some(_) => None,
-        None => Some(PrivateDatabase::open(&mut config).await?),
+    let (private, missing) = match &config.database.url {
+        Some(_) => (None, None),
+        None => match PrivateDatabase::open(&mut config, IfMissing::Refuse).await {
+            Ok(private) => (Some(private), None),
+            Err(error) => (None, Some(Finding { what: "database", outcome: Err(error.to_string()) })),
+        },
     };
-    let mut findings = jwt(&config).await;
+    let mut findings = Vec::from_iter(missing);
+    findings.extend(settings(&config));
+    findings.extend(jwt(&config).await);
     findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
         let direct = config.database.direct_url.as_ref().unwrap_or(url);
-        findings.extend(inspect(url, direct).await);
+        findings.extend(inspect(url, direct, &Clock::default()).await);
     }
     if let Some(private) = private {
         private.close().await?;
     }
+    if config.jwt.accepts_any_audience() {
+        writeln!(stdout(), "WARN  users' tokens: {ANY_AUDIENCE}")?;
+    }
     let mut failures = 0;
     for Finding { what, outcome } in findings {
         match outcome {
-            Ok(how) => writeln!(stdout(), "ok    {what}: {how}")?,
+            Ok(how) => writeln!(stdout(), "ok    {what}: {}", one_line(&how))?,
             Err(why) => {
                 failures += 1;
-                writeln!(stdout(), "FAIL  {what}: {why}")?;
+                writeln!(stdout(), "FAIL  {what}: {}", one_line(&why))?;
             }
         }
     }
@@ -43,8 +55,20 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     }
 }
 
+/// A finding is one line; some errors have several.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn settings(config: &Config) -> impl Iterator<Item = Finding> {
+    config
+        .warnings
+        .iter()
+        .map(|(name, problem)| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
+}
+
 async fn jwt(config: &Config) -> Vec<Finding> {
-    let Jwt { secret, public_key, issuers, rules } = &config.jwt;
+    let Jwt { secret, public_key, issuers, .. } = &config.jwt;
     let tokens = |outcome| Finding { what: "users' tokens", outcome };
     let mut findings = Vec::new();
     if config.jwt.is_empty() {
@@ -59,7 +83,7 @@ async fn jwt(config: &Config) -> Vec<Finding> {
         findings.push(tokens(Ok(format!("{}, by the key in {}", key.algorithms(), path.display()))));
     }
     for location in issuers {
-        let keys = async { IssuerKeys::new(location.clone(), rules)?.count().await };
+        let keys = async { IssuerKeys::new(location.clone())?.count().await };
         findings.push(tokens(match keys.await {
             Ok(0) => Err(format!("{location} publishes no usable key; usable are RSA of 2048 bits or more, P-256, P-384 and Ed25519")),
             Ok(1) => Ok(format!("{location} publishes one key")),
@@ -73,17 +97,22 @@ async fn jwt(config: &Config) -> Vec<Finding> {
 }
 
 fn pepper(config: &Config) -> Finding {
-    let outcome = match (&config.keys.peppers.current, config.keys.fallback) {
+    let Peppers { current, next, retired } = &config.keys.peppers;
+    let next = next.iter().map(|pepper| format!(", next \"{}\"", pepper.id()));
+    let others: String = next.chain(retired.iter().map(|pepper| format!(", retired \"{}\"", pepper.id()))).collect();
+    let outcome = match (current, config.keys.fallback) {
         (None, _) => {
             Err("every first check of a key costs an argon2, and a forged row would be accepted: set KEY_PEPPER \
                           (`echo \"p1:$(openssl rand -base64 32)\"`)"
                 .into())
         }
         (Some(pepper), KeyFallback::Argon2) => Ok(format!(
-            "\"{}\"; rows without a stamp are verified by their argon2 hash, unless KEY_FALLBACK=deny",
+            "\"{}\"{others}; rows without a stamp are verified by their argon2 hash, unless KEY_FALLBACK=deny",
             pepper.id()
         )),
-        (Some(pepper), KeyFallback::Deny) => Ok(format!("\"{}\"; rows without a stamp are refused", pepper.id())),
+        (Some(pepper), KeyFallback::Deny) => {
+            Ok(format!("\"{}\"{others}; rows without a stamp are refused", pepper.id()))
+        }
     };
     Finding { what: "pepper", outcome }
 }

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use super::{Error, OwnerDatabase, tenant};
 use crate::{
     config::Config,
+    demo::IfMissing,
     domain::{Tenant, hex},
-    store::{self, ChainHead, Database, Link, ReadTx, TenantAdmin},
+    store::{ChainHead, Database, Link, ReadTx, TenantAdmin},
 };
 
 /// Events per query.
@@ -40,7 +41,7 @@ pub(super) struct OfTenant {
 }
 
 pub(super) async fn run(mut config: Config, command: EventsCommand) -> Result<(), Error> {
-    let database = OwnerDatabase::open(&mut config).await?;
+    let database = OwnerDatabase::open(&mut config, IfMissing::Refuse).await?;
     let outcome = execute(&database, command).await;
     database.close().await?;
     outcome
@@ -65,12 +66,9 @@ async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(),
 
 async fn find(database: &OwnerDatabase, slug: &str) -> Result<Tenant, Error> {
     let slug = tenant::parse(slug)?;
-    if database.private.is_some() {
-        store::migrate(&database.url).await?;
-    }
     let tenants = TenantAdmin::connect(&database.url).await?.tenants().await?;
     match tenants.into_iter().find(|tenant| tenant.slug == slug.as_str()) {
-        Some(row) => Ok(Tenant { id: row.id, slug }),
+        Some(row) => Ok(Tenant { id: row.id, slug, external_id: None }),
         None => Err(tenant::unknown(&slug)),
     }
 }

@@ -1,11 +1,11 @@
 //! `rally-api-keys migrate`
 
 use super::{Error, OwnerDatabase};
-use crate::{config::Config, store};
+use crate::{config::Config, demo::IfMissing, store};
 
 /// Applies the missing migrations, as the database's owner.
 pub(super) async fn migrate(mut config: Config) -> Result<(), Error> {
-    let database = OwnerDatabase::open(&mut config).await?;
+    let database = OwnerDatabase::open(&mut config, IfMissing::Create).await?;
     let outcome = store::migrate(&database.url).await;
     database.close().await?;
     Ok(outcome?)

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod core_dumps;
 mod doctor;
 mod events;
 mod health;
@@ -14,22 +15,26 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing::warn;
 
 use crate::{
     app::StartError,
     config::{Config, ConfigError},
-    demo::{self, PrivateDatabase},
+    demo::{self, IfMissing, PrivateDatabase},
     store::{self, ConnectError, DatabaseUrl},
     telemetry,
 };
 
 /// API keys for Rally CRM.
 ///
-/// Settings are read from the environment and from `.env`; `.env.example` lists them. Without
+/// Settings are read from the environment and from `.env` in the working folder; `.env.example` lists them. Without
 /// settings, the service runs on a private PostgreSQL with a demo tenant.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    /// Use a private PostgreSQL where DATABASE_URL is not set, although BASE_DOMAIN is not `localhost`; for trying out
+    #[arg(long, global = true)]
+    demo: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -59,7 +64,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the settings in effect with secrets hidden; fail if one is bad
+    /// Print the settings in effect with secrets hidden; fail if one is bad or missing
     Check,
 }
 
@@ -83,6 +88,11 @@ enum Error {
     Refused(String),
 }
 
+/// Keeps secrets out of core dumps. For the very start, before threads and settings.
+pub fn deny_core_dumps() {
+    core_dumps::deny();
+}
+
 /// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse()).await {
@@ -100,7 +110,11 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Error> {
-    let config = Config::from_environment()?;
+    let mut config = Config::from_environment()?;
+    config.demo = cli.demo;
+    if config.core_dumps {
+        core_dumps::allow();
+    }
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config).await,
@@ -109,30 +123,39 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
         Command::Config(ConfigCommand::Check) => {
+            warn_of(&config);
+            demo::add_generated_secrets(&mut config, IfMissing::Refuse)?;
             for (name, value) in config.effective() {
                 writeln!(io::stdout(), "{name}={value}")?;
             }
-            Ok(())
+            Ok(config.check_complete()?)
         }
         Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
     }
 }
 
+/// Logs what is unsafe about the settings, for a start and for `config check`.
+fn warn_of(config: &Config) {
+    for (name, problem) in &config.warnings {
+        warn!("{name} {problem}");
+    }
+}
+
 /// The database under its owner's login, for one command: DATABASE_MIGRATION_URL, else DATABASE_URL, else the private
-/// PostgreSQL, which is started if it is not running.
+/// PostgreSQL, which is started if it is not running, and created only by a command that writes into a new one.
 struct OwnerDatabase {
     url: DatabaseUrl,
     private: Option<PrivateDatabase>,
 }
 
 impl OwnerDatabase {
-    async fn open(config: &mut Config) -> Result<Self, Error> {
+    async fn open(config: &mut Config, if_missing: IfMissing) -> Result<Self, Error> {
         let urls = &config.database;
         if let Some(url) = urls.migration_url.clone().or_else(|| urls.url.clone()) {
             return Ok(Self { url, private: None });
         }
-        let private = PrivateDatabase::open(config).await?;
+        let private = PrivateDatabase::open(config, if_missing).await?;
         Ok(Self { url: private.url.clone(), private: Some(private) })
     }
 

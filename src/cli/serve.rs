@@ -10,7 +10,7 @@ use super::Error;
 use crate::{
     app::{Service, Stop},
     config::Config,
-    demo::PrivateDatabase,
+    demo::{IfMissing, PrivateDatabase},
     domain::Clock,
 };
 
@@ -20,11 +20,13 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_file_limit(config.http.max_connections);
+    config.check_complete()?;
+    super::warn_of(&config);
 
     let (url, private) = if let Some(url) = config.database.url.clone() {
         (url, None)
     } else {
-        let private = PrivateDatabase::open(&mut config).await?;
+        let private = PrivateDatabase::open(&mut config, IfMissing::Create).await?;
         (private.url.clone(), Some(private))
     };
     let outcome = serve_on(&config, &url, private.as_ref(), &mut terminate, &mut interrupt).await;

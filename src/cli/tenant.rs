@@ -7,8 +7,9 @@ use clap::Subcommand;
 use super::{Error, OwnerDatabase};
 use crate::{
     config::Config,
-    domain::{Clock, Slug, format_timestamp},
-    store::{self, TenantAdmin},
+    demo::IfMissing,
+    domain::{Clock, ExternalId, Slug, format_timestamp},
+    store::{self, NameTaken, TenantAdmin},
 };
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +21,16 @@ pub(super) enum TenantCommand {
         /// The display name [default: the slug]
         #[arg(long)]
         name: Option<String>,
+        /// How the issuer of users' tokens names the tenant, beside its slug and id: such as `org_8fQ2`
+        #[arg(long)]
+        external_id: Option<String>,
+    },
+    /// Set how the issuer of users' tokens names a tenant; without an id, remove it
+    ExternalId {
+        /// The tenant's slug
+        slug: String,
+        /// The issuer's id of the tenant, such as `org_8fQ2`
+        external_id: Option<String>,
     },
     /// List the tenants
     List,
@@ -36,37 +47,79 @@ pub(super) enum TenantCommand {
 }
 
 pub(super) async fn run(mut config: Config, command: TenantCommand) -> Result<(), Error> {
-    let database = OwnerDatabase::open(&mut config).await?;
+    let if_missing = match command {
+        TenantCommand::Create { .. } => IfMissing::Create,
+        _ => IfMissing::Refuse,
+    };
+    let database = OwnerDatabase::open(&mut config, if_missing).await?;
     let outcome = execute(&database, command).await;
     database.close().await?;
     outcome
 }
 
 async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(), Error> {
-    if database.private.is_some() {
+    if database.private.is_some() && matches!(command, TenantCommand::Create { .. }) {
         store::migrate(&database.url).await?; // it may be new
     }
     let mut admin = TenantAdmin::connect(&database.url).await?;
     let now = Clock::default().now();
     match command {
-        TenantCommand::Create { slug, name } => {
+        TenantCommand::Create { slug, name, external_id } => {
             let slug = parse(&slug)?;
             let name = name.unwrap_or_else(|| slug.to_string());
             let name = name.trim();
             if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
                 return Err(Error::Refused("--name must have 1 to 200 characters and no control characters".into()));
             }
-            match admin.create_tenant(&slug, name, now).await? {
-                Some(id) => writeln!(stdout(), "created tenant {slug} ({id})")?,
-                None => return Err(Error::Refused(format!("tenant {slug} already exists"))),
+            let external_id = external_id.as_deref();
+            check_external_id(external_id)?;
+            match admin.create_tenant_known_as(&slug, name, external_id, now).await? {
+                Ok(id) => writeln!(stdout(), "created tenant {slug} ({id})")?,
+                Err(NameTaken) if external_id.is_none() => {
+                    return Err(Error::Refused(format!("tenant {slug} already exists")));
+                }
+                Err(NameTaken) => {
+                    return Err(Error::Refused(format!(
+                        "tenant {slug} already exists, or another tenant has this external id as its slug, id or external id"
+                    )));
+                }
+            }
+        }
+        TenantCommand::ExternalId { slug, external_id } => {
+            let slug = parse(&slug)?;
+            check_external_id(external_id.as_deref())?;
+            let Ok(exists) = admin.set_external_id(&slug, external_id.as_deref()).await? else {
+                return Err(Error::Refused(
+                    "another tenant has this external id as its slug, id or external id".into(),
+                ));
+            };
+            require(exists, &slug)?;
+            match external_id {
+                Some(id) => writeln!(stdout(), "tenant {slug} has the external id {id}")?,
+                None => writeln!(stdout(), "tenant {slug} has no external id")?,
             }
         }
         TenantCommand::List => {
-            writeln!(stdout(), "{:<24} {:<36} {:<27} {:<10} NAME", "SLUG", "ID", "CREATED", "STATUS")?;
+            writeln!(
+                stdout(),
+                "{:<24} {:<36} {:<27} {:<10} {:<24} NAME",
+                "SLUG",
+                "ID",
+                "CREATED",
+                "STATUS",
+                "EXTERNAL-ID"
+            )?;
             for tenant in admin.tenants().await? {
                 let status = if tenant.suspended_at.is_some() { "suspended" } else { "active" };
                 let created = format_timestamp(tenant.created_at);
-                writeln!(stdout(), "{:<24} {:<36} {created:<27} {status:<10} {}", tenant.slug, tenant.id, tenant.name)?;
+                let external_id = tenant.external_id.as_deref().unwrap_or("-");
+                writeln!(
+                    stdout(),
+                    "{:<24} {:<36} {created:<27} {status:<10} {external_id:<24} {}",
+                    tenant.slug,
+                    tenant.id,
+                    tenant.name
+                )?;
             }
         }
         TenantCommand::Suspend { slug } => {
@@ -85,6 +138,13 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
 
 pub(super) fn parse(slug: &str) -> Result<Slug, Error> {
     Slug::parse(slug).map_err(|error| Error::Refused(format!("the tenant's slug {error}")))
+}
+
+fn check_external_id(text: Option<&str>) -> Result<(), Error> {
+    match text.map(ExternalId::parse) {
+        Some(Err(error)) => Err(Error::Refused(format!("the external id {error}"))),
+        _ => Ok(()),
+    }
 }
 
 fn require(exists: bool, slug: &Slug) -> Result<(), Error> {

@@ -1,22 +1,49 @@
 //! `rally-api-keys token`
 
 use std::{
-    io::{Write as _, stdout},
+    io::{Read as _, Write as _, stdin, stdout},
     time::Duration,
 };
 
 use chrono::TimeDelta;
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use super::{Error, OwnerDatabase, tenant};
+use super::{Error, tenant};
 use crate::{
-    auth::jwt::signer::TokenSigner,
+    auth::jwt::{
+        explain::Finding,
+        jwks::IssuerKeys,
+        signer::TokenSigner,
+        verifier::{TokenVerifier, TrustedKeys},
+    },
     config::Config,
+    demo::{IfMissing, add_generated_secrets},
     domain::{Clock, ScopeSet},
 };
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    command: Option<TokenCommand>,
+    #[command(flatten)]
+    sign: Option<SignArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Print what the service reads from a JWT, and what to do where it refuses it. Fails if it would be refused
+    Explain {
+        /// The JWT, or `-` to read it from the standard input, so that it is not in the shell's history
+        jwt: String,
+        /// The slug of the host that it is meant for
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SignArgs {
     /// The slug of the token's tenant
     #[arg(long)]
     tenant: String,
@@ -31,13 +58,18 @@ pub(super) struct TokenArgs {
     ttl: Duration,
 }
 
-/// Prints a JWT that the service accepts.
 pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Error> {
-    let slug = tenant::parse(&args.tenant)?;
-    if config.jwt.is_empty() && config.database.url.is_none() {
-        // The JWT secret is stored beside the private PostgreSQL.
-        OwnerDatabase::open(&mut config).await?.close().await?;
+    add_generated_secrets(&mut config, IfMissing::Refuse)?;
+    match (args.command, args.sign) {
+        (Some(TokenCommand::Explain { jwt, tenant }), _) => explain(&config, &jwt, tenant.as_deref()).await,
+        (None, Some(args)) => sign(&config, &args),
+        (None, None) => Err(Error::Refused("--tenant, --email and --scopes are required".into())),
     }
+}
+
+/// Prints a JWT that the service accepts.
+fn sign(config: &Config, args: &SignArgs) -> Result<(), Error> {
+    let slug = tenant::parse(&args.tenant)?;
     let Some(secret) = &config.jwt.secret else {
         return Err(Error::Refused(
             "JWT_SECRET is not set: the service would not accept a token that is signed here; get one from your issuer"
@@ -52,5 +84,47 @@ pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Err
     let signer = TokenSigner::hs256(secret, config.jwt.rules.clone())?;
     let token = signer.sign(&slug, &args.email, args.scopes, now, end)?;
     writeln!(stdout(), "{token}")?;
+    Ok(())
+}
+
+/// Verifies a token as the service does, with the keys that its issuers publish now.
+async fn explain(config: &Config, jwt: &str, tenant: Option<&str>) -> Result<(), Error> {
+    let mut read = String::new();
+    let jwt = if jwt == "-" {
+        stdin().read_to_string(&mut read)?;
+        read.trim()
+    } else {
+        jwt
+    };
+    let jwt = jwt.strip_prefix("Bearer ").unwrap_or(jwt).trim();
+    let slug = tenant.map(tenant::parse).transpose()?;
+    let mut issuers = Vec::new();
+    for location in &config.jwt.issuers {
+        let keys = IssuerKeys::new(location.clone()).map_err(|error| Error::Refused(error.to_string()))?;
+        if let Err(error) = keys.count().await {
+            writeln!(stdout(), "WARN  keys of {location} cannot be fetched: {error}")?;
+        }
+        tokio::spawn(keys.clone().keep_fresh());
+        issuers.push(keys);
+    }
+    let jwt_settings = &config.jwt;
+    let trusted = TrustedKeys {
+        secret: jwt_settings.secret.as_deref().map(Vec::as_slice),
+        public_key: jwt_settings.public_key.as_ref().map(|(_, key)| key),
+        issuers,
+    };
+    let clock = Clock::default();
+    let verifier = TokenVerifier::new(trusted, &jwt_settings.rules, clock.clone());
+    let findings = verifier.explain(jwt, slug.as_ref(), clock.now()).await;
+    for Finding { what, outcome } in &findings {
+        match outcome {
+            Ok(found) => writeln!(stdout(), "ok    {what}: {found}")?,
+            Err(why) => writeln!(stdout(), "FAIL  {what}: {why}")?,
+        }
+    }
+    if findings.iter().any(|finding| finding.outcome.is_err()) {
+        return Err(Error::Refused("the token would be refused".into()));
+    }
+    writeln!(stdout(), "accepted")?;
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::reader::Reader;
 use crate::store::DatabaseUrl;
 
+pub(super) const EXAMPLE: &str = "postgres://rally_api:password@db.internal:5432/rally?sslmode=verify-full";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     /// `None`: a private PostgreSQL in `data_dir`.
@@ -23,7 +25,6 @@ pub(crate) struct Database {
 
 impl Database {
     pub(super) fn read(settings: &mut Reader) -> Self {
-        const EXAMPLE: &str = "postgres://rally_api:password@db.internal:5432/rally?sslmode=verify-full";
         let url = settings.parse("DATABASE_URL", EXAMPLE, DatabaseUrl::parse);
         let migration_url = settings.parse("DATABASE_MIGRATION_URL", EXAMPLE, DatabaseUrl::parse);
         let direct_url = settings.parse("DATABASE_DIRECT_URL", EXAMPLE, DatabaseUrl::parse);

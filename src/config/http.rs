@@ -5,11 +5,15 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderValue, Uri};
-use ipnet::IpNet;
+use axum::http::{HeaderValue, uri::Scheme};
+use ipnet::{IpNet, Ipv4Net};
+use reqwest::Url;
 
 use super::{joined, reader::Reader};
-use crate::auth::{client_address::TrustedProxies, tenant_host::TenantResolver};
+use crate::auth::{
+    client_address::TrustedProxies,
+    tenant_host::{TenantResolver, parse_scheme},
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
@@ -63,30 +67,54 @@ impl Http {
     }
 }
 
-/// An origin (RFC 6454) as browsers send it: scheme, host and port only.
+/// An origin (RFC 6454) as browsers send it: scheme, host and port only, without a port that is the scheme's own.
 fn origin(text: &str) -> Result<HeaderValue, String> {
-    let problem = || format!("must be web origins, comma-separated; {text:?} is not scheme://host[:port]");
-    let uri: Uri = text.parse().map_err(|_| problem())?;
-    let plain = matches!(uri.scheme_str(), Some("http" | "https"))
-        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-        && uri.path() == "/"
-        && !text.ends_with('/')
-        && uri.query().is_none();
-    if !plain {
-        return Err(problem());
+    let problem = |why: &str| format!("must be web origins, comma-separated; {text:?} {why}");
+    if text.contains('*') {
+        return Err(problem("has a wildcard, which is not supported: list each origin by itself"));
     }
-    HeaderValue::from_str(&text.to_ascii_lowercase()).map_err(|_| problem())
+    let not_an_origin = || problem("is not scheme://host[:port] with the scheme http or https");
+    let url = Url::parse(text).map_err(|_| not_an_origin())?;
+    let is_origin = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !is_origin {
+        return Err(not_an_origin());
+    }
+    HeaderValue::from_str(&url.origin().ascii_serialization()).map_err(|_| not_an_origin())
 }
 
 pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
+    let base_domain =
+        settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".to_owned());
+    // Nobody has a certificate for it.
+    let default_scheme = if base_domain == "localhost" { Scheme::HTTP } else { Scheme::HTTPS };
+    let scheme = |text: &str| parse_scheme(text).ok_or("must be http or https");
     TenantResolver {
-        base_domain: settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".into()),
-        trusted_proxies: TrustedProxies(settings.list("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,127.0.0.1", |text| {
-            text.parse::<IpNet>()
-                .or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into()))
-                .map_err(|_| format!("must be IP addresses or CIDR blocks, comma-separated; {text:?} is neither"))
-        })),
+        public_scheme: settings.parse("PUBLIC_SCHEME", "https", scheme).unwrap_or(default_scheme),
+        base_domain,
+        trusted_proxies: TrustedProxies(settings.list(
+            "TRUSTED_PROXIES",
+            "10.0.0.0/8,fd00::/8,127.0.0.1",
+            address_block,
+        )),
     }
+}
+
+/// IPv4 addresses in IPv6 (`::ffff:10.0.0.0/104`) are IPv4, as the addresses of peers are.
+fn address_block(text: &str) -> Result<IpNet, String> {
+    let problem = |why: &str| format!("must be IP addresses or CIDR blocks, comma-separated; {text:?} {why}");
+    let block = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let block = block.map_err(|_| problem("is neither"))?;
+    let IpAddr::V4(v4) = block.addr().to_canonical() else { return Ok(block.trunc()) };
+    let length =
+        if matches!(block, IpNet::V6(_)) { block.prefix_len().checked_sub(96) } else { Some(block.prefix_len()) };
+    let v4 = length.and_then(|length| Ipv4Net::new(v4, length).ok());
+    let v4 = v4.ok_or_else(|| problem("is wider than IPv4: write the IPv4 block and the IPv6 block that you mean"))?;
+    Ok(IpNet::V4(v4.trunc()))
 }
 
 fn base_domain(text: &str) -> Result<String, &'static str> {
@@ -99,6 +127,7 @@ fn base_domain(text: &str) -> Result<String, &'static str> {
 pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, String)> {
     vec![
         ("BASE_DOMAIN", tenancy.base_domain.clone()),
+        ("PUBLIC_SCHEME", tenancy.public_scheme.to_string()),
         ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.0.iter().map(IpNet::to_string))),
     ]
 }
@@ -116,5 +145,68 @@ mod tests {
         }
         assert_eq!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "19")]), Ok(19));
         assert!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "20")]).unwrap_err().contains("SHUTDOWN_GRACE_SECONDS"));
+    }
+
+    fn effective(name: &str, value: &str) -> Result<String, String> {
+        let effective = config(&[(name, value)])?.effective();
+        Ok(effective.into_iter().find(|(other, _)| *other == name).unwrap().1)
+    }
+
+    #[test]
+    fn the_public_scheme_is_https_unless_the_base_domain_is_localhost() {
+        let scheme = |pairs: &[(&str, &str)]| config(pairs).map(|config| config.tenancy.public_scheme.to_string());
+        assert_eq!(scheme(&[]), Ok("http".to_owned()));
+        assert_eq!(scheme(&[("PUBLIC_SCHEME", "HTTPS")]), Ok("https".to_owned()));
+        assert_eq!(scheme(&[("BASE_DOMAIN", "rallycrm.io")]), Ok("https".to_owned()));
+        assert_eq!(scheme(&[("BASE_DOMAIN", "rallycrm.io"), ("PUBLIC_SCHEME", "http")]), Ok("http".to_owned()));
+        assert!(scheme(&[("PUBLIC_SCHEME", "https://")]).unwrap_err().contains("must be http or https"));
+    }
+
+    #[test]
+    fn an_origin_is_normalised_to_what_browsers_send() {
+        for (value, origin) in [
+            ("https://app.example.com", "https://app.example.com"),
+            ("https://app.example.com:443", "https://app.example.com"),
+            ("http://app.example.com:80/", "http://app.example.com"),
+            ("https://app.example.com:80", "https://app.example.com:80"),
+            ("HTTPS://App.Example.COM:8443/", "https://app.example.com:8443"),
+            ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
+            ("http://[0:0:0:0:0:0:0:1]:5173", "http://[::1]:5173"),
+        ] {
+            assert_eq!(effective("CORS_ALLOWED_ORIGINS", value), Ok(origin.to_owned()));
+        }
+        for (value, why) in [
+            ("*", "wildcard"),
+            ("https://*.example.com", "wildcard"),
+            ("null", "scheme://host[:port]"),
+            ("app.example.com", "scheme://host[:port]"),
+            ("localhost:5173", "scheme://host[:port]"),
+            ("https://", "scheme://host[:port]"),
+            ("https://app.example.com/path", "scheme://host[:port]"),
+            ("https://app.example.com?", "scheme://host[:port]"),
+            ("https://user@app.example.com", "scheme://host[:port]"),
+            ("chrome-extension://abc", "scheme://host[:port]"),
+        ] {
+            let error = effective("CORS_ALLOWED_ORIGINS", value).unwrap_err();
+            assert!(error.contains(why), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_ipv4_in_ipv6_is_ipv4() {
+        for (value, block) in [
+            ("::ffff:127.0.0.0/104", "127.0.0.0/8"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("fd00::1/8", "fd00::/8"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(effective("TRUSTED_PROXIES", value), Ok(block.to_owned()));
+        }
+        for wider in ["::ffff:10.0.0.0/95", "::ffff:10.0.0.0/8"] {
+            let error = effective("TRUSTED_PROXIES", wider).unwrap_err();
+            assert!(error.contains("write the IPv4 block"), "{error}");
+        }
     }
 }

@@ -5,10 +5,20 @@ use std::{fmt, fs, path::PathBuf};
 use zeroize::Zeroizing;
 
 use super::{HIDDEN, joined, reader::Reader};
-use crate::auth::jwt::{
-    jwks::JwksLocation,
-    verification_key::{ClaimRules, PublicKey},
+use crate::{
+    auth::jwt::{
+        claim_path::ClaimPath,
+        claims::{ClaimRules, IssuerTenants},
+        jwks::{JwksLocation, is_multi_tenant},
+        scope_claims::ScopeClaims,
+        verification_key::PublicKey,
+    },
+    domain::{Scope, Slug},
 };
+
+/// The warning about [`Jwt::accepts_any_audience`].
+pub(crate) const ANY_AUDIENCE: &str = "JWT_AUDIENCE is not set: tokens that the issuer signs for other services are accepted \
+                                       too; set JWT_AUDIENCE to what your issuer writes into `aud` (or `client_id`) for the CRM";
 
 /// A JWT is trusted if any of these keys signed it.
 #[derive(Clone)]
@@ -36,22 +46,24 @@ impl Jwt {
             Ok(Zeroizing::new(text.as_bytes().to_vec()))
         });
         let public_key = settings.parse("JWT_PUBLIC_KEY_FILE", "/etc/rally/jwt.pem", |path| {
-            let pem = fs::read(path).map_err(|error| format!("cannot be read: {path}: {error}"))?;
-            let key = PublicKey::from_pem(&pem).map_err(|problem| format!("{problem}: {path}"))?;
+            // The path is not repeated: it may be a key by mistake.
+            let pem = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+            let key = PublicKey::from_pem(&pem).map_err(str::to_owned)?;
             Ok::<_, String>((PathBuf::from(path), key))
         });
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
-        let issuers = settings.list("JWT_ISSUER", "", any);
+        let issuers = settings.list("JWT_ISSUER", "https://login.microsoftonline.com/<directory id>/v2.0", one_issuer);
         let urls = settings.list("JWT_JWKS_URL", "", any);
         let discovery = urls.is_empty()
             && ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE"].into_iter().all(|name| settings.get(name).is_none());
-        let rules = ClaimRules {
-            issuers,
-            audiences: settings.list("JWT_AUDIENCE", "", any),
-            tenant_claim: settings.get("JWT_TENANT_CLAIM").unwrap_or("tenant").to_owned(),
-        };
+        let rules = claim_rules(settings, issuers);
         let issuers = if discovery { discovered(settings, &rules) } else { published(settings, &rules, &urls) };
         Self { secret, public_key, issuers, rules }
+    }
+
+    /// True if tokens that an issuer signs for other services are accepted too.
+    pub(crate) fn accepts_any_audience(&self) -> bool {
+        self.rules.audiences.is_empty() && !(self.issuers.is_empty() && self.rules.issuers.is_empty())
     }
 
     pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
@@ -62,7 +74,11 @@ impl Jwt {
             ("JWT_JWKS_URL", joined(self.issuers.iter().filter_map(JwksLocation::url).map(str::to_owned))),
             ("JWT_ISSUER", joined(self.rules.issuers.iter().cloned())),
             ("JWT_AUDIENCE", joined(self.rules.audiences.iter().cloned())),
-            ("JWT_TENANT_CLAIM", self.rules.tenant_claim.clone()),
+            ("JWT_ISSUER_TENANTS", joined(self.rules.issuer_tenants.iter().map(issuer_tenants_text))),
+            ("JWT_TENANT_CLAIM", self.rules.tenant.to_string()),
+            ("JWT_SCOPE_CLAIM", joined(self.rules.scopes.claims.iter().map(ClaimPath::to_string))),
+            ("JWT_SCOPE_MAP", joined(self.rules.scopes.words.iter().map(|(word, scope)| format!("{word}={scope}")))),
+            ("JWT_NAME_CLAIM", joined(self.rules.names.iter().map(ClaimPath::to_string))),
         ]
     }
 }
@@ -76,6 +92,87 @@ impl fmt::Debug for Jwt {
             .field("rules", &self.rules)
             .finish()
     }
+}
+
+fn claim_rules(settings: &mut Reader, issuers: Vec<String>) -> ClaimRules {
+    let any = |text: &str| Ok::<_, &str>(text.to_owned());
+    let path = |text: &str| Ok::<_, &str>(ClaimPath::new(text));
+    let default = ClaimRules::default();
+    let or_default = |given: Vec<ClaimPath>, default| if given.is_empty() { default } else { given };
+    let mut names = or_default(settings.list("JWT_NAME_CLAIM", "", path), default.names);
+    if names.iter().all(|name| name.as_str() != "sub") {
+        names.push(ClaimPath::new("sub"));
+    }
+    ClaimRules {
+        issuer_tenants: issuer_tenants(settings, &issuers),
+        issuers,
+        audiences: settings.list("JWT_AUDIENCE", "", any),
+        tenant: settings.get("JWT_TENANT_CLAIM").map_or(default.tenant, ClaimPath::new),
+        names,
+        scopes: ScopeClaims {
+            claims: or_default(settings.list("JWT_SCOPE_CLAIM", "", path), default.scopes.claims),
+            words: settings.list("JWT_SCOPE_MAP", "crm-admins=admin,Rally.Reader=read", scope_of_word),
+        },
+    }
+}
+
+fn one_issuer(text: &str) -> Result<String, &'static str> {
+    if is_multi_tenant(text) {
+        return Err(
+            "names an issuer for many directories (`common`, `organizations`, `{tenantid}`), whose tokens have another \
+                    `iss` for each: list the issuer of each directory that you trust",
+        );
+    }
+    Ok(text.to_owned())
+}
+
+fn scope_of_word(item: &str) -> Result<(String, Scope), &'static str> {
+    const PROBLEM: &str = "must be a comma-separated list of <the issuer's word>=<read, write or admin>";
+    let (word, scope) = item.rsplit_once('=').ok_or(PROBLEM)?;
+    let word = Some(word.trim()).filter(|word| !word.is_empty()).ok_or(PROBLEM)?;
+    Ok((word.to_owned(), Scope::from_name(scope.trim()).ok_or(PROBLEM)?))
+}
+
+const EVERY_TENANT: &str = "*";
+
+/// JWT_ISSUER_TENANTS, which must name every issuer: one that was left out by mistake would speak for every tenant, or for
+/// none.
+fn issuer_tenants(settings: &mut Reader, issuers: &[String]) -> Vec<IssuerTenants> {
+    const NAME: &str = "JWT_ISSUER_TENANTS";
+    const EXAMPLE: &str = "https://login.acme.example=acme,https://login.rallycrm.io=*";
+    let rules = settings.list(NAME, EXAMPLE, tenants_of_issuer);
+    if rules.is_empty() {
+        return rules;
+    }
+    let named = |issuer: &str| rules.iter().filter(|rule| rule.issuer == issuer).count();
+    if rules.iter().any(|rule| !issuers.contains(&rule.issuer)) {
+        settings.reject(NAME, "names an issuer that is not in JWT_ISSUER", EXAMPLE);
+    }
+    if issuers.iter().any(|issuer| named(issuer) != 1) {
+        settings.reject(
+            NAME,
+            "must name each issuer of JWT_ISSUER once; `=*` is for one that may speak for every tenant",
+            EXAMPLE,
+        );
+    }
+    rules
+}
+
+fn tenants_of_issuer(item: &str) -> Result<IssuerTenants, &'static str> {
+    const PROBLEM: &str =
+        "must be a comma-separated list of <issuer>=<slugs of tenants, with spaces between them, or *>";
+    let (issuer, tenants) = item.rsplit_once('=').ok_or(PROBLEM)?;
+    let tenants = match tenants.trim() {
+        "" => return Err(PROBLEM),
+        EVERY_TENANT => None,
+        slugs => Some(slugs.split_whitespace().map(Slug::parse).collect::<Result<_, _>>().map_err(|_| PROBLEM)?),
+    };
+    Ok(IssuerTenants { issuer: issuer.trim().to_owned(), tenants })
+}
+
+fn issuer_tenants_text(IssuerTenants { issuer, tenants }: &IssuerTenants) -> String {
+    let slugs = |tenants: &Vec<Slug>| tenants.iter().map(Slug::as_str).collect::<Vec<_>>().join(" ");
+    format!("{issuer}={}", tenants.as_ref().map_or(EVERY_TENANT.to_owned(), slugs))
 }
 
 /// Issuers whose key sets are found by OpenID Connect Discovery.
@@ -109,7 +206,50 @@ fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::tests::config;
+
+    #[test]
+    fn the_tenants_of_issuers_are_read_for_every_issuer_or_refused() {
+        let (a, b) = ("https://a.example", "https://b.example/?x=y");
+        let both = format!("{a},{b}");
+        let read = |value: &str| {
+            let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+            config(&[secret, ("JWT_ISSUER", &both), ("JWT_ISSUER_TENANTS", value)]).map(|config| config.jwt.rules)
+        };
+        let rules = read(&format!("{a} = acme  globex , {b}=*")).unwrap();
+        let (acme, globex) = (Slug::parse("acme").unwrap(), Slug::parse("globex").unwrap());
+        assert_eq!(
+            rules.issuer_tenants,
+            [
+                IssuerTenants { issuer: a.to_owned(), tenants: Some(vec![acme, globex]) },
+                IssuerTenants { issuer: b.to_owned(), tenants: None },
+            ]
+        );
+        for value in [
+            a.to_owned(),
+            format!("{a}=acme"),
+            format!("{a}=acme,{b}="),
+            format!("{a}=Acme,{b}=*"),
+            format!("{a}=acme,{b}=*,https://c.example=*"),
+            format!("{a}=acme,{a}=globex,{b}=*"),
+            format!("{a}=acme,{b}=* acme"),
+        ] {
+            let error = read(&value).unwrap_err();
+            assert!(error.contains("JWT_ISSUER_TENANTS "), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_map_of_scopes_is_read_or_refused() {
+        let read = |value: &str| config(&[("JWT_SCOPE_MAP", value)]).map(|config| config.jwt.rules.scopes.words);
+        let expected =
+            [("crm admins", Scope::Admin), ("a=b", Scope::Read)].map(|(word, scope)| (word.to_owned(), scope));
+        assert_eq!(read(" crm admins = admin, a=b=read,").unwrap(), expected);
+        for value in ["admin", "=admin", "a=Admin", "a=read write", "a="] {
+            assert!(read(value).unwrap_err().contains("JWT_SCOPE_MAP must be"), "{value}");
+        }
+    }
 
     #[test]
     fn an_issuers_keys_are_found_by_discovery_or_at_the_configured_address() {
@@ -132,9 +272,21 @@ mod tests {
             (vec![("JWT_ISSUER", "http://login.example")], "JWT_ISSUER must be an https://"),
             (vec![("JWT_ISSUER", "https://a.example?x")], "JWT_ISSUER must have no query"),
             (vec![("JWT_ISSUER", "https://u:p@a.example")], "JWT_ISSUER must hold no user name"),
+            (
+                vec![("JWT_ISSUER", "https://login.microsoftonline.com/common/v2.0")],
+                "JWT_ISSUER names an issuer for many",
+            ),
+            (
+                vec![("JWT_ISSUER", "https://login.microsoftonline.us/Organizations/v2.0")],
+                "JWT_ISSUER names an issuer for many",
+            ),
+            (
+                vec![("JWT_ISSUER", "https://login.example/{tenantid}/v2.0"), secret],
+                "JWT_ISSUER names an issuer for many",
+            ),
             (vec![("JWT_JWKS_URL", "http://10.0.0.1/keys")], "JWT_JWKS_URL must be an https://"),
             (vec![("JWT_JWKS_URL", keys), ("JWT_ISSUER", a)], "JWT_JWKS_URL must hold as many"),
-            (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: /nowhere"),
+            (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: No such file"),
             (vec![("JWT_PUBLIC_KEY_FILE", "Cargo.toml")], "JWT_PUBLIC_KEY_FILE holds no public key"),
         ] {
             let error = trusted(&pairs).unwrap_err();

@@ -7,6 +7,8 @@ use crate::auth::api_key::{
     verifier::KeyFallback,
 };
 
+pub(super) const EXAMPLE: &str = "2026-01:<the output of `openssl rand -base64 32`>";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     pub(crate) peppers: Peppers,
@@ -19,15 +21,17 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(super) fn read(settings: &mut Reader) -> Self {
-        const EXAMPLE: &str = "2026-01:<the output of `openssl rand -base64 32`>";
         let current = settings.parse("KEY_PEPPER", EXAMPLE, Pepper::parse);
+        let next = settings.parse("KEY_PEPPER_NEXT", EXAMPLE, Pepper::parse);
         let retired = settings.list("KEY_PEPPERS_RETIRED", EXAMPLE, Pepper::parse);
-        let mut ids: Vec<&str> = current.iter().chain(&retired).map(Pepper::id).collect();
+        let mut ids: Vec<&str> = current.iter().chain(&next).chain(&retired).map(Pepper::id).collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
         if ids.len() < all {
-            settings.reject("KEY_PEPPERS_RETIRED", "must not repeat an id; each pepper needs its own", "");
+            let problem =
+                "must not hold an id that KEY_PEPPER or KEY_PEPPER_NEXT has, or twice: each pepper needs its own";
+            settings.reject("KEY_PEPPERS_RETIRED", problem, "");
         }
         let fallback = settings
             .parse("KEY_FALLBACK", "argon2", |text| match text {
@@ -36,7 +40,9 @@ impl Keys {
                 _ => Err("must be argon2 or deny"),
             })
             .unwrap_or_default();
-        if fallback == KeyFallback::Deny && settings.get("KEY_PEPPER").is_none() {
+        // Without DATABASE_URL, a pepper is generated, or the start stops.
+        let lacks_pepper = settings.get("KEY_PEPPER").is_none() && settings.get("DATABASE_URL").is_some();
+        if fallback == KeyFallback::Deny && lacks_pepper {
             settings.reject(
                 "KEY_FALLBACK",
                 "can be deny only if KEY_PEPPER is set: otherwise every key would be refused",
@@ -44,7 +50,7 @@ impl Keys {
             );
         }
         Self {
-            peppers: Peppers { current, retired },
+            peppers: Peppers { current, next, retired },
             fallback,
             argon2: argon2(settings),
             cache_entries: settings.number("VERIFY_CACHE_ENTRIES", 200_000, (0, 10_000_000), "200000"),
@@ -59,6 +65,7 @@ impl Keys {
         };
         vec![
             ("KEY_PEPPER", self.peppers.current.as_ref().map(pepper).unwrap_or_default()),
+            ("KEY_PEPPER_NEXT", self.peppers.next.as_ref().map(pepper).unwrap_or_default()),
             ("KEY_PEPPERS_RETIRED", joined(self.peppers.retired.iter().map(pepper))),
             ("KEY_FALLBACK", fallback.into()),
             ("VERIFY_CACHE_ENTRIES", self.cache_entries.to_string()),
@@ -88,10 +95,14 @@ mod tests {
 
     #[test]
     fn fallback_deny_without_a_pepper_is_rejected() {
-        assert!(config(&[("KEY_FALLBACK", "deny")]).unwrap_err().contains("KEY_PEPPER"));
+        let (deny, url) = (("KEY_FALLBACK", "deny"), ("DATABASE_URL", "postgres://u@h/d"));
+        assert!(config(&[deny, url]).unwrap_err().contains("KEY_PEPPER"));
+        assert!(config(&[deny]).is_ok(), "the private PostgreSQL has a pepper of its own");
         let pepper = format!("a:{}=", "A".repeat(43));
-        assert!(config(&[("KEY_FALLBACK", "deny"), ("KEY_PEPPER", &pepper)]).is_ok());
-        let twice = config(&[("KEY_PEPPER", &pepper), ("KEY_PEPPERS_RETIRED", &pepper)]);
-        assert!(twice.unwrap_err().contains("repeat"));
+        assert!(config(&[deny, url, ("KEY_PEPPER", &pepper)]).is_ok());
+        for other in ["KEY_PEPPERS_RETIRED", "KEY_PEPPER_NEXT"] {
+            let twice = config(&[("KEY_PEPPER", &pepper), (other, &pepper)]);
+            assert!(twice.unwrap_err().contains("each pepper needs its own"));
+        }
     }
 }

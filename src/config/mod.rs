@@ -1,14 +1,16 @@
 //! Every setting, typed, with its default. One file for each section.
 //!
-//! Settings are read from the environment and from `.env`; the environment has precedence. A test keeps `.env.example`
+//! Settings are read from the environment and from `.env`; the environment has precedence. Secrets may be in files. A test keeps `.env.example`
 //! in step. A bad setting stops the start, and so does a misspelt name: if `KEY_PEPER` were ignored, keys would be
 //! created without a stamp.
 
 mod database;
+mod env_file;
 mod http;
 mod jwt;
 mod keys;
 mod reader;
+mod secret_file;
 mod telemetry;
 
 use std::collections::BTreeMap;
@@ -16,13 +18,16 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 pub use self::reader::ConfigError;
-use self::reader::Reader;
 pub(crate) use self::{
     database::Database,
     http::Http,
-    jwt::Jwt,
+    jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
     telemetry::{Log, TraceSampler, Traces},
+};
+use self::{
+    reader::{BadSetting, Reader},
+    secret_file::SECRETS,
 };
 use crate::auth::tenant_host::TenantResolver;
 
@@ -31,25 +36,38 @@ pub(crate) const NAMES: &[&str] = &[
     "LISTEN_ADDR",
     "ADMIN_LISTEN_ADDR",
     "BASE_DOMAIN",
+    "PUBLIC_SCHEME",
     "TRUSTED_PROXIES",
     "CORS_ALLOWED_ORIGINS",
     "HTTP_MAX_CONNECTIONS",
     "SHUTDOWN_GRACE_SECONDS",
     "SHUTDOWN_DRAIN_SECONDS",
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
     "DATABASE_MIGRATION_URL",
+    "DATABASE_MIGRATION_URL_FILE",
     "DATABASE_DIRECT_URL",
+    "DATABASE_DIRECT_URL_FILE",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_CHECK_CONNECTIONS",
     "DATA_DIR",
     "JWT_SECRET",
+    "JWT_SECRET_FILE",
     "JWT_PUBLIC_KEY_FILE",
     "JWT_JWKS_URL",
     "JWT_ISSUER",
     "JWT_AUDIENCE",
+    "JWT_ISSUER_TENANTS",
     "JWT_TENANT_CLAIM",
+    "JWT_SCOPE_CLAIM",
+    "JWT_SCOPE_MAP",
+    "JWT_NAME_CLAIM",
     "KEY_PEPPER",
+    "KEY_PEPPER_FILE",
+    "KEY_PEPPER_NEXT",
+    "KEY_PEPPER_NEXT_FILE",
     "KEY_PEPPERS_RETIRED",
+    "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
     "USAGE_RETENTION_DAYS",
@@ -58,6 +76,7 @@ pub(crate) const NAMES: &[&str] = &[
     "ARGON2_PARALLELISM",
     "RUST_LOG",
     "LOG_FORMAT",
+    "CORE_DUMPS",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_SERVICE_NAME",
@@ -82,24 +101,22 @@ pub struct Config {
     pub(crate) log: Log,
     /// `None`: no traces are sent.
     pub(crate) traces: Option<Traces>,
+    /// Whether the process may leave core dumps, and be debugged by another one.
+    pub(crate) core_dumps: bool,
+    /// Paths of files with secrets, by the name of the setting.
+    secret_files: Vec<(&'static str, String)>,
+    /// Names of settings that are unsafe as they are, and why: the rest of a sentence.
+    pub(crate) warnings: Vec<(&'static str, String)>,
+    /// By `--demo`: the demo may run although the base domain is not `localhost`.
+    pub(crate) demo: bool,
 }
 
 impl Config {
-    /// Reads the process's environment, and the `.env` of the working directory or its nearest ancestor that has one.
+    /// Reads the process's environment, and the `.env` of the working folder.
     pub(crate) fn from_environment() -> Result<Self, ConfigError> {
-        let mut values = BTreeMap::new();
-        match dotenvy::dotenv_iter() {
-            Ok(lines) => {
-                for line in lines {
-                    // dotenvy's error contains the line, which may hold a secret.
-                    let (name, value) =
-                        line.map_err(|_| ConfigError::of(".env", "has a line that is not NAME=value"))?;
-                    values.insert(name, value);
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(error) => return Err(ConfigError::of(".env", format!("cannot be read: {error}"))),
-        }
+        let folder = std::env::current_dir();
+        let folder = folder.map_err(|error| ConfigError::of(".env", format!("cannot be looked for: {error}")))?;
+        let mut values = BTreeMap::from_iter(env_file::read(&folder)?);
         values.extend(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))),
@@ -110,7 +127,12 @@ impl Config {
     /// Reads settings from pairs of name and value.
     pub fn from_values(values: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut settings = Reader::new(values);
-        let config = Self {
+        let core_dumps = settings.parse("CORE_DUMPS", "allow", |text| match text {
+            "allow" => Ok(true),
+            "deny" => Ok(false),
+            _ => Err("must be allow or deny"),
+        });
+        let mut config = Self {
             http: Http::read(&mut settings),
             database: Database::read(&mut settings),
             tenancy: http::tenancy(&mut settings),
@@ -119,13 +141,67 @@ impl Config {
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
             traces: Traces::read(&mut settings),
+            core_dumps: core_dumps.unwrap_or_default(),
+            secret_files: Vec::new(),
+            warnings: Vec::new(),
+            demo: false,
         };
+        if !config.is_local() {
+            settings.warn_of_published_secrets();
+        }
+        config.secret_files = settings.secret_files();
+        config.warnings = settings.take_warnings();
         settings.finish(config)
+    }
+
+    fn is_local(&self) -> bool {
+        self.tenancy.base_domain == "localhost"
+    }
+
+    /// Whether a private PostgreSQL with generated secrets may take the place of settings that are missing.
+    pub(crate) fn allows_demo(&self) -> bool {
+        self.demo || self.is_local()
+    }
+
+    /// Fails where neither DATABASE_URL is set nor a private PostgreSQL may take its place.
+    pub(crate) fn check_demo(&self) -> Result<(), ConfigError> {
+        ConfigError::unless_empty(self.missing_database().into_iter().collect())
+    }
+
+    /// Fails where settings are missing without which a start would fail, and names all of them.
+    pub(crate) fn check_complete(&self) -> Result<(), ConfigError> {
+        let mut missing = Vec::from_iter(self.missing_database());
+        let is_demo = self.database.url.is_none() && missing.is_empty();
+        if self.jwt.is_empty() && !is_demo {
+            let problem = "(or JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL, JWT_SECRET) is not set: no user could log in";
+            missing.push(BadSetting::new("JWT_ISSUER", problem, "https://login.rallycrm.io"));
+        }
+        if self.keys.peppers.current.is_none() && !missing.is_empty() {
+            let problem = "is not set: a row that is forged in the database would be accepted";
+            missing.push(BadSetting::new("KEY_PEPPER", problem, keys::EXAMPLE));
+        }
+        ConfigError::unless_empty(missing)
+    }
+
+    fn missing_database(&self) -> Option<BadSetting> {
+        if self.database.url.is_some() || self.allows_demo() {
+            return None;
+        }
+        let problem = format!(
+            "is not set. The demo, on a private PostgreSQL, is only for BASE_DOMAIN=localhost (it is {}), or with --demo",
+            self.tenancy.base_domain
+        );
+        Some(BadSetting::new("DATABASE_URL", problem, database::EXAMPLE))
     }
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces } = self;
+        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, core_dumps, secret_files, .. } =
+            self;
+        let file = |(_, name): &(_, &'static str)| {
+            let path = secret_files.iter().find(|(of, _)| of == name);
+            (*name, path.map(|(_, path)| path.clone()).unwrap_or_default())
+        };
         let mut settings = [
             http.effective(),
             http::effective_tenancy(tenancy),
@@ -134,6 +210,8 @@ impl Config {
             keys.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),
+            vec![("CORE_DUMPS", if *core_dumps { "allow" } else { "deny" }.into())],
+            SECRETS.iter().map(file).collect(),
             Traces::effective(traces.as_ref()),
         ]
         .concat();
@@ -164,7 +242,13 @@ mod tests {
             ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally"),
             ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
             ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
+            ("JWT_ISSUER", "https://a.example,https://b.example"),
+            ("JWT_ISSUER_TENANTS", "https://a.example = acme globex,https://b.example=*"),
+            ("JWT_SCOPE_CLAIM", "realm_access.roles,scp"),
+            ("JWT_SCOPE_MAP", "crm admins=admin, Reader=read"),
+            ("JWT_NAME_CLAIM", "preferred_username"),
             ("KEY_PEPPER", pepper),
+            ("KEY_PEPPER_NEXT", "p2:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
             ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ("USAGE_RETENTION_DAYS", "30"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://traces.example/otlp"),
@@ -175,12 +259,16 @@ mod tests {
         ]);
         let lines: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let text = lines.concat();
-        for hidden in ["hunter2", &pepper[3..]] {
+        for hidden in ["hunter2", &pepper[3..], "ICEiIyQl"] {
             assert!(!text.contains(hidden), "{text}");
         }
         for shown in [
             "DATABASE_URL=postgres://rally_api@db:5432/rally\n",
             "JWT_SECRET=[hidden]\n",
+            "JWT_ISSUER_TENANTS=https://a.example=acme globex,https://b.example=*\n",
+            "JWT_SCOPE_CLAIM=realm_access.roles,scp\n",
+            "JWT_SCOPE_MAP=crm admins=admin,Reader=read\n",
+            "JWT_NAME_CLAIM=preferred_username,sub\n",
             "KEY_PEPPER=p1:[hidden]\n",
             "TRUSTED_PROXIES=10.0.0.0/8,::1/128\n",
             "USAGE_RETENTION_DAYS=30\n",
@@ -226,6 +314,31 @@ mod tests {
         .unwrap_err();
         insta::assert_snapshot!(error);
         assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn an_error_of_any_setting_names_it_and_repeats_no_secret() {
+        // They hold no secrets, and their messages show the item that is wrong.
+        const SHOWN: [&str; 3] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "RUST_LOG"];
+        let mut bad = 0;
+        for name in NAMES {
+            for value in [
+                "hunter2",
+                "hunter2=x=y",
+                "p1:hunter2",
+                "hunter2,hunter2",
+                "https://hunter2:hunter2@host:port/hunter2?hunter2",
+                "http://hunter2:hunter2@host/hunter2?hunter2",
+                "postgres://hunter2:hunter2@host:port/hunter2",
+                "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
+            ] {
+                let Err(error) = config(&[(name, value)]) else { continue };
+                bad += 1;
+                assert!(error.contains(name), "{name}: {error}");
+                assert!(SHOWN.contains(name) || !error.contains("hunter2"), "{error}");
+            }
+        }
+        assert!(bad > 100, "{bad}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Reads settings from text and collects every error.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, mem, path::Path, str::FromStr};
 
-use super::NAMES;
+use super::{
+    NAMES,
+    secret_file::{self, SECRETS},
+};
 
 /// Every bad setting, with what is wrong and an example.
 #[derive(Debug, thiserror::Error)]
@@ -10,15 +13,25 @@ pub struct ConfigError(Vec<BadSetting>);
 
 impl ConfigError {
     pub(super) fn of(name: &str, problem: impl Into<String>) -> Self {
-        Self(vec![BadSetting { name: name.into(), problem: problem.into(), example: "" }])
+        Self(vec![BadSetting::new(name, problem, "")])
+    }
+
+    pub(super) fn unless_empty(bad: Vec<BadSetting>) -> Result<(), Self> {
+        if bad.is_empty() { Ok(()) } else { Err(Self(bad)) }
     }
 }
 
 #[derive(Debug)]
-struct BadSetting {
+pub(super) struct BadSetting {
     name: String,
     problem: String,
     example: &'static str,
+}
+
+impl BadSetting {
+    pub(super) fn new(name: impl Into<String>, problem: impl Into<String>, example: &'static str) -> Self {
+        Self { name: name.into(), problem: problem.into(), example }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -34,22 +47,24 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The settings as text, and the errors found so far.
+/// The settings as text, and the errors and warnings found so far.
 pub(super) struct Reader {
     values: BTreeMap<String, String>,
     bad: Vec<BadSetting>,
+    warnings: Vec<(&'static str, String)>,
 }
 
 impl Reader {
     pub(super) fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new() };
+        let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new(), warnings: Vec::new() };
         settings.reject_misspelt_names();
+        settings.read_secret_files();
         settings
     }
 
     /// Returns what was read, unless a setting was bad.
     pub(super) fn finish<T>(self, read: T) -> Result<T, ConfigError> {
-        if self.bad.is_empty() { Ok(read) } else { Err(ConfigError(self.bad)) }
+        ConfigError::unless_empty(self.bad).map(|()| read)
     }
 
     /// An empty value counts as unset, since `docker compose` passes unset variables on as empty ones.
@@ -59,7 +74,7 @@ impl Reader {
     }
 
     pub(super) fn reject(&mut self, name: impl Into<String>, problem: impl Into<String>, example: &'static str) {
-        self.bad.push(BadSetting { name: name.into(), problem: problem.into(), example });
+        self.bad.push(BadSetting::new(name, problem, example));
     }
 
     /// `None` if the setting is unset or bad. The message of the error follows the setting's name and must not
@@ -73,7 +88,10 @@ impl Reader {
         match parse(self.get(name)?) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.reject(name, problem.to_string(), example);
+                match self.secret_files().into_iter().find(|(of, _)| SECRETS.contains(&(name, of))) {
+                    Some((file, _)) => self.reject(file, format!("holds a {name} that {problem}"), ""),
+                    None => self.reject(name, problem.to_string(), example),
+                }
                 None
             }
         }
@@ -105,6 +123,43 @@ impl Reader {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect::<Result<Vec<_>, E>>()
         })
         .unwrap_or_default()
+    }
+
+    /// Puts the content of each file in the place of the secret.
+    fn read_secret_files(&mut self) {
+        for (name, file) in SECRETS {
+            let Some(path) = self.get(file) else { continue };
+            if self.get(name).is_some() {
+                self.reject(file, format!("must not be set where {name} is set too"), "");
+                continue;
+            }
+            match secret_file::read(Path::new(path)) {
+                Ok(secret) => {
+                    self.values.insert(name.to_owned(), secret.text);
+                    self.warnings.extend(secret.warning.map(|warning| (file, warning)));
+                }
+                Err(problem) => self.reject(file, problem, ""),
+            }
+        }
+    }
+
+    /// The settings that name a file with a secret, and their paths.
+    pub(super) fn secret_files(&self) -> Vec<(&'static str, String)> {
+        SECRETS.iter().filter_map(|(_, file)| Some((*file, self.get(file)?.to_owned()))).collect()
+    }
+
+    pub(super) fn warn_of_published_secrets(&mut self) {
+        for (name, _) in SECRETS {
+            if self.get(name).is_some_and(secret_file::is_published) {
+                let problem = "holds a secret that is published in docker-compose.yml, but BASE_DOMAIN is not localhost: \
+                               anybody can use it; set a secret of your own";
+                self.warnings.push((name, problem.into()));
+            }
+        }
+    }
+
+    pub(super) fn take_warnings(&mut self) -> Vec<(&'static str, String)> {
+        mem::take(&mut self.warnings)
     }
 
     fn reject_misspelt_names(&mut self) {

@@ -8,13 +8,54 @@ use super::{ApiKeyId, Scope, ScopeSet, Status, Timestamp};
 
 /// What an endpoint requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequiredAccess {
+pub struct RequiredAccess {
+    /// What the caller has to be permitted.
+    pub permission: Permission,
+    /// Which secret a calling key has to present.
+    pub secret: RequiredSecret,
+}
+
+impl RequiredAccess {
+    /// For a call that changes no key.
+    #[must_use]
+    pub const fn to_use(permission: Permission) -> Self {
+        Self { permission, secret: RequiredSecret::Any }
+    }
+
+    /// For a call that changes keys or makes secrets.
+    #[must_use]
+    pub const fn to_change(permission: Permission) -> Self {
+        Self { permission, secret: RequiredSecret::Current }
+    }
+
+    /// For a call that revokes a key.
+    #[must_use]
+    pub const fn to_revoke(permission: Permission) -> Self {
+        Self { permission, secret: RequiredSecret::CurrentForOthers }
+    }
+}
+
+/// What the caller has to be permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
     /// A scope.
     Scope(Scope),
     /// A scope, or to be this very key.
     ScopeOrKey(Scope, ApiKeyId),
     /// To be an API key, with any scopes.
     AnyKey,
+}
+
+/// Which secret of its key a caller has to present. Whoever finds an old secret must not lock the key's owner out or make
+/// keys that outlive the rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequiredSecret {
+    /// Also one that a rotation has replaced, as long as it works.
+    Any,
+    /// The current one.
+    Current,
+    /// The current one, to affect another key. Any secret may give up its own key's access.
+    CurrentForOthers,
 }
 
 /// What a decision depends on.
@@ -39,8 +80,24 @@ pub struct KeyFacts {
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// When the presented secret ends; `None` unless a rotation has replaced it.
-    pub secret_expires_at: Option<Timestamp>,
+    /// The presented secret.
+    pub secret: SecretState,
+}
+
+/// The state of a key's secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecretState {
+    /// When it ends; `None` unless a rotation has replaced it.
+    pub expires_at: Option<Timestamp>,
+    /// A rotation has replaced it.
+    pub is_retired: bool,
+    /// It was ended for good. No clock is asked.
+    pub is_ended: bool,
+}
+
+impl SecretState {
+    /// A secret that no longer works.
+    pub const ENDED: Self = Self { expires_at: None, is_retired: true, is_ended: true };
 }
 
 /// Why a caller is denied.
@@ -56,13 +113,15 @@ pub enum DenialReason {
     InsufficientScope(Scope),
     /// The caller is a user, and the endpoint is for API keys.
     KeyRequired,
+    /// The secret still works, and the endpoint requires the one that has replaced it.
+    SecretRetired,
 }
 
 impl DenialReason {
     /// True if the credential identifies its caller and only does not permit what is required.
     #[must_use]
     pub const fn credential_is_valid(self) -> bool {
-        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired)
+        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired | Self::SecretRetired)
     }
 }
 
@@ -72,17 +131,30 @@ pub fn decide(facts: &Facts) -> Result<(), DenialReason> {
     if let Some(key) = &facts.key {
         key.check_valid()?;
     }
-    match facts.required {
-        RequiredAccess::AnyKey => facts.key.map(drop).ok_or(DenialReason::KeyRequired),
-        RequiredAccess::ScopeOrKey(_, id) if facts.key.is_some_and(|key| key.id == id) => Ok(()),
-        RequiredAccess::Scope(scope) | RequiredAccess::ScopeOrKey(scope, _) => {
-            if facts.scopes.allows(scope) {
-                Ok(())
-            } else {
-                Err(DenialReason::InsufficientScope(scope))
+    let RequiredAccess { permission, secret } = facts.required;
+    let is_own_key = match permission {
+        Permission::AnyKey => facts.key.is_some(),
+        Permission::ScopeOrKey(_, id) => facts.key.is_some_and(|key| key.id == id),
+        Permission::Scope(_) => false,
+    };
+    if !is_own_key {
+        match permission {
+            Permission::AnyKey => return Err(DenialReason::KeyRequired),
+            Permission::Scope(scope) | Permission::ScopeOrKey(scope, _) if !facts.scopes.allows(scope) => {
+                return Err(DenialReason::InsufficientScope(scope));
             }
+            Permission::Scope(_) | Permission::ScopeOrKey(..) => {}
         }
     }
+    let accepts_retired = match secret {
+        RequiredSecret::Any => true,
+        RequiredSecret::Current => false,
+        RequiredSecret::CurrentForOthers => is_own_key,
+    };
+    if !accepts_retired && facts.key.is_some_and(|key| key.secret.is_retired) {
+        return Err(DenialReason::SecretRetired);
+    }
+    Ok(())
 }
 
 impl KeyFacts {
@@ -95,18 +167,18 @@ impl KeyFacts {
         }
     }
 
-    /// A secret that ends together with its key ends by the key's expiry.
+    /// A secret whose time ends together with its key's ends by the key's expiry.
     fn secret_has_ended(&self) -> bool {
         let before_key = |end: Timestamp| self.expires_at.is_none_or(|key_end| end < key_end);
-        self.secret_expires_at.is_some_and(|end| self.now >= end && before_key(end))
+        self.secret.is_ended || self.secret.expires_at.is_some_and(|end| self.now >= end && before_key(end))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DenialReason::{InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, SecretEnded};
-    use RequiredAccess::{AnyKey, ScopeOrKey};
+    use DenialReason::{InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, SecretEnded, SecretRetired};
+    use Permission::{AnyKey, ScopeOrKey};
     use Scope::{Admin, Read, Write};
     use chrono::DateTime;
     use uuid::Uuid;
@@ -140,8 +212,8 @@ mod tests {
         (Some(NOW - 1), Some(NOW - 2), Err(SecretEnded)),
     ];
 
-    /// (required, the decision about a user of each of [`SCOPES`], and about a valid key of each).
-    type Access = (RequiredAccess, [Result<(), DenialReason>; 4], [Result<(), DenialReason>; 4]);
+    /// (permission, the decision about a user of each of [`SCOPES`], and about a valid key of each).
+    type Access = (Permission, [Result<(), DenialReason>; 4], [Result<(), DenialReason>; 4]);
     const SCOPES: [&[Scope]; 4] = [&[], &[Read], &[Write], &[Admin]];
     const NEEDS_READ: [Result<(), DenialReason>; 4] = [Err(InsufficientScope(Read)), Ok(()), Ok(()), Ok(())];
     const NEEDS_WRITE: [Result<(), DenialReason>; 4] =
@@ -149,9 +221,9 @@ mod tests {
     const NEEDS_ADMIN: [Result<(), DenialReason>; 4] =
         [Err(InsufficientScope(Admin)), Err(InsufficientScope(Admin)), Err(InsufficientScope(Admin)), Ok(())];
     const ACCESS: [Access; 8] = [
-        (RequiredAccess::Scope(Read), NEEDS_READ, NEEDS_READ),
-        (RequiredAccess::Scope(Write), NEEDS_WRITE, NEEDS_WRITE),
-        (RequiredAccess::Scope(Admin), NEEDS_ADMIN, NEEDS_ADMIN),
+        (Permission::Scope(Read), NEEDS_READ, NEEDS_READ),
+        (Permission::Scope(Write), NEEDS_WRITE, NEEDS_WRITE),
+        (Permission::Scope(Admin), NEEDS_ADMIN, NEEDS_ADMIN),
         (ScopeOrKey(Read, OWN), NEEDS_READ, [Ok(()); 4]),
         (ScopeOrKey(Read, OTHER), NEEDS_READ, NEEDS_READ),
         (ScopeOrKey(Admin, OWN), NEEDS_ADMIN, [Ok(()); 4]),
@@ -159,9 +231,53 @@ mod tests {
         (AnyKey, [Err(KeyRequired); 4], [Ok(()); 4]),
     ];
 
+    /// (secret, whether a retired secret suffices on its own key, and for a call that need not be about that).
+    const SECRETS: [(RequiredSecret, bool, bool); 3] = [
+        (RequiredSecret::Any, true, true),
+        (RequiredSecret::Current, false, false),
+        (RequiredSecret::CurrentForOthers, true, false),
+    ];
+
+    #[test]
+    fn a_retired_secret_is_denied_where_the_current_one_is_required() {
+        let secret = SecretState { expires_at: Some(at(NOW + 1)), is_retired: true, is_ended: false };
+        let key = KeyFacts { now: at(NOW), id: OWN, expires_at: None, revoked_at: None, secret };
+        let scopes = ScopeSet::from_iter([Admin]);
+        for (secret, on_own, on_others) in SECRETS {
+            for (permission, suffices) in [
+                (AnyKey, on_own),
+                (ScopeOrKey(Admin, OWN), on_own),
+                (ScopeOrKey(Admin, OTHER), on_others),
+                (Permission::Scope(Admin), on_others),
+            ] {
+                let decided =
+                    |key, scopes| decide(&Facts { scopes, key, required: RequiredAccess { permission, secret } });
+                let expected = if suffices { Ok(()) } else { Err(SecretRetired) };
+                assert_eq!(decided(Some(key), scopes), expected, "{permission:?} {secret:?}");
+                let current = KeyFacts { secret: SecretState::default(), ..key };
+                assert_eq!(decided(Some(current), scopes), Ok(()), "{permission:?} {secret:?}");
+                let ended = KeyFacts { now: at(NOW + 1), ..key };
+                assert_eq!(decided(Some(ended), scopes), Err(SecretEnded), "{permission:?} {secret:?}");
+                if permission != AnyKey {
+                    assert_eq!(decided(None, scopes), Ok(()), "a user has no secret: {permission:?} {secret:?}");
+                }
+                if matches!(permission, Permission::Scope(_) | ScopeOrKey(_, OTHER)) {
+                    let denied = decided(Some(key), ScopeSet::READ);
+                    assert_eq!(
+                        denied,
+                        Err(InsufficientScope(Admin)),
+                        "the scope comes first: {permission:?} {secret:?}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_combination_of_facts_has_the_decision_of_the_table() {
-        for (required, of_user, of_key) in ACCESS {
+        let each = ACCESS.into_iter().flat_map(|access| SECRETS.map(|(secret, ..)| (access, secret)));
+        for ((permission, of_user, of_key), secret) in each {
+            let required = RequiredAccess { permission, secret };
             for ((scopes, of_user), of_key) in SCOPES.into_iter().zip(of_user).zip(of_key) {
                 let scopes: ScopeSet = scopes.iter().copied().collect();
                 let decided = |key| decide(&Facts { scopes, key, required });
@@ -172,11 +288,16 @@ mod tests {
                         id: OWN,
                         expires_at: key_end.map(at),
                         revoked_at: None,
-                        secret_expires_at: secret_end.map(at),
+                        secret: SecretState { expires_at: secret_end.map(at), ..SecretState::default() },
                     };
                     assert_eq!(decided(Some(key)), validity.and(of_key), "{key:?} with {scopes:?}, {required:?}");
+                    let ended = KeyFacts { secret: SecretState { is_ended: true, ..key.secret }, ..key };
+                    assert_eq!(decided(Some(ended)), Err(SecretEnded), "{ended:?} with {scopes:?}, {required:?}");
                     let revoked = KeyFacts { revoked_at: Some(at(NOW - 9)), ..key };
-                    assert_eq!(decided(Some(revoked)), Err(KeyRevoked), "{revoked:?} with {scopes:?}, {required:?}");
+                    let both = KeyFacts { secret: SecretState::ENDED, ..revoked };
+                    for dead in [revoked, both] {
+                        assert_eq!(decided(Some(dead)), Err(KeyRevoked), "{dead:?} with {scopes:?}, {required:?}");
+                    }
                 }
             }
         }

@@ -128,7 +128,7 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// The last accepted request with any of its secrets.
     pub last_used_at: Option<Timestamp>,
-    /// The secret that the last rotation replaced, also after its end.
+    /// The secret that the last rotation replaced, until it is ended; also after its time.
     pub previous: Option<PreviousSecret>,
     pub created_at: Timestamp,
     /// The creator's name for the audit trail; see [`Principal::audit_name`](super::Principal::audit_name).

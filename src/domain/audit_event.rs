@@ -121,28 +121,25 @@ pub struct NewEvent {
     /// The client's address, as trusted proxies report it.
     pub address: Option<IpAddr>,
     pub request_id: String,
-    /// For an update, `{"<field>": {"from": …, "to": …}}`. Never a secret.
+    /// For an update, `{"<field>": {"from": …, "to": …}}`. Of a user, `actorIssuer` and `actorSubject`; of a key,
+    /// `actorKeyHint`. Never a secret.
     pub details: Value,
 }
 
 impl NewEvent {
     #[must_use]
     pub fn new(kind: EventKind, key_id: ApiKeyId, principal: &Principal, occurred_at: Timestamp) -> Self {
-        Self { actor: principal.audit_name(), ..Self::anonymous(kind, key_id, occurred_at) }
+        Self {
+            actor: Some(principal.audit_name()),
+            details: principal.audit_details().into(),
+            ..Self::anonymous(kind, key_id, occurred_at)
+        }
     }
 
     /// An event whose actor is unknown.
     #[must_use]
     pub fn anonymous(kind: EventKind, key_id: ApiKeyId, occurred_at: Timestamp) -> Self {
-        Self {
-            kind,
-            key_id,
-            occurred_at,
-            actor: None,
-            address: None,
-            request_id: String::new(),
-            details: Value::Object(serde_json::Map::new()),
-        }
+        Self { kind, key_id, occurred_at, actor: None, address: None, request_id: String::new(), details: json!({}) }
     }
 
     #[must_use]
@@ -152,19 +149,18 @@ impl NewEvent {
         self
     }
 
+    /// Adds the members of an object.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
-        self.details = details;
+        if let (Some(all), Value::Object(details)) = (self.details.as_object_mut(), details) {
+            all.extend(details);
+        }
         self
     }
 
     #[must_use]
-    pub fn with_changes(mut self, changes: &[FieldChange]) -> Self {
-        self.details = changes
-            .iter()
-            .map(|change| (change.field.to_owned(), json!({"from": change.from, "to": change.to})))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        self
+    pub fn with_changes(self, changes: &[FieldChange]) -> Self {
+        let change = |change: &FieldChange| (change.field.to_owned(), json!({"from": change.from, "to": change.to}));
+        self.with_details(changes.iter().map(change).collect())
     }
 }

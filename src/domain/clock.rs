@@ -37,6 +37,13 @@ impl Clock {
     }
 }
 
+/// How far this clock is ahead of another that read `other` between the readings `before` and `after` of this one;
+/// negative: behind. Exact to half the time between the two.
+#[must_use]
+pub fn clock_offset(before: Timestamp, other: Timestamp, after: Timestamp) -> TimeDelta {
+    before + (after - before) / 2 - other
+}
+
 /// The text is not an RFC 3339 time with an offset, or outside the years 0 to 9999 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an RFC 3339 time with an offset, as in 2027-01-31T09:00:00Z")]
@@ -143,6 +150,14 @@ mod tests {
         assert_eq!(normalised("2026-06-30T23:59:60Z").as_deref(), Ok("2026-07-01T00:00:00Z"));
         assert_eq!(normalised("0001-01-01T00:00:00Z").as_deref(), Ok("0001-01-01T00:00:00Z"));
         assert_eq!(normalised("9999-12-31T23:59:59Z").as_deref(), Ok("9999-12-31T23:59:59Z"));
+    }
+
+    #[test]
+    fn the_offset_of_a_clock_is_measured_from_the_middle_of_the_round_trip() {
+        let at = |millis| DateTime::from_timestamp_millis(millis).unwrap();
+        assert_eq!(clock_offset(at(1000), at(1100), at(1200)), TimeDelta::zero());
+        assert_eq!(clock_offset(at(4000), at(1100), at(4200)), TimeDelta::seconds(3));
+        assert_eq!(clock_offset(at(1000), at(4100), at(1200)), TimeDelta::seconds(-3));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod access;
 mod api_key;
 mod audit_event;
 mod clock;
+mod fold_case;
 mod principal;
 mod random;
 mod scope;
@@ -16,14 +17,15 @@ mod usage_window;
 
 pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
-pub(crate) use clock::{InvalidTimestamp, TimestampText, parse_timestamp};
-pub(crate) use principal::{Principal, RotatedAway};
+pub(crate) use clock::{TimestampText, parse_timestamp};
+pub(crate) use fold_case::fold_case;
+pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use secret::LookupDigest;
 pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
 // Tests and benchmarks use these.
 pub use api_key::ApiKeyId;
-pub use clock::{Clock, Timestamp, format_timestamp};
+pub use clock::{Clock, Timestamp, clock_offset, format_timestamp};
 pub use scope::{Scope, ScopeSet};
 pub use secret::{KeyHint, Secret};
-pub use tenant::{Slug, Tenant, TenantId};
+pub use tenant::{ExternalId, Slug, Tenant, TenantId};

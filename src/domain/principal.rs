@@ -1,8 +1,10 @@
 //! The authenticated caller.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use super::{ApiKey, ApiKeyId, LookupDigest, ScopeSet, Timestamp};
+use serde_json::{Map, Value};
+
+use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
 /// The overlap of a rotation, as seen by a caller that still uses the previous secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,13 +15,24 @@ pub struct RotatedAway {
     pub until: Timestamp,
 }
 
+/// A user, as a token names one. Names of different issuers may be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The verified e-mail address, the subject, or what else the settings choose. Never an API key's name.
+    pub name: String,
+    /// `iss` of the token.
+    pub issuer: Option<String>,
+    /// `sub` of the token: with the issuer, who it is.
+    pub subject: Option<String>,
+}
+
 /// The caller of a request whose credential is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// A user, by a JWT.
     User {
-        /// `email` of the token, else `sub`, else `None`.
-        name: Option<String>,
+        /// Who it is. Shared with the cache of tokens.
+        user: Arc<User>,
         /// What the token grants.
         scopes: ScopeSet,
     },
@@ -33,6 +46,8 @@ pub enum Principal {
         expires_at: Option<Timestamp>,
         /// The lookup digest of the secret that was presented.
         secret: LookupDigest,
+        /// The hint of that secret.
+        hint: KeyHint,
         /// Set if that secret is the key's previous one.
         rotated_away: Option<RotatedAway>,
     },
@@ -101,11 +116,23 @@ impl Principal {
 
     /// The name for `createdBy` and the audit trail: the user's name, or `api-key:<id>`.
     #[must_use]
-    pub fn audit_name(&self) -> Option<String> {
+    pub fn audit_name(&self) -> String {
         match self {
-            Self::User { name, .. } => name.clone(),
-            Self::ApiKey { .. } => Some(self.to_string()),
+            Self::User { user, .. } => user.name.clone(),
+            Self::ApiKey { .. } => self.to_string(),
         }
+    }
+
+    /// What an event's details say of its actor, beside the name.
+    #[must_use]
+    pub fn audit_details(&self) -> Map<String, Value> {
+        let details = match self {
+            Self::User { user, .. } => {
+                vec![("actorIssuer", user.issuer.clone()), ("actorSubject", user.subject.clone())]
+            }
+            Self::ApiKey { hint, .. } => vec![("actorKeyHint", Some(hint.to_string()))],
+        };
+        details.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
     }
 }
 
@@ -113,7 +140,7 @@ impl Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User { name, .. } => write!(f, "{}{}", Self::USER, name.as_deref().unwrap_or_default()),
+            Self::User { user, .. } => write!(f, "{}{}", Self::USER, user.name),
             Self::ApiKey { id, .. } => write!(f, "{}{id}", Self::API_KEY),
         }
     }

@@ -81,6 +81,9 @@ pub enum InvalidWindow {
     /// It has more than 10,000 buckets.
     #[error("must leave at most {MAX_BUCKETS} buckets until `to`")]
     TooLong,
+    /// That parameter is before 1970. Nothing is counted there.
+    #[error("must be in 1970 or later")]
+    TooEarly(&'static str),
     /// It ends after the year 9999.
     #[error("must be before 9999-12-31")]
     TooLate,
@@ -92,6 +95,7 @@ impl InvalidWindow {
     pub const fn field(self) -> &'static str {
         match self {
             Self::Empty | Self::TooLong => "from",
+            Self::TooEarly(field) => field,
             Self::TooLate => "to",
         }
     }
@@ -108,12 +112,17 @@ impl UsageWindow {
         let interval = interval.unwrap_or(UsageInterval::Day);
         // Includes the current bucket.
         let to = to.unwrap_or(now + TimeDelta::microseconds(1));
+        if to <= Timestamp::UNIX_EPOCH {
+            return Err(InvalidWindow::TooEarly("to"));
+        }
         let from = match from {
+            Some(from) if from < Timestamp::UNIX_EPOCH => return Err(InvalidWindow::TooEarly("from")),
             Some(from) => from,
             None => UsageInterval::Day
                 .start_of(to - TimeDelta::microseconds(1))
                 .and_then(|day| day.checked_sub_signed(TimeDelta::days(DEFAULT_DAYS - 1)))
-                .ok_or(InvalidWindow::TooLong)?,
+                .ok_or(InvalidWindow::TooLong)?
+                .max(Timestamp::UNIX_EPOCH),
         };
         if from >= to {
             return Err(InvalidWindow::Empty);
@@ -207,10 +216,13 @@ mod tests {
         assert_eq!(hours("2026-03-11T00:00:00Z"), Err(InvalidWindow::Empty));
         assert_eq!(hours("2025-01-17T07:00:00Z"), Err(InvalidWindow::TooLong));
         assert!(hours("2025-01-17T08:00:00Z").is_ok(), "10,000 hours");
-        assert_eq!(hours("0001-01-01T00:00:00Z"), Err(InvalidWindow::TooLong));
+        assert_eq!(hours("1970-01-01T00:00:00Z"), Err(InvalidWindow::TooLong));
+        assert_eq!(hours("1969-12-31T23:59:59Z"), Err(InvalidWindow::TooEarly("from")));
         let until = |to| window(None, Some(to), UsageInterval::Hour).map(|window| window.fill(vec![]).len());
         assert_eq!(until("9999-12-30T23:59:59Z"), Ok(720));
         assert_eq!(until("9999-12-31T23:59:59Z"), Err(InvalidWindow::TooLate), "it ends in the year 10000");
-        assert!(window(Some("0000-01-01T00:00:00Z"), Some("0000-01-01T00:00:01Z"), UsageInterval::Day).is_ok());
+        assert_eq!(until("1970-01-01T00:00:00Z"), Err(InvalidWindow::TooEarly("to")));
+        assert_eq!(until("0000-01-15T00:00:00Z"), Err(InvalidWindow::TooEarly("to")));
+        assert_eq!(until("1970-01-01T01:00:00Z"), Ok(1), "the default start is not before 1970");
     }
 }

@@ -20,8 +20,8 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
-        access::{Facts, KeyFacts, RequiredAccess, decide},
+        ApiKey, ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
@@ -39,47 +39,68 @@ pub trait Requirement: Send + Sync + 'static {
 
 /// Scope `read`.
 pub struct Read;
-/// Scope `admin`.
+/// Scope `admin`, to change keys.
 pub struct Admin;
 /// Scope `read`, or to be the key itself.
 pub struct ReadOrItself;
-/// Scope `admin`, or to be the key itself.
+/// Scope `admin`, or to be the key itself, to change it.
 pub struct AdminOrItself;
+/// Scope `admin`, or to be the key itself, to revoke it.
+pub struct AdminOrItselfToRevoke;
 /// To be a key.
 pub struct AnyKey;
+/// To be a key, to change itself.
+pub struct AnyKeyToChange;
+
+/// The caller is a key.
+pub trait KeyOnly {}
+impl KeyOnly for AnyKey {}
+impl KeyOnly for AnyKeyToChange {}
 
 impl Requirement for Read {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::Scope(Scope::Read)
+        RequiredAccess::to_use(Permission::Scope(Scope::Read))
     }
 }
 
 impl Requirement for Admin {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::Scope(Scope::Admin)
+        RequiredAccess::to_change(Permission::Scope(Scope::Admin))
     }
 }
 
 impl Requirement for ReadOrItself {
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
-        scope_or_itself(Scope::Read, target)
+        RequiredAccess::to_use(scope_or_itself(Scope::Read, target))
     }
 }
 
 impl Requirement for AdminOrItself {
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
-        scope_or_itself(Scope::Admin, target)
+        RequiredAccess::to_change(scope_or_itself(Scope::Admin, target))
+    }
+}
+
+impl Requirement for AdminOrItselfToRevoke {
+    fn required_access(target: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::to_revoke(scope_or_itself(Scope::Admin, target))
     }
 }
 
 impl Requirement for AnyKey {
     fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
-        RequiredAccess::AnyKey
+        RequiredAccess::to_use(Permission::AnyKey)
     }
 }
 
-fn scope_or_itself(scope: Scope, target: Option<ApiKeyId>) -> RequiredAccess {
-    target.map_or(RequiredAccess::Scope(scope), |key| RequiredAccess::ScopeOrKey(scope, key))
+impl Requirement for AnyKeyToChange {
+    fn required_access(_: Option<ApiKeyId>) -> RequiredAccess {
+        RequiredAccess::to_change(Permission::AnyKey)
+    }
+}
+
+fn scope_or_itself(scope: Scope, target: Option<ApiKeyId>) -> Permission {
+    target.map_or(Permission::Scope(scope), |key| Permission::ScopeOrKey(scope, key))
 }
 
 /// A caller who has the access that `R` requires.
@@ -92,6 +113,7 @@ pub struct Authorized<R> {
     keys: TenantStore,
     target: Option<ApiKeyId>,
     address: IpAddr,
+    base_url: String,
     request_id: RequestId,
     requirement: PhantomData<R>,
 }
@@ -119,43 +141,34 @@ impl<R: Requirement> Authorized<R> {
             }
             let key = transaction.lock_key(id).await?.ok_or(Error::InvalidKey)?;
             // A secret that was deleted has ended.
-            let secret_expires_at =
-                transaction.secret_expires_at(&key, secret).await?.unwrap_or(Some(Timestamp::MIN_UTC));
+            let secret = transaction.secret_state(&key, secret).await?.unwrap_or(SecretState::ENDED);
             self.principal = self.principal.with_grants_of(&key);
-            decide(&Facts {
-                scopes: key.scopes,
-                key: Some(KeyFacts {
-                    now: clock.now(), // after the wait for the locks
-                    id,
-                    expires_at: key.expires_at,
-                    revoked_at: key.revoked_at,
-                    secret_expires_at,
-                }),
-                required: R::required_access(self.target),
-            })?;
+            self.decide(&key, secret, clock.now())?; // after the wait for the locks
         }
         Ok(transaction)
     }
 
     /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
-    /// long list gives a revoked key nothing more.
+    /// long list gives nothing more to a key that was revoked meanwhile.
     pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
-        if let Some(id) = self.principal.key_id().filter(|_| page.after.is_some()) {
+        if page.after.is_some()
+            && let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret())
+        {
             let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
-            decide(&Facts {
-                scopes: key.scopes,
-                key: Some(KeyFacts {
-                    now: clock.now(),
-                    id,
-                    expires_at: key.expires_at,
-                    revoked_at: key.revoked_at,
-                    secret_expires_at: None, // this secret has authenticated the request
-                }),
-                required: R::required_access(self.target),
-            })?;
+            let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
+            self.decide(&key, secret, clock.now())?;
         }
         Ok(transaction)
+    }
+
+    fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
+        let ApiKey { id, expires_at, revoked_at, .. } = *key;
+        Ok(decide(&Facts {
+            scopes: key.scopes,
+            key: Some(KeyFacts { now, id, expires_at, revoked_at, secret }),
+            required: R::required_access(self.target),
+        })?)
     }
 }
 
@@ -165,6 +178,12 @@ impl<R> Authorized<R> {
         self.keys.begin_read().await
     }
 
+    /// The absolute URL of a path, on the host that the request named.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
     /// An audit event of this caller and request.
     #[must_use]
     pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
@@ -172,7 +191,7 @@ impl<R> Authorized<R> {
     }
 }
 
-impl Authorized<AnyKey> {
+impl<R: KeyOnly> Authorized<R> {
     /// The calling key.
     pub fn key_id(&self) -> Result<ApiKeyId, Error> {
         self.principal.key_id().ok_or(Error::KeyRequired)
@@ -216,6 +235,7 @@ where
             target,
             keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
+            base_url: authenticator.tenancy.base_url(&parts.uri, &parts.headers, peer.0),
             principal: caller.principal,
             tenant: caller.tenant,
             request_id,

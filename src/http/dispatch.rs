@@ -33,7 +33,7 @@ use super::{
     request_scope::RequestScope,
     request_traces::RequestTraces,
 };
-use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer};
+use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer, tenant_host::check_host};
 
 /// Paths of probes. Their requests are logged at DEBUG, as those of `/forward-auth` are: a line for each would cost more
 /// than the request.
@@ -128,7 +128,12 @@ impl Dispatcher {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(scope.id.clone());
         request.extensions_mut().insert(slot.clone());
-        let response = async { router.clone().oneshot(request).await.into_response() };
+        let response = async {
+            match check_host(&request) {
+                Ok(()) => router.clone().oneshot(request).await.into_response(),
+                Err(error) => ([(header::CACHE_CONTROL, "no-store")], error).into_response(),
+            }
+        };
         let response = scope.run(response, failed).await;
         let route = slot.0.get().map(MatchedPath::as_str);
         scope.finish(&requests.route(route.unwrap_or(UNMATCHED)), route, response)

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use axum::{
     Extension,
     body::Bytes,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -45,7 +45,6 @@ impl File {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::ETAG, self.etag.clone()),
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_POLICY)),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin")),
         ];
@@ -96,7 +95,8 @@ pub(super) async fn page(request: HeaderMap) -> Response {
     PAGE.respond(&request)
 }
 
-pub(super) async fn file(Path(name): Path<String>, request: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn file(name: Result<Path<String>, PathRejection>, request: HeaderMap) -> Result<Response, Problem> {
+    let Path(name) = name.map_err(|_not_utf8| Code::NotFound)?;
     let file = FILES.iter().find(|file| file.name == name).ok_or(Code::NotFound)?;
     Ok(file.respond(&request))
 }

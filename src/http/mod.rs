@@ -15,6 +15,7 @@ mod names;
 mod openapi;
 mod operator_endpoints;
 mod problem;
+mod request_body;
 pub(crate) mod request_metrics;
 mod request_scope;
 pub(crate) mod request_traces;

@@ -22,9 +22,12 @@ pub(crate) const X_RALLY_SCOPES: HeaderName = HeaderName::from_static("x-rally-s
 pub(crate) const X_RALLY_KEY_ID: HeaderName = HeaderName::from_static("x-rally-key-id");
 pub(crate) const X_RALLY_ERROR: HeaderName = HeaderName::from_static("x-rally-error");
 
-/// Where gateways put the method of the original request.
-pub(crate) const METHOD_HEADERS: [HeaderName; 2] =
-    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+/// The scope that a gateway requires besides.
+pub(crate) const X_RALLY_REQUIRED_SCOPE: HeaderName = HeaderName::from_static("x-rally-required-scope");
+/// Where gateways put the method of the original request, and where clients name the method that the CRM should take the
+/// request for.
+pub(crate) const METHOD_HEADERS: [&str; 5] =
+    ["x-forwarded-method", "x-original-method", "x-http-method-override", "x-http-method", "x-method-override"];
 
 /// The number of items on all pages.
 pub(crate) const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");

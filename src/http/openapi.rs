@@ -14,7 +14,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::problem::{Code, FieldError, Problem, ProblemDocument};
-use crate::{auth::error::Error, domain::Scope};
+use crate::{
+    auth::error::{Error, TokenError},
+    domain::Scope,
+};
 
 /// The parts that are no operation's.
 #[derive(OpenApi)]
@@ -68,7 +71,7 @@ pub(crate) fn complete(openapi: utoipa::openapi::OpenApi) -> Value {
                 let id = operation["operationId"].as_str().unwrap_or_default();
                 operation["operationId"] = json!(format!("{id}{}{}", method[..1].to_uppercase(), &method[1..]));
             }
-            complete_operation(operation, &headers, &mut examples);
+            complete_operation(method, operation, &headers, &mut examples);
         }
     }
     let components = &mut document["components"];
@@ -100,7 +103,7 @@ fn same_id(operations: &Map<String, Value>) -> bool {
     ids.all(|id| Some(id) == first)
 }
 
-fn complete_operation(operation: &mut Value, headers: &Value, examples: &mut BTreeMap<String, Value>) {
+fn complete_operation(method: &str, operation: &mut Value, headers: &Value, examples: &mut BTreeMap<String, Value>) {
     let Some(operation) = operation.as_object_mut() else { return };
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         // The description of a schema of our own belongs to the parameter.
@@ -141,6 +144,12 @@ fn complete_operation(operation: &mut Value, headers: &Value, examples: &mut BTr
         let of_problems = headers.as_object().into_iter().flat_map(Map::keys);
         for name in of_problems.filter(|name| problems.iter().all(|(_, problem)| problem.has_header(name))) {
             add_headers(&mut response, [name.as_str()]);
+        }
+        if status == "415" {
+            add_headers(&mut response, ["Accept", "Accept-Encoding"]);
+            if method == "patch" {
+                add_headers(&mut response, ["Accept-Patch"]);
+            }
         }
         if problems.iter().any(|(name, _)| name.starts_with(GATEWAY)) {
             add_headers(&mut response, ["X-Rally-Error"]);
@@ -199,9 +208,9 @@ fn example(code: Code) -> Problem {
             FieldError::new("name", "must have 1 to 100 characters after trimming"),
             FieldError::new("expiresAt", "must be in the future"),
         ]),
-        Code::InvalidJson => Problem::invalid_json("ends too early, at line 1, column 20".into()),
+        Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
-        Code::InvalidToken => Error::InvalidToken("its signature does not match").into(),
+        Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         other => other.into(),
     }
@@ -225,13 +234,31 @@ fn headers() -> Value {
     let required =
         |description: &str| json!({"description": description, "required": true, "schema": {"type": "string"}});
     json!({
+        "Accept": header("The media types that are supported", json!({"type": "string"})),
+        "Accept-Encoding": header("`identity`, if the body had a content coding", json!({"type": "string"})),
+        "Accept-Patch": header("The media types that are supported (RFC 5789)", json!({"type": "string"})),
         "Cache-Control": required("`no-store`"),
         "Deprecation": header(
             "When a newer secret than the one in the request was created (RFC 9745)",
             json!({"type": "string", "pattern": "^@[0-9]+$"}),
         ),
         "ETag": required("The key's version, for `If-Match` (RFC 9110)"),
-        "Link": header("With `limit`: the next page, as `rel=\"next\"` (RFC 8288)", json!({"type": "string"})),
+        "Link": header(
+            "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
+            json!({
+                "type": "string",
+                "example": "<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AAZEPF2QkQABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\"",
+            }),
+        ),
+        "Location": json!({
+            "description": "The key's absolute URL",
+            "required": true,
+            "schema": {
+                "type": "string",
+                "format": "uri",
+                "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+            },
+        }),
         "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"})),
         "Sunset": header("When the secret in the request stops to work (RFC 8594)", json!({"type": "string"})),
         "traceresponse": header(

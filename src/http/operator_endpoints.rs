@@ -38,7 +38,7 @@ pub(crate) async fn healthz() -> Response {
 /// The service can serve requests: the database responds, and no stop has begun.
 ///
 /// `degraded` names what does not work: `change_feed` (every check of a key queries the database) or
-/// `token_issuer` (tokens under new keys of the issuer are refused).
+/// `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key).
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::{
-    http::{HeaderMap, Method},
+    http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
 use futures_util::FutureExt as _;
@@ -94,6 +94,7 @@ impl RequestScope {
             trace.end(&id, route, &mut response);
         }
         response.headers_mut().insert(X_REQUEST_ID, id.into_header_value());
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
         span.in_scope(|| {
@@ -121,10 +122,7 @@ fn request_id(headers: &HeaderMap) -> RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{
-        http::{HeaderValue, StatusCode},
-        response::IntoResponse as _,
-    };
+    use axum::{http::StatusCode, response::IntoResponse as _};
     use http_body_util::BodyExt as _;
 
     #[tokio::test]

@@ -45,7 +45,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{dispatch::Dispatcher, drain::Drain, socket::Socket, watched_body};
+use super::{
+    dispatch::Dispatcher,
+    drain::Drain,
+    request_body::{self, Unread},
+    socket::Socket,
+    watched_body,
+};
 use crate::auth::request::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
@@ -230,7 +236,8 @@ async fn handle_requests(
         readable = stream.peek(&mut first_byte) => readable.map(drop)?,
         _ = stop.changed() => return Ok(()),
     }
-    let finish = move |mut response: Response, version: Version, drain: &Drain| {
+    let finish = move |response: Response, unread: Unread, version: Version, drain: &Drain| {
+        let mut response = unread.discard_after(response);
         if drain.has_begun() && version < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -240,16 +247,17 @@ async fn handle_requests(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let activity = &of_service;
         let version = request.version();
+        let (request, unread) = request_body::track(request);
         match dispatch.respond(request, Peer(peer.ip())) {
             Either::Left(at_once) => {
                 activity.record_response();
-                Either::Left(ready(finish(at_once.into_inner(), version, &drain)))
+                Either::Left(ready(finish(at_once.into_inner(), unread, version, &drain)))
             }
             Either::Right(later) => {
                 let (drain, in_flight) = (drain.clone(), InFlight::new(activity));
                 Either::Right(async move {
                     let response = watched_body::watch(later.await, in_flight, InFlight::stall);
-                    finish(response, version, &drain)
+                    finish(response, unread, version, &drain)
                 })
             }
         }

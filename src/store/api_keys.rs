@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use super::{ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp, fold_case};
 
 struct ApiKeyRow {
     id: Uuid,
@@ -60,8 +60,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
 pub struct KeyFilter {
     /// Keys with one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this. The case of ASCII letters is ignored, that of others as the database's locale
-    /// has it.
+    /// Keys whose name contains this, in any case, or whose current secret ends in these 4 digits.
     pub search: Option<String>,
     /// Keys that existed at that time and have not been used since.
     pub unused_since: Option<Timestamp>,
@@ -80,20 +79,6 @@ impl KeyFilter {
     fn status_names(&self) -> Option<Vec<String>> {
         let is_partial = self.statuses.len() < Status::ALL.len();
         is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
-    }
-
-    /// The search as a LIKE pattern, its wildcards escaped.
-    fn pattern(&self) -> Option<String> {
-        let search = self.search.as_deref()?;
-        let mut pattern = String::from("%");
-        for c in search.chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push('%');
-        Some(pattern)
     }
 }
 
@@ -115,13 +100,13 @@ macro_rules! select_key {
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
                       k.previous_last4, k.previous_expires_at,
-                      (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
+                      (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
+                          (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
                       NULL::bigint AS total
-               FROM api_keys k
+               FROM public.api_keys k
                WHERE k.tenant_id = $1 AND k.id = $2"# + $lock,
             $tenant.0,
             $id.0,
@@ -154,15 +139,15 @@ impl ReadTx {
             // up one by one would cost PostgreSQL as much as the rest.
             r#"WITH matching AS NOT MATERIALIZED (
                    SELECT *
-                   FROM api_keys k
+                   FROM public.api_keys k
                    WHERE k.tenant_id = $1
-                     AND ($2::text IS NULL OR k.name ILIKE $2)
+                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
                      AND ($4::text[] IS NULL OR
                           CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                                WHEN k.expires_at <= $3 THEN 'expired'
                                ELSE 'active' END = ANY ($4))
                      AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
+                         (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
                          true)))
                ), page AS MATERIALIZED (
                    SELECT *
@@ -175,20 +160,20 @@ impl ReadTx {
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
                       k.previous_expires_at, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM api_key_last_uses
+                          (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
                       CASE WHEN $9::bool THEN (SELECT count(*) FROM matching) END AS total
                FROM page k
                LEFT JOIN (
                    SELECT key_id, max(used_at) AS last_used_at
-                   FROM api_key_last_uses
+                   FROM public.api_key_last_uses
                    WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
                    GROUP BY key_id
                ) u ON u.key_id = k.id
                ORDER BY k.created_at DESC, k.id DESC"#,
             self.tenant.0,
-            filter.pattern(),
+            filter.search.as_deref().map(fold_case),
             filter.now,
             filter.status_names() as Option<Vec<String>>,
             page.after.map(|after| after.at),
@@ -197,24 +182,24 @@ impl ReadTx {
             filter.unused_since,
             page.counted,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 
     /// The tenant's key of that id.
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        let row = select_key!(self.tenant, id, "").fetch_optional(&mut *self.transaction).await?;
+        let row = select_key!(self.tenant, id, "").fetch_optional(self.transaction.session()).await?;
         row.map(ApiKey::try_from).transpose()
     }
 
     /// Whether the tenant has a key of that id, in whatever state.
     pub async fn key_exists(&mut self, id: ApiKeyId) -> Result<bool, Error> {
         Ok(sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            r#"SELECT EXISTS (SELECT FROM public.api_keys WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
             self.tenant.0,
             id.0,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?)
     }
 }
@@ -223,7 +208,7 @@ impl WriteTx {
     /// Locks the tenant's key of that id and reads it as it is under the lock.
     pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
         let row =
-            select_key!(self.tenant, id, " FOR NO KEY UPDATE OF k").fetch_optional(&mut *self.transaction).await?;
+            select_key!(self.tenant, id, " FOR NO KEY UPDATE OF k").fetch_optional(self.transaction.session()).await?;
         row.map(ApiKey::try_from).transpose().map(|key| key.map(Locked))
     }
 
@@ -233,17 +218,18 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH inserted AS (
-                 INSERT INTO api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by, version, last4)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 INSERT INTO public.api_keys
+                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9)
                  RETURNING id
              ), secret AS (
-                 INSERT INTO api_key_secrets
+                 INSERT INTO public.api_key_secrets
                      (tenant_id, key_id, created_at, last4, lookup_digest, phc, stamp, pepper_id)
                  VALUES ($1, $2, $6, $9, $10, $11, $12, $13)
                  RETURNING key_id
              )
              SELECT head.seq, head.hash
-             FROM inserted CROSS JOIN secret CROSS JOIN api_key_event_heads head
+             FROM inserted CROSS JOIN secret CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -259,8 +245,9 @@ impl WriteTx {
             secret.phc,
             stamp,
             pepper_id,
+            fold_case(key.name.as_str()),
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(())
@@ -271,13 +258,13 @@ impl WriteTx {
         self.invalidate(key.id);
         let row = sqlx::query!(
             "WITH changed AS (
-                 UPDATE api_keys
-                 SET name = $3, scopes = $4, expires_at = $5, version = version + 1
+                 UPDATE public.api_keys
+                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
              SELECT changed.version, head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -285,8 +272,9 @@ impl WriteTx {
             changed.name.as_str(),
             changed.scopes.to_string(),
             changed.expires_at,
+            fold_case(changed.name.as_str()),
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         changed.version = row.version;
         self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
@@ -299,20 +287,20 @@ impl WriteTx {
         let head = sqlx::query_as!(
             ChainHead,
             "WITH revoked AS (
-                 UPDATE api_keys
+                 UPDATE public.api_keys
                  SET revoked_at = $3, version = version + 1
                  WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
                  RETURNING id
              )
              SELECT head.seq, head.hash
-             FROM revoked CROSS JOIN api_key_event_heads head
+             FROM revoked CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
             id.0,
             now,
         )
-        .fetch_optional(&mut *self.transaction)
+        .fetch_optional(self.transaction.session())
         .await?;
         let revocation = match head {
             Some(_) => Revocation::Done,
@@ -324,44 +312,47 @@ impl WriteTx {
         Ok(revocation)
     }
 
-    /// Replaces the key's current secret by a new one; the current one then works until `previous_until`. One that was
-    /// replaced before ends now: no more than two ever work.
+    /// Replaces the key's current secret by a new one; the current one then works until `previous_until`, or is ended if
+    /// that is `None`. One that was replaced before is ended: no more than two ever work.
     pub async fn rotate_key(
         &mut self,
         key: &Locked<ApiKey>,
         secret: &NewSecret,
         now: Timestamp,
-        previous_until: Timestamp,
+        previous_until: Option<Timestamp>,
     ) -> Result<(), Error> {
         self.invalidate(key.id);
         let (stamp, pepper_id) = secret.stamp_columns();
         let head = sqlx::query_as!(
             ChainHead,
             // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
-            // unique index allows one current secret.
+            // unique index allows one current secret. Its time is not before the current one's, which may be of an
+            // instance whose clock is ahead.
             "WITH ended AS (
-                 UPDATE api_key_secrets
-                 SET expires_at = $3
-                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+                 UPDATE public.api_key_secrets
+                 SET ended_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
              ), retired AS (
-                 UPDATE api_key_secrets
-                 SET retired_at = $3, expires_at = $4
+                 UPDATE public.api_key_secrets
+                 SET retired_at = greatest($3, created_at), expires_at = coalesce($4, $3),
+                     ended_at = CASE WHEN $4 IS NULL THEN $3 END
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL
-                 RETURNING lookup_digest, last4
+                 RETURNING lookup_digest, last4, retired_at
              ), inserted AS (
-                 INSERT INTO api_key_secrets
+                 INSERT INTO public.api_key_secrets
                      (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
-                 SELECT $1, $5, $2, $6, $7, $8, $9, $3 FROM retired
+                 SELECT $1, $5, $2, $6, $7, $8, $9, retired_at FROM retired
              ), changed AS (
-                 UPDATE api_keys k
-                 SET version = k.version + 1, last4 = $9, previous_digest = retired.lookup_digest,
-                     previous_last4 = retired.last4, previous_expires_at = $4
+                 UPDATE public.api_keys k
+                 SET version = k.version + 1, last4 = $9, previous_expires_at = $4,
+                     previous_digest = CASE WHEN $4 IS NOT NULL THEN retired.lookup_digest END,
+                     previous_last4 = CASE WHEN $4 IS NOT NULL THEN retired.last4 END
                  FROM retired
                  WHERE k.tenant_id = $1 AND k.id = $2
                  RETURNING k.id
              )
              SELECT head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
@@ -374,13 +365,14 @@ impl WriteTx {
             pepper_id,
             secret.hint.last4(),
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(())
     }
 
-    /// Ends the key's previous secret now, if it works, and returns it. Invalidates as [`Self::revoke_key`] does.
+    /// Ends the key's previous secret for good, if there is one, and returns it: also one whose time has passed by this
+    /// instance's clock, since by another's it may not have. Invalidates as [`Self::revoke_key`] does.
     pub async fn end_previous_secret(
         &mut self,
         key: &Locked<ApiKey>,
@@ -388,29 +380,28 @@ impl WriteTx {
     ) -> Result<Option<PreviousSecret>, Error> {
         self.invalidate(key.id);
         // Also of an expired key, which may be extended; a revoked one does not change.
-        let is_over = |previous: &PreviousSecret| previous.expires_at <= now || key.revoked_at.is_some();
-        let Some(previous) = key.previous.filter(|previous| !is_over(previous)) else { return Ok(None) };
+        let Some(previous) = key.previous.filter(|_| key.revoked_at.is_none()) else { return Ok(None) };
         let head = sqlx::query_as!(
             ChainHead,
             "WITH ended AS (
-                 UPDATE api_key_secrets
-                 SET expires_at = $3
-                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND expires_at > $3
+                 UPDATE public.api_key_secrets
+                 SET ended_at = $3
+                 WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
              ), changed AS (
-                 UPDATE api_keys
-                 SET previous_expires_at = $3
+                 UPDATE public.api_keys
+                 SET version = version + 1, previous_digest = NULL, previous_last4 = NULL, previous_expires_at = NULL
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING id
              )
              SELECT head.seq, head.hash
-             FROM changed CROSS JOIN api_key_event_heads head
+             FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
             self.tenant.0,
             key.id.0,
             now,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?;
         self.chain_head = Some(head);
         Ok(Some(previous))

@@ -110,16 +110,16 @@ impl UsageStore {
         let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
         // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
         transaction.chain_head = Some(transaction.lock_chain_head().await?);
+        // By the database's clock: other instances, with clocks of their own, record uses of this secret too.
         let is_first = sqlx::query!(
-            "UPDATE api_key_secrets
-             SET reuse_noted_at = $3
+            "UPDATE public.api_key_secrets
+             SET reuse_noted_at = now()
              WHERE tenant_id = $1 AND lookup_digest = $2
-               AND (reuse_noted_at IS NULL OR reuse_noted_at <= $3::timestamptz - interval '1 hour')",
+               AND (reuse_noted_at IS NULL OR reuse_noted_at <= now() - interval '1 hour')",
             reuse.tenant.0,
             reuse.lookup_digest.as_bytes(),
-            reuse.at,
         )
-        .execute(&mut *transaction.transaction)
+        .execute(transaction.transaction.session())
         .await?
         .rows_affected()
             > 0;
@@ -157,8 +157,8 @@ impl WriteTx {
         };
         let hash = chained.hash().map_err(|_| Error::BadRow { table: "api_key_events", column: "details" })?;
         sqlx::query!(
-            "WITH head AS (UPDATE api_key_event_heads SET seq = $10, hash = $12 WHERE tenant_id = $1)
-             INSERT INTO api_key_events
+            "WITH head AS (UPDATE public.api_key_event_heads SET seq = $10, hash = $12 WHERE tenant_id = $1)
+             INSERT INTO public.api_key_events
                  (tenant_id, id, key_id, kind, occurred_at, actor, address, request_id, details,
                   seq, previous_hash, hash)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -175,7 +175,7 @@ impl WriteTx {
             &chained.previous_hash[..],
             &hash[..],
         )
-        .execute(&mut *self.transaction)
+        .execute(self.transaction.session())
         .await?;
         Ok(())
     }
@@ -183,10 +183,10 @@ impl WriteTx {
     async fn lock_chain_head(&mut self) -> Result<ChainHead, Error> {
         Ok(sqlx::query_as!(
             ChainHead,
-            "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
+            "SELECT seq, hash FROM public.api_key_event_heads WHERE tenant_id = $1 FOR NO KEY UPDATE",
             self.tenant.0,
         )
-        .fetch_one(&mut *self.transaction)
+        .fetch_one(self.transaction.session())
         .await?)
     }
 }
@@ -194,9 +194,13 @@ impl WriteTx {
 impl ReadTx {
     /// The end of the tenant's chain.
     pub async fn chain_head(&mut self) -> Result<ChainHead, Error> {
-        Ok(sqlx::query_as!(ChainHead, "SELECT seq, hash FROM api_key_event_heads WHERE tenant_id = $1", self.tenant.0)
-            .fetch_one(&mut *self.transaction)
-            .await?)
+        Ok(sqlx::query_as!(
+            ChainHead,
+            "SELECT seq, hash FROM public.api_key_event_heads WHERE tenant_id = $1",
+            self.tenant.0
+        )
+        .fetch_one(self.transaction.session())
+        .await?)
     }
 
     /// The tenant's chain after the event of number `after`, the oldest event first.
@@ -205,7 +209,7 @@ impl ReadTx {
             LinkRow,
             r#"SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
                       seq, previous_hash, hash
-               FROM api_key_events
+               FROM public.api_key_events
                WHERE tenant_id = $1 AND seq > $2
                ORDER BY seq
                LIMIT $3"#,
@@ -213,7 +217,7 @@ impl ReadTx {
             after,
             limit,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?;
         rows.into_iter().map(|row| row.into_link(self.tenant)).collect()
     }
@@ -240,7 +244,7 @@ impl ReadTx {
             EventRow,
             r#"WITH matching AS NOT MATERIALIZED (
                    SELECT *
-                   FROM api_key_events
+                   FROM public.api_key_events
                    WHERE tenant_id = $1
                      AND ($2::uuid IS NULL OR key_id = $2)
                      AND ($3::text IS NULL OR kind = $3)
@@ -259,7 +263,7 @@ impl ReadTx {
             page.limit,
             page.counted,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 }

@@ -11,10 +11,14 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{CHECK_TIMEOUT, Error, retry::retry_within};
+use super::{
+    CHECK_TIMEOUT, Error,
+    retry::retry_within,
+    statements::{Session, Statements},
+};
 
 /// Statements under way at once, while they are fast.
 const CONCURRENT_BATCHES: u32 = 2;
@@ -31,7 +35,7 @@ pub(super) trait BatchedStatement: 'static {
 
     /// Each row with the place of its key, from 1, in ascending order. An unknown key has no row.
     fn find(
-        connection: &mut PgConnection,
+        session: Session<'_>,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<Vec<PlacedRow<Self::Row>>, sqlx::Error>> + Send;
 }
@@ -58,6 +62,7 @@ impl<S: BatchedStatement> Clone for Batcher<S> {
 
 struct Inner<S: BatchedStatement> {
     pool: PgPool,
+    statements: Statements,
     queue: Mutex<Queue<S>>,
 }
 
@@ -92,9 +97,9 @@ impl<S: BatchedStatement> Queue<S> {
 }
 
 impl<S: BatchedStatement> Batcher<S> {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: PgPool, statements: Statements) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), taken: 0, workers: 0 });
-        Self(Arc::new(Inner { pool, queue }))
+        Self(Arc::new(Inner { pool, statements, queue }))
     }
 
     /// Keys in the queue.
@@ -200,7 +205,7 @@ impl<S: BatchedStatement> BatchWorker<S> {
 
     async fn find(&self, batch: &[Waiting<S>]) -> Result<Vec<PlacedRow<S::Row>>, Error> {
         let keys: Vec<_> = batch.iter().map(|waiting| waiting.key).collect();
-        retry_within!(CHECK_TIMEOUT, self.inner.pool, |connection| S::find(connection, &keys))
+        retry_within!(CHECK_TIMEOUT, self.inner.pool, self.inner.statements, |session| S::find(session, &keys))
     }
 }
 

@@ -3,20 +3,26 @@
 use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction,
+    postgres::PgConnectOptions,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::{Error, is_transient};
+use super::{Error, is_transient, statements::Statements};
 
 /// How long a start waits for a database that does not respond yet.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Limit of the question whether a pooler is in between.
+const DIRECT_TIMEOUT: Duration = Duration::from_secs(5);
 const START_RETRY: Duration = Duration::from_millis(500);
 
 /// The database's address and login. `Debug` and `Display` show no password.
 #[derive(Clone)]
-pub struct DatabaseUrl(PgConnectOptions);
+pub struct DatabaseUrl {
+    options: PgConnectOptions,
+    pub(super) statements: Statements,
+}
 
 impl DatabaseUrl {
     /// Parses `postgres://user:password@host:port/database?sslmode=…`.
@@ -25,7 +31,12 @@ impl DatabaseUrl {
             return Err("must begin with postgres://".into());
         }
         // The parser's error could contain the password.
-        PgConnectOptions::from_str(url).map(Self::with).map_err(|_| "is not a valid PostgreSQL URL".into())
+        let options = PgConnectOptions::from_str(url).map_err(|_| "is not a valid PostgreSQL URL")?;
+        let (_, query) = url.split_once('?').unwrap_or_default();
+        let is_unnamed = form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "statement-cache-capacity" && value.trim() == "0");
+        let statements = if is_unnamed { Statements::Unnamed } else { Statements::Named };
+        Ok(Self { statements, ..Self::with(options) })
     }
 
     /// A server that listens on a Unix socket in `socket_dir`, without a password.
@@ -39,25 +50,28 @@ impl DatabaseUrl {
     /// Another database of the same server.
     #[must_use]
     pub fn database(&self, name: &str) -> Self {
-        Self(self.0.clone().database(name))
+        Self { options: self.options.clone().database(name), ..*self }
     }
 
     fn with(options: PgConnectOptions) -> Self {
-        Self(options.application_name("rally-api-keys").disable_statement_logging())
+        // PgBouncer refuses the parameter by default. It is for text of floating-point numbers, of which there is none.
+        let options = options.extra_float_digits(None);
+        let options = options.application_name("rally-api-keys").disable_statement_logging();
+        Self { options, statements: Statements::Named }
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
-        self.0.clone()
+        self.options.clone()
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        PgConnection::connect_with(&self.0).await
+        PgConnection::connect_with(&self.options).await
     }
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let options = &self.0;
+        let options = &self.options;
         let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |dir| dir.display().to_string());
         write!(
             f,
@@ -97,6 +111,35 @@ pub enum ConnectError {
         /// The cause.
         source: sqlx::Error,
     },
+    /// A pooler does not know a parameter of the URL.
+    #[error(
+        "the pooler at {url} refuses a parameter of the URL: {source}; remove it from the URL, or add it to \
+         ignore_startup_parameters of PgBouncer"
+    )]
+    RefusedParameter {
+        /// Without the password.
+        url: String,
+        /// The cause, with the parameter's name.
+        source: sqlx::Error,
+    },
+    /// A pooler in transaction mode that does not know prepared statements.
+    #[error(
+        "the pooler at {0} loses prepared statements; add statement-cache-capacity=0 to the query of DATABASE_URL, or set \
+         max_prepared_statements of PgBouncer, which version 1.21 or newer has"
+    )]
+    LosesStatements(String),
+    /// The change feed would go through a pooler in transaction mode.
+    #[error(
+        "{0} is a pooler in transaction mode, through which a LISTEN does not work: it would stay on a connection that other \
+         clients use, and break their queries; set DATABASE_DIRECT_URL to the server itself"
+    )]
+    NotDirect(String),
+    /// The login may migrate, but not through the pooler.
+    #[error(
+        "the database lacks a migration, and {0} is a pooler in transaction mode, through which none is applied; run \
+         `rally-api-keys migrate` with DATABASE_MIGRATION_URL naming the server itself"
+    )]
+    MigrationThroughPooler(String),
     /// The server is older than what is supported.
     #[error("PostgreSQL 14 or newer is needed; this server is {0}")]
     TooOld(String),
@@ -141,6 +184,25 @@ pub enum ConnectError {
         /// The rest of a sentence about it.
         why: &'static str,
     },
+    /// Somebody else may put objects where the tables are.
+    #[error(
+        "other roles than the owner may create objects in the schema of the tables, which is how a login makes others \
+         run its code; as the owner of the schema or a superuser, run: REVOKE CREATE ON SCHEMA public FROM {0}"
+    )]
+    OthersMayCreate(String),
+    /// Somebody else created the table of migrations.
+    #[error(
+        "the table public._sqlx_migrations belongs to role \"{0}\", which owns neither the database nor the other tables: \
+         it was created before the first migration. Find out why; as a superuser, run: DROP TABLE public._sqlx_migrations"
+    )]
+    ForeignTable(String),
+    /// Triggers are missing or do not run in every session.
+    #[error(
+        "triggers that revocations and the audit trail depend on are missing or do not run in every session, as after a \
+         restore of data with --disable-triggers; as the owner of the tables, create what is missing as the migrations \
+         do, and run: {0}"
+    )]
+    TriggersOff(String),
     /// The login may not do what the command needs.
     #[error("role \"{0}\" may not manage tenants; set DATABASE_MIGRATION_URL to the database's owner for this command")]
     NotOperator(String),
@@ -157,6 +219,12 @@ impl ConnectError {
 
 const NO_MEMBER: &str = "is no member of rally_app";
 
+/// Begins a transaction in which names without a schema are those of PostgreSQL itself. Statements in it are not
+/// persistent, so that they also work behind a pooler that loses prepared statements.
+pub(super) async fn begin_inspection(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    connection.begin_with("SET LOCAL search_path = ''; BEGIN READ ONLY").await
+}
+
 /// The current role and what it may do.
 #[allow(clippy::struct_excessive_bools, reason = "the columns of one query")]
 pub(super) struct Role {
@@ -172,7 +240,8 @@ pub(super) struct Role {
 }
 
 impl Role {
-    pub(super) async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    /// The role of a transaction, which [`begin_inspection`] or one like it began.
+    pub(super) async fn of(transaction: &mut PgConnection) -> Result<Self, sqlx::Error> {
         // Not checked at compile time: it must also work on a database without our tables and roles.
         let (name, is_superuser, bypasses_policies, owns, app_exists, is_app, may_create) = sqlx::query_as(
             "SELECT current_user::text,
@@ -180,15 +249,17 @@ impl Role {
                     r.rolsuper OR r.rolbypassrls,
                     coalesce((SELECT bool_or(pg_has_role(c.relowner, 'USAGE'))
                               FROM pg_class c
-                              WHERE c.oid IN (to_regclass('tenants'), to_regclass('api_keys'),
-                                              to_regclass('api_key_secrets'), to_regclass('api_key_events'))), false),
+                              WHERE c.oid IN (to_regclass('public.tenants'), to_regclass('public.api_keys'),
+                                              to_regclass('public.api_key_secrets'),
+                                              to_regclass('public.api_key_events'))), false),
                     EXISTS (SELECT FROM pg_roles WHERE rolname = 'rally_app'),
                     coalesce((SELECT pg_has_role(a.oid, 'USAGE') FROM pg_roles a WHERE a.rolname = 'rally_app'), false),
-                    to_regclass('api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
+                    to_regclass('public.api_keys') IS NULL AND has_schema_privilege('public', 'CREATE')
              FROM pg_roles r
              WHERE r.rolname = current_user",
         )
-        .fetch_one(connection)
+        .persistent(false)
+        .fetch_one(transaction)
         .await?;
         Ok(Self { name, is_superuser, bypasses_policies, owns, app_exists, is_app, may_create })
     }
@@ -214,6 +285,9 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
     loop {
         match url.connect().await {
             Ok(connection) => return Ok(connection),
+            Err(source) if source.to_string().contains("unsupported startup parameter") => {
+                return Err(ConnectError::RefusedParameter { url: url.to_string(), source });
+            }
             Err(source) if is_of_tls(&source) => return Err(ConnectError::Tls { url: url.to_string(), source }),
             Err(error) if is_transient(&error) && Instant::now() < deadline => {
                 if !is_logged {
@@ -227,6 +301,49 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
             }
         }
     }
+}
+
+/// Refuses a pooler that loses prepared statements where the URL does not say so. Two connections prepare the same
+/// statement: the pooler gives the second one the server's connection that the first one has just used.
+pub(super) async fn check_statements(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    if url.statements == Statements::Unnamed {
+        return Ok(());
+    }
+    let mut other = url.connect().await?;
+    for _ in 0..2 {
+        for session in [&mut *connection, &mut other] {
+            match sqlx::query("SELECT 1").execute(session).await {
+                Err(error) if is_lost_statement(&error) => return Err(ConnectError::LosesStatements(url.to_string())),
+                outcome => outcome?,
+            };
+        }
+    }
+    Ok(other.close().await?)
+}
+
+/// Refuses a pooler that gives each transaction another connection of the server: two clients have the same one, or one
+/// client has different ones.
+pub async fn check_direct(url: &DatabaseUrl) -> Result<(), ConnectError> {
+    let gives_others = async {
+        let (mut one, mut other) = (url.connect().await?, url.connect().await?);
+        let (own, others) = (server_process(&mut one).await?, server_process(&mut other).await?);
+        Ok::<_, sqlx::Error>(own == others || server_process(&mut one).await? != own)
+    };
+    let gives_others = timeout(DIRECT_TIMEOUT, gives_others).await.map_err(io::Error::from).map_err(sqlx::Error::Io)?;
+    if gives_others? || url.statements == Statements::Unnamed {
+        return Err(ConnectError::NotDirect(url.to_string()));
+    }
+    Ok(())
+}
+
+async fn server_process(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    connection.fetch_one("SELECT pg_catalog.pg_backend_pid()").await?.try_get(0)
+}
+
+/// A name is taken by another client of the pooler, or unknown to the server's connection that the pooler chose.
+fn is_lost_statement(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("42P05" | "26000" | "08P01"))
 }
 
 /// Errors of TLS, of certificates for example, which do not go away by waiting.
@@ -252,11 +369,13 @@ pub struct Durability {
 impl Durability {
     /// Reads the server's settings.
     pub async fn of(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let mut transaction = begin_inspection(connection).await?;
         sqlx::query_as(
             "SELECT current_setting('fsync')::bool AS fsync, current_setting('full_page_writes')::bool AS full_page_writes,
                     current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS is_replica",
         )
-        .fetch_one(connection)
+        .persistent(false)
+        .fetch_one(&mut *transaction)
         .await
     }
 
@@ -290,11 +409,13 @@ pub(super) async fn check_durability(connection: &mut PgConnection, url: &Databa
 
 /// Refuses servers that are not supported.
 pub(super) async fn check_server(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let mut transaction = begin_inspection(connection).await?;
     let (number, version, encoding): (i32, String, String) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::int, current_setting('server_version'),
                 current_setting('server_encoding')",
     )
-    .fetch_one(connection)
+    .persistent(false)
+    .fetch_one(&mut *transaction)
     .await?;
     if number < 140_000 {
         return Err(ConnectError::TooOld(version));
@@ -319,7 +440,7 @@ impl From<Error> for ConnectError {
 /// Creates a database unless it exists. `name` is a plain identifier.
 pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<(), ConnectError> {
     let mut connection = connect_when_up(maintenance).await?;
-    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $1)")
         .bind(name)
         .fetch_one(&mut connection)
         .await?;

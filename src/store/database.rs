@@ -7,9 +7,10 @@ use tracing::info;
 
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
-    connect::{Role, check_durability, check_server, connect_when_up},
+    connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
     migrate,
+    safeguards::{check_creators, check_triggers},
 };
 
 /// How connections are pooled.
@@ -44,15 +45,18 @@ impl Database {
         let mut connection = connect_when_up(url).await?;
         check_server(&mut connection).await?;
         check_durability(&mut connection, url).await?;
-        let login = Role::of(&mut connection).await?;
+        let login = Role::of(&mut *begin_inspection(&mut connection).await?).await?;
         if login.is_superuser || login.owns || login.may_create {
-            migrate::migrate_on(&mut connection).await?;
+            migrate::migrate_on(&mut connection, url).await?;
         } else if login.app_exists && !login.is_app {
             return Err(ConnectError::unbound(login.name));
         } else {
+            check_creators(&mut connection).await?;
             migrate::check_migrated(&mut connection, &login.name).await?;
         }
+        check_triggers(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
+        check_statements(&mut connection, url).await?;
         connection.close().await?;
 
         let pool = pool_options()
@@ -65,7 +69,7 @@ impl Database {
             .acquire_timeout(settings.check_acquire_timeout)
             .connect_lazy_with(url.options());
         info!(database = %url, login = login.name, "connected to PostgreSQL");
-        let database = Self::of(pool, check_pool, observer);
+        let database = Self::of(url, pool, check_pool, observer);
         database.lookups.warm_up().await;
         Ok(database)
     }
@@ -74,19 +78,20 @@ impl Database {
     pub async fn open_for_command(url: &DatabaseUrl) -> Result<Self, ConnectError> {
         let mut connection = connect_when_up(url).await?;
         check_server(&mut connection).await?;
-        let login = Role::of(&mut connection).await?;
+        let login = Role::of(&mut *begin_inspection(&mut connection).await?).await?;
         migrate::check_migrated(&mut connection, &login.name).await?;
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
         let pool = pool_options().max_connections(1).connect_with(url.options()).await?;
-        Ok(Self::of(pool.clone(), pool, Arc::new(|_, _| {})))
+        Ok(Self::of(url, pool.clone(), pool, Arc::new(|_, _| {})))
     }
 
-    fn of(pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
+    fn of(url: &DatabaseUrl, pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
         let options = pool.options();
         let turns = ConnectionTurns::new(options.get_max_connections(), options.get_acquire_timeout());
-        let tenant_stores = TenantStores { pool, turns, observer };
-        Self { lookups: Lookups::new(check_pool.clone(), tenant_stores.clone()), tenant_stores, check_pool }
+        let tenant_stores = TenantStores { pool, turns, statements: url.statements, observer };
+        let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone());
+        Self { tenant_stores, check_pool, lookups }
     }
 
     /// For the authentication, which gives each caller its tenant's store.
@@ -120,12 +125,13 @@ fn pool_options() -> PgPoolOptions {
 
 /// Checks the role under which transactions work.
 async fn check_bound(connection: &mut PgConnection, login: &str) -> Result<(), ConnectError> {
-    let mut transaction = match connection.begin_with("SET LOCAL ROLE rally_app; BEGIN").await {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
-            return Err(ConnectError::unbound(login.to_owned()));
-        }
-        begun => begun?,
-    };
+    let mut transaction =
+        match connection.begin_with("SET LOCAL ROLE rally_app; SET LOCAL search_path = ''; BEGIN").await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
+                return Err(ConnectError::unbound(login.to_owned()));
+            }
+            begun => begun?,
+        };
     let role = Role::of(&mut transaction).await?;
     transaction.rollback().await?;
     match role.unbound() {

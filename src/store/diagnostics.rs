@@ -2,17 +2,23 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender, connect::Role,
+    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
+    connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     migrate,
+    safeguards::{check_creators, check_triggers},
 };
+use crate::domain::{Clock, clock_offset};
 
 /// Limit of the change feed's check.
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
+/// A larger difference between the clocks is reported.
+const MAX_CLOCK_OFFSET: TimeDelta = TimeDelta::seconds(1);
 /// The tables with rows of tenants.
 const TENANT_TABLES: [&str; 7] = [
     "tenants",
@@ -34,7 +40,7 @@ pub struct Finding {
 }
 
 /// Checks everything that the service needs of a database; `direct` is for the change feed.
-pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
+pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl, clock: &Clock) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut connection = match url.connect().await {
         Ok(connection) => connection,
@@ -45,11 +51,15 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
         }
     };
     findings.push(Finding { what: "connection", outcome: Ok(url.to_string()) });
-    let server = super::connect::check_server(&mut connection).await;
+    let statements = check_statements(&mut connection, url).await;
+    findings
+        .push(Finding { what: "statements", outcome: text(statements.map(|()| "stay prepared as expected".into())) });
+    let server = check_server(&mut connection).await;
     findings
         .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
     findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
-    let role = Role::of(&mut connection).await;
+    findings.push(Finding { what: "clock", outcome: compare_clocks(&mut connection, clock).await });
+    let role = role(&mut connection).await;
     let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
     findings.push(Finding {
         what: "role",
@@ -58,12 +68,21 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl) -> Vec<Finding> {
     let migrated = migrate::check_migrated(&mut connection, &name).await;
     findings.push(Finding { what: "migrations", outcome: text(migrated.map(|()| "all are applied".into())) });
     findings.push(Finding { what: "row-level security", outcome: row_level_security(&mut connection).await });
+    let creators = check_creators(&mut connection).await;
+    findings
+        .push(Finding { what: "schema", outcome: text(creators.map(|()| "only its owner may create objects".into())) });
+    let triggers = check_triggers(&mut connection).await;
+    findings.push(Finding { what: "triggers", outcome: text(triggers.map(|()| "run in every session".into())) });
     findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
     findings
 }
 
 fn text(outcome: Result<String, ConnectError>) -> Result<String, String> {
     outcome.map_err(|error| error.to_string())
+}
+
+async fn role(connection: &mut PgConnection) -> Result<Role, sqlx::Error> {
+    Role::of(&mut *begin_inspection(connection).await?).await
 }
 
 async fn durability(connection: &mut PgConnection) -> Result<String, String> {
@@ -80,6 +99,20 @@ async fn durability(connection: &mut PgConnection) -> Result<String, String> {
     }
 }
 
+async fn compare_clocks(connection: &mut PgConnection, clock: &Clock) -> Result<String, String> {
+    let before = clock.now();
+    let time = sqlx::query_scalar("SELECT pg_catalog.clock_timestamp()").persistent(false).fetch_one(connection).await;
+    let offset = clock_offset(before, time.map_err(|error| error.to_string())?, clock.now());
+    let direction = if offset < TimeDelta::zero() { "behind" } else { "ahead of" };
+    let text = format!("this machine's clock is {:.3} s {direction} the database's", offset.abs().as_seconds_f64());
+    if offset.abs() <= MAX_CLOCK_OFFSET {
+        return Ok(text);
+    }
+    Err(format!(
+        "{text}: keys and rotated secrets end at different moments on different machines; let NTP set both clocks"
+    ))
+}
+
 fn judge_role(role: &Role) -> Result<String, String> {
     match role.unbound() {
         None => Ok(format!("\"{}\", which row-level security binds", role.name)),
@@ -94,12 +127,14 @@ fn judge_role(role: &Role) -> Result<String, String> {
 }
 
 async fn row_level_security(connection: &mut PgConnection) -> Result<String, String> {
+    let mut transaction = begin_inspection(connection).await.map_err(|error| error.to_string())?;
     let open: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass(name)
+        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass('public.' || name)
          WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
     )
     .bind(TENANT_TABLES.map(str::to_owned).to_vec())
-    .fetch_all(connection)
+    .persistent(false)
+    .fetch_all(&mut *transaction)
     .await
     .map_err(|error| error.to_string())?;
     if open.is_empty() {
@@ -112,6 +147,7 @@ async fn row_level_security(connection: &mut PgConnection) -> Result<String, Str
 }
 
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
+    check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
         let heartbeat = Heartbeat { nonce: Uuid::new_v4().as_u128(), number: 1 };

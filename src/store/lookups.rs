@@ -1,7 +1,7 @@
 //! What authentication needs of the database, across tenants.
 
 use futures_util::future::join_all;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Executor as _, PgConnection, PgPool};
 use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::{
     batcher::{BatchedStatement as _, Batcher},
     retry::retry_within,
     secrets::{FindSecrets, SecretRow},
+    statements::{SingleStatement, Statements},
     tenants::FindTenants,
 };
 use crate::domain::{LookupDigest, Slug, Tenant, TenantId};
@@ -25,14 +26,14 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    pub(super) fn new(pool: PgPool, tenant_stores: TenantStores) -> Self {
-        Self { tenants: Batcher::new(pool.clone()), secrets: Batcher::new(pool.clone()), pool, tenant_stores }
+    pub(super) fn new(pool: PgPool, statements: Statements, tenant_stores: TenantStores) -> Self {
+        let (tenants, secrets) = (Batcher::new(pool.clone(), statements), Batcher::new(pool.clone(), statements));
+        Self { pool, tenants, secrets, tenant_stores }
     }
 
     /// The tenant of that slug, if it exists and is not suspended. One round trip.
     pub(crate) async fn find_tenant(&self, slug: &Slug) -> LookupResult<Tenant> {
-        let id = self.tenants.find(*slug).await?.flatten();
-        Ok(id.map(|id| Tenant { id, slug: *slug }))
+        Ok(self.tenants.find(*slug).await?.flatten())
     }
 
     /// The row of a presented secret, in whatever state. One round trip.
@@ -52,7 +53,7 @@ impl Lookups {
     ) -> Result<bool, Error> {
         let mut transaction = self.tenant_stores.tenant(tenant).begin_maintenance().await?;
         let done = sqlx::query!(
-            "UPDATE api_key_secrets
+            "UPDATE public.api_key_secrets
              SET stamp = $3, pepper_id = $4
              WHERE tenant_id = $1 AND lookup_digest = $2 AND stamp IS NOT DISTINCT FROM $5",
             tenant.0,
@@ -61,7 +62,7 @@ impl Lookups {
             pepper_id,
             previous,
         )
-        .execute(&mut *transaction)
+        .execute(transaction.session())
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
@@ -70,7 +71,8 @@ impl Lookups {
     /// Whether the database responds, on a connection for changes of keys.
     pub async fn ping(&self) -> Result<(), Error> {
         let pool = &self.tenant_stores.pool;
-        retry_within!(CHECK_TIMEOUT, pool, |connection| sqlx::query("SELECT 1").execute(connection)).map(drop)
+        // Behind a pooler, too: a statement without arguments is not prepared.
+        retry_within!(CHECK_TIMEOUT, pool, Statements::Named, |session| session.execute("SELECT 1")).map(drop)
     }
 
     /// Lookups in the queues.
@@ -86,7 +88,7 @@ impl Lookups {
         let held = join_all((0..wanted).map(|_| self.pool.acquire())).await;
         let warming = held.into_iter().map(|connection| async move {
             let mut connection = connection?;
-            if let Ok(outcome) = timeout(CHECK_TIMEOUT, prepare(&mut connection)).await {
+            if let Ok(outcome) = timeout(CHECK_TIMEOUT, prepare(&mut connection, self.tenant_stores.statements)).await {
                 return outcome.map_err(Error::from);
             }
             connection.close_on_drop();
@@ -106,9 +108,11 @@ impl Lookups {
     }
 }
 
-async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn prepare(connection: &mut PgConnection, statements: Statements) -> Result<(), sqlx::Error> {
+    let mut single = SingleStatement::begin(connection, statements).await?;
     if let Ok(slug) = Slug::parse("a") {
-        FindTenants::find(connection, &[slug]).await?;
+        FindTenants::find(single.session(), &[slug]).await?;
     }
-    FindSecrets::find(connection, &[(Uuid::nil(), LookupDigest::NONE)]).await.map(drop)
+    FindSecrets::find(single.session(), &[(Uuid::nil(), LookupDigest::NONE)]).await?;
+    single.end().await
 }

@@ -4,19 +4,27 @@ use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use sqlx::{
     Executor as _, PgConnection,
-    migrate::{MigrateError, Migrator},
+    migrate::{Migrate as _, MigrateError, Migrator},
 };
 use tokio::time::sleep;
 use tracing::info;
 
-use super::{ConnectError, DatabaseUrl};
+use super::{
+    ConnectError, DatabaseUrl,
+    connect::begin_inspection,
+    safeguards::{check_creators, check_migrations_table},
+    statements::Statements,
+};
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
     migrator.set_locking(false); // see `migrate_on`
+    migrator.dangerous_set_table_name(TABLE);
     migrator
 });
 
+/// With its schema, so that no other table of that name is chosen.
+const TABLE: &str = "public._sqlx_migrations";
 /// The key of the advisory lock: "rallykey" in ASCII.
 const LOCK: i64 = 0x7261_6c6c_796b_6579;
 const LOCK_POLL: Duration = Duration::from_millis(100);
@@ -26,14 +34,21 @@ const LOCK_POLLS: u32 = 600;
 pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
     let mut connection =
         url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
-    migrate_on(&mut connection).await
+    migrate_on(&mut connection, url).await
 }
 
 /// As [`migrate`], on an open connection. Any number of instances may call it at once.
 ///
 /// The lock is polled. A session that waits for a lock holds a snapshot, and a `CREATE INDEX CONCURRENTLY` of the session
 /// that has the lock would wait for that snapshot: a deadlock that PostgreSQL does not detect.
-pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), ConnectError> {
+pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
+    check_migrations_table(connection).await?;
+    if applied(connection).await? == Some(own()) {
+        return check_creators(connection).await;
+    }
+    if url.statements == Statements::Unnamed {
+        return Err(ConnectError::MigrationThroughPooler(url.to_string()));
+    }
     let mut polls = 0;
     while !try_lock(connection).await? {
         polls += 1;
@@ -42,38 +57,32 @@ pub(super) async fn migrate_on(connection: &mut PgConnection) -> Result<(), Conn
         }
         sleep(LOCK_POLL).await;
     }
-    // A migration gives up if it cannot lock its table soon: requests queue behind a waiting lock.
-    connection.execute("SET lock_timeout = '5s'").await?;
+    // Objects of others are not chosen. A migration gives up if it cannot lock its table soon: requests queue behind a
+    // waiting lock.
+    connection.execute("SET search_path = ''; SET lock_timeout = '5s'").await?;
+    connection.ensure_migrations_table(TABLE).await.map_err(ConnectError::Migration)?;
+    check_migrations_table(connection).await?; // now that nobody else can create it
     let outcome = MIGRATIONS.run(&mut *connection).await;
     // A migration's own error says more than the one of a connection that it broke.
     outcome.map_err(|error| match error {
         MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
         error => ConnectError::Migration(error),
     })?;
-    connection.execute("RESET lock_timeout").await?;
-    sqlx::query("SELECT pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
+    connection.execute("RESET search_path; RESET lock_timeout").await?;
+    sqlx::query("SELECT pg_catalog.pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
     info!("applied all migrations of the database");
-    Ok(())
+    check_creators(connection).await
 }
 
 async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
+    sqlx::query_scalar("SELECT pg_catalog.pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection).await
 }
 
 /// For a login that may not migrate: checks that all migrations were applied, and as this program has them.
 pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) -> Result<(), ConnectError> {
     let missing = |missing| ConnectError::NotMigrated { missing, role: role.to_owned() };
-    let exists: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
-    let applied: HashMap<i64, Vec<u8>> = if exists {
-        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
-            .fetch_all(connection)
-            .await?
-            .into_iter()
-            .collect()
-    } else {
-        HashMap::new()
-    };
+    check_migrations_table(connection).await?;
+    let applied = applied(connection).await?.unwrap_or_default();
     for migration in MIGRATIONS.iter() {
         match applied.get(&migration.version) {
             None => return Err(missing(migration.version)),
@@ -84,4 +93,28 @@ pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) ->
         }
     }
     Ok(())
+}
+
+/// Migrations by version, with their checksums.
+type Versions = HashMap<i64, Vec<u8>>;
+
+fn own() -> Versions {
+    MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
+}
+
+/// The migrations that were applied. `None`: none ever was.
+async fn applied(connection: &mut PgConnection) -> Result<Option<Versions>, sqlx::Error> {
+    let mut transaction = begin_inspection(connection).await?;
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !exists {
+        return Ok(None);
+    }
+    let rows = sqlx::query_as("SELECT version, checksum FROM public._sqlx_migrations WHERE success")
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    Ok(Some(rows.into_iter().collect()))
 }

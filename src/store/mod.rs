@@ -24,7 +24,9 @@ mod migrate;
 mod notifications;
 mod pool_metrics;
 mod retry;
+mod safeguards;
 mod secrets;
+mod statements;
 mod tenant_admin;
 mod tenants;
 mod transaction;
@@ -39,7 +41,7 @@ use crate::{domain::Timestamp, turns::Overloaded};
 pub use api_keys::{KeyFilter, Revocation};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
-pub use connect::{ConnectError, DatabaseUrl, Durability, create_database};
+pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, inspect};
 pub use lookups::Lookups;
@@ -47,7 +49,7 @@ pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
-pub use tenant_admin::{TenantAdmin, TenantRow};
+pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
 
@@ -103,7 +105,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::BeginFailed => true,
         // https://www.postgresql.org/docs/current/errcodes-appendix.html
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            matches!(&code[..2], "08" | "40" | "53" | "57" | "58") || matches!(&*code, "25006" | "25P03" | "55P03")
+            matches!(&code[..2], "08" | "40" | "53" | "57" | "58")
+                // 54000: the queue of notifications is full, at a commit that notifies.
+                || matches!(&*code, "25006" | "25P03" | "54000" | "55P03")
         }),
         _ => false,
     }

@@ -12,7 +12,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{DatabaseUrl, Error};
-use crate::domain::{ApiKeyId, Slug, TenantId};
+use crate::domain::{ApiKeyId, Slug, TenantId, Timestamp};
 
 const CHANNEL: &str = "rally_changes";
 
@@ -100,14 +100,13 @@ impl HeartbeatSender {
         Ok(Self { connection: url.connect().await? })
     }
 
-    /// Sends a heartbeat.
-    pub async fn send(&mut self, heartbeat: Heartbeat) -> Result<(), Error> {
-        sqlx::query("SELECT pg_notify($1, $2)")
+    /// Sends a heartbeat. Returns the time by the database's clock.
+    pub async fn send(&mut self, heartbeat: Heartbeat) -> Result<Timestamp, Error> {
+        Ok(sqlx::query_scalar("SELECT pg_catalog.clock_timestamp() FROM pg_catalog.pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(heartbeat.to_string())
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
+            .fetch_one(&mut self.connection)
+            .await?)
     }
 }
 

@@ -7,19 +7,26 @@
 //! general enough", rust-lang/rust#110338).
 
 /// Repeats what failed for a lost connection, which must be safe to do twice, with a limit on each attempt once it has a
-/// connection. After the limit the connection is closed: the rest of a response may still be on its way.
+/// connection. After the limit the connection is closed: the rest of a response may still be on its way. The query is a
+/// single statement that takes a [`Session`].
+///
+/// [`Session`]: super::statements::Session
 macro_rules! retry_within {
-    ($limit:expr, $pool:expr, |$connection:ident| $query:expr) => {{
+    ($limit:expr, $pool:expr, $statements:expr, |$session:ident| $query:expr) => {{
         let mut left = $pool.options().get_max_connections();
         loop {
             let mut held = match $pool.acquire().await {
                 Ok(held) => held,
                 Err(error) => break Err($crate::store::Error::from(error)),
             };
-            let outcome = {
-                let $connection = &mut *held;
-                tokio::time::timeout($limit, $query).await
-            };
+            let outcome = tokio::time::timeout($limit, async {
+                let mut single = $crate::store::statements::SingleStatement::begin(&mut *held, $statements).await?;
+                let $session = single.session();
+                let result = $query.await?;
+                single.end().await?;
+                Ok::<_, sqlx::Error>(result)
+            })
+            .await;
             match outcome {
                 Ok(Err(error)) if left > 0 && $crate::store::retry::is_connection_loss(&error) => left -= 1,
                 Ok(outcome) => break outcome.map_err($crate::store::Error::from),

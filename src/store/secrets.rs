@@ -1,13 +1,14 @@
 //! Secrets of API keys.
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    Error, Locked, WriteTx,
+    Error, Locked, ReadTx, WriteTx,
     batcher::{BatchedStatement, PlacedRow},
+    statements::Session,
+    transaction::TenantTransaction,
 };
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp, access::SecretState};
 
 /// What is stored of a new secret.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct SecretRow {
     pub(crate) secret_expires_at: Option<Timestamp>,
     /// When a newer secret replaced this one.
     pub(crate) secret_retired_at: Option<Timestamp>,
+    /// When this secret was ended for good.
+    pub(crate) secret_ended_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
     /// Argon2id in PHC form.
     pub(crate) phc: String,
@@ -58,6 +61,7 @@ struct FoundSecret {
     pepper_id: Option<String>,
     secret_expires_at: Option<Timestamp>,
     secret_retired_at: Option<Timestamp>,
+    secret_ended_at: Option<Timestamp>,
     last4: String,
 }
 
@@ -72,6 +76,7 @@ impl TryFrom<FoundSecret> for SecretRow {
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
+            secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
             phc: row.phc,
             stamp: row.stamp.zip(row.pepper_id),
@@ -87,39 +92,58 @@ impl BatchedStatement for FindSecrets {
     type Key = (Uuid, LookupDigest);
     type Row = SecretRow;
 
-    async fn find(connection: &mut PgConnection, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
+    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| *tenant).collect();
         let digests: Vec<_> = keys.iter().map(|(_, digest)| digest.as_bytes()).collect();
         let rows = sqlx::query_as!(
             FoundSecret,
             r#"SELECT place AS "place!", key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
-                      phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, last4 AS "last4!"
-               FROM find_api_key_secrets($1, $2)"#,
+                      phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, secret_ended_at,
+                      last4 AS "last4!"
+               FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],
         )
-        .fetch_all(connection)
+        .fetch_all(session)
         .await?;
         Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
     }
 }
 
+impl ReadTx {
+    /// The state of a secret of the key. `None`: the key has no such secret.
+    pub async fn secret_state(&mut self, key: ApiKeyId, digest: LookupDigest) -> Result<Option<SecretState>, Error> {
+        secret_state(&mut self.transaction, self.tenant, key, digest).await
+    }
+}
+
 impl WriteTx {
-    /// When a secret of the key ends by itself; `Some(None)`: it does not. `None`: the key has no such secret.
-    #[allow(clippy::option_option, reason = "no secret, no end and an end are three different facts")]
-    pub async fn secret_expires_at(
+    /// As [`ReadTx::secret_state`].
+    pub async fn secret_state(
         &mut self,
         key: &Locked<ApiKey>,
         digest: LookupDigest,
-    ) -> Result<Option<Option<Timestamp>>, Error> {
+    ) -> Result<Option<SecretState>, Error> {
         // A statement after the one that locked the key, so it sees a rotation for which that one has waited.
-        Ok(sqlx::query_scalar!(
-            "SELECT expires_at FROM api_key_secrets WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3",
-            self.tenant.0,
-            digest.as_bytes(),
-            key.id.0,
-        )
-        .fetch_optional(&mut *self.transaction)
-        .await?)
+        secret_state(&mut self.transaction, self.tenant, key.id, digest).await
     }
+}
+
+async fn secret_state(
+    transaction: &mut TenantTransaction,
+    tenant: TenantId,
+    key: ApiKeyId,
+    digest: LookupDigest,
+) -> Result<Option<SecretState>, Error> {
+    Ok(sqlx::query_as!(
+        SecretState,
+        r#"SELECT expires_at, retired_at IS NOT NULL AS "is_retired!", ended_at IS NOT NULL AS "is_ended!"
+           FROM public.api_key_secrets
+           WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3"#,
+        tenant.0,
+        digest.as_bytes(),
+        key.0,
+    )
+    .fetch_optional(transaction.session())
+    .await?)
 }

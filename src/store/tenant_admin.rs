@@ -1,9 +1,9 @@
 //! Administration of tenants, for the command line and the demo.
 
-use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
+use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction};
 use uuid::Uuid;
 
-use super::{ConnectError, DatabaseUrl, Error};
+use super::{ConnectError, DatabaseUrl, Error, statements::Session};
 use crate::domain::{Slug, TenantId, Timestamp};
 
 /// A connection whose transactions work under the role `rally_operator`, which manages tenants and sees no keys.
@@ -25,7 +25,13 @@ pub struct TenantRow {
     pub created_at: Timestamp,
     /// Set while requests for it are refused.
     pub suspended_at: Option<Timestamp>,
+    /// How an issuer of tokens names it.
+    pub external_id: Option<String>,
 }
+
+/// The slug or the external id is another tenant's name, or the tenant's slug is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct NameTaken;
 
 impl TenantAdmin {
     /// Connects. The login must be a member of `rally_operator`, as the one that migrated is.
@@ -35,7 +41,7 @@ impl TenantAdmin {
         let mut admin = Self { connection };
         let begun = admin.begin().await.map(drop);
         if let Err(error) = begun {
-            let role = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut admin.connection).await?;
+            let role = admin.connection.fetch_one("SELECT session_user::pg_catalog.text").await?.try_get(0)?;
             return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
                 // Insufficient privilege; and no such role, before the first migration.
                 Some("42501") => ConnectError::NotOperator(role),
@@ -47,33 +53,68 @@ impl TenantAdmin {
     }
 
     async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-        self.connection.begin_with("SET LOCAL ROLE rally_operator; BEGIN").await
+        self.connection.begin_with("SET LOCAL ROLE rally_operator; SET LOCAL search_path = ''; BEGIN").await
     }
 
     /// Creates a tenant. `None`: the slug is taken.
     pub async fn create_tenant(&mut self, slug: &Slug, name: &str, now: Timestamp) -> Result<Option<TenantId>, Error> {
+        Ok(self.create_tenant_known_as(slug, name, None, now).await?.ok())
+    }
+
+    /// Creates a tenant with an external id, which must be a valid one.
+    pub async fn create_tenant_known_as(
+        &mut self,
+        slug: &Slug,
+        name: &str,
+        external_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Result<TenantId, NameTaken>, Error> {
         let mut transaction = self.begin().await?;
         let id = sqlx::query_scalar!(
-            "INSERT INTO tenants (id, slug, name, created_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (slug) DO NOTHING
-             RETURNING id",
+            "INSERT INTO public.tenants (id, slug, name, created_at, external_id) VALUES ($1, $2, $3, $4, $5) RETURNING id",
             Uuid::now_v7(),
             slug.as_str(),
             name,
             now,
+            external_id,
         )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        .fetch_one(Session::unnamed(&mut transaction))
+        .await;
+        let id = match unless_taken(id)? {
+            Ok(id) => id,
+            Err(taken) => return Ok(Err(taken)),
+        };
         transaction.commit().await?;
-        Ok(id.map(TenantId))
+        Ok(Ok(TenantId(id)))
+    }
+
+    /// Sets a tenant's external id, which must be a valid one, or (`None`) removes it. False: there is no such tenant.
+    pub async fn set_external_id(
+        &mut self,
+        slug: &Slug,
+        external_id: Option<&str>,
+    ) -> Result<Result<bool, NameTaken>, Error> {
+        let mut transaction = self.begin().await?;
+        let done =
+            sqlx::query!("UPDATE public.tenants SET external_id = $2 WHERE slug = $1", slug.as_str(), external_id)
+                .execute(Session::unnamed(&mut transaction))
+                .await;
+        let done = match unless_taken(done)? {
+            Ok(done) => done,
+            Err(taken) => return Ok(Err(taken)),
+        };
+        transaction.commit().await?;
+        Ok(Ok(done.rows_affected() == 1))
     }
 
     /// All tenants, by slug.
     pub async fn tenants(&mut self) -> Result<Vec<TenantRow>, Error> {
         let mut transaction = self.begin().await?;
-        let rows = sqlx::query!("SELECT id, slug, name, created_at, suspended_at FROM tenants ORDER BY slug")
-            .fetch_all(&mut *transaction)
-            .await?;
+        let rows = sqlx::query!(
+            "SELECT id, slug, name, created_at, suspended_at, external_id FROM public.tenants ORDER BY slug"
+        )
+        .fetch_all(Session::unnamed(&mut transaction))
+        .await?;
         transaction.commit().await?;
         Ok(rows
             .into_iter()
@@ -83,6 +124,7 @@ impl TenantAdmin {
                 name: row.name,
                 created_at: row.created_at,
                 suspended_at: row.suspended_at,
+                external_id: row.external_id,
             })
             .collect())
     }
@@ -92,15 +134,22 @@ impl TenantAdmin {
         let mut transaction = self.begin().await?;
         let done = sqlx::query!(
             // A suspended tenant keeps the time of its suspension.
-            "UPDATE tenants
+            "UPDATE public.tenants
              SET suspended_at = CASE WHEN $2::timestamptz IS NULL THEN NULL ELSE coalesce(suspended_at, $2) END
              WHERE slug = $1",
             slug.as_str(),
             at,
         )
-        .execute(&mut *transaction)
+        .execute(Session::unnamed(&mut transaction))
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+}
+
+fn unless_taken<T>(outcome: Result<T, sqlx::Error>) -> Result<Result<T, NameTaken>, Error> {
+    match outcome {
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(Err(NameTaken)),
+        other => Ok(Ok(other?)),
     }
 }

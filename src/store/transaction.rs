@@ -1,13 +1,16 @@
 //! Transactions of one tenant: [`ReadTx`] for reading, [`WriteTx`] for a change.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::{ops::Deref, sync::Arc};
 
 use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
-use super::{Error, connection_turns::ConnectionTurns, limited::LimitedConnection, retry::is_connection_loss};
+use super::{
+    Error,
+    connection_turns::ConnectionTurns,
+    limited::LimitedConnection,
+    retry::is_connection_loss,
+    statements::{Session, Statements},
+};
 use crate::{
     domain::{ApiKeyId, NewEvent, TenantId},
     turns::Turn,
@@ -26,6 +29,7 @@ pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
 pub struct TenantStores {
     pub(super) pool: PgPool,
     pub(super) turns: ConnectionTurns,
+    pub(super) statements: Statements,
     pub(super) observer: ChangeObserver,
 }
 
@@ -78,48 +82,52 @@ impl TenantStore {
 
     /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
     /// transaction another connection.
-    async fn begin(&self, begin: &str, turn: Option<Turn>) -> Result<Transaction, Error> {
+    async fn begin(&self, begin: &str, turn: Option<Turn>) -> Result<TenantTransaction, Error> {
         // BEGIN comes last and includes the statements before it. If one of them fails, PostgreSQL ends the transaction;
         // after a BEGIN it would be left open, and sqlx does not end a transaction that it could not begin.
+        //
+        // The empty search_path: no object that another login created is chosen, whatever its name.
         //
         // Limits: no client waits for longer, and no lock is kept for a client that has left. Plans: filters are optional
         // and tenants of very different sizes, so no plan suits all values; to compile a plan (JIT) or to start parallel
         // workers takes longer than to run it; a tenant's rows are found by an index and joined by hash, whatever the
         // statistics say of their number.
         let begin = format!(
-            "SET LOCAL ROLE rally_app; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
+            "SET LOCAL ROLE rally_app; SET LOCAL search_path = ''; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
              SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
              SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = off; \
              SET LOCAL enable_nestloop = off; {begin}",
             self.tenant // the text of a UUID has no quotes
         );
-        Transaction::begin(&self.stores.pool, &begin, turn).await
+        TenantTransaction::begin(&self.stores, &begin, turn).await
     }
 
     /// A transaction without an event or an invalidation: for changes after which a key works as before.
-    pub(super) async fn begin_maintenance(&self) -> Result<Transaction, Error> {
+    pub(super) async fn begin_maintenance(&self) -> Result<TenantTransaction, Error> {
         let turn = self.stores.turns.take(self.tenant).await?;
         self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await
     }
 }
 
-/// A transaction of a pooled connection. Dropped, also in the middle of a statement, it is rolled back.
-pub(super) struct Transaction {
+/// A transaction under the role and the tenant that [`TenantStore::begin`] set. Dropped, also in the middle of a
+/// statement, it is rolled back.
+pub(super) struct TenantTransaction {
     /// `None`: it was dropped.
     connection: Option<LimitedConnection>,
+    statements: Statements,
     is_open: bool,
     /// Kept until the connection is back in its pool.
     turn: Option<Turn>,
 }
 
-impl Transaction {
+impl TenantTransaction {
     /// Idle connections that turn out to be dead are replaced.
-    async fn begin(pool: &PgPool, begin: &str, turn: Option<Turn>) -> Result<Self, Error> {
-        let mut left = pool.options().get_max_connections();
+    async fn begin(stores: &TenantStores, begin: &str, turn: Option<Turn>) -> Result<Self, Error> {
+        let mut left = stores.pool.options().get_max_connections();
         loop {
-            let connection = Some(LimitedConnection::new(pool.acquire().await?));
-            let mut transaction = Self { connection, is_open: true, turn: None };
-            match transaction.execute(AssertSqlSafe(begin.to_owned())).await {
+            let connection = Some(LimitedConnection::new(stores.pool.acquire().await?));
+            let mut transaction = Self { connection, statements: stores.statements, is_open: true, turn: None };
+            match transaction.session().execute(AssertSqlSafe(begin.to_owned())).await {
                 Ok(_) => {
                     transaction.turn = turn;
                     return Ok(transaction);
@@ -130,28 +138,19 @@ impl Transaction {
         }
     }
 
+    pub(super) fn session(&mut self) -> Session<'_, LimitedConnection> {
+        let connection = self.connection.as_mut().unwrap_or_else(|| unreachable!("only a drop takes the connection"));
+        Session { connection, statements: self.statements }
+    }
+
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.execute("COMMIT").await?;
+        self.session().execute("COMMIT").await?;
         self.is_open = false;
         Ok(())
     }
 }
 
-impl Deref for Transaction {
-    type Target = LimitedConnection;
-
-    fn deref(&self) -> &LimitedConnection {
-        self.connection.as_ref().unwrap_or_else(|| unreachable!("only a drop takes the connection"))
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut LimitedConnection {
-        self.connection.as_mut().unwrap_or_else(|| unreachable!("only a drop takes the connection"))
-    }
-}
-
-impl Drop for Transaction {
+impl Drop for TenantTransaction {
     fn drop(&mut self) {
         let (Some(connection), turn) = (self.connection.take(), self.turn.take()) else { return };
         let is_open = self.is_open;
@@ -164,7 +163,7 @@ impl Drop for Transaction {
 
 /// A read-only transaction: everything as it was at one moment. It ends when it is dropped; no response waits for that.
 pub struct ReadTx {
-    pub(super) transaction: Transaction,
+    pub(super) transaction: TenantTransaction,
     pub(super) tenant: TenantId,
 }
 
@@ -181,7 +180,7 @@ pub struct ChainHead {
 ///
 /// To avoid deadlocks, lock all keys before the first change, which locks the end of the audit trail.
 pub struct WriteTx {
-    pub(super) transaction: Transaction,
+    pub(super) transaction: TenantTransaction,
     pub(super) tenant: TenantId,
     /// Once it is locked, and until the event is appended.
     pub(super) chain_head: Option<ChainHead>,

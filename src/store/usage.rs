@@ -111,33 +111,32 @@ impl UsageStore {
         let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            r#"SELECT record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
-            writer,
-            number,
-            &tenants,
-            &keys,
-            &digests as &[&[u8]],
-            &hours,
-            &requests,
-            &denied_expired,
-            &denied_scope,
-            &used_at as &[Option<Timestamp>],
-            &addresses as &[Option<IpNet>],
-            &agents as &[Option<&str>],
-        )
-        .fetch_one(connection))
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!(
+                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
+                writer,
+                number,
+                &tenants,
+                &keys,
+                &digests as &[&[u8]],
+                &hours,
+                &requests,
+                &denied_expired,
+                &denied_scope,
+                &used_at as &[Option<Timestamp>],
+                &addresses as &[Option<IpNet>],
+                &agents as &[Option<&str>],
+            )
+            .fetch_one(session)
+        })
     }
 
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, |connection| sqlx::query_scalar!(
-            "SELECT remove_old_usage($1, $2)",
-            before,
-            REMOVE_AT_ONCE,
-        )
-        .fetch_one(connection))
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_old_usage($1, $2)", before, REMOVE_AT_ONCE,).fetch_one(session)
+        })
     }
 }
 
@@ -148,7 +147,7 @@ impl ReadTx {
             UsageBucket,
             r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!"
-               FROM api_key_usage
+               FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1
                ORDER BY 1"#,
@@ -158,7 +157,7 @@ impl ReadTx {
             window.to(),
             window.interval().as_str(),
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?)
     }
 
@@ -166,18 +165,19 @@ impl ReadTx {
     pub async fn secret_uses(&mut self, key: ApiKeyId) -> Result<Vec<SecretUse>, Error> {
         let rows = sqlx::query_as!(
             SecretUseRow,
-            r#"SELECT s.last4, s.created_at, s.retired_at, s.expires_at, u.used_at AS "used_at?",
+            r#"SELECT s.last4, s.created_at, s.retired_at,
+                      least(s.expires_at, s.ended_at) AS expires_at, u.used_at AS "used_at?",
                       u.address AS "address?: IpNet", u.user_agent
-               FROM api_key_secrets s
-               LEFT JOIN api_key_last_uses u
+               FROM public.api_key_secrets s
+               LEFT JOIN public.api_key_last_uses u
                    ON u.tenant_id = s.tenant_id AND u.key_id = s.key_id AND u.lookup_digest = s.lookup_digest
                WHERE s.tenant_id = $1 AND s.key_id = $2
-               ORDER BY s.created_at DESC, s.lookup_digest
+               ORDER BY s.created_at DESC, s.retired_at DESC NULLS FIRST
                LIMIT 100"#,
             self.tenant.0,
             key.0,
         )
-        .fetch_all(&mut *self.transaction)
+        .fetch_all(self.transaction.session())
         .await?;
         rows.into_iter().map(SecretUse::try_from).collect()
     }

@@ -3,19 +3,23 @@
 //! Logs contain no secret: credentials are marked sensitive before a request is traced, secrets redact their `Debug`,
 //! and a test searches the output of every level.
 
+mod text_fields;
 pub(crate) mod trace_export;
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt as _,
+    fmt::{self, FormatFields, SubscriberBuilder, format},
+};
 
 use crate::config::Log;
 
 /// Installs the process's logger. A second call has no effect.
 pub(crate) fn start(log: &Log) {
-    let filter = EnvFilter::new(&log.filter);
-    let builder = fmt()
-        .with_env_filter(filter)
+    let builder = text()
+        .with_env_filter(EnvFilter::new(&log.filter))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         // The subscriber reports its own write errors by `eprintln!`, which panics if standard error cannot be
@@ -29,4 +33,9 @@ pub(crate) fn start(log: &Log) {
     if let Err(error) = outcome {
         tracing::debug!(%error, "logging is already started");
     }
+}
+
+/// The text format.
+fn text() -> SubscriberBuilder<impl for<'writer> FormatFields<'writer> + 'static> {
+    fmt::fmt().fmt_fields(format::debug_fn(text_fields::write).delimited(" "))
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    os::unix::fs::{MetadataExt as _, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::{Child as StdChild, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::{
+    io::AsyncWriteExt as _,
     process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
@@ -53,6 +54,11 @@ impl Home {
         fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).expect("the program is copied");
         let cleaner = clean_up_afterwards(&data_dir);
         Self { dir, data_dir, program, user, cleaner, runs: AtomicUsize::new(0) }
+    }
+
+    /// The working folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The folder of the private PostgreSQL.
@@ -100,6 +106,17 @@ impl Home {
     /// Runs a command that must succeed, and returns its standard output.
     pub async fn succeed(&self, args: &[&str], settings: &[(&str, &str)]) -> String {
         let output = self.run(args, settings).await;
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Like [`Self::succeed`], with that text on the standard input.
+    pub async fn succeed_with_input(&self, args: &[&str], settings: &[(&str, &str)], input: &str) -> String {
+        let mut command = self.command(args, settings);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the process starts");
+        process.stdin.take().expect("a pipe").write_all(input.as_bytes()).await.expect("the input is read");
+        let output = timeout(PATIENCE, process.wait_with_output()).await.expect("the command ends in time");
+        let output = output.expect("output");
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     }
@@ -241,7 +258,10 @@ impl Service {
 
     /// The id of the user that it runs as.
     pub fn user(&self) -> u32 {
-        fs::metadata(format!("/proc/{}", self.pid())).expect("a process").uid()
+        // The owner of the files in /proc/<pid> is root, since the process allows no core dumps.
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).expect("a user");
+        line.split_whitespace().next().and_then(|uid| uid.parse().ok()).expect("a number")
     }
 
     /// The soft limit of its open files.

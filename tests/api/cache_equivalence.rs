@@ -145,6 +145,8 @@ async fn credentials(server: &TestServer) -> Vec<Presented> {
         ("two secrets", &[("x-api-key", reading), ("authorization", &bearer_writing)]),
         ("a secret and a JWT", &[("x-api-key", reading), ("authorization", &bearer_token)]),
         ("X-Api-Key twice", &[("x-api-key", reading), ("x-api-key", reading)]),
+        ("two X-Api-Key in one line", &[("x-api-key", &format!("{reading}, {writing}"))]),
+        ("an empty Bearer beside a secret", &[("x-api-key", reading), ("authorization", "Bearer")]),
         ("two X-Api-Key", &[("x-api-key", reading), ("x-api-key", writing)]),
         ("Authorization twice", &[("authorization", &bearer_token), ("authorization", &bearer_token)]),
         ("Basic", &[("authorization", "Basic cmVhZGVyOnNlY3JldA==")]),
@@ -208,12 +210,24 @@ fn targets(bystander: &CreatedKey) -> Vec<Target> {
         &[("x-forwarded-method", "HEAD"), ("x-original-method", "OPTIONS")],
         &[("x-forwarded-method", "GET"), ("x-original-method", "PUT")],
         &[("x-forwarded-method", "GET"), ("x-forwarded-method", "PATCH")],
+        &[("x-http-method-override", "DELETE")],
+        &[("x_method_override", "PUT")],
+        &[("x-rally-required-scope", "admin")],
+        &[("x-rally-required-scope", "read, write")],
+        &[("x-rally-required-scope", "Admin")],
     ] {
         targets.push(Target { headers: headers.to_vec(), ..target("GET", CHECK) });
     }
     targets.push(Target { headers: vec![("x-forwarded-method", "GET")], ..target("POST", CHECK) });
-    let queries =
-        ["?scope=read", "?scope=write", "?scope=admin", "?scope=bogus", "?scope=read&scope=admin", "?other=1"];
+    let queries = [
+        "?scope=read",
+        "?scope=write",
+        "?scope=admin",
+        "?scope=bogus",
+        "?scope=read&scope=admin",
+        "?scopes=admin",
+        "/?scope=admin",
+    ];
     targets.extend(queries.map(|query| target("GET", format!("{CHECK}{query}"))));
     targets.extend(["?scope=read", "?scope=admin"].map(|query| target("POST", format!("{CHECK}{query}"))));
     targets.extend(["GET", "POST"].map(|method| target(method, format!("{CHECK}/contacts/7?scope=admin"))));

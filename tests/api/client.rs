@@ -55,8 +55,10 @@ impl Client {
         Self { host: host.into(), ..self.clone() }
     }
 
-    /// Builds a request with this client's host and credential. [`send`] sends it.
+    /// Builds a request with this client's host and credential. [`send`] sends it. Instead of a path, a URL of this host,
+    /// as in `Location` and `Link`.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let path = path.strip_prefix(&format!("http://{}", self.host)).unwrap_or(path);
         let request = self.http.request(method, format!("{}{path}", self.base)).header("host", &self.host);
         match &self.credential {
             Credential::Bearer(token) => request.header("authorization", format!("Bearer {token}")),

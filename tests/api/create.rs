@@ -64,7 +64,7 @@ async fn assert_values_refused(property: &str, values: &[Value]) {
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
 
-/// Asserts that each of these bodies is refused as `invalid_json`, and that no row is inserted.
+/// Asserts that each of these bodies is refused as `invalid_json` with the position, and that no row is inserted.
 async fn assert_invalid_json(bodies: Vec<Vec<u8>>) {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
@@ -72,7 +72,9 @@ async fn assert_invalid_json(bodies: Vec<Vec<u8>>) {
         let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
         let reply = post_text(&admin, body).await;
         assert_eq!(reply.status, 400, "{shown}: {reply:?}");
-        reply.refused(400, "invalid_json");
+        let problem = reply.refused(400, "invalid_json");
+        let message = problem["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(" at line 1, column "), "{shown}: {message}");
     }
     assert_eq!(row_counts(&server).await, [0, 0, 0]);
 }
@@ -200,7 +202,7 @@ async fn a_creation_is_recorded_in_the_audit_trail() {
             "actor": "admin@acme.com",
             "address": "127.0.0.1",
             "request_id": "create-7",
-            "details": {},
+            "details": {"actorSubject": "42"},
         })]
     );
 }

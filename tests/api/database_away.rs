@@ -424,3 +424,30 @@ async fn timed_out_lookups_leave_no_waiting_sessions_behind_a_locked_table() {
     lock.execute("COMMIT").await.unwrap();
     assert_eq!(admin.with_key(&keys[0].secret).get("/forward-auth").await.status, 200);
 }
+
+/// PostgreSQL refuses a commit that notifies while its queue of notifications is full, which takes 8 GB. The trigger raises
+/// the same error at the same moment.
+#[tokio::test]
+async fn a_full_queue_of_notifications_is_503_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    server
+        .database
+        .execute(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS
+                 'BEGIN RAISE program_limit_exceeded USING MESSAGE = ''too many notifications in the NOTIFY queue''; END';
+             CREATE CONSTRAINT TRIGGER queue_is_full AFTER UPDATE ON public.api_keys
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.refuse()",
+        )
+        .await;
+    admin.delete(&key.path()).await.refused(503, "database_unavailable");
+    admin.patch(&key.path(), &json!({"name": "m"})).await.refused(503, "database_unavailable");
+    admin.post(&format!("{}/rotate", key.path()), &json!({})).await.refused(503, "database_unavailable");
+    let unchanged = admin.get(&key.path()).await.expect(200);
+    assert_eq!((&unchanged["name"], &unchanged["status"]), (&json!("n"), &json!("active")));
+    assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
+    server.database.execute("DROP TRIGGER queue_is_full ON public.api_keys").await;
+    admin.delete(&key.path()).await.expect(204);
+    assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 401);
+}

@@ -215,8 +215,8 @@ async fn commands_manage_tenants_and_tokens_beside_a_running_service() {
     let list = home.succeed(&["tenant", "list"], &[]).await;
     let lines: Vec<_> = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
     assert_eq!(lines.len(), 3, "{list}");
-    assert_eq!(lines[0], ["SLUG", "ID", "CREATED", "STATUS", "NAME"]);
-    assert_eq!((lines[1][0], lines[1][3], lines[1][4]), ("acme", "active", "Acme"));
+    assert_eq!(lines[0], ["SLUG", "ID", "CREATED", "STATUS", "EXTERNAL-ID", "NAME"]);
+    assert_eq!((lines[1][0], lines[1][3], lines[1][4], lines[1][5]), ("acme", "active", "-", "Acme"));
     assert_eq!((lines[2][0], lines[2][1].parse(), lines[2][3]), ("beta", Ok(id), "active"));
     assert!(list.trim_end().ends_with("Beta Ltd"), "{list}");
 

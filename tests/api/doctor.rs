@@ -1,6 +1,7 @@
 //! `rally-api-keys doctor` and `config check`.
 
 use jsonwebtoken::Algorithm;
+use serde_json::json;
 
 use crate::{
     binary::Home,
@@ -58,12 +59,54 @@ async fn doctor_fetches_the_keys_of_each_issuer_and_reports_failures() {
     let failed =
         format!("FAIL  users' tokens: {}/.well-known/openid-configuration responded with status 503", down.name());
     assert!(printed.contains(&failed), "{printed}");
+    assert!(printed.contains("WARN  users' tokens: JWT_AUDIENCE is not set"), "{printed}");
+
+    // As Entra ID's `/common` does.
+    let template = format!("{}/{{tenantid}}/v2.0", good.name());
+    good.behaviour().configuration = Some(json!({"issuer": template, "jwks_uri": good.keys_url()}));
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_ISSUER", &good.name()), ("JWT_AUDIENCE", "rally")];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    assert!(printed.contains("it is of an issuer for many directories"), "{printed}");
+    assert!(!printed.contains("WARN"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_start_without_an_audience_warns() {
+    let (database, home) = (TestDatabase::create().await, Home::new("no-audience"));
+    let url = database.url_text(None).await;
+    let key = SigningKey::generate("key", Algorithm::ES256);
+    let name = Issuer::start(&[&key]).await.name();
+    for (audience, warns) in [("", true), ("rally", false)] {
+        let settings =
+            [("DATABASE_URL", url.as_str()), ("JWT_ISSUER", &name), ("JWT_AUDIENCE", audience), ("KEY_PEPPER", PEPPER)];
+        let (_, log) = home.serve(&settings).await.terminate().await;
+        assert_eq!(log.contains("JWT_AUDIENCE is not set"), warns, "{log}");
+    }
+}
+
+/// So that an operator sees on each instance which step of a rotation it has.
+#[tokio::test]
+async fn doctor_names_the_peppers_of_a_rotation() {
+    let home = Home::new("doctor-peppers");
+    let other = |id: &str| format!("{id}:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
+    let (next, retired) = (other("p2"), other("p0"));
+    let settings = [
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x"),
+        ("KEY_PEPPER", PEPPER),
+        ("KEY_PEPPER_NEXT", &next),
+        ("KEY_PEPPERS_RETIRED", &retired),
+        ("KEY_FALLBACK", "deny"),
+    ];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    let line = "ok    pepper: \"test\", next \"p2\", retired \"p0\"; rows without a stamp are refused\n";
+    assert!(printed.contains(line), "{printed}");
 }
 
 #[tokio::test]
 async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
-    let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io")];
+    let url = ("DATABASE_URL", "postgres://u@h/d");
+    let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io"), url];
     let printed = home.succeed(&["config", "check"], &settings).await;
     assert!(printed.contains("BASE_DOMAIN=rallycrm.io\n") && printed.contains("JWT_SECRET=[hidden]\n"), "{printed}");
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));

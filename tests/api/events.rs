@@ -35,12 +35,13 @@ async fn the_events_of_a_key_are_listed_newest_first() {
     assert_eq!(revoked["actor"], "admin@acme.com");
     assert_eq!(revoked["address"], "127.0.0.1");
     assert_eq!(revoked["requestId"], reply.header("x-request-id"));
-    assert_eq!(revoked["details"], json!({}));
+    assert_eq!(revoked["details"], json!({"actorSubject": "42"}));
     assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));
     assert_eq!(revoked.len(), 8, "the event has other properties than these six, id and type");
     assert_eq!(listed[2]["actor"], format!("api-key:{}", key.id));
     assert_eq!(listed[2]["details"]["keyHint"], rotated["keyHint"]);
     let changes = json!({
+        "actorSubject": "42",
         "name": {"from": "Zapier", "to": "Zapier Sync"},
         "expiresAt": {"from": null, "to": "2099-01-01T00:00:00Z"},
     });
@@ -109,4 +110,26 @@ async fn invalid_and_unauthorized_requests_are_refused() {
     server.user("acme", "").get(&all).await.refused(403, "insufficient_scope");
     let reader = admin.with_key(&key.secret);
     assert_eq!(types(&events(&reader, &format!("{}/events", other.path())).await), ["created"]);
+}
+
+#[tokio::test]
+async fn a_key_lists_its_own_events_whatever_its_scopes() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (key, other) = (admin.create("one", "read").await, admin.create("other", "read").await);
+    admin.patch(&key.path(), &json!({"name": "New"})).await.expect(200);
+    let (by_key, own) = (admin.with_key(&key.secret), format!("{PATH}/self/events"));
+    assert_eq!(events(&by_key, &own).await, events(&admin, &format!("{}/events", key.path())).await);
+    assert_eq!(types(&events(&admin.with_key(&other.secret), &own).await), ["created"]);
+
+    let reply = by_key.get(&format!("{own}?limit=1")).await;
+    assert_eq!(types(&reply.expect(200)), ["updated"]);
+    let next = reply.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+    assert!(next.contains("/self/events?"), "{next}");
+    let next = &next[next.find("/api/").unwrap()..];
+    assert_eq!(types(&events(&by_key, next).await), ["created"]);
+
+    assert_eq!(by_key.get(&format!("{own}?type=created")).await.bad_fields(), ["type"]);
+    admin.get(&own).await.refused(403, "key_required");
+    admin.with_key("rk_live_0").get(&own).await.refused(401, "invalid_key");
 }

@@ -31,9 +31,9 @@ impl TestDatabase {
     /// Inserts keys with long names and without secrets.
     async fn insert_keys(&self, tenant: TenantId, count: usize) {
         self.execute(&format!(
-            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-             SELECT '{tenant}', gen_random_uuid(), rpad('Key ' || n, 100, '.'), 'read', now() - n * interval '1 ms', '0000'
-             FROM generate_series(1, {count}) n"
+            "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+             SELECT '{tenant}', gen_random_uuid(), name, lower(name), 'read', now() - n * interval '1 ms', '0000'
+             FROM generate_series(1, {count}) n, rpad('Key ' || n, 100, '.') name"
         ))
         .await;
     }

@@ -1,13 +1,24 @@
 //! `/forward-auth`, as gateways call it: each rule on an instance with warm caches and on one with cold ones.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::{
     cache_states::{CacheState, Instance, warm_and_cold},
     client::{Client, Credential, Reply},
+    harness::sign,
 };
 
 const PATH: &str = "/forward-auth";
+/// Where gateways put the client's method, and where clients override it for the CRM.
+const METHOD_HEADERS: [&str; 6] = [
+    "X-Forwarded-Method",
+    "X-Original-Method",
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    "x_http_method_override",
+];
 const HEADERS: [&str; 6] = [
     "x-rally-tenant",
     "x-rally-tenant-id",
@@ -63,6 +74,23 @@ async fn an_allowed_request_returns_every_header_of_the_principal() {
 }
 
 #[tokio::test]
+async fn a_users_name_is_percent_encoded() {
+    for instance in warm_and_cold(&[]).await {
+        for (email, principal) in [
+            ("zoë@acme.com", "user:zo%C3%AB@acme.com"),
+            ("zo%C3%AB@acme.com", "user:zo%25C3%25AB@acme.com"),
+            ("Zoë Müller, 100% (acme)", "user:Zo%C3%AB%20M%C3%BCller%2C%20100%25%20(acme)"),
+            ("o'neil+crm@acme.com", "user:o'neil+crm@acme.com"),
+        ] {
+            let end = (instance.server.clock.now() + TimeDelta::hours(1)).timestamp();
+            let claims = json!({"sub": "42", "email": email, "tenant": "acme", "scope": "read", "exp": end});
+            let user = instance.server.client("acme", Credential::Bearer(sign(&claims)));
+            assert_eq!(allowed(&instance.check(&user, "GET", &[]).await)[2], principal);
+        }
+    }
+}
+
+#[tokio::test]
 async fn several_methods_need_the_scope_of_the_strictest() {
     for instance in warm_and_cold(&[]).await {
         let admin = instance.server.admin("acme");
@@ -76,13 +104,13 @@ async fn several_methods_need_the_scope_of_the_strictest() {
         for method in ["POST", "PUT", "PATCH", "DELETE", "get", "PURGE"] {
             assert_eq!(instance.check(&reader, method, &[]).await.status, 403, "{method}");
             assert_eq!(instance.check(&writer, method, &[]).await.status, 200, "{method}");
-            for header in ["X-Forwarded-Method", "X-Original-Method"] {
+            for header in METHOD_HEADERS {
                 lacks_scope(&[(header, method)]).await;
                 lacks_scope(&[(header, "GET"), (header, method)]).await;
             }
         }
         lacks_scope(&[("X-Forwarded-Method", "GET"), ("X-Original-Method", "DELETE")]).await;
-        assert_eq!(instance.check(&reader, "GET", &[("X-Forwarded-Method", "HEAD")]).await.status, 200);
+        assert_eq!(instance.check(&reader, "GET", &METHOD_HEADERS.map(|header| (header, "HEAD"))).await.status, 200);
     }
 }
 
@@ -97,10 +125,78 @@ async fn the_scope_parameter_adds_a_requirement_and_removes_none() {
         assert_eq!(check(&admin, "GET", "/forward-auth?scope=admin").await.status, 200);
         refused(&check(&reader, "POST", "/forward-auth?scope=read").await, 403, "insufficient_scope");
         refused(&check(&reader, "GET", "/forward-auth?scope=read&scope=write").await, 403, "insufficient_scope");
-        refused(&check(&admin, "GET", "/forward-auth?scope=everything").await, 401, "invalid_request");
-        // Envoy appends the client's own path and query, which are no word of the gateway's.
+        // A gateway may append its client's own path and query, which are no word of the gateway's.
         assert_eq!(check(&reader, "GET", "/forward-auth/contacts/7?scope=admin").await.status, 200);
         refused(&check(&reader, "PUT", "/forward-auth/contacts/7?scope=read").await, 403, "insufficient_scope");
+    }
+}
+
+#[tokio::test]
+async fn a_check_with_another_parameter_than_scope_is_refused() {
+    for instance in warm_and_cold(&[]).await {
+        let admin = instance.server.admin("acme");
+        let key = admin.with_key(&admin.create("admin", "admin").await.secret);
+        for path in ["/forward-auth", "/forward-auth/"] {
+            for query in
+                ["scopes=admin", "Scope=admin", "scope[]=admin", "scope=admin&x=1", "_method=GET", "scope", "="]
+            {
+                let reply = instance.check_path(&key, "GET", &format!("{path}?{query}")).await;
+                refused(&reply, 403, "invalid_request");
+                assert!(
+                    !reply.headers.contains_key("www-authenticate"),
+                    "another credential would not help: {reply:?}"
+                );
+            }
+            for scope in ["everything", "ADMIN", "", "read,write"] {
+                let reply = instance.check_path(&key, "GET", &format!("{path}?scope={scope}")).await;
+                refused(&reply, 403, "invalid_request");
+                assert_eq!(reply.json()["errors"][0]["field"], "scope");
+            }
+            let secret = format!("{path}?rk_live_00000000000000000000000000000000=1");
+            let reply = instance.check_path(&key, "GET", &secret).await;
+            assert!(!reply.body.contains("rk_live_0"), "{reply:?}");
+            assert_eq!(instance.check_path(&key, "GET", &format!("{path}?scope=admin")).await.status, 200);
+        }
+        // The path with a slash at its end is the gateway's own.
+        let reader = admin.with_key(&admin.create("reader", "read").await.secret);
+        let reply = instance.check_path(&reader, "GET", "/forward-auth/?scope=admin").await;
+        refused(&reply, 403, "insufficient_scope");
+        assert_eq!(instance.check_path(&reader, "GET", "/forward-auth/contacts?scopes=admin").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_requires_a_scope_by_header_and_others_do_not() {
+    const NAME: &str = "X-Rally-Required-Scope";
+    for (settings, is_trusted) in [(&[("TRUSTED_PROXIES", "127.0.0.1")][..], true), (&[], false)] {
+        for instance in warm_and_cold(settings).await {
+            let admin = instance.server.admin("acme");
+            let reader = admin.with_key(&admin.create("reader", "read").await.secret);
+            let check = async |path: &str, values: &[&str]| {
+                let request = reader.request("GET".parse().unwrap(), path);
+                instance.send(values.iter().fold(request, |request, value| request.header(NAME, *value))).await
+            };
+            for path in ["/forward-auth", "/forward-auth/contacts?scope=read"] {
+                for (values, code) in [
+                    (&["admin"][..], "insufficient_scope"),
+                    (&["read", "write"], "insufficient_scope"),
+                    (&["read, admin"], "insufficient_scope"),
+                    (&["Admin"], "invalid_request"),
+                    (&[""], "invalid_request"),
+                    (&["read", "everything"], "invalid_request"),
+                ] {
+                    let reply = check(path, values).await;
+                    if is_trusted {
+                        refused(&reply, 403, code);
+                    } else {
+                        allowed(&reply);
+                    }
+                }
+                allowed(&check(path, &["read"]).await);
+            }
+            // It only ever adds.
+            refused(&instance.check(&reader, "POST", &[(NAME, "read")]).await, 403, "insufficient_scope");
+        }
     }
 }
 

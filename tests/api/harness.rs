@@ -103,6 +103,30 @@ impl Cluster {
     }
 }
 
+/// Says that a test was skipped, since what it needs is missing. Panics where REQUIRE_TEST_PROGRAMS is set.
+pub fn not_tested(missing: &str) {
+    let message = format!("{missing} (.ci/test-programs installs it): NOT TESTED");
+    assert!(std::env::var_os("REQUIRE_TEST_PROGRAMS").is_none(), "{message}");
+    // Not by `eprintln!`: libtest captures that, and hides it when the test passes.
+    let _ = writeln!(std::io::stderr(), "\n*** {message} ***");
+}
+
+/// True if there is a Node.js that runs the packages in `tests/`: version 20 or newer.
+pub fn has_node() -> bool {
+    let script = "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)";
+    Command::new("node").args(["-e", script]).status().is_ok_and(|status| status.success())
+}
+
+/// The folder of an npm package's project `tests/{project}`. `None`, and said so, where it or Node.js is not installed.
+pub fn npm_project(project: &str, package: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(project);
+    if has_node() && folder.join("node_modules").join(package).is_dir() {
+        return Some(folder);
+    }
+    not_tested(&format!("npm's {package}, or Node.js 20, is not installed"));
+    None
+}
+
 /// Starts a process that waits until its standard input is closed (which also happens when this process ends), stops the
 /// PostgreSQL server in the data folder `dir`, if one runs, and removes the folder.
 pub fn clean_up_afterwards(dir: &Path) -> Child {
@@ -144,6 +168,11 @@ impl TestDatabase {
     /// An empty database, without migrations.
     pub async fn unmigrated() -> Self {
         Self::empty("TEMPLATE template0").await
+    }
+
+    /// As [`Self::unmigrated`], with options of CREATE DATABASE, such as its locale.
+    pub async fn unmigrated_with(options: &str) -> Self {
+        Self::empty(&format!("TEMPLATE template0 {options}")).await
     }
 
     async fn empty(template: &str) -> Self {
@@ -280,6 +309,15 @@ impl TestServer {
     /// Starts a server on an existing database, which it reaches by `url`.
     pub async fn logged_in_by(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
         Self::start_on(url, database, settings, Clock::default()).await
+    }
+
+    /// Starts a server that reaches its database through the proxy at that address. The change feed does not, so cached
+    /// keys stay valid while the proxy interrupts, and heartbeats do not pass it.
+    pub async fn through(proxy: SocketAddr, database: TestDatabase, settings: &[(&str, &str)]) -> Self {
+        let (through, direct) = (database.url_through(proxy), database.url_text(None).await);
+        let urls = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
+        let url = DatabaseUrl::parse(&through).expect("a URL");
+        Self::logged_in_by(&url, database, &[&urls, settings].concat()).await
     }
 
     async fn start_on(url: &DatabaseUrl, database: TestDatabase, settings: &[(&str, &str)], clock: Clock) -> Self {

@@ -4,8 +4,7 @@
 //! if it is another one.
 
 use chrono::Utc;
-use http_body_util::BodyExt as _;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body_util::Empty;
 use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use reqwest::Method;
 use serde_json::json;
@@ -13,6 +12,7 @@ use serde_json::json;
 use crate::{
     client::{Client, Credential, PATH, Reply, send},
     harness::TestServer,
+    http2,
 };
 
 const GATEWAY: &str = "gateway.internal";
@@ -43,19 +43,11 @@ async fn list(server: &TestServer, headers: &[&str]) -> Reply {
 
 /// Lists the keys over HTTP/2 without TLS. The authority of `uri` becomes `:authority`.
 async fn list_http2(server: &TestServer, uri: &str, host: Option<&str>) -> Reply {
-    let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
     let mut request = hyper::Request::get(uri).header("authorization", authorization(server, "acme"));
     if let Some(host) = host {
         request = request.header("host", host);
     }
-    let (head, body) = sender.send_request(request.body(String::new()).unwrap()).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    connection.abort();
-    assert_eq!(head.version, hyper::Version::HTTP_2);
-    Reply { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    http2::send(server.address, request.body(Empty::new()).unwrap()).await
 }
 
 #[tokio::test]
@@ -158,6 +150,33 @@ async fn an_absolute_target_that_differs_from_the_host_is_refused() {
     list_target(&server, &target, &["Host: nobody.rallycrm.io"]).await.refused(404, "tenant_not_found");
     let with_a_user = format!("http://globex@acme.rallycrm.io{PATH}");
     list_target(&server, &with_a_user, &["Host: acme.rallycrm.io"]).await.refused(400, "ambiguous_tenant");
+}
+
+/// RFC 9112, section 3.2. A proxy in front of the service may take another one of the hosts.
+#[tokio::test]
+async fn every_path_refuses_a_missing_or_second_host() {
+    let server = TestServer::start().await;
+    let send = async |target: &str, head: &str| {
+        Reply::from_raw(&server.raw(format!("GET {target} {head}Connection: close\r\n\r\n")).await)
+    };
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/nowhere", PATH] {
+        let absolute = format!("http://acme.localhost{path}");
+        send(path, "HTTP/1.1\r\n").await.refused(400, "missing_host");
+        send(&absolute, "HTTP/1.1\r\n").await.refused(400, "missing_host");
+        for second in ["acme.localhost", "globex.localhost", ""] {
+            let hosts = format!("Host: acme.localhost\r\nHost: {second}\r\n");
+            for version in ["HTTP/1.1", "HTTP/1.0"] {
+                send(path, &format!("{version}\r\n{hosts}")).await.refused(400, "ambiguous_tenant");
+            }
+        }
+        send(&absolute, "HTTP/1.1\r\nHost: globex.localhost\r\n").await.refused(400, "ambiguous_tenant");
+        let expected = send(path, "HTTP/1.1\r\nHost: acme.localhost\r\n").await;
+        assert_ne!(expected.status, 400, "{path}: {expected:?}");
+        assert_eq!(send(&absolute, "HTTP/1.1\r\nHost: acme.localhost\r\n").await.status, expected.status, "{path}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(send(path, "HTTP/1.0\r\n").await.status, 200, "{path}: HTTP/1.0 has no Host");
+    }
 }
 
 #[tokio::test]
@@ -266,4 +285,59 @@ async fn a_forwarded_address_is_recorded_only_from_a_trusted_peer() {
     let server = start(UNTRUSTED).await;
     let admin = server.admin("acme").on("acme.rallycrm.io");
     assert_eq!(recorded_address(&server, &admin, &["203.0.113.7"]).await, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_forwarded_address_is_recorded_in_every_form_that_proxies_write() {
+    let server = start("::ffff:127.0.0.0/104,10.0.0.0/8").await;
+    let admin = server.admin("acme").on("acme.rallycrm.io");
+    for (forwarded_for, address) in [
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[2001:db8::7]:4711", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("\"[2001:db8::7]:4711\"", "2001:db8::7"),
+        ("fe80::7%eth0", "fe80::7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7,", "203.0.113.7"),
+        ("198.51.100.1,, 203.0.113.7:80, ,[::ffff:10.1.2.3]:80,", "203.0.113.7"),
+        ("\u{e9}, 203.0.113.7", "203.0.113.7"),
+    ] {
+        assert_eq!(recorded_address(&server, &admin, &[forwarded_for]).await, address, "{forwarded_for}");
+    }
+    assert_eq!(recorded_address(&server, &admin, &["203.0.113.7", ""]).await, "203.0.113.7");
+}
+
+#[tokio::test]
+async fn location_and_link_are_absolute_on_the_host_that_the_client_named() {
+    let trusting = start(TRUSTED).await;
+    let own_scheme = [("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED), ("PUBLIC_SCHEME", "http")];
+    let own_scheme = trusting.sibling(&own_scheme).await;
+    let untrusting = trusting.sibling(&[("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED)]).await;
+    let [acme, with_port] = ["acme.rallycrm.io", "Acme.RallyCRM.io:8443"];
+    let forwarded = [("x-forwarded-host", with_port), ("x-forwarded-proto", "http")];
+    for (server, host, headers, base) in [
+        (&trusting, acme, &[][..], "https://acme.rallycrm.io"),
+        (&trusting, with_port, &[], "https://acme.rallycrm.io:8443"),
+        (&trusting, acme, &[("x-forwarded-proto", "http")], "http://acme.rallycrm.io"),
+        (&trusting, acme, &[("x-forwarded-proto", "ftp")], "https://acme.rallycrm.io"),
+        (&trusting, GATEWAY, &forwarded, "http://acme.rallycrm.io:8443"),
+        (&untrusting, acme, &forwarded, "https://acme.rallycrm.io"),
+        (&own_scheme, acme, &[], "http://acme.rallycrm.io"),
+    ] {
+        let admin = server.admin("acme").on(host);
+        let call = async |method, path: &str| {
+            let request = admin.request(method, path).json(&json!({"name": "A key"}));
+            send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
+        };
+        let reply = call(Method::POST, PATH).await;
+        let id = reply.expect(201)["id"].as_str().unwrap().to_owned();
+        assert_eq!(reply.header("location"), format!("{base}{PATH}/{id}"));
+        call(Method::POST, PATH).await.expect(201);
+        for list in [PATH, &format!("{PATH}/events")] {
+            let reply = call(Method::GET, &format!("{list}?limit=1")).await;
+            reply.expect(200);
+            let link = reply.header("link");
+            assert!(link.starts_with(&format!("<{base}{list}?limit=1&cursor=")), "{link}");
+        }
+    }
 }

@@ -21,7 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use base64::{Engine as _, prelude::BASE64_STANDARD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -86,6 +89,14 @@ impl SigningKey {
         self.sign_as(&Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }, claims)
     }
 
+    /// A token whose header names another algorithm than the key's, or names it in another way.
+    pub fn sign_under_name(&self, algorithm: &str, claims: &Value) -> String {
+        let base64 = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", base64(&json!({"alg": algorithm, "kid": self.id})), base64(claims));
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &self.private, self.algorithm).unwrap();
+        format!("{signed}.{signature}")
+    }
+
     pub fn sign_as(&self, header: &Header, claims: &Value) -> String {
         encode(header, claims, &self.private).unwrap()
     }
@@ -119,8 +130,9 @@ impl Issuer {
         let behaviour = Arc::new(Mutex::new(Behaviour { keys, ..Behaviour::default() }));
         let issuer = Self { address: listener.local_addr().unwrap(), behaviour };
         let router = Router::new()
-            .route("/.well-known/openid-configuration", get(configuration))
             .route("/keys", get(jwks))
+            // Below whatever path the issuer's name has.
+            .fallback(configuration)
             .with_state(issuer.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         issuer

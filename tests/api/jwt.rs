@@ -76,12 +76,65 @@ async fn a_token_signed_with_the_configured_key_is_accepted() {
         json!({"alg": "HS256"}),
         json!({"alg": "HS256", "typ": "JWT"}),
         json!({"alg": "HS256", "typ": "at+jwt", "cty": "JWT", "unknown": {"a": [1, 2]}}),
+        json!({"alg": "HS256", "typ": "application/AT+JWT"}),
+        json!({"alg": "HS256", "typ": "Application/jwt", "kid": null}),
+        json!({"alg": "HS256", "typ": null}),
     ] {
         assert_accepted(&list_with_token(&server, &signed(&header, payload.as_bytes())).await, &header);
     }
     // `iss` and `aud` are not checked when they are not configured.
     let reply = list_with_claims(&server, &json!({"iss": "https://anybody.example", "aud": ["anything"]})).await;
     assert_accepted(&reply, &"iss and aud");
+}
+
+/// RFC 8725, 3.11: an object that an issuer signs for another purpose is no token.
+#[tokio::test]
+async fn a_token_of_another_type_is_refused_with_the_type() {
+    let server = TestServer::start().await;
+    let payload = claims(&server, &json!({})).to_string();
+    for typ in [json!("logout+jwt"), json!("secevent+jwt"), json!("dpop+jwt"), json!("JWS"), json!(""), json!(7)] {
+        let reply = list_with_token(&server, &signed(&json!({"alg": "HS256", "typ": typ}), payload.as_bytes())).await;
+        assert_invalid_token(&reply, &typ);
+        let detail = reply.json()["detail"].to_string();
+        assert!(
+            detail.contains("its type (`typ`) is") && detail.contains(typ.as_str().unwrap_or("not text")),
+            "{detail}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_reason_of_a_refused_token_is_the_actual_one() {
+    let server = TestServer::start().await;
+    let now = server.clock.now().timestamp();
+    let payload = claims(&server, &json!({})).to_string();
+    let header = json!({"alg": "HS256"});
+    let with_claims = |changes: Value| sign(&claims(&server, &changes));
+    for (token, reason) in [
+        ("opaque".to_owned(), "it is not a JWT, which has three parts"),
+        ("a.b.c.d.e".to_owned(), "it is encrypted (JWE)"),
+        ("a.b.c".to_owned(), "its header is not a JSON object in base64url"),
+        (signed(&header, b"[]"), "its payload is not a JSON object in base64url"),
+        (signed(&json!({"typ": "JWT"}), payload.as_bytes()), "names no algorithm (`alg`)"),
+        (signed(&json!({"alg": "ES512"}), payload.as_bytes()), "its algorithm \"ES512\" is not supported"),
+        (signed(&json!({"alg": "none"}), payload.as_bytes()), "its algorithm \"none\" is not supported"),
+        (signed(&json!({"alg": "ES256"}), payload.as_bytes()), "its algorithm ES256 is not the configured key's"),
+        (signed(&json!({"alg": "HS256", "kid": 7}), payload.as_bytes()), "a `kid` that is not text"),
+        (with_claims(json!({"exp": null})), "it has no `exp`"),
+        (with_claims(json!({"exp": (now + 3600).to_string()})), "its `exp` is text and not a number"),
+        (with_claims(json!({"exp": -1})), "its `exp` is before the year 1970"),
+        (with_claims(json!({"nbf": "now"})), "its `nbf` is text and not a number"),
+        (with_claims(json!({"nbf": now + 3000})), "it is not valid yet (`nbf`)"),
+        (
+            with_claims(json!({"email": null, "sub": null})),
+            "it does not name its user: `email` is missing, `sub` is missing",
+        ),
+    ] {
+        let reply = list_with_token(&server, &token).await;
+        assert_invalid_token(&reply, &reason);
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(reason), "{reason}: {detail}");
+    }
 }
 
 #[tokio::test]
@@ -441,7 +494,14 @@ async fn a_token_with_another_issuer_or_audience_is_refused() {
 async fn a_token_for_another_tenant_is_refused() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.database.acme.to_string(), server.database.globex.to_string());
-    for tenant in [json!("acme"), json!(acme), json!(acme.to_uppercase())] {
+    for tenant in [
+        json!("acme"),
+        json!(acme),
+        json!(acme.to_uppercase()),
+        json!(["globex", "acme"]),
+        json!({"initech": {}, "acme": {}}),
+        json!({"an-alias": {"id": acme}}),
+    ] {
         assert_accepted(&list_with_claims(&server, &json!({"tenant": tenant})).await, &tenant);
     }
     for tenant in [
@@ -456,8 +516,10 @@ async fn a_token_for_another_tenant_is_refused() {
         json!("acme.localhost"),
         json!("ACME"),
         json!("*"),
-        json!(["acme"]),
+        json!(["globex"]),
+        json!([["acme"]]),
         json!({"slug": "acme"}),
+        json!({"globex": {"id": globex, "name": "acme"}}),
         json!(7),
         json!(true),
         json!(acme.replace('-', "")),
@@ -511,23 +573,27 @@ async fn created_by(server: &TestServer, changes: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn created_by_is_the_email_then_the_subject_then_null() {
+async fn created_by_is_the_verified_email_or_the_subject() {
     let server = TestServer::start().await;
     assert_eq!(created_by(&server, &json!({})).await, "admin@acme.com");
     assert_eq!(created_by(&server, &json!({"sub": null})).await, "admin@acme.com");
     assert_eq!(created_by(&server, &json!({"email": null})).await, "42");
-    assert_eq!(created_by(&server, &json!({"email": null, "sub": null})).await, Value::Null);
     let longest = format!("{}@acme.com", "é".repeat(311));
     assert_eq!(created_by(&server, &json!({"email": longest})).await, json!(longest));
-    assert_eq!(created_by(&server, &json!({"email": "👩‍🚀 <a@b>, \"c\" & 'd'; --"})).await, "👩‍🚀 <a@b>, \"c\" & 'd'; --");
+    assert_eq!(created_by(&server, &json!({"email": "🚀 <a@b>, \"c\" & 'd'; --"})).await, "🚀 <a@b>, \"c\" & 'd'; --");
+    for (email, verified) in
+        [("ceo@acme.com", json!(false)), ("ceo@acme.com", json!("false")), ("ceo@\u{202e}acme.com", json!(true))]
+    {
+        assert_eq!(created_by(&server, &json!({"email": email, "email_verified": verified})).await, "42", "{verified}");
+    }
 }
 
 #[tokio::test]
-async fn an_email_or_subject_that_cannot_be_stored_is_refused() {
+async fn a_subject_that_cannot_be_stored_is_refused() {
     let server = TestServer::start().await;
     let long = "a".repeat(400);
     for name in ["admin\0@acme.com", "admin\n@acme.com", "\r\nX-Evil: 1", "a\u{1b}[2J", "a\u{7f}", "a\u{85}", &long] {
-        for changes in [json!({"email": name}), json!({"email": null, "sub": name})] {
+        for changes in [json!({"sub": name}), json!({"email": null, "sub": name})] {
             assert_invalid_token(&list_with_claims(&server, &changes).await, &changes);
             let client = server.client("acme", Credential::Bearer(sign(&claims(&server, &changes))));
             client.post(PATH, &json!({"name": "A key"})).await.refused(401, "invalid_token");
@@ -536,9 +602,54 @@ async fn an_email_or_subject_that_cannot_be_stored_is_refused() {
     assert_eq!(server.database.count("SELECT count(*) FROM api_keys").await, 0);
 }
 
-/// Only the first claim that is present is read, even if it grants nothing.
+/// A user cannot appear as a key in what is recorded and passed on.
 #[tokio::test]
-async fn scopes_are_read_from_the_first_of_scope_scopes_role_and_roles() {
+async fn a_user_with_the_name_of_a_key_is_known_by_another_claim_or_refused() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("A key", "read").await;
+    let name = format!("api-key:{}", key.id);
+    assert_eq!(created_by(&server, &json!({"email": name})).await, "42");
+    let reply = list_with_claims(&server, &json!({"email": null, "sub": name.to_uppercase()})).await;
+    assert_invalid_token(&reply, &name);
+    let reply = server
+        .client("acme", Credential::Bearer(sign(&claims(&server, &json!({"email": name})))))
+        .get("/forward-auth")
+        .await;
+    assert_eq!(reply.header("x-rally-principal"), "user:42");
+}
+
+#[tokio::test]
+async fn the_user_is_named_by_the_configured_claim() {
+    let server = TestServer::with(&[("JWT_NAME_CLAIM", "preferred_username, profile.login")]).await;
+    assert_eq!(created_by(&server, &json!({"preferred_username": "zoe", "profile": {"login": "z"}})).await, "zoe");
+    assert_eq!(created_by(&server, &json!({"profile": {"login": "z"}})).await, "z");
+    assert_eq!(created_by(&server, &json!({"preferred_username": " ", "profile": null})).await, "42");
+}
+
+#[tokio::test]
+async fn a_403_says_which_claims_were_read_and_what_they_held() {
+    let server = TestServer::start().await;
+    let detail = async |changes: Value| {
+        let client = server.client("acme", Credential::Bearer(sign(&claims(&server, &changes))));
+        let first = client.post(PATH, &json!({"name": "A key"})).await;
+        first.refused(403, "insufficient_scope");
+        let cached = client.post(PATH, &json!({"name": "A key"})).await;
+        assert_eq!(first.json()["detail"], cached.json()["detail"]);
+        first.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        detail(json!({"scope": "openid", "scp": ["rally:write"]})).await,
+        "This request needs the scope `admin`. The token grants `write`, by its claim `scp`."
+    );
+    let none = detail(json!({"scope": "openid email", "roles": ["owner"]})).await;
+    assert!(none.contains("`scope` holds \"openid email\", `roles` holds [\"owner\"], `scp` is missing"), "{none}");
+    let wrong = list_with_claims(&server, &json!({"tenant": ["globex", "initech"]})).await.json()["detail"].to_string();
+    assert!(wrong.contains("`tenant` holds \\\"globex\\\", \\\"initech\\\""), "{wrong}");
+}
+
+/// The first claim that holds a known word.
+#[tokio::test]
+async fn scopes_are_read_from_the_first_claim_with_a_known_word() {
     let server = TestServer::start().await;
     for (claims_of_scopes, may_list, may_create) in [
         (json!({"scope": "read"}), true, false),
@@ -556,13 +667,15 @@ async fn scopes_are_read_from_the_first_of_scope_scopes_role_and_roles() {
         (json!({"roles": ["member", "write"]}), true, false),
         (json!({"scope": "read", "scopes": "admin", "role": "admin", "roles": ["admin"]}), true, false),
         (json!({"scopes": "read", "role": "admin", "roles": ["admin"]}), true, false),
-        (json!({"role": "read", "roles": ["admin"]}), true, false),
-        (json!({"scope": "", "role": "admin"}), false, false),
-        (json!({"scope": "openid", "role": "admin"}), false, false),
-        (json!({"scopes": [], "role": "admin"}), false, false),
+        (json!({"role": "read", "roles": ["admin"]}), true, true),
+        (json!({"scope": "", "role": "admin"}), true, true),
+        (json!({"scope": "openid", "role": "admin"}), true, true),
+        (json!({"scope": "openid", "permissions": ["read"], "role": "admin"}), true, false),
+        (json!({"scopes": [], "role": "admin"}), true, true),
+        (json!({"scope": ["openid", "rally/write"]}), true, false),
         (json!({}), false, false),
         (json!({"scope": "Admin ADMIN administrator admin-readonly"}), false, false),
-        (json!({"scope": "openid,admin"}), false, false),
+        (json!({"scope": "openid,admin"}), true, true),
         (json!({"scope": true, "admin": true}), false, false),
         (json!({"role": {"admin": true}}), false, false),
         (json!({"roles": [["admin"], {"name": "admin"}, 7]}), false, false),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::time::{Instant, interval, sleep_until, timeout};
 
 use crate::{
     binary::Home,
-    client::PATH,
+    client::{PATH, send},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, sign},
+    http2,
     raw::{RawConnection, RawReply},
 };
 
@@ -150,6 +152,49 @@ async fn too_many_or_too_long_headers_return_431() {
     assert_eq!(status_with(&format!("X-Long: {}\r\n", "x".repeat(33 * 1024))).await, 431);
     assert_eq!(status_with(&format!("X-Long: {}\r\n", "x".repeat(8 * 1024)).repeat(5)).await, 431);
     server.admin("acme").get(PATH).await.expect(200);
+}
+
+/// hyper's HTTP/2 counts 32 bytes for each header beside its name and value (RFC 9113, section 6.5.2).
+#[tokio::test]
+async fn too_long_headers_over_http2_return_431() {
+    let server = TestServer::start().await;
+    let status_with = async |count: usize, length: usize| {
+        let mut request = hyper::Request::get("http://localhost/healthz");
+        for number in 0..count {
+            request = request.header(format!("x-many-{number}"), "x".repeat(length));
+        }
+        let body = http_body_util::Empty::<hyper::body::Bytes>::new();
+        http2::send(server.address, request.body(body).unwrap()).await.status.as_u16()
+    };
+    assert_eq!(status_with(300, 10).await, 200);
+    assert_eq!(status_with(1, 30 * 1024).await, 200);
+    assert_eq!(status_with(1, 33 * 1024).await, 431);
+    assert_eq!(status_with(1, 60 * 1024).await, 431);
+    assert_eq!(status_with(5, 8 * 1024).await, 431);
+    assert_eq!(status_with(2_000, 1).await, 431);
+}
+
+#[tokio::test]
+async fn a_path_with_a_malformed_percent_encoding_is_refused() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for bad in ["%", "%2", "%zz", "%ff", "%C3", "%00", "%ed%a0%80", "%25ff", "a%2Fb", "%2e%2e"] {
+        for path in ["/", "/docs/", "/api/v1/api-keys/", "/api/v1/api-keys/self/", "/forward-authx/"] {
+            let reply = admin.get(&format!("{path}{bad}")).await;
+            match reply.status.as_u16() {
+                400 => assert_eq!(reply.bad_fields(), ["id"], "{path}{bad}"),
+                _ => drop(reply.refused(404, "not_found")),
+            }
+        }
+        for rest in ["events", "usage", "rotate", "previous-secret"] {
+            let path = format!("{PATH}/{bad}/{rest}");
+            for method in [Method::GET, Method::POST, Method::DELETE] {
+                let reply = send(admin.request(method.clone(), &path).json(&json!({}))).await;
+                assert!([400, 404, 405].contains(&reply.status.as_u16()), "{method} {path}: {reply:?}");
+                assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}: {reply:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -502,9 +502,32 @@ async fn the_json_log_contains_no_secret() {
     }
     let log = TestDatabase::server_log().await;
     assert!(
-        log.contains("INSERT INTO api_key_secrets") && log.contains("$argon2id$"),
+        log.contains("INSERT INTO public.api_key_secrets") && log.contains("$argon2id$"),
         "PostgreSQL must log the statements"
     );
     found.extend(scenario.forbidden.find_in("PostgreSQL's log", &log));
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_users_name_cannot_forge_a_field_of_the_text_log() {
+    let (database, home) = (TestDatabase::create().await, Home::new("logs-forged"));
+    let service = home.serve_on(&database).await;
+    let exp = (Utc::now() + TimeDelta::hours(1)).timestamp();
+    let claims = json!({"sub": "a tenant=globex status=200", "tenant": "acme", "scope": "read", "exp": exp});
+    let user = service.client("acme", Credential::Bearer(sign(&claims)));
+    let request_id = send(user.request(Method::DELETE, &format!("{PATH}/00000000-0000-0000-0000-000000000000")))
+        .await
+        .refused(403, "insufficient_scope")["requestId"]
+        .clone();
+    let log = service.log();
+    let line = log.lines().find(|line| line.contains(request_id.as_str().unwrap())).expect("the request's line");
+    assert!(line.contains(r#" principal="user:a tenant=globex status=200"}"#), "{line}");
+    // What is left without quoted values has each field once, and the true ones.
+    let unquoted: Vec<&str> = line.split('"').step_by(2).collect();
+    let fields = unquoted.join("");
+    assert!(fields.contains(" status=403") && fields.contains(" tenant="), "{line}");
+    for field in [" status=", " tenant=", " principal="] {
+        assert_eq!(fields.matches(field).count(), 1, "{field}: {line}");
+    }
 }

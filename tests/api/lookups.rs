@@ -9,8 +9,6 @@ use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::time::sleep;
 
-use rally_api_keys::store::DatabaseUrl;
-
 use crate::{
     client::{Credential, PATH},
     harness::{TestDatabase, TestServer, wait_until},
@@ -130,9 +128,7 @@ async fn concurrent_lookups_of_tenants_share_statements() {
     const TENANTS: usize = 200;
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
-    let settings = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
-    let server = TestServer::logged_in_by(&DatabaseUrl::parse(&through).unwrap(), database, &settings).await;
+    let server = TestServer::through(proxy.address, database, &[]).await;
     server.wait_for_feed().await;
     let acme = server.admin("acme");
     let clients: Vec<_> = (0..TENANTS).map(|n| acme.on(format!("unknown-{n}.localhost"))).collect();
@@ -166,8 +162,8 @@ async fn a_lookup_reads_no_more_rows_when_there_are_more_keys() {
         check().await;
     }
     let more = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'read', now(), '0000' FROM generate_series(1, 20000) n;
+        "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+         SELECT '{0}', md5('key ' || n)::uuid, 'n', 'n', 'read', now(), '0000' FROM generate_series(1, 20000) n;
          INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
          SELECT '{0}', decode(md5('digest ' || n), 'hex'), md5('key ' || n)::uuid, '$argon2id$v=19$', '0000', now()
          FROM generate_series(1, 20000) n",

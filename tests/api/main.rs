@@ -1,7 +1,7 @@
 //! Tests of the service over real HTTP on real PostgreSQL: one file per endpoint or guarantee.
 //!
 //! [`harness`] starts a private PostgreSQL for the whole run and creates a database for each test, cloned from a migrated
-//! template. [`client`] is the HTTP client, [`raw`] writes malformed or incomplete requests, [`proxy`] makes the
+//! template. [`client`] is the HTTP client, [`raw`] writes malformed or incomplete requests, [`http2`] speaks HTTP/2, [`proxy`] makes the
 //! connection to the database fail, and [`binary`] runs the real program.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
@@ -20,10 +20,12 @@
 )]
 
 mod binary;
+mod bodies;
 mod cache_equivalence;
 mod cache_states;
 mod chain;
 mod client;
+mod clocks;
 mod create;
 mod credentials;
 mod database_away;
@@ -31,6 +33,7 @@ mod demo;
 mod disconnects;
 mod doctor;
 mod events;
+mod every_call;
 mod fair_shares;
 mod forward_auth;
 mod frozen;
@@ -39,8 +42,11 @@ mod gateways;
 mod get;
 mod harness;
 mod hosts;
+mod http2;
 mod instances;
 mod issuer;
+mod issuers_page;
+mod json_suites;
 mod jwt;
 mod last_used;
 mod late_bodies;
@@ -55,9 +61,14 @@ mod no_log;
 mod oidc;
 mod openapi;
 mod overload;
+mod planted;
+mod pooler;
 mod proxy;
+mod queries;
 mod raw;
+mod reference_implementations;
 mod reference_page;
+mod retired_secrets;
 mod reuse;
 mod revoke;
 mod rotate;
@@ -67,10 +78,13 @@ mod schema;
 mod scopes;
 mod shutdown;
 mod stamps;
+mod start;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod token_explain;
 mod traces;
+mod unread_bodies;
 mod update;
 mod usage;
 mod usage_locks;

@@ -115,6 +115,24 @@ async fn head_returns_the_headers_of_get_without_a_body() {
     }
 }
 
+#[tokio::test]
+async fn every_response_forbids_content_sniffing() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for path in
+        [PATH, SELF, UNKNOWN, "/forward-auth", "/nowhere", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
+    {
+        for client in [&admin, &admin.with(Credential::None)] {
+            for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE] {
+                let reply = send(client.request(method, path)).await;
+                assert_eq!(header_values(&reply.headers, "x-content-type-options"), ["nosniff"], "{path}: {reply:?}");
+            }
+        }
+    }
+    let unknown = admin.on("nobody.localhost".to_owned()).get(PATH).await;
+    assert_eq!((unknown.status.as_u16(), unknown.header("x-content-type-options")), (404, "nosniff"));
+}
+
 // ---- X-Request-Id
 
 #[tokio::test]
@@ -228,6 +246,40 @@ async fn server_with_cors_origin() -> TestServer {
     TestServer::with(&[("CORS_ALLOWED_ORIGINS", CONFIGURED_ORIGIN)]).await
 }
 
+/// What pages send, some of it by their tracing libraries.
+const REQUEST_HEADERS: [&str; 13] = [
+    "authorization",
+    "baggage",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "prefer",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-api-key",
+    "x-datadog-trace-id",
+    "x-request-id",
+];
+/// What pages read.
+const RESPONSE_HEADERS: [&str; 14] = [
+    "allow",
+    "deprecation",
+    "etag",
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "sunset",
+    "traceresponse",
+    "www-authenticate",
+    "x-rally-key-expires",
+    "x-request-id",
+    "x-total-count",
+];
+
 /// The preflight request of a browser.
 async fn preflight(client: &Client, origin: &str, method: &str, headers: &str) -> Reply {
     let request = client
@@ -243,7 +295,7 @@ async fn a_preflight_from_an_allowed_origin_succeeds() {
     let server = server_with_cors_origin().await;
     let browser = server.client("acme", Credential::None); // a preflight carries no credential
     for origin in ["https://acme.localhost", CONFIGURED_ORIGIN] {
-        let reply = preflight(&browser, origin, "PATCH", "authorization,content-type,if-match,x-api-key").await;
+        let reply = preflight(&browser, origin, "PATCH", &REQUEST_HEADERS.join(",")).await;
         assert!(reply.status.is_success(), "{reply:?}");
         assert_eq!(reply.header("access-control-allow-origin"), origin);
         let methods = header_values(&reply.headers, "access-control-allow-methods");
@@ -251,8 +303,8 @@ async fn a_preflight_from_an_allowed_origin_succeeds() {
             assert!(methods.contains(&method.to_owned()), "{methods:?}");
         }
         let headers = header_values(&reply.headers, "access-control-allow-headers");
-        for header in ["authorization", "content-type", "if-match", "x-api-key"] {
-            assert!(headers.contains(&header.to_owned()), "{headers:?}");
+        for header in REQUEST_HEADERS {
+            assert!(headers.contains(&header.to_owned()), "{header}: {headers:?}");
         }
         assert!(header_values(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
         assert_eq!(
@@ -264,28 +316,48 @@ async fn a_preflight_from_an_allowed_origin_succeeds() {
     }
 }
 
+#[track_caller]
+fn is_readable_from(origin: &str, reply: &Reply) {
+    assert_eq!(reply.header("access-control-allow-origin"), origin, "{reply:?}");
+    assert!(header_values(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
+    let exposed = header_values(&reply.headers, "access-control-expose-headers");
+    for header in RESPONSE_HEADERS {
+        assert!(exposed.contains(&header.to_owned()), "{header}: {exposed:?}");
+    }
+}
+
 #[tokio::test]
 async fn allowed_origins_can_read_success_and_error_responses() {
     let server = server_with_cors_origin().await;
     let admin = server.admin("acme");
+    let key = admin.create("Zapier Sync", "read").await;
+    let too_large = json!({"name": "x".repeat(20_000)});
     for origin in ["https://acme.localhost", CONFIGURED_ORIGIN] {
-        for (client, path, status) in [
-            (admin.clone(), PATH, 200),
-            (admin.clone(), UNKNOWN, 404),
-            (admin.with(Credential::None), PATH, 401),
-            (server.user("acme", ""), PATH, 403),
+        for (status, request) in [
+            (200, admin.request(Method::GET, PATH)),
+            (200, admin.request(Method::HEAD, PATH)),
+            (400, admin.request(Method::POST, PATH).json(&json!({}))),
+            (400, admin.with_key(&key.secret).request(Method::GET, PATH).header("authorization", "Bearer x.y.z")),
+            (401, admin.with(Credential::None).request(Method::GET, PATH)),
+            (403, server.user("acme", "").request(Method::GET, PATH)),
+            (403, admin.on("globex.localhost").request(Method::GET, PATH)),
+            (404, admin.request(Method::GET, UNKNOWN)),
+            (404, admin.on("nobody.localhost").request(Method::GET, PATH)),
+            (404, admin.request(Method::GET, "/nowhere")),
+            (405, admin.request(Method::PUT, PATH)),
+            (412, admin.request(Method::PATCH, &key.path()).header("if-match", r#""x""#).json(&json!({}))),
+            (413, admin.request(Method::POST, PATH).json(&too_large)),
+            (415, admin.request(Method::POST, PATH).body("{}")),
         ] {
-            let reply = send(client.request(Method::GET, path).header("origin", origin)).await;
-            assert_eq!(reply.status, status);
-            assert_eq!(reply.header("access-control-allow-origin"), origin, "{status}");
-            assert!(header_values(&reply.headers, "vary").contains(&"origin".to_owned()), "{reply:?}");
-            let exposed = header_values(&reply.headers, "access-control-expose-headers");
-            let names = ["etag", "link", "location", "x-total-count", "x-request-id"];
-            for header in names.into_iter().chain(["x-rally-key-expires", "deprecation", "sunset"]) {
-                assert!(exposed.contains(&header.to_owned()), "{exposed:?}");
-            }
+            let reply = send(request.header("origin", origin)).await;
+            assert_eq!(reply.status, status, "{reply:?}");
+            is_readable_from(origin, &reply);
         }
     }
+    server.database.execute("ALTER TABLE api_keys RENAME TO gone").await;
+    let reply = send(admin.request(Method::GET, PATH).header("origin", CONFIGURED_ORIGIN)).await;
+    assert_eq!(reply.status, 500);
+    is_readable_from(CONFIGURED_ORIGIN, &reply);
 }
 
 #[tokio::test]

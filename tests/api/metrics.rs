@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 29] = [
+const FAMILIES: [(&str, &str); 31] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -22,6 +22,7 @@ const FAMILIES: [(&str, &str); 29] = [
     ("rally_cache_lookups", "counter"),
     ("rally_change_feed_lag_seconds", "gauge"),
     ("rally_change_feed_up", "gauge"),
+    ("rally_database_clock_offset_seconds", "gauge"),
     ("rally_database_connections", "gauge"),
     ("rally_database_connections_max", "gauge"),
     ("rally_database_turns_refused", "counter"),
@@ -31,6 +32,7 @@ const FAMILIES: [(&str, &str); 29] = [
     ("rally_http_requests", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
+    ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_response_buffers", "gauge"),

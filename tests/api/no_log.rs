@@ -31,7 +31,7 @@ async fn requests_succeed_when_the_log_cannot_be_written() {
     wait_until(probe).await;
     let key = client.create("Unlogged", "read").await;
     client.get(PATH).await.expect(200);
-    client.with_key(&key.secret).get("/forward-auth?scope=nonsense").await.refused(401, "invalid_request");
+    client.with_key(&key.secret).get("/forward-auth?scope=nonsense").await.refused(403, "invalid_request");
     let reply = send(client.request(reqwest::Method::POST, PATH).body("{")).await;
     reply.refused(415, "unsupported_media_type");
     client.delete(&key.path()).await.expect(204);

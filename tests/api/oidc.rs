@@ -2,7 +2,6 @@
 
 use std::{
     io::{BufRead as _, BufReader, Lines, Write as _},
-    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Credential, PATH, Reply},
-    harness::{JWT_SECRET, TestServer, scratch_dir, wait_until},
+    harness::{JWT_SECRET, TestServer, npm_project, scratch_dir, wait_until},
     issuer::{Issuer, SigningKey},
 };
 
@@ -74,6 +73,10 @@ async fn tokens_from_a_discovered_issuer_are_accepted() {
         assert!(created.secret.starts_with("rk_live_"));
     }
     assert_eq!(issuer.behaviour().key_requests, 1, "the keys are fetched once");
+    // No `kid`: the only key for the algorithm is used.
+    let nameless = keys[0].sign_as(&Header::new(Algorithm::RS256), &claims(&server, &issuer.name()));
+    assert_eq!(list_with_token(&server, nameless).await.status, 200, "a key is for RS256");
+    assert_eq!(issuer.behaviour().key_requests, 1);
     // A different key that uses a known key's `kid`.
     let forged = SigningKey::generate("ES256", Algorithm::ES256).sign(&claims(&server, &issuer.name()));
     assert_invalid_token(&list_with_token(&server, forged).await, "signature");
@@ -84,10 +87,157 @@ async fn tokens_from_a_discovered_issuer_are_accepted() {
         let token = key.sign_as(&header, &claims(&server, &issuer.name()));
         assert_invalid_token(&list_with_token(&server, token).await, "algorithm");
     }
-    // No `kid`: the only key for the algorithm is used.
-    let nameless = rs256.sign_as(&Header::new(Algorithm::RS256), &claims(&server, &issuer.name()));
-    assert_eq!(list_with_token(&server, nameless).await.status, 200, "exactly one key is for RS256");
+    assert_eq!(issuer.behaviour().key_requests, 2, "a failure causes a fetch, at most once in 30 s");
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_under_its_kid_is_accepted_at_once() {
+    let (old, new) = (SigningKey::generate("sig", Algorithm::RS256), SigningKey::generate("sig", Algorithm::RS256));
+    let issuer = Issuer::start(&[&old]).await;
+    let server = server_trusting(&issuer).await;
+    let (by_old, by_new) = (old.sign(&claims(&server, &issuer.name())), new.sign(&claims(&server, &issuer.name())));
+    assert_eq!(list_with_token(&server, by_old.clone()).await.status, 200);
+    issuer.publish(&[&new]);
+    assert_eq!(list_with_token(&server, by_new).await.status, 200);
+    assert_invalid_token(&list_with_token(&server, by_old).await, "signature");
+    assert_eq!(issuer.behaviour().key_requests, 2);
+}
+
+/// As some issuers write them: no `kid`, and members that are null or empty.
+#[tokio::test]
+async fn keys_without_kid_and_with_empty_members_are_used() {
+    let keys =
+        [Algorithm::RS256, Algorithm::RS256, Algorithm::ES256].map(|algorithm| SigningKey::generate("", algorithm));
+    let issuer = Issuer::start(&[]).await;
+    for key in &keys {
+        let mut jwk = key.jwk();
+        for (name, value) in
+            [("kid", json!("")), ("key_ops", json!([])), ("x5c", json!([])), ("d", Value::Null), ("k", Value::Null)]
+        {
+            jwk[name] = value;
+        }
+        if let Some(modulus) = jwk["n"].as_str() {
+            let bytes = [&[0][..], &BASE64_URL_SAFE_NO_PAD.decode(modulus).unwrap()].concat();
+            jwk["n"] = json!(BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        }
+        issuer.behaviour().keys.push(jwk);
+    }
+    let server = server_trusting(&issuer).await;
+    for key in &keys {
+        for kid in [None, Some("unpublished".to_owned())] {
+            let token = key.sign_as(&Header { kid, ..Header::new(key.algorithm) }, &claims(&server, &issuer.name()));
+            assert_eq!(list_with_token(&server, token).await.status, 200, "{:?}", key.algorithm);
+        }
+    }
     assert_eq!(issuer.behaviour().key_requests, 1);
+    let forged = SigningKey::generate("", Algorithm::RS256)
+        .sign_as(&Header::new(Algorithm::RS256), &claims(&server, &issuer.name()));
+    assert_invalid_token(&list_with_token(&server, forged).await, "signature");
+}
+
+/// RFC 9864, 2.2.
+#[tokio::test]
+async fn a_token_by_ed25519_under_its_own_name_is_accepted() {
+    let key = SigningKey::generate("ed", Algorithm::EdDSA);
+    let issuer = Issuer::start(&[]).await;
+    let mut jwk = key.jwk();
+    jwk["alg"] = json!("Ed25519");
+    issuer.behaviour().keys.push(jwk);
+    let server = server_trusting(&issuer).await;
+    let claims = claims(&server, &issuer.name());
+    for name in ["Ed25519", "EdDSA"] {
+        let token = key.sign_under_name(name, &claims);
+        assert_eq!(list_with_token(&server, token).await.status, 200, "{name}");
+    }
+    assert_invalid_token(
+        &list_with_token(&server, key.sign_under_name("Ed448", &claims)).await,
+        "algorithm \\\"Ed448\\\" is not supported",
+    );
+}
+
+#[tokio::test]
+async fn an_unsupported_algorithm_is_told_as_such_with_several_issuers() {
+    let (one, other) = (SigningKey::generate("k", Algorithm::ES256), SigningKey::generate("k", Algorithm::RS256));
+    let (a, b) = (Issuer::start(&[&one]).await, Issuer::start(&[&other]).await);
+    let server = TestServer::with(&[("JWT_SECRET", ""), ("JWT_ISSUER", &format!("{},{}", a.name(), b.name()))]).await;
+    let claims = claims(&server, &a.name());
+    let header = Header { kid: Some("k".into()), ..Header::new(Algorithm::HS256) };
+    assert_invalid_token(
+        &list_with_token(&server, hs256(&header, &claims, b"secret")).await,
+        "its algorithm HS256 is not",
+    );
+    assert_invalid_token(
+        &list_with_token(&server, one.sign_under_name("ES512", &claims)).await,
+        "algorithm \\\"ES512\\\" is not supported",
+    );
+    let by_the_others_algorithm = other.sign(&claims);
+    assert_invalid_token(&list_with_token(&server, by_the_others_algorithm).await, "its algorithm RS256 is not");
+}
+
+#[tokio::test]
+async fn the_service_is_degraded_while_an_issuer_publishes_no_usable_key() {
+    let key = SigningKey::generate("key", Algorithm::ES256);
+    let mut for_encryption = key.jwk();
+    for_encryption["use"] = json!("enc");
+    for keys in [vec![], vec![for_encryption]] {
+        let issuer = Issuer::start(&[]).await;
+        issuer.behaviour().keys = keys;
+        let server = server_trusting(&issuer).await;
+        let token = key.sign(&claims(&server, &issuer.name()));
+        issuer.publish(&[]);
+        assert_invalid_token(&list_with_token(&server, token).await, "publishes no usable key");
+        let client = server.client("acme", Credential::None);
+        wait_until(async || client.get("/readyz").await.json()["degraded"] == json!(["token_issuer"])).await;
+    }
+}
+
+/// What is recorded tells users of different issuers apart, whatever their names.
+#[tokio::test]
+async fn users_of_two_issuers_with_one_email_are_told_apart_in_the_events() {
+    let (one, other) = (SigningKey::generate("k", Algorithm::ES256), SigningKey::generate("k", Algorithm::ES256));
+    let (a, b) = (Issuer::start(&[&one]).await, Issuer::start(&[&other]).await);
+    let server = TestServer::with(&[("JWT_SECRET", ""), ("JWT_ISSUER", &format!("{},{}", a.name(), b.name()))]).await;
+    for (key, issuer) in [(&one, &a), (&other, &b)] {
+        let user = server.client("acme", Credential::Bearer(key.sign(&claims(&server, &issuer.name()))));
+        let created = user.create("A key", "read").await;
+        user.patch(&created.path(), &json!({"name": "Another name"})).await.expect(200);
+        user.delete(&created.path()).await.expect(204);
+        let events = user.get(&format!("{}/events", created.path())).await.expect(200);
+        for event in events.as_array().unwrap() {
+            assert_eq!(event["actor"], "admin@acme.com");
+            let (issuer_of, subject) = (&event["details"]["actorIssuer"], &event["details"]["actorSubject"]);
+            assert_eq!((issuer_of, subject), (&json!(issuer.name()), &json!("42")), "{event}");
+        }
+        assert_eq!(events.as_array().unwrap().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_speaks_only_for_its_tenants() {
+    let (one, other) = (SigningKey::generate("k", Algorithm::ES256), SigningKey::generate("k", Algorithm::ES256));
+    let (a, b) = (Issuer::start(&[&one]).await, Issuer::start(&[&other]).await);
+    let (both, tenants) = (format!("{},{}", a.name(), b.name()), format!("{}=acme,{}=*", a.name(), b.name()));
+    let settings = [("JWT_SECRET", ""), ("JWT_ISSUER", both.as_str()), ("JWT_ISSUER_TENANTS", tenants.as_str())];
+    let server = TestServer::with(&settings).await;
+    for (key, issuer, tenant, accepted) in [
+        (&one, &a, "acme", true),
+        (&one, &a, "globex", false),
+        (&other, &b, "acme", true),
+        (&other, &b, "globex", true),
+    ] {
+        let mut claims = claims(&server, &issuer.name());
+        claims["tenant"] = json!([server.database.acme.to_string(), server.database.globex.to_string()]);
+        let client = server.client(tenant, Credential::Bearer(key.sign(&claims)));
+        // The second time, the token is cached where it was accepted.
+        for reply in [client.get(PATH).await, client.get(PATH).await] {
+            if accepted {
+                reply.expect(200);
+            } else {
+                reply.refused(403, "wrong_tenant");
+                assert!(reply.json()["detail"].to_string().contains("JWT_ISSUER_TENANTS"), "{reply:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -297,6 +447,14 @@ async fn a_token_signed_with_the_configured_public_key_file_is_accepted() {
     }
 }
 
+/// Starts the issuer in the folder `tests/{package}`, which is called like its npm package. `None` if it is not installed.
+fn start_node(package: &str) -> Option<Child> {
+    let dir = npm_project(package, package)?;
+    let mut command = Command::new("node");
+    command.arg(dir.join("issuer.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    Some(command.spawn().expect("node"))
+}
+
 /// npm's oidc-provider, certified by the OpenID Foundation, in a process of its own.
 struct OidcProvider {
     issuer: String,
@@ -307,22 +465,7 @@ struct OidcProvider {
 impl OidcProvider {
     /// `None` if it is not installed.
     fn start() -> Option<Self> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc-provider");
-        if !dir.join("node_modules/oidc-provider").is_dir() {
-            assert!(
-                std::env::var_os("REQUIRE_OIDC_PROVIDER").is_none(),
-                "npm's oidc-provider is not installed; run .ci/oidc-provider"
-            );
-            eprintln!("SKIPPED: npm's oidc-provider is not installed; run `.ci/oidc-provider` to install it");
-            return None;
-        }
-        let mut process = Command::new("node")
-            .arg(dir.join("issuer.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("node");
+        let mut process = start_node("oidc-provider")?;
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
         let issuer = output.next().expect("the issuer prints its address").unwrap();
         Some(Self { issuer, process, output })
@@ -382,4 +525,32 @@ async fn tokens_of_a_certified_issuer_follow_its_key_rotation() {
     for token in old {
         assert_invalid_token(&list_with_token(&server, token).await, "no such key");
     }
+}
+
+/// npm's better-auth, whose jwt plugin is no OpenID Connect issuer by itself. The settings are those of docs/issuers.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_better_auth_is_accepted() {
+    let Some(mut process) = start_node("better-auth") else { return };
+    let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut line = || output.next().expect("better-auth prints its address and a token").unwrap();
+    let (issuer, token) = (line(), line());
+    let keys = format!("{issuer}/api/auth/jwks");
+    let settings = [
+        ("JWT_SECRET", ""),
+        ("JWT_ISSUER", issuer.as_str()),
+        ("JWT_JWKS_URL", keys.as_str()),
+        ("JWT_AUDIENCE", "rally-crm"),
+        ("JWT_SCOPE_CLAIM", "role"),
+        ("JWT_SCOPE_MAP", "owner=admin,member=read"),
+    ];
+    let server = TestServer::with(&settings).await;
+    let user = server.client("acme", Credential::Bearer(token.clone()));
+    let key = user.create("A key", "read").await;
+    let event = user.get(&format!("{}/events", key.path())).await.expect(200)[0].clone();
+    // The address of a user who has only signed up is not verified.
+    assert_eq!(event["actor"], event["details"]["actorSubject"]);
+    assert_eq!(event["details"]["actorIssuer"], json!(issuer));
+    server.client("globex", Credential::Bearer(token)).get(PATH).await.refused(403, "wrong_tenant");
+    process.kill().unwrap();
+    process.wait().unwrap();
 }

@@ -102,8 +102,8 @@ async fn a_flood_of_argon2_checks_is_bounded_and_does_not_block_other_requests()
     for secret in &secrets {
         let digest = CreatedKey { id: String::new(), secret: secret.clone() }.digest();
         let insert = format!(
-            "WITH made AS (INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-                 VALUES ('{acme}', gen_random_uuid(), 'flood', 'read', now(), '0000') RETURNING id)
+            "WITH made AS (INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+                 VALUES ('{acme}', gen_random_uuid(), 'flood', 'flood', 'read', now(), '0000') RETURNING id)
              INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
              SELECT '{acme}', '\\x{digest}', made.id, s.phc, '0000', now() FROM made, api_key_secrets s
              WHERE s.key_id = '{model}'",

@@ -40,7 +40,8 @@ async fn the_create_example_returns_the_documented_properties() {
     assert_eq!(key.len(), 40);
     assert!(key[8..].bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{key}");
     assert_eq!(created["keyHint"], format!("rk_live_…{}", &key[36..]));
-    assert_eq!(reply.header("location"), format!("{PATH}/{}", created["id"].as_str().unwrap()));
+    let url = format!("http://acme.localhost{PATH}/{}", created["id"].as_str().unwrap());
+    assert_eq!(reply.header("location"), url);
     assert!(created["createdAt"].as_str().unwrap().ends_with('Z'));
 }
 

@@ -23,8 +23,14 @@ async fn events_after_creation(server: &TestServer, key: &CreatedKey) -> Vec<Val
     server.database.rows(&query).await
 }
 
-fn revocation_by(actor: &str) -> Value {
-    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": {}})
+fn revocation_by_user(name: &str) -> Value {
+    json!({"kind": "revoked", "actor": name, "address": "127.0.0.1", "details": {"actorSubject": "42"}})
+}
+
+fn revocation_by_key(caller: &CreatedKey) -> Value {
+    let hint = format!("rk_live_…{}", &caller.secret[36..]);
+    let actor = format!("api-key:{}", caller.id);
+    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": {"actorKeyHint": hint}})
 }
 
 /// Asserts that every endpoint refuses the key's secret with that code, in both headers.
@@ -70,7 +76,7 @@ async fn a_revoked_key_remains_listed_as_revoked() {
     expected["revokedAt"] = shown["revokedAt"].clone();
     assert_eq!(shown, expected);
     assert_eq!(admin.get(PATH).await.expect(200), json!([shown]));
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by("admin@acme.com")]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_user("admin@acme.com")]);
 }
 
 #[tokio::test]
@@ -190,7 +196,7 @@ async fn a_key_of_any_scope_may_revoke_itself() {
             };
             admin.with_key(&key.secret).delete(&path).await.expect(204);
             assert_refused_everywhere(&admin, &key, "key_revoked").await;
-            assert_eq!(events_after_creation(&server, &key).await, [revocation_by(&format!("api-key:{}", key.id))]);
+            assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&key)]);
         }
     }
 }
@@ -222,7 +228,7 @@ async fn a_revocation_of_another_key_without_the_admin_scope_is_refused() {
 
     let caller = admin.create("Admin", "admin").await;
     admin.with_key(&caller.secret).delete(&key.path()).await.expect(204);
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by(&format!("api-key:{}", caller.id))]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&caller)]);
 }
 
 // ---- Expiry
@@ -257,7 +263,7 @@ async fn twenty_concurrent_revocations_are_recorded_once() {
         tasks.spawn(async move { admin.delete(&path).await.expect(204) });
     }
     tasks.join_all().await;
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by("admin@acme.com")]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_user("admin@acme.com")]);
     assert_refused_everywhere(&admin, &key, "key_revoked").await;
 }
 

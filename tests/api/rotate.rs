@@ -124,7 +124,7 @@ async fn at_most_two_secrets_of_a_key_are_accepted() {
         working += usize::from(status(&admin, secret).await == 200);
     }
     assert_eq!(working, 2);
-    let live = "SELECT count(*) FROM api_key_secrets WHERE expires_at IS NULL OR expires_at > now()";
+    let live = "SELECT count(*) FROM api_key_secrets WHERE ended_at IS NULL";
     assert_eq!(server.database.count(live).await, 2);
 }
 

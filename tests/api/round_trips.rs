@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rally_api_keys::store::DatabaseUrl;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -66,15 +65,8 @@ impl Measured {
 async fn a_call_needs_at_most_its_number_of_round_trips() {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    // Heartbeats of the change feed do not pass the proxy, and few connections have soon prepared all statements.
-    let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
-    let settings = [
-        ("DATABASE_URL", through.as_str()),
-        ("DATABASE_DIRECT_URL", direct.as_str()),
-        ("DATABASE_MAX_CONNECTIONS", "2"),
-    ];
-    let url = DatabaseUrl::parse(&through).unwrap();
-    let server = TestServer::logged_in_by(&url, database, &settings).await;
+    // Few connections have soon prepared all statements.
+    let server = TestServer::through(proxy.address, database, &[("DATABASE_MAX_CONNECTIONS", "2")]).await;
     server.wait_for_feed().await;
     let admin = server.admin("acme");
     let mut measured = Measured { proxy, counts: Vec::new() };

@@ -184,8 +184,8 @@ async fn an_insert_or_update_for_another_tenant_is_refused() {
     let inserts = |tenant| {
         [
             format!(
-                "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-                 VALUES ('{tenant}', gen_random_uuid(), 'Forged', 'admin', now(), '0000')"
+                "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+                 VALUES ('{tenant}', gen_random_uuid(), 'Forged', 'forged', 'admin', now(), '0000')"
             ),
             format!(
                 "INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
@@ -469,7 +469,6 @@ async fn transactions_run_as_rally_app_with_each_login() {
 
     let database = TestDatabase::create().await;
     let login = Login::create(&database, "LOGIN BYPASSRLS", true).await;
-    database.execute(&format!("GRANT CREATE ON SCHEMA public TO {}", login.name)).await;
     assert_eq!(role_of_transactions(&login.url().await, &database).await, ["rally_app"], "member with BYPASSRLS");
     login.drop().await;
 }

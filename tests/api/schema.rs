@@ -2,7 +2,10 @@
 
 use rally_api_keys::store::ConnectError;
 
-use crate::harness::{TestDatabase, open};
+use crate::{
+    binary::Home,
+    harness::{TestDatabase, open},
+};
 
 const OURS: &str = "FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace";
 
@@ -37,6 +40,56 @@ async fn nobody_but_the_owner_may_create_objects_in_the_schema() {
                    AND has_schema_privilege(rolname, 'public', 'CREATE')
                UNION ALL SELECT 'public' WHERE has_schema_privilege('public', 'public', 'CREATE')";
     assert_eq!(database.texts(may).await, [""; 0]);
+}
+
+/// The triggers of the migrations, as `<table> <trigger>`.
+const TRIGGERS: &str = "SELECT c.relname || ' ' || t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                        WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal";
+
+/// A restore of data alone by pg_restore --disable-triggers leaves them as ordinary triggers, or disabled if it is
+/// interrupted. Each of them is then reported, and no other.
+#[tokio::test]
+async fn triggers_that_do_not_always_run_are_refused_with_what_to_run() {
+    let database = TestDatabase::create().await;
+    let (home, url) = (Home::new("triggers"), database.url_text(None).await);
+    let doctor = async || String::from_utf8(home.run(&["doctor"], &[("DATABASE_URL", &url)]).await.stdout).unwrap();
+    assert!(doctor().await.contains("ok    triggers: run in every session"));
+    // The trigger for new tenants must not run where a replica receives tenants and their trails.
+    let of_origin = format!("{TRIGGERS} AND t.tgenabled = 'O'");
+    assert_eq!(database.texts(&of_origin).await, ["tenants start_event_chain"]);
+
+    let all = database.texts(&format!("{TRIGGERS} ORDER BY 1")).await;
+    assert!(all.len() > 10, "{all:?}");
+    for trigger in &all {
+        let (table, name) = trigger.split_once(' ').unwrap();
+        for state in ["DISABLE", "ENABLE REPLICA", "ENABLE"] {
+            if (name, state) == ("start_event_chain", "ENABLE") {
+                continue;
+            }
+            database.execute(&format!("ALTER TABLE {table} {state} TRIGGER {name}")).await;
+            let error = open(&database.url().await).await.err().unwrap_or_else(|| panic!("{trigger}: {state}"));
+            let message = error.to_string();
+            let (_, remedy) = message.split_once("run: ").unwrap_or_else(|| panic!("{message}"));
+            assert!(matches!(error, ConnectError::TriggersOff(_)) && remedy.ends_with(name), "{message}");
+            database.execute(remedy).await;
+            open(&database.url().await).await.unwrap_or_else(|error| panic!("{error}")).close().await;
+        }
+    }
+
+    // As pg_restore does, and interrupted half-way: then the triggers of foreign keys are disabled too.
+    database.execute("ALTER TABLE api_keys DISABLE TRIGGER ALL; ALTER TABLE api_keys ENABLE TRIGGER ALL").await;
+    database.execute("ALTER TABLE api_key_secrets DISABLE TRIGGER ALL; DROP TRIGGER notify_update ON tenants").await;
+    let printed = doctor().await;
+    let line = printed.lines().find(|line| line.starts_with("FAIL  triggers: ")).unwrap_or_else(|| panic!("{printed}"));
+    let (_, remedy) = line.split_once("run: ").unwrap();
+    for part in ["public.api_keys ENABLE ALWAYS TRIGGER revoked_is_final", "TRIGGER \"RI_ConstraintTrigger_", "tenants"]
+    {
+        assert!(remedy.contains(part), "{part} in {remedy}");
+    }
+    let create = "CREATE TRIGGER notify_update AFTER UPDATE ON tenants FOR EACH ROW WHEN (OLD IS DISTINCT FROM NEW)
+                  EXECUTE FUNCTION notify_tenant_change()";
+    database.execute(&format!("{create}; {remedy}")).await;
+    assert!(doctor().await.contains("ok    triggers: run in every session"));
 }
 
 #[tokio::test]

@@ -180,15 +180,7 @@ async fn a_silent_connection_does_not_delay_the_stop() {
 async fn check_usage_is_written_after_an_outage(mode: Mode, before_stop: Duration) {
     let database = TestDatabase::create().await;
     let proxy = Proxy::start(database.socket().await).await;
-    // The change feed does not use the proxy, so cached keys stay valid.
-    let (through, direct) = (database.url_through(proxy.address), database.url_text(None).await);
-    let settings = [
-        ("DATABASE_URL", through.as_str()),
-        ("DATABASE_DIRECT_URL", direct.as_str()),
-        ("SHUTDOWN_GRACE_SECONDS", "20"),
-    ];
-    let url = DatabaseUrl::parse(&through).unwrap();
-    let mut server = TestServer::logged_in_by(&url, database, &settings).await;
+    let mut server = TestServer::through(proxy.address, database, &[("SHUTDOWN_GRACE_SECONDS", "20")]).await;
     let admin = server.admin("acme");
     let key = admin.create("Used", "read").await;
     server.wait_for_feed().await;

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    client::{CreatedKey, PATH, Reply},
+    client::{CreatedKey, Credential, PATH, Reply},
     harness::{PEPPER, TestDatabase, TestServer},
 };
 
@@ -101,16 +101,111 @@ async fn an_unstamped_secret_that_does_not_match_its_hash_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stamp_of_an_unknown_pepper_is_renewed_after_argon2() {
+async fn a_stamp_of_an_unknown_pepper_is_kept_and_the_secret_verified_by_argon2() {
     let server = uncached(&[]).await;
     let admin = server.admin("acme");
     let (key, damaged) = (admin.create("Zapier", "read").await, admin.create("Damaged", "read").await);
+    let before = stamp(&server.database, &key).await;
     update_secret_row(&server, &damaged, &format!("phc = '{UNRELATED_PHC}'")).await;
     let other = second_server(&server, &[("KEY_PEPPER", OTHER_PEPPER)]).await;
     get_self(&other, &key).await.expect(200);
-    assert_eq!(pepper(&server.database, &key).await.as_deref(), Some("other"));
     get_self(&other, &damaged).await.refused(401, "invalid_key");
-    assert_eq!(pepper(&server.database, &damaged).await.as_deref(), Some("test"));
+    assert_eq!(stamp(&server.database, &key).await, before);
+    let metrics = other.client("acme", Credential::None).get("/metrics").await.body;
+    assert!(metrics.contains("\nrally_key_unknown_peppers_total 2\n"), "{metrics}");
+}
+
+/// A key, and each stamp that its secret has had.
+struct Stamped {
+    key: CreatedKey,
+    stamps: Vec<(String, String)>,
+}
+
+impl Stamped {
+    async fn create(server: &TestServer) -> Self {
+        let key = server.admin("acme").create("Zapier", "read").await;
+        let stamps = vec![stamp(&server.database, &key).await.unwrap()];
+        Self { key, stamps }
+    }
+
+    /// Uses the key, which must be accepted, and notes its stamp.
+    async fn use_on(&mut self, server: &TestServer) {
+        get_self(server, &self.key).await.expect(200);
+        let now = stamp(&server.database, &self.key).await.unwrap();
+        if self.stamps.last() != Some(&now) {
+            self.stamps.push(now);
+        }
+    }
+}
+
+/// Lets instances before and after each step run side by side, and uses keys of both on both.
+async fn rotate_pepper(steps: &[[(&str, &str); 3]], fallback: &str) -> Vec<Stamped> {
+    let database = TestDatabase::create().await;
+    let mut keys = Vec::new();
+    for pair in steps.windows(2) {
+        let mut servers = Vec::new();
+        for peppers in pair {
+            let settings = [&peppers[..], &[("KEY_FALLBACK", fallback), ("VERIFY_CACHE_ENTRIES", "0")]].concat();
+            servers.push(TestServer::on(database.clone(), &settings).await);
+        }
+        for server in &servers {
+            keys.push(Stamped::create(server).await);
+        }
+        for server in servers.iter().cycle().take(6) {
+            for key in &mut keys {
+                key.use_on(server).await;
+            }
+        }
+    }
+    keys
+}
+
+const BEFORE: [(&str, &str); 3] = [("KEY_PEPPER", PEPPER), ("KEY_PEPPER_NEXT", ""), ("KEY_PEPPERS_RETIRED", "")];
+const ACCEPTED: [(&str, &str); 3] =
+    [("KEY_PEPPER", PEPPER), ("KEY_PEPPER_NEXT", OTHER_PEPPER), ("KEY_PEPPERS_RETIRED", "")];
+const CURRENT: [(&str, &str); 3] =
+    [("KEY_PEPPER", OTHER_PEPPER), ("KEY_PEPPER_NEXT", ""), ("KEY_PEPPERS_RETIRED", PEPPER)];
+const AFTER: [(&str, &str); 3] = [("KEY_PEPPER", OTHER_PEPPER), ("KEY_PEPPER_NEXT", ""), ("KEY_PEPPERS_RETIRED", "")];
+
+#[tokio::test]
+async fn a_pepper_rotation_in_two_steps_refuses_no_key_and_changes_each_stamp_at_most_once() {
+    for fallback in ["argon2", "deny"] {
+        // The second step is rolled back once.
+        let keys = rotate_pepper(&[BEFORE, ACCEPTED, CURRENT, ACCEPTED, CURRENT, AFTER], fallback).await;
+        assert_eq!(keys.len(), 10);
+        for Stamped { stamps, .. } in &keys {
+            let peppers: Vec<&str> = stamps.iter().map(|(pepper, _)| pepper.as_str()).collect();
+            assert!([&["test", "other"][..], &["other"]].contains(&&peppers[..]), "{fallback}: {peppers:?}");
+        }
+        assert_eq!(keys[0].stamps.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_pepper_rotation_in_one_step_changes_each_stamp_at_most_once() {
+    for Stamped { stamps, .. } in rotate_pepper(&[BEFORE, CURRENT], "argon2").await {
+        let peppers: Vec<&str> = stamps.iter().map(|(pepper, _)| pepper.as_str()).collect();
+        assert!([&["test", "other"][..], &["other"]].contains(&&peppers[..]), "{peppers:?}");
+    }
+}
+
+/// By the statements in docs/operations.md.
+#[tokio::test]
+async fn keys_under_a_lost_pepper_are_stamped_again_after_its_stamps_were_removed() {
+    let page = include_str!("../../docs/operations.md");
+    let (_, lost) = page.split_once("### A lost pepper").unwrap();
+    let sql = lost.split("```sql").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let server = uncached(&[]).await;
+    let mut key = Stamped::create(&server).await;
+    let other = second_server(&server, &[("KEY_PEPPER", OTHER_PEPPER)]).await;
+    assert!(sql.contains("'p1'"), "{sql}");
+    server.database.execute(&sql.replace("'p1'", "'test'")).await;
+    key.use_on(&other).await;
+    assert_eq!(key.stamps[1].0, "other");
+    let strict = second_server(&server, &[("KEY_PEPPER", OTHER_PEPPER), ("KEY_FALLBACK", "deny")]).await;
+    key.use_on(&strict).await;
+    let forced = "SELECT count(*) FROM pg_class WHERE oid = 'api_key_secrets'::regclass AND relforcerowsecurity";
+    assert_eq!(server.database.count(forced).await, 1);
 }
 
 #[tokio::test]
@@ -159,9 +254,9 @@ async fn without_fallback_a_secret_without_a_usable_stamp_is_refused() {
     // A server with the fallback verifies the same rows by argon2.
     get_self(&server, &none).await.expect(200);
     get_self(&server, &unknown).await.expect(200);
-    // It has written stamps, which the strict server accepts.
+    // It has written the missing stamp, which the strict server accepts.
     get_self(&strict, &none).await.expect(200);
-    get_self(&strict, &unknown).await.expect(200);
+    get_self(&strict, &unknown).await.refused(401, "invalid_key");
 }
 
 /// Each row keeps its valid argon2 hash, so a fallback to argon2 would accept the secret.
@@ -224,8 +319,8 @@ async fn a_row_copied_to_another_tenant_is_refused() {
         )
     };
     let copy_key = format!(
-        "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-         SELECT '{to}', id, name, scopes, created_at, last4 FROM api_keys WHERE id = '{}'",
+        "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+         SELECT '{to}', id, name, folded_name, scopes, created_at, last4 FROM api_keys WHERE id = '{}'",
         same_id.id
     );
     // In this order, each statement runs while its source id has a single row.

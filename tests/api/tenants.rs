@@ -1,14 +1,14 @@
 //! Isolation of tenants in the API, and suspended tenants.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    client::{Client, CreatedKey, PATH, Reply, send},
-    harness::{TestDatabase, TestServer, wait_until},
+    client::{Client, CreatedKey, Credential, PATH, Reply, send},
+    harness::{TestDatabase, TestServer, sign, wait_until},
 };
 
 /// All rows of a tenant, as text.
@@ -102,7 +102,7 @@ async fn lists_and_totals_contain_only_the_tenants_own_keys() {
     let page = globex.get(&format!("{PATH}?limit=1")).await;
     assert_eq!(page.header("x-total-count"), "3");
     let link = page.header("link");
-    let next = link.split_once('<').and_then(|(_, rest)| rest.split_once('>')).unwrap().0;
+    let next = link.split_once("<http://globex.localhost").and_then(|(_, rest)| rest.split_once('>')).unwrap().0;
     assert_eq!(names(&acme.get(next).await.expect(200)), ["Mine"]);
     assert_eq!(names(&globex.get(next).await.expect(200)), ["Theirs"]);
 }
@@ -137,8 +137,8 @@ async fn keys_with_the_same_id_in_two_tenants_are_independent() {
     let database = &server.database;
     database
         .execute(&format!(
-            "INSERT INTO api_keys (tenant_id, id, name, scopes, created_at, last4)
-             VALUES ('{}', '{id}', 'Theirs', 'admin', now(), '0000');
+            "INSERT INTO api_keys (tenant_id, id, name, folded_name, scopes, created_at, last4)
+             VALUES ('{}', '{id}', 'Theirs', 'theirs', 'admin', now(), '0000');
              INSERT INTO api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
              VALUES ('{0}', '\\x00112233445566778899aabbccddeeff', '{id}', '$argon2id$v=19$', '0000', now())",
             database.globex
@@ -194,4 +194,51 @@ async fn a_slug_in_the_form_of_an_id_is_refused() {
         let outcome = operator.create_tenant(&slug, "An impostor", Utc::now()).await;
         assert!(!matches!(outcome, Ok(Some(_))), "a tenant exists whose tokens are accepted for acme");
     }
+}
+
+#[tokio::test]
+async fn a_token_names_its_tenant_by_the_external_id_until_that_changes() {
+    let server = TestServer::start().await;
+    server.wait_for_feed().await;
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
+    let acme = Slug::parse("acme").unwrap();
+    let token = sign(&json!({
+        "sub": "42", "tenant": "org_8fQ2", "scope": "admin", "exp": (server.clock.now() + TimeDelta::hours(1)).timestamp(),
+    }));
+    let client = |slug: &str| server.client(slug, Credential::Bearer(token.clone()));
+    client("acme").get(PATH).await.refused(403, "wrong_tenant");
+    assert!(operator.set_external_id(&acme, Some("org_8fQ2")).await.unwrap().unwrap());
+    wait_until(async || client("acme").get(PATH).await.status == 200).await;
+    client("globex").get(PATH).await.refused(403, "wrong_tenant");
+    // The token is cached by now.
+    assert!(operator.set_external_id(&acme, None).await.unwrap().unwrap());
+    wait_until(async || client("acme").get(PATH).await.status == 403).await;
+    client("acme").get(PATH).await.refused(403, "wrong_tenant");
+}
+
+/// A token's tenant claim is a slug, an id or an external id. One tenant's must not be another's of another kind.
+#[tokio::test]
+async fn an_external_id_that_names_another_tenant_is_refused() {
+    let server = TestServer::start().await;
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
+    let (acme, globex) = (Slug::parse("acme").unwrap(), Slug::parse("globex").unwrap());
+    assert!(operator.set_external_id(&globex, Some("initech")).await.unwrap().unwrap());
+    let globex_id = server.database.globex.to_string();
+    for taken in ["globex", &globex_id, &globex_id.to_uppercase(), "initech"] {
+        assert!(operator.set_external_id(&acme, Some(taken)).await.unwrap().is_err(), "{taken}");
+        let slug = Slug::parse("umbrella").unwrap();
+        let created = operator.create_tenant_known_as(&slug, "Umbrella", Some(taken), Utc::now()).await.unwrap();
+        assert!(created.is_err(), "{taken}");
+    }
+    let initech = Slug::parse("initech").unwrap();
+    assert!(
+        operator.create_tenant(&initech, "Initech", Utc::now()).await.unwrap().is_none(),
+        "a slug is an external id"
+    );
+    let own = [server.database.acme.to_string(), "acme".to_owned(), "org_8fQ2".to_owned()];
+    for free in &own {
+        assert!(operator.set_external_id(&acme, Some(free)).await.unwrap().unwrap(), "{free}");
+    }
+    let ids = server.database.texts("SELECT external_id FROM tenants WHERE external_id IS NOT NULL ORDER BY 1").await;
+    assert_eq!(ids, ["initech", "org_8fQ2"]);
 }

@@ -93,9 +93,9 @@ async fn the_collector_receives_a_span_for_each_sampled_request() {
 
     let request = admin.request(Method::GET, &format!("{}?key={misplaced}", key.path()));
     let request = request.header("traceparent", traced("01")).header("tracestate", "vendor=1");
-    let listed = send(request.header("x-request-id", "the-first").header("baggage", format!("key={misplaced}"))).await;
-    assert_eq!(listed.status, 200);
-    let traceresponse = listed.header("traceresponse").to_owned();
+    let refused = send(request.header("x-request-id", "the-first").header("baggage", format!("key={misplaced}"))).await;
+    assert_eq!(refused.status, 400, "an unknown parameter");
+    let traceresponse = refused.header("traceresponse").to_owned();
     assert!(traceresponse.starts_with(&format!("00-{TRACE}-")) && traceresponse.ends_with("-01"), "{traceresponse}");
     let request = caller.request(Method::GET, "/forward-auth").header("traceparent", traced("01"));
     assert_eq!(send(request).await.status, 200);
@@ -125,7 +125,7 @@ async fn the_collector_receives_a_span_for_each_sampled_request() {
                 assert!(traceresponse.contains(&hex(&span.span_id)), "{traceresponse}");
                 assert_eq!(of("http.request.method"), Some("GET"));
                 assert_eq!(of("http.route"), Some("/api/v1/api-keys/{id}"));
-                assert_eq!(of("http.response.status_code"), Some("200"));
+                assert_eq!(of("http.response.status_code"), Some("400"));
                 assert!(of("http.response.header.x-request-id").unwrap().contains("the-first"));
             }
             "GET /forward-auth" => assert_eq!(parent, (TRACE.to_owned(), CALLER.to_owned())),

@@ -130,6 +130,7 @@ async fn a_patch_of_all_properties_is_recorded_with_old_and_new_values() {
             "address": "127.0.0.1",
             "request_id": "update-7",
             "details": {
+                "actorSubject": "42",
                 "name": {"from": "Zapier Sync", "to": "ETL"},
                 "scopes": {"from": "read,write", "to": "read"},
                 "expiresAt": {"from": "2099-01-01T00:00:00Z", "to": null},
@@ -138,7 +139,7 @@ async fn a_patch_of_all_properties_is_recorded_with_old_and_new_values() {
     );
     assert_eq!(
         events[1]["details"],
-        json!({"name": {"from": "ETL", "to": "ETL 2"}}),
+        json!({"actorSubject": "42", "name": {"from": "ETL", "to": "ETL 2"}}),
         "the event lists more than the changed properties"
     );
     assert_eq!(events.len(), 2);

@@ -21,6 +21,14 @@ use crate::{PORT, START_TIMEOUT, SUPERUSER};
 /// In bytes. `sockaddr_un` holds 104 on macOS and 108 on Linux, with the terminating NUL.
 const MAX_SOCKET_PATH: usize = 103;
 
+/// Options for the locale of a new cluster; the first that this PostgreSQL and this system have is used. All order text by
+/// code points; the last one knows no letters beyond ASCII.
+const LOCALES: [&[&str]; 3] = [
+    &["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"], // PostgreSQL 17 and newer
+    &["--locale=C.UTF-8"],
+    &["--locale=C"],
+];
+
 /// The server's state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Server {
@@ -62,6 +70,10 @@ impl Cluster {
         Ok(Self { data_dir, dir, socket_dir, programs, account })
     }
 
+    pub(crate) fn exists(&self) -> Result<bool, Error> {
+        exists(&self.dir)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.socket_dir.join(format!(".s.PGSQL.{PORT}"))
     }
@@ -84,11 +96,18 @@ impl Cluster {
         let new = self.data_dir.join(format!("postgres.new-{now}"));
         self.create_private_dir(&new)?;
 
-        let mut initdb = self.account.command(&self.programs.join("initdb"));
-        initdb.args(["-U", SUPERUSER, "-E", "UTF8", "--locale=C"]);
-        initdb.args(["--auth-local=trust", "--auth-host=reject"]);
-        initdb.args(no_sync.then_some("--no-sync"));
-        run(initdb.arg("-D").arg(&new)).await?;
+        let mut outcome = Ok(());
+        for locale in LOCALES {
+            let mut initdb = self.account.command(&self.programs.join("initdb"));
+            initdb.args(["-U", SUPERUSER, "-E", "UTF8"]).args(locale);
+            initdb.args(["--auth-local=trust", "--auth-host=reject"]);
+            initdb.args(no_sync.then_some("--no-sync"));
+            outcome = run(initdb.arg("-D").arg(&new)).await.map(drop);
+            if outcome.is_ok() {
+                break; // otherwise it has removed what it had written
+            }
+        }
+        outcome?;
 
         let conf = new.join("postgresql.conf");
         let append = |conf: &Path| {
@@ -289,6 +308,12 @@ impl Cluster {
             stopped => stopped.map(drop),
         }
     }
+}
+
+/// Whether the folder is a cluster.
+pub(crate) fn exists(dir: &Path) -> Result<bool, Error> {
+    let version = dir.join("PG_VERSION");
+    version.try_exists().map_err(io_error("look for", &version))
 }
 
 /// The socket's folder: in the data folder, or in `/tmp` if that path is unusable for a socket.

@@ -2,6 +2,7 @@
 //! this machine.
 //!
 //! [`start`] creates a cluster in a data folder if there is none, and starts its server, or joins the one that is running.
+//! [`start_existing`] never creates one.
 //!
 //! ```text
 //! <data_dir>/postgres/             the cluster, with server.log of its current run
@@ -109,9 +110,31 @@ pub async fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Private
     let start_lock = lock(&data_dir.join("start.lock")).await?;
     let cluster = Cluster::locate(data_dir).await?;
     cluster.remove_unfinished();
-    if !cluster.dir.join("PG_VERSION").exists() {
+    if !cluster.exists()? {
         cluster.create(settings.contains(&("fsync", "off"))).await?;
     }
+    open(cluster, start_lock, settings).await
+}
+
+/// As [`start`], where the data folder holds a cluster. `None`: it does not, and nothing was created.
+///
+/// # Errors
+///
+/// As for [`start`].
+pub async fn start_existing(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Option<PrivatePostgres>, Error> {
+    if !cluster::exists(&data_dir.join("postgres"))? {
+        return Ok(None);
+    }
+    let data_dir = data_dir.canonicalize().map_err(io_error("find the canonical path of", data_dir))?;
+    let start_lock = lock(&data_dir.join("start.lock")).await?;
+    let cluster = Cluster::locate(data_dir).await?;
+    if !cluster.exists()? {
+        return Ok(None);
+    }
+    open(cluster, start_lock, settings).await.map(Some)
+}
+
+async fn open(cluster: Cluster, start_lock: File, settings: &[(&str, &str)]) -> Result<PrivatePostgres, Error> {
     cluster.create_private_dir(&cluster.socket_dir)?;
     cluster.ensure_running(settings).await?;
 

@@ -111,6 +111,33 @@ async fn a_cluster_is_created_once_and_keeps_its_data_after_a_stop() {
 }
 
 #[tokio::test]
+async fn an_existing_cluster_is_started_and_a_missing_one_is_not_created() {
+    let folder = Folder::new("existing");
+    assert!(start_existing(&folder.0, FAST).await.unwrap().is_none());
+    assert!(!folder.0.exists());
+    fs::create_dir(&folder.0).unwrap();
+    assert!(start_existing(&folder.0, FAST).await.unwrap().is_none());
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+    start(&folder.0, FAST).await.unwrap().stop().await.unwrap();
+    let server = start_existing(&folder.0, FAST).await.unwrap().unwrap();
+    assert_eq!(server.query("select 1").await.unwrap(), "1");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_cluster_is_utf8_and_knows_letters_beyond_ascii() {
+    let folder = Folder::new("locale");
+    let server = start(&folder.0, FAST).await.unwrap();
+    assert_eq!(server.query("SHOW server_encoding").await.unwrap(), "UTF8");
+    let is_known = "SELECT lower('\u{c4}') = '\u{e4}'";
+    let is_there = "SELECT current_setting('server_version_num')::int >= 170000
+                        OR EXISTS (SELECT FROM pg_collation WHERE collname IN ('C.utf8', 'C.UTF-8'))";
+    assert_eq!(server.query(is_known).await.unwrap(), server.query(is_there).await.unwrap());
+    assert_eq!(server.query("SELECT 'B' < 'a'").await.unwrap(), "t", "text is ordered by code points");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_user_stops_the_server() {
     let folder = Folder::new("shared");
     let (one, two) = tokio::join!(start(&folder.0, FAST), start(&folder.0, FAST));

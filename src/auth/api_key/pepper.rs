@@ -67,12 +67,18 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// The current pepper, which makes stamps, and older ones, which only verify them.
+/// The current pepper, which makes stamps, and others, which only verify them.
+///
+/// A rotation has two steps, so that no instance meets a stamp under a pepper that it does not have: first all instances
+/// get the new one as `next`; then it becomes `current`, and the old one `retired`. Stamps are renewed in one direction
+/// only, from `retired` to `current`: while instances of both steps run, none undoes what another has done.
 #[derive(Clone, Debug, Default)]
 pub struct Peppers {
     /// Without one, no stamps are made.
     pub current: Option<Pepper>,
-    /// Only verify.
+    /// Verifies. Its stamps are newer than those of `current`, and are kept.
+    pub next: Option<Pepper>,
+    /// Verify. Their stamps are renewed.
     pub retired: Vec<Pepper>,
 }
 
@@ -81,13 +87,15 @@ pub struct Peppers {
 pub enum StampCheck {
     /// The stamp is of this secret, key and tenant.
     Match {
-        /// False: the stamp should be renewed under the current pepper.
-        current: bool,
+        /// It is of a retired pepper, and should be renewed.
+        retired: bool,
     },
     /// The row was copied, forged or damaged.
     Mismatch,
-    /// There is no stamp, or its pepper is not configured.
-    Unknown,
+    /// There is no stamp. It should be written.
+    Unstamped,
+    /// The stamp's pepper is not configured. It must be kept: another instance may have the pepper.
+    UnknownPepper,
 }
 
 impl Peppers {
@@ -101,13 +109,14 @@ impl Peppers {
     #[must_use]
     pub fn check(&self, stored: Option<(&[u8], &str)>, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> StampCheck {
         let Some((stamp, id)) = stored else {
-            return StampCheck::Unknown;
+            return StampCheck::Unstamped;
         };
-        let Some(pepper) = self.current.iter().chain(&self.retired).find(|pepper| pepper.id == id) else {
-            return StampCheck::Unknown;
+        let peppers = self.current.iter().chain(&self.next).chain(&self.retired);
+        let Some(pepper) = peppers.into_iter().find(|pepper| pepper.id == id) else {
+            return StampCheck::UnknownPepper;
         };
         if bool::from(pepper.stamp(tenant, key, secret).ct_eq(stamp)) {
-            StampCheck::Match { current: self.current.as_ref().is_some_and(|current| current.id == id) }
+            StampCheck::Match { retired: self.retired.iter().any(|retired| retired.id == id) }
         } else {
             StampCheck::Mismatch
         }
@@ -127,20 +136,22 @@ mod tests {
     fn a_stamp_matches_only_its_own_secret_key_and_tenant() {
         let secret = Secret::generate();
         let (tenant, key) = (TenantId(Uuid::from_u128(1)), ApiKeyId(Uuid::from_u128(2)));
-        let peppers = Peppers { current: Some(pepper("a", 1)), retired: vec![] };
+        let peppers = Peppers { current: Some(pepper("a", 1)), ..Peppers::default() };
         let (stamp, id) = peppers.stamp(tenant, key, &secret).unwrap();
         let stored = Some((&stamp[..], id.as_str()));
-        assert_eq!(peppers.check(stored, tenant, key, &secret), StampCheck::Match { current: true });
+        assert_eq!(peppers.check(stored, tenant, key, &secret), StampCheck::Match { retired: false });
         assert_eq!(peppers.check(stored, TenantId(key.0), key, &secret), StampCheck::Mismatch);
         assert_eq!(peppers.check(stored, tenant, ApiKeyId(tenant.0), &secret), StampCheck::Mismatch);
         assert_eq!(peppers.check(stored, tenant, key, &Secret::generate()), StampCheck::Mismatch);
         assert_eq!(peppers.check(Some((&stamp[..31], &id)), tenant, key, &secret), StampCheck::Mismatch);
-        assert_eq!(peppers.check(None, tenant, key, &secret), StampCheck::Unknown);
+        assert_eq!(peppers.check(None, tenant, key, &secret), StampCheck::Unstamped);
 
-        let rotated = Peppers { current: Some(pepper("b", 2)), retired: vec![pepper("a", 1)] };
-        assert_eq!(rotated.check(stored, tenant, key, &secret), StampCheck::Match { current: false });
-        let unknown = Peppers { current: Some(pepper("b", 2)), retired: vec![] };
-        assert_eq!(unknown.check(stored, tenant, key, &secret), StampCheck::Unknown);
+        let b = Peppers { current: Some(pepper("b", 2)), ..Peppers::default() };
+        let (a, rotated) = (pepper("a", 1), Peppers { retired: vec![pepper("a", 1)], ..b.clone() });
+        assert_eq!(rotated.check(stored, tenant, key, &secret), StampCheck::Match { retired: true });
+        let prepared = Peppers { next: Some(a), ..b.clone() };
+        assert_eq!(prepared.check(stored, tenant, key, &secret), StampCheck::Match { retired: false });
+        assert_eq!(b.check(stored, tenant, key, &secret), StampCheck::UnknownPepper);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) struct VerificationMetrics {
     accepted_from_cache: Counter,
     pub(super) stamps_written: Counter,
     pub(super) stamp_mismatches: Counter,
+    pub(super) unknown_peppers: Counter,
 }
 
 impl Default for VerificationMetrics {
@@ -32,6 +33,7 @@ impl Default for VerificationMetrics {
             accepted_from_cache,
             stamps_written: Counter::default(),
             stamp_mismatches: Counter::default(),
+            unknown_peppers: Counter::default(),
         }
     }
 }
@@ -47,6 +49,9 @@ impl VerificationMetrics {
         let help = "API keys that were refused because their stamp does not match their row: the row was forged, copied \
                     or damaged";
         registry.register("rally_key_stamp_mismatches", help, self.stamp_mismatches.clone());
+        let help = "Lookups of API keys whose stamp is of a pepper that this instance does not have. They were checked by \
+                    argon2, or refused by KEY_FALLBACK=deny";
+        registry.register("rally_key_unknown_peppers", help, self.unknown_peppers.clone());
     }
 
     pub(super) fn count(&self, result: &'static str, evidence: Evidence) {

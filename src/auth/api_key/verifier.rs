@@ -29,7 +29,7 @@ use crate::{
 /// What happens to a secret whose row has no stamp under a known pepper.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyFallback {
-    /// It is verified by argon2, and the stamp is written.
+    /// It is verified by argon2. Where it has no stamp at all, one is written.
     #[default]
     Argon2,
     /// It is refused.
@@ -152,7 +152,7 @@ impl KeyVerifier {
                 self.recorder.used(secret, now, *client);
                 "accepted"
             }
-            Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired) => {
+            Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired | DenialReason::SecretRetired) => {
                 self.recorder.used(secret, now, *client);
                 self.recorder.denied(secret, now, Denied::Scope);
                 "accepted"
@@ -186,6 +186,7 @@ impl SecretLookup {
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
+            secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
         };
         Ok(CachedSecret {
@@ -209,8 +210,8 @@ impl SecretLookup {
     ) -> Result<Evidence, Error> {
         let stamp = row.stamp.as_ref().map(|(stamp, id)| (&stamp[..], id.as_str()));
         match self.hasher.peppers().check(stamp, tenant.id, row.key_id, secret) {
-            StampCheck::Match { current: true } => Ok(Evidence::Stamp),
-            StampCheck::Match { current: false } => {
+            StampCheck::Match { retired: false } => Ok(Evidence::Stamp),
+            StampCheck::Match { retired: true } => {
                 self.renew_stamp(tenant, secret, lookup_digest, row).boxed().await;
                 Ok(Evidence::Stamp)
             }
@@ -223,14 +224,37 @@ impl SecretLookup {
                 );
                 Err(Error::InvalidKey)
             }
-            StampCheck::Unknown if self.fallback == KeyFallback::Deny => Err(Error::InvalidKey),
-            StampCheck::Unknown => {
-                if !self.hasher.verify_argon2(tenant.id, secret, &row.phc).await? {
-                    return Err(Error::InvalidKey);
-                }
+            StampCheck::Unstamped => {
+                self.verify_argon2(tenant, secret, row).await?;
                 self.renew_stamp(tenant, secret, lookup_digest, row).boxed().await;
                 Ok(Evidence::Argon2)
             }
+            // Not renewed: instances with different peppers would overwrite one another's stamps.
+            StampCheck::UnknownPepper => {
+                self.count_unknown_pepper(row);
+                self.verify_argon2(tenant, secret, row).await?;
+                Ok(Evidence::Argon2)
+            }
+        }
+    }
+
+    /// Unless KEY_FALLBACK forbids it.
+    async fn verify_argon2(&self, tenant: &Tenant, secret: &Secret, row: &SecretRow) -> Result<(), Error> {
+        let allowed = self.fallback == KeyFallback::Argon2;
+        let verified = allowed && self.hasher.verify_argon2(tenant.id, secret, &row.phc).await?;
+        if verified { Ok(()) } else { Err(Error::InvalidKey) }
+    }
+
+    /// Only the first one is logged: it would be a line for each lookup.
+    fn count_unknown_pepper(&self, row: &SecretRow) {
+        if self.metrics.unknown_peppers.inc() == 0 {
+            warn!(
+                key_id = %row.key_id,
+                pepper_id = row.stamp.as_ref().map(|(_, id)| id.as_str()),
+                "the stamp of an API key is of a pepper that is not configured, so KEY_FALLBACK decides: set the pepper in \
+                 KEY_PEPPERS_RETIRED or KEY_PEPPER_NEXT; if it is lost, remove its stamps as docs/operations.md says. \
+                 Further ones are only counted"
+            );
         }
     }
 

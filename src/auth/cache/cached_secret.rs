@@ -2,7 +2,10 @@
 
 use super::epoch_cache::Entry;
 use crate::{
-    domain::{KeyHint, Principal, RotatedAway, ScopeSet, Timestamp, access::KeyFacts},
+    domain::{
+        KeyHint, Principal, RotatedAway, ScopeSet, Timestamp,
+        access::{KeyFacts, SecretState},
+    },
     usage::{HasUsageCounter, UsageCounter},
 };
 
@@ -54,6 +57,8 @@ pub struct RareTimes {
     pub secret_expires_at: Option<Timestamp>,
     /// When a rotation replaced the secret.
     pub secret_retired_at: Option<Timestamp>,
+    /// When the secret was ended for good.
+    pub secret_ended_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
 }
@@ -82,13 +87,19 @@ impl CachedSecret {
             id: self.usage.key(),
             scopes: self.scopes,
             expires_at: self.key_expires_at,
+            hint: self.hint,
             rotated_away: self.rotated_away(),
         }
     }
 
     pub(crate) fn facts(&self, now: Timestamp) -> KeyFacts {
-        let RareTimes { secret_expires_at, revoked_at, .. } = self.rare_times();
-        KeyFacts { now, id: self.usage.key(), expires_at: self.key_expires_at, revoked_at, secret_expires_at }
+        let RareTimes { secret_expires_at, secret_retired_at, secret_ended_at, revoked_at } = self.rare_times();
+        let secret = SecretState {
+            expires_at: secret_expires_at,
+            is_retired: secret_retired_at.is_some(),
+            is_ended: secret_ended_at.is_some(),
+        };
+        KeyFacts { now, id: self.usage.key(), expires_at: self.key_expires_at, revoked_at, secret }
     }
 
     fn rotated_away(&self) -> Option<RotatedAway> {

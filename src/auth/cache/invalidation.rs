@@ -14,10 +14,11 @@ use tracing::{info, warn};
 
 use super::{
     AuthCache,
+    clock_offset::ClockOffset,
     lease::{LEASE, Lease, Moment},
 };
 use crate::{
-    domain::random_bytes,
+    domain::{Clock, clock_offset, random_bytes},
     store::{self, Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
 };
 
@@ -49,6 +50,9 @@ pub(crate) struct InvalidationListener {
     pub(crate) url: DatabaseUrl,
     pub(crate) lease: Arc<Lease>,
     pub(crate) cache: Arc<AuthCache>,
+    pub(crate) clock: Clock,
+    /// Where the clock's offset is written to, for the metrics.
+    pub(crate) clock_offset: Arc<ClockOffset>,
 }
 
 impl InvalidationListener {
@@ -127,8 +131,9 @@ impl InvalidationListener {
             if let Some(error) = heartbeats.overdue() {
                 return error;
             }
+            let before = self.clock.now();
             match timeout(LEASE, sender.send(heartbeats.send())).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(time)) => self.clock_offset.set(clock_offset(before, time, self.clock.now())),
                 Ok(Err(error)) => return error.into(),
                 Err(_) => return FeedError::HeartbeatsLost,
             }

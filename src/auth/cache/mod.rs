@@ -4,6 +4,7 @@
 //! lookup ([`epoch_cache`]), and is used only under the lease ([`lease`]).
 
 pub mod cached_secret;
+pub(crate) mod clock_offset;
 pub mod epoch_cache;
 pub(crate) mod invalidation;
 pub mod key;

@@ -1,6 +1,6 @@
 //! The keys of an OpenID Connect issuer, kept up to date.
 //!
-//! They are fetched at start and every `REFRESH`. A token with an unknown key id triggers a fetch at once, but at most
+//! They are fetched at start and every `REFRESH`. A token that none of them verifies triggers a fetch at once, but at most
 //! one per `COOLDOWN`. While the issuer is down, the last keys are used for `MAX_AGE`.
 //!
 //! Refused are URLs without TLS (except on loopback), redirects, long or slow responses, and a discovery document of
@@ -30,7 +30,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::verification_key::{ClaimRules, KeySet};
+use super::verification_key::KeySet;
 use crate::auth::cache::lease::{Lease, Moment};
 
 /// The interval between successful fetches.
@@ -107,6 +107,18 @@ impl fmt::Display for JwksLocation {
             }
         }
     }
+}
+
+/// True for issuers of many directories. Each directory's tokens have an `iss` of their own, so that it cannot be compared
+/// with the configured one, and anybody may create a directory.
+pub(crate) fn is_multi_tenant(issuer: &str) -> bool {
+    let shared = |url: Url| {
+        let is_microsoft =
+            url.host_str().is_some_and(|host| host.contains("microsoftonline") || host == "sts.windows.net");
+        let directory = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
+        is_microsoft && ["common", "organizations", "consumers"].iter().any(|name| directory.eq_ignore_ascii_case(name))
+    };
+    issuer.contains(['{', '}']) || Url::parse(issuer).is_ok_and(shared)
 }
 
 /// Requires TLS, except on loopback: a man in the middle could replace the keys.
@@ -189,7 +201,6 @@ struct FetchLabels {
 /// The keys of one issuer.
 pub struct IssuerKeys {
     location: JwksLocation,
-    rules: ClaimRules,
     http: reqwest::Client,
     state: watch::Sender<State>,
     generation: AtomicU64,
@@ -211,7 +222,7 @@ impl fmt::Debug for IssuerKeys {
 
 impl IssuerKeys {
     /// Without keys, until `keep_fresh` runs.
-    pub fn new(location: JwksLocation, rules: &ClaimRules) -> Result<Arc<Self>, FetchError> {
+    pub fn new(location: JwksLocation) -> Result<Arc<Self>, FetchError> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -219,7 +230,6 @@ impl IssuerKeys {
             .user_agent(concat!("rally-api-keys/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Arc::new(Self {
-            rules: rules.for_issuer(location.issuer()),
             location,
             http,
             // As if fetching: a token that comes before the first fetch waits for it.
@@ -234,14 +244,16 @@ impl IssuerKeys {
         }))
     }
 
-    pub(super) fn location(&self) -> &JwksLocation {
+    /// Where the keys are.
+    #[must_use]
+    pub fn location(&self) -> &JwksLocation {
         &self.location
     }
 
-    /// True if the newest fetch succeeded.
+    /// True if the newest fetch succeeded, and the issuer publishes a usable key.
     pub(super) fn are_up_to_date(&self) -> bool {
         let state = self.state.borrow();
-        state.attempts > 0 && !state.failed
+        state.attempts > 0 && !state.failed && state.keys.len() > 0
     }
 
     /// True if the keys have not changed since that generation, and are not too old.
@@ -339,7 +351,7 @@ impl IssuerKeys {
             JwksLocation::Discovery { issuer, configuration } => self.discover(issuer, configuration).await?,
         };
         let source = self.get(&url).await?;
-        let keys = KeySet::parse(&source, &self.rules).map_err(|why| FetchError::Content(url, why))?;
+        let keys = KeySet::parse(&source).map_err(|why| FetchError::Content(url, why))?;
         Ok((source.into(), keys))
     }
 
@@ -353,6 +365,12 @@ impl IssuerKeys {
         let wrong = |why| FetchError::Content(url.clone(), why);
         let document: Value = serde_json::from_slice(&response).map_err(|_| wrong("the response is not JSON"))?;
         let text = |name| document.get(name).and_then(Value::as_str);
+        if text("issuer").is_some_and(is_multi_tenant) {
+            return Err(wrong(
+                "it is of an issuer for many directories, whose tokens have another `iss` for each: JWT_ISSUER must be the \
+                 issuer of one directory",
+            ));
+        }
         if text("issuer") != Some(issuer) {
             return Err(wrong("its `issuer` is not the configured one (JWT_ISSUER must be the same to the letter)"));
         }

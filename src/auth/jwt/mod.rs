@@ -1,6 +1,13 @@
 //! JSON Web Tokens (RFC 7519): verification keys, issuers' key sets, verification, signing.
 
+pub mod claim_path;
+pub mod claims;
+pub mod explain;
 pub mod jwks;
+pub mod scope_claims;
 pub mod signer;
+mod token;
 pub mod verification_key;
 pub mod verifier;
+#[cfg(test)]
+mod wycheproof;

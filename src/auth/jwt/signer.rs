@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, errors::Error};
 use serde_json::json;
 
-use super::verification_key::ClaimRules;
+use super::claims::ClaimRules;
 use crate::domain::{Scope, ScopeSet, Slug, Timestamp};
 
 /// Signs by HS256.
@@ -31,12 +31,15 @@ impl TokenSigner {
         let mut claims = json!({
             "sub": email,
             "email": email,
-            "scope": scopes.join(" "),
             "iat": issued_at.timestamp(),
             "exp": expires_at.timestamp(),
         });
-        claims[&self.rules.tenant_claim] = json!(tenant.as_str());
-        if let Some(issuer) = self.rules.issuers.first() {
+        claims[self.rules.tenant.as_str()] = json!(tenant.as_str());
+        if let Some(claim) = self.rules.scopes.claims.first() {
+            claims[claim.as_str()] = json!(scopes.join(" "));
+        }
+        let may_speak = |issuer: &&String| self.rules.may_speak_for(Some(issuer), tenant);
+        if let Some(issuer) = self.rules.issuers.iter().find(may_speak) {
             claims["iss"] = json!(issuer);
         }
         if let Some(audience) = self.rules.audiences.first() {

@@ -6,12 +6,11 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Header, Validation,
-    errors::Error as JwtError,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
-};
-use serde_json::{Map, Value};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::Value;
+
+use super::token::{self, Token};
+use crate::auth::error::TokenError;
 
 /// The number of keys of a set that are read; issuers have two or three.
 const MAX_KEYS: usize = 100;
@@ -19,44 +18,6 @@ const MAX_KEYS: usize = 100;
 const MIN_RSA_MODULUS: usize = 256;
 
 const RSA: [Algorithm; 4] = [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256];
-
-/// What a token's claims must be.
-#[derive(Clone, Debug)]
-pub struct ClaimRules {
-    /// The accepted values of `iss`; empty = it is not checked.
-    pub issuers: Vec<String>,
-    /// The accepted values of `aud`; empty = it is not checked.
-    pub audiences: Vec<String>,
-    /// The name of the claim that has the tenant's slug or id.
-    pub tenant_claim: String,
-}
-
-impl ClaimRules {
-    pub(super) fn for_issuer(&self, issuer: Option<&str>) -> Self {
-        Self { issuers: issuer.map(str::to_owned).into_iter().collect(), ..self.clone() }
-    }
-
-    fn validation(&self, algorithms: &[Algorithm]) -> Validation {
-        let mut validation = Validation::new(algorithms[0]);
-        validation.algorithms = algorithms.to_vec();
-        // Times are compared with the service's own clock.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        // The library checks `iss` and `aud` only if a token has them, unless they are required.
-        let mut required = vec!["exp"];
-        if !self.issuers.is_empty() {
-            validation.set_issuer(&self.issuers);
-            required.push("iss");
-        }
-        if !self.audiences.is_empty() {
-            validation.set_audience(&self.audiences);
-            required.push("aud");
-        }
-        validation.validate_aud = !self.audiences.is_empty();
-        validation.set_required_spec_claims(&required);
-        validation
-    }
-}
 
 /// A public key from a file.
 #[derive(Clone)]
@@ -98,81 +59,103 @@ impl PublicKey {
     }
 }
 
-/// A key with its algorithms and claim rules.
+/// A key with its algorithms.
 pub(super) struct VerificationKey {
-    id: Option<String>,
+    pub(super) id: Option<String>,
     key: DecodingKey,
-    validation: Validation,
+    algorithms: Vec<Algorithm>,
 }
 
 impl VerificationKey {
     /// The secret of HS256. `None`: the secret is empty.
-    pub(super) fn hs256(secret: &[u8], rules: &ClaimRules) -> Option<Self> {
+    pub(super) fn hs256(secret: &[u8]) -> Option<Self> {
         let key = DecodingKey::from_secret(secret).ok()?;
-        Some(Self { id: None, key, validation: rules.validation(&[Algorithm::HS256]) })
+        Some(Self { id: None, key, algorithms: vec![Algorithm::HS256] })
     }
 
-    pub(super) fn public(key: &PublicKey, rules: &ClaimRules) -> Self {
-        Self { id: None, key: key.key.clone(), validation: rules.validation(key.algorithms) }
+    pub(super) fn public(key: &PublicKey) -> Self {
+        Self { id: None, key: key.key.clone(), algorithms: key.algorithms.to_vec() }
     }
 
-    /// A key of a set (RFC 7517), if it is for verifying signatures by a supported algorithm.
-    fn from_jwk(value: &Value, rules: &ClaimRules) -> Result<Self, &'static str> {
-        let text = |name| value.get(name).and_then(Value::as_str);
-        if ["d", "k"].iter().any(|name| value.get(name).is_some()) {
+    /// A key of a set (RFC 7517), if it is for verifying signatures by a supported algorithm. Issuers write members that
+    /// do not apply as null or empty: such a member is absent.
+    fn from_jwk(value: &Value) -> Result<Self, &'static str> {
+        let members = value.as_object().ok_or("it is not a JWK")?;
+        let member = |name: &str| members.get(name).filter(|value| !is_empty(value));
+        let text = |name: &str| member(name).and_then(Value::as_str);
+        if ["d", "k"].iter().any(|name| member(name).is_some()) {
             return Err("it is not a public key");
         }
-        if value.get("use").is_some_and(|purpose| purpose != "sig") {
+        if member("use").is_some_and(|purpose| purpose != "sig") {
             return Err("its `use` is not `sig`");
         }
-        if let Some(operations) = value.get("key_ops") {
+        if let Some(operations) = member("key_ops") {
             let operations = operations.as_array().map(Vec::as_slice).unwrap_or_default();
             if !operations.iter().any(|operation| operation == "verify") {
                 return Err("its `key_ops` have no `verify`");
             }
         }
-        // Certificates are not used. A malformed one must not make its key unusable.
-        let jwk: Jwk = serde_json::from_value(without_certificates(value)).map_err(|_| "it is not a JWK")?;
-        let all: &[Algorithm] = match &jwk.algorithm {
-            AlgorithmParameters::RSA(rsa) => {
-                let modulus = BASE64_URL_SAFE_NO_PAD.decode(rsa.n.trim_end_matches('=')).unwrap_or_default();
-                if modulus.iter().skip_while(|byte| **byte == 0).count() < MIN_RSA_MODULUS {
+        let bytes = |name: &str| decode(text(name).unwrap_or_default());
+        let (key, all): (_, &[Algorithm]) = match (text("kty"), text("crv")) {
+            (Some("RSA"), _) => {
+                // RFC 7518, 6.3.1.1 forbids leading zeros, and some issuers write one.
+                let number =
+                    |name: &str| bytes(name).map(|bytes| bytes.into_iter().skip_while(|byte| *byte == 0).collect());
+                let modulus: Vec<u8> = number("n").unwrap_or_default();
+                if modulus.len() < MIN_RSA_MODULUS {
                     return Err("its modulus has fewer than 2048 bits");
                 }
-                &RSA
+                let exponent: Vec<u8> = number("e").filter(|exponent: &Vec<u8>| !exponent.is_empty()).ok_or(NO_KEY)?;
+                (DecodingKey::from_rsa_raw_components(&modulus, &exponent), &RSA)
             }
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => &[Algorithm::ES256],
-            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P384 => &[Algorithm::ES384],
-            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => &[Algorithm::EdDSA],
+            (Some("EC"), Some("P-256")) => (point(bytes("x"), bytes("y"), 32)?, &[Algorithm::ES256]),
+            (Some("EC"), Some("P-384")) => (point(bytes("x"), bytes("y"), 48)?, &[Algorithm::ES384]),
+            (Some("OKP"), Some("Ed25519")) => {
+                let key = bytes("x").filter(|key| key.len() == 32).ok_or(NO_KEY)?;
+                (DecodingKey::from_ed_der(&key), &[Algorithm::EdDSA])
+            }
             _ => return Err("its type is not supported"),
         };
         let algorithms: Vec<Algorithm> = match text("alg") {
             None => all.to_vec(),
-            Some(name) => all.iter().copied().filter(|algorithm| format!("{algorithm:?}") == name).collect(),
+            Some(name) => token::algorithm(name).into_iter().filter(|algorithm| all.contains(algorithm)).collect(),
         };
         if algorithms.is_empty() {
             return Err("its `alg` is not supported");
         }
-        let key = DecodingKey::from_jwk(&jwk).map_err(|_| "its parameters are not those of a key")?;
-        Ok(Self { id: text("kid").map(str::to_owned), key, validation: rules.validation(&algorithms) })
+        Ok(Self { id: text("kid").map(str::to_owned), key, algorithms })
     }
 
     pub(super) fn accepts(&self, algorithm: Algorithm) -> bool {
-        self.validation.algorithms.contains(&algorithm)
+        self.algorithms.contains(&algorithm)
     }
 
-    /// Verifies the signature and the claims except for times, and returns the claims.
-    pub(super) fn verify(&self, token: &str) -> Result<Map<String, Value>, JwtError> {
-        jsonwebtoken::decode(token, &self.key, &self.validation).map(|data| data.claims)
+    /// True if this key made the signature, which is in base64url, by this algorithm.
+    pub(super) fn verifies(&self, signed: &[u8], signature: &str, algorithm: Algorithm) -> bool {
+        self.accepts(algorithm) && crypto::verify(signature, signed, &self.key, algorithm).unwrap_or(false)
     }
 }
 
-fn without_certificates(jwk: &Value) -> Value {
-    let mut jwk = jwk.clone();
-    if let Some(members) = jwk.as_object_mut() {
-        members.retain(|name, _| !name.starts_with("x5"));
+const NO_KEY: &str = "its parameters are not those of a key";
+
+fn is_empty(member: &Value) -> bool {
+    match member {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
     }
-    jwk
+}
+
+fn decode(base64: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(base64.trim_end_matches('=')).ok()
+}
+
+/// A point on a curve, whose coordinates have that length (RFC 7518, 6.2.1.2).
+fn point(x: Option<Vec<u8>>, y: Option<Vec<u8>>, length: usize) -> Result<DecodingKey, &'static str> {
+    let (x, y) = x.zip(y).filter(|(x, y)| x.len() == length && y.len() == length).ok_or(NO_KEY)?;
+    // Uncompressed (SEC 1, 2.3.3).
+    Ok(DecodingKey::from_ec_der(&[&[4], &x[..], &y[..]].concat()))
 }
 
 /// The keys that an issuer publishes.
@@ -185,13 +168,13 @@ pub(super) struct KeySet {
 
 impl KeySet {
     /// From a JWK Set (RFC 7517, 5). Keys that are unusable or for another purpose are left out.
-    pub(super) fn parse(json: &[u8], rules: &ClaimRules) -> Result<Self, &'static str> {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, &'static str> {
         let document: Value = serde_json::from_slice(json).map_err(|_| "the response is not JSON")?;
         let keys =
             document.get("keys").and_then(Value::as_array).ok_or("the response is not a JWK Set: it has no `keys`")?;
         let mut set = Self::default();
         for key in keys.iter().take(MAX_KEYS) {
-            match VerificationKey::from_jwk(key, rules) {
+            match VerificationKey::from_jwk(key) {
                 Ok(key) => set.keys.push(key),
                 Err(why) => set.left_out.push(why),
             }
@@ -203,40 +186,36 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// The keys with the token's `kid`; without a `kid`, the only key that accepts its algorithm (OpenID Connect Core,
-    /// 10.1).
-    pub(super) fn candidates(&self, header: &Header) -> Candidates<'_> {
-        let Some(id) = &header.kid else {
-            let mut accepting = self.keys.iter().filter(|key| key.accepts(header.alg));
-            return match (accepting.next(), accepting.next()) {
-                (Some(only), None) => Candidates::Keys(vec![only]),
-                (Some(_), Some(_)) => Candidates::Ambiguous,
-                (None, _) => Candidates::Unknown,
-            };
-        };
-        let named: Vec<_> = self.keys.iter().filter(|key| key.id.as_ref() == Some(id)).collect();
-        if named.is_empty() { Candidates::Unknown } else { Candidates::Keys(named) }
+    #[cfg(test)]
+    pub(super) fn into_keys(self) -> Vec<VerificationKey> {
+        self.keys
     }
-}
 
-/// The keys that a token may be signed by.
-pub(super) enum Candidates<'a> {
-    /// One of these. They need not accept the token's algorithm.
-    Keys(Vec<&'a VerificationKey>),
-    /// The token has no `kid`, and several keys accept its algorithm.
-    Ambiguous,
-    /// None of the set.
-    Unknown,
+    /// The key that has signed the token: one with its `kid`, else one without a `kid`. For a token without a `kid`, any.
+    pub(super) fn verify(&self, token: &Token<'_>) -> Result<&VerificationKey, TokenError> {
+        if self.keys.is_empty() {
+            return Err(TokenError::NoUsableKey);
+        }
+        let of_id = |id: Option<&String>| self.keys.iter().filter(|key| key.id.as_ref() == id).collect::<Vec<_>>();
+        let candidates = match &token.key_id {
+            None => self.keys.iter().collect(),
+            id => Some(of_id(id.as_ref())).filter(|named| !named.is_empty()).unwrap_or_else(|| of_id(None)),
+        };
+        if candidates.is_empty() {
+            return Err(TokenError::NoSuchKey);
+        }
+        if !candidates.iter().any(|key| key.accepts(token.algorithm)) {
+            return Err(TokenError::WrongAlgorithm(token.algorithm_name.clone()));
+        }
+        let verifies = |key: &&VerificationKey| key.verifies(token.signed.as_bytes(), token.signature, token.algorithm);
+        candidates.into_iter().find(verifies).ok_or(TokenError::WrongSignature)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn rules() -> ClaimRules {
-        ClaimRules { issuers: vec![], audiences: vec![], tenant_claim: "tenant".into() }
-    }
 
     /// Example keys of RFC 7517, A.1 (P-256), RFC 8037, A.2 (Ed25519), and one of 2048 bits made up.
     fn ec() -> Value {
@@ -271,7 +250,7 @@ mod tests {
             Algorithm::ES384,
             Algorithm::EdDSA,
         ];
-        match VerificationKey::from_jwk(key, &rules()) {
+        match VerificationKey::from_jwk(key) {
             Ok(key) => all.into_iter().filter(|alg| key.accepts(*alg)).map(|alg| format!("{alg:?}")).collect(),
             Err(why) => vec![why.to_owned()],
         }
@@ -303,7 +282,11 @@ mod tests {
             (with(ec(), "d", json!("AAAA")), "it is not a public key"),
             (json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}), "it is not a public key"),
             (json!({"kty": "oct"}), "its type is not supported"),
-            (json!({"kty": "RSA"}), "its type is not supported"),
+            (json!({"kty": "RSA"}), "its modulus has fewer than 2048 bits"),
+            (with(ec(), "x", json!("AAAA")), NO_KEY),
+            (with(ec(), "crv", json!("P-384")), NO_KEY),
+            (with(ed(), "x", json!("AAAA")), NO_KEY),
+            (with(rsa(256), "e", json!("")), NO_KEY),
             (rsa(255), "its modulus has fewer than 2048 bits"),
             (with(rsa(256), "n", json!("***")), "its modulus has fewer than 2048 bits"),
             (json!("a key"), "it is not a JWK"),
@@ -314,38 +297,36 @@ mod tests {
 
     #[test]
     fn a_set_with_unusable_keys_has_the_usable_ones() {
-        let set = |keys: Value| KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &rules());
+        let set = |keys: Value| KeySet::parse(json!({"keys": keys}).to_string().as_bytes());
         let mixed = set(json!([ec(), "nonsense", with(rsa(256), "use", json!("enc")), ed()])).unwrap_or_default();
         assert_eq!((mixed.len(), mixed.left_out.len()), (2, 2));
         assert_eq!(set(json!([])).map(|set| set.len()), Ok(0));
         assert!(set(json!({})).is_err());
         for not in ["", "[]", "null", "<html>", "{\"keys\": 1}"] {
-            assert!(KeySet::parse(not.as_bytes(), &rules()).is_err(), "{not}");
+            assert!(KeySet::parse(not.as_bytes()).is_err(), "{not}");
         }
         let many = set(Value::Array(vec![ed(); 1000])).unwrap_or_default();
         assert_eq!(many.len(), MAX_KEYS);
     }
 
     #[test]
-    fn a_token_without_kid_needs_a_set_with_one_key_of_its_algorithm() {
-        let set =
-            |keys: &[Value]| KeySet::parse(json!({"keys": keys}).to_string().as_bytes(), &rules()).unwrap_or_default();
-        let header = |alg, kid: Option<&str>| Header { kid: kid.map(str::to_owned), ..Header::new(alg) };
-        let candidates = |set: &KeySet, alg, kid| match set.candidates(&header(alg, kid)) {
-            Candidates::Keys(keys) => keys.len().to_string(),
-            Candidates::Ambiguous => "ambiguous".into(),
-            Candidates::Unknown => "unknown".into(),
-        };
-        let two = set(&[ec(), ed()]);
-        assert_eq!(candidates(&two, Algorithm::ES256, Some("ec")), "1");
-        assert_eq!(candidates(&two, Algorithm::RS256, Some("ec")), "1", "the algorithm is checked later");
-        assert_eq!(candidates(&two, Algorithm::ES256, Some("other")), "unknown");
-        assert_eq!(candidates(&two, Algorithm::ES256, None), "1");
-        assert_eq!(candidates(&two, Algorithm::RS256, None), "unknown");
-        let twins = set(&[ec(), with(ec(), "kid", json!("ec2"))]);
-        assert_eq!(candidates(&twins, Algorithm::ES256, None), "ambiguous");
-        let same = set(&[ec(), ec()]);
-        assert_eq!(candidates(&same, Algorithm::ES256, Some("ec")), "2");
+    fn members_that_are_null_or_empty_are_absent() {
+        let mut key = rsa(256);
+        for name in ["use", "key_ops", "alg", "x5c", "x5t", "d", "k", "kid", "oth"] {
+            for empty in [json!(null), json!(""), json!([])] {
+                assert_eq!(accepted_algorithms(&with(key.clone(), name, empty.clone())).len(), 4, "{name}: {empty}");
+            }
+            key[name] = json!([]);
+        }
+        assert_eq!(VerificationKey::from_jwk(&key).ok().and_then(|key| key.id), None);
+    }
+
+    #[test]
+    fn both_names_of_ed25519_are_its_algorithm() {
+        for name in ["EdDSA", "Ed25519"] {
+            assert_eq!(accepted_algorithms(&with(ed(), "alg", json!(name))), ["EdDSA"], "{name}");
+        }
+        assert_eq!(accepted_algorithms(&with(ed(), "crv", json!("Ed448"))), ["its type is not supported"]);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use crate::{
     domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyName, ScopeSet, Secret, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
-        input::{InputFields, JsonBody},
+        input::{InputFields, JsonBody, NoQuery},
         names::API_KEYS,
-        problem::{BODY, CALLER, Problem, SERVER},
+        problem::{BODY, CALLER, Code, Problem, SERVER},
     },
 };
 
@@ -81,13 +81,14 @@ pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp
         status = 201,
         description = "The key with its secret, which no later response contains",
         body = ApiKeyCreatedResponse,
-        headers(("Location" = String, description = "The key's path")),
+        headers(("Location")),
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::SecretRetired]]))),
 )]
 pub(crate) async fn create(
     mut caller: Authorized<Admin>,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     JsonBody(fields): JsonBody,
@@ -111,7 +112,7 @@ pub(crate) async fn create(
         last_used_at: None,
         previous: None,
         created_at: now,
-        created_by: caller.principal.audit_name(),
+        created_by: Some(caller.principal.audit_name()),
         revoked_at: None,
         version: 1,
     };
@@ -121,6 +122,6 @@ pub(crate) async fn create(
     transaction.insert_key(&key, &sealed).await?;
     transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
 
-    let location = format!("{API_KEYS}/{id}");
+    let location = caller.url(&format!("{API_KEYS}/{id}"));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))
 }

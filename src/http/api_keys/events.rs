@@ -1,4 +1,4 @@
-//! `GET /api/v1/api-keys/events` and `GET /api/v1/api-keys/{id}/events`: the audit trail.
+//! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
     paging::{self, PageParams},
@@ -10,7 +10,7 @@ use crate::{
     auth::error::Error,
     domain::{ApiKeyId, Clock, EventKind},
     http::{
-        authorized::{Authorized, Read, ReadOrItself, Requirement},
+        authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
@@ -80,6 +80,27 @@ pub(crate) async fn key_events(
     respond(list, buffers, &format!("{API_KEYS}/{id}/events"), &[], fields).await
 }
 
+/// Lists the calling key's events, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/self/events",
+    operation_id = "listOwnEvents",
+    tag = "The calling key",
+    params(PageParams),
+    responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
+)]
+pub(crate) async fn own_events(
+    caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
+    QueryParams(fields): QueryParams,
+) -> Result<Response, Problem> {
+    let filter = EventFilter { kind: None, key: Some(caller.key_id()?) };
+    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/self/events"), &[], fields).await
+}
+
 fn parse_kind(text: &str) -> Result<EventKind, String> {
     EventKind::from_name(text).ok_or_else(|| {
         let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -98,7 +119,8 @@ async fn respond<R: Requirement>(
     fields.finish(&[])?;
     let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
-    streamed_list::respond(buffers, list.caller.tenant.id, list, page, path, own_filters).await
+    let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
+    streamed_list::respond(buffers, tenant, list, page, &url, own_filters).await
 }
 
 struct EventList<R> {

@@ -7,7 +7,7 @@ use crate::{
     domain::{ApiKeyId, Clock},
     http::{
         authorized::{AnyKey, Authorized, ReadOrItself},
-        input::KeyIdParam,
+        input::{KeyIdParam, NoQuery},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
@@ -26,6 +26,7 @@ use crate::{
 pub(crate) async fn get(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<impl IntoResponse, Problem> {
     read(&caller, id, &clock).await
@@ -39,10 +40,11 @@ pub(crate) async fn get(
     tag = "The calling key",
     responses((status = 200, description = "The key", body = ApiKeyResponse, headers(("ETag")))),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
 pub(crate) async fn get_self(
     caller: Authorized<AnyKey>,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<impl IntoResponse, Problem> {
     read(&caller, caller.key_id()?, &clock).await

@@ -1,4 +1,4 @@
-//! What a caller may grant: no scope that it lacks, and a calling key no expiry after its own.
+//! What a caller may grant: no scope that it lacks; and a calling key nothing that lasts longer than itself.
 
 use crate::{
     domain::{ApiKey, ApiKeyPatch, Principal, Scope, ScopeSet, Timestamp},
@@ -27,10 +27,7 @@ fn refuse_wider_scopes(principal: &Principal, wanted: ScopeSet) -> Result<(), Pr
 
 /// Refuses an expiry after the calling key's own.
 fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<(), Problem> {
-    let Some(own_end) = principal.key_expires_at() else {
-        return Ok(());
-    };
-    if wanted.is_some_and(|end| end <= own_end) {
+    if !ends_after(principal, wanted) {
         return Ok(());
     }
     Err(Problem::insufficient_scope(
@@ -39,11 +36,34 @@ fn refuse_later_end(principal: &Principal, wanted: Option<Timestamp>) -> Result<
     ))
 }
 
+/// Refuses a new secret of a key that ends after the calling key.
+pub(super) fn refuse_secret_of_later_end(principal: &Principal, key: &ApiKey) -> Result<(), Problem> {
+    if !ends_after(principal, key.expires_at) {
+        return Ok(());
+    }
+    Err(Problem::insufficient_scope(
+        Scope::Admin,
+        "An API key cannot rotate a key that ends later than itself, since it would be shown the new secret. Rotate the key with its own secret, or ask a user with the scope `admin`.",
+    ))
+}
+
+/// Whether something with that end would outlast the calling key. Users do not end.
+fn ends_after(principal: &Principal, end: Option<Timestamp>) -> bool {
+    is_later(end, principal.key_expires_at())
+}
+
 /// Refuses scopes that the caller lacks, an expiry after the calling key's own (otherwise it could create a key and then
-/// extend that), and an extension of the calling key itself.
+/// extend that), an extension of the calling key itself, and more scopes for a key that ends after the calling key.
 pub(super) fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> Result<(), Problem> {
     if let Some(scopes) = patch.scopes {
         refuse_wider_scopes(principal, scopes)?;
+        let end = patch.expires_at.unwrap_or(key.expires_at);
+        if key.scopes.first_lacking(scopes).is_some() && ends_after(principal, end) {
+            return Err(Problem::insufficient_scope(
+                Scope::Admin,
+                "An API key cannot give more scopes to a key that ends later than itself. Set expiresAt to its own expiry or earlier too, or ask a user with the scope `admin`.",
+            ));
+        }
     }
     let Some(end) = patch.expires_at.filter(|end| is_later(*end, key.expires_at)) else {
         return Ok(());

@@ -113,8 +113,8 @@ pub(crate) async fn list(
     let filter = read_filter(&mut fields, clock.now());
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
-    let (tenant, query) = (caller.tenant.id, write_filter(&filter).finish());
-    streamed_list::respond(buffers, tenant, KeyList { caller, clock, filter }, page, API_KEYS, query).await
+    let (tenant, url, query) = (caller.tenant.id, caller.url(API_KEYS), write_filter(&filter).finish());
+    streamed_list::respond(buffers, tenant, KeyList { caller, clock, filter }, page, &url, query).await
 }
 
 struct KeyList {

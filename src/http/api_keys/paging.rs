@@ -41,12 +41,13 @@ pub(super) fn with_lookahead(page: Page) -> Page {
     Page { limit: page.limit.map(|limit| limit + 1), ..page }
 }
 
-/// Removes the additional item, and makes the headers `Link` and `X-Total-Count`. `query`: the list's own filters.
+/// Removes the additional item, and makes the headers `Link` and `X-Total-Count`. `url`: the list's, without a query.
+/// `query`: its own filters.
 pub(super) fn finish<T>(
     page: Page,
     items: &mut Vec<T>,
     total: i64,
-    path: &str,
+    url: &str,
     mut query: Serializer<'_, String>,
     position: impl Fn(&T) -> Position,
 ) -> HeaderMap {
@@ -58,8 +59,8 @@ pub(super) fn finish<T>(
         items.truncate(wanted);
         if let Some(last) = items.last() {
             query.append_pair("limit", &limit.to_string()).append_pair("cursor", &format_cursor(position(last)));
-            // A relative reference, which RFC 8288 resolves against the request's URL.
-            if let Ok(link) = HeaderValue::try_from(format!("<{path}?{}>; rel=\"next\"", query.finish())) {
+            // Absolute, since many clients do not resolve a relative reference.
+            if let Ok(link) = HeaderValue::try_from(format!("<{url}?{}>; rel=\"next\"", query.finish())) {
                 headers.insert(header::LINK, link);
             }
         }

@@ -5,8 +5,8 @@ use axum::{extract::State, http::StatusCode};
 use crate::{
     domain::{ApiKeyId, Clock, EventKind},
     http::{
-        authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
-        input::KeyIdParam,
+        authorized::{AdminOrItselfToRevoke, AnyKey, Authorized, Requirement},
+        input::{KeyIdParam, NoQuery},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::Revocation,
@@ -23,11 +23,12 @@ use crate::{
     params(KeyIdParam),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired]]))),
 )]
 pub(crate) async fn revoke(
-    mut caller: Authorized<AdminOrItself>,
+    mut caller: Authorized<AdminOrItselfToRevoke>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     end(&mut caller, id, &clock).await
@@ -41,10 +42,11 @@ pub(crate) async fn revoke(
     tag = "The calling key",
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
 )]
 pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;

@@ -1,12 +1,12 @@
 //! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`; both for `self` too.
 
-use super::{create::READ_ONLY, responses::ApiKeyCreatedResponse};
+use super::{create::READ_ONLY, grants::refuse_secret_of_later_end, responses::ApiKeyCreatedResponse};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
     http::{
-        authorized::{AdminOrItself, AnyKey, Authorized, Requirement},
-        input::{InputFields, KeyIdParam, OptionalJsonBody},
+        authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
+        input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
 };
@@ -44,11 +44,12 @@ struct RotateApiKeyRequest {
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
@@ -69,10 +70,11 @@ pub(crate) async fn rotate(
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
 pub(crate) async fn rotate_self(
-    mut caller: Authorized<AnyKey>,
+    mut caller: Authorized<AnyKeyToChange>,
+    _: NoQuery,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
@@ -95,15 +97,17 @@ async fn give_new_secret<R: Requirement>(
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
     let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     refuse_dead(&key, clock.now())?;
+    refuse_secret_of_later_end(&caller.principal, &key)?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     refuse_dead(&key, now)?;
+    refuse_secret_of_later_end(&caller.principal, &key)?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
-    let previous_until = key.expires_at.map_or(overlap_end, |end| end.min(overlap_end));
+    let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
     transaction.rotate_key(&key, &sealed, now, previous_until).await?;
     let details = json!({
         "overlapSeconds": overlap,
@@ -134,11 +138,12 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     params(KeyIdParam),
     responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired]]))),
 )]
 pub(crate) async fn end_previous_secret(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     end(&mut caller, id, &clock).await
@@ -152,10 +157,11 @@ pub(crate) async fn end_previous_secret(
     tag = "The calling key",
     responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::SecretRetired]]))),
 )]
 pub(crate) async fn end_own_previous_secret(
-    mut caller: Authorized<AnyKey>,
+    mut caller: Authorized<AnyKeyToChange>,
+    _: NoQuery,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;

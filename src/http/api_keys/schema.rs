@@ -51,7 +51,7 @@ pub(super) fn statuses() -> ObjectBuilder {
 
 pub(super) fn search() -> ObjectBuilder {
     string()
-        .description(Some("Only keys whose name contains this text (case-insensitive)"))
+        .description(Some("Only keys whose name contains this text, in any case and script, or whose current secret ends in these 4 digits"))
         .max_length(Some(100))
         .pattern(Some(NO_CONTROL_CHARACTERS))
 }

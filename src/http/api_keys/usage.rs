@@ -6,10 +6,10 @@ use axum::{extract::State, http::header, response::IntoResponse};
 
 use super::{responses::ApiKeyUsageResponse, schema};
 use crate::{
-    domain::{ApiKeyId, Clock, InvalidTimestamp, Timestamp, UsageInterval, UsageWindow, parse_timestamp},
+    domain::{ApiKeyId, Clock, Timestamp, UsageInterval, UsageWindow},
     http::{
         authorized::{AnyKey, Authorized, ReadOrItself},
-        input::{InputFields, KeyIdParam, QueryParams},
+        input::{InputFields, KeyIdParam, QueryParams, parse_query_timestamp},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
@@ -76,9 +76,8 @@ struct UsageParams {
 }
 
 fn read_window(fields: &mut InputFields, now: Timestamp) -> Option<UsageWindow> {
-    let parse = |text: &str| -> Result<Timestamp, InvalidTimestamp> { parse_timestamp(text) };
-    let from = fields.parse("from", parse);
-    let to = fields.parse("to", parse);
+    let from = fields.parse("from", parse_query_timestamp);
+    let to = fields.parse("to", parse_query_timestamp);
     let interval = fields.parse("interval", |text| UsageInterval::from_name(text).ok_or("must be hour or day"));
     if !["from", "to", "interval"].into_iter().all(|field| fields.is_good(field)) {
         return None;

@@ -37,10 +37,8 @@ async fn run_detached(tasks: &TaskTracker, request: Request, next: Next) -> Resp
     let task = tasks.spawn(next.run(request).in_current_span());
     match tokio::time::timeout(RESPONSE_TIMEOUT, task).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic), // the request scope makes it a 500
-            Err(_cancelled) => Problem::internal().into_response(),
-        },
+        // The hook has logged the panic. As a response it gets the headers of the layers around.
+        Ok(Err(_panicked_or_cancelled)) => Problem::internal().into_response(),
         Err(_) => Problem::from(Code::Timeout).into_response(),
     }
 }

@@ -68,6 +68,9 @@ codes! {
     KeyRequired "key_required" FORBIDDEN
         "An API key is required"
         "`self` is the API key that sends the request. Send the request with an API key, or name a key by its id."
+    SecretRetired "secret_retired" FORBIDDEN
+        "The secret was replaced by a rotation"
+        "Send this request with the key's current secret. A previous secret still works for reading, and for revoking its own key, until its end."
     KeyNotFound "key_not_found" NOT_FOUND
         "No such API key"
         "This tenant has no API key with this id."
@@ -96,7 +99,7 @@ codes! {
         "The body is too large"
         "Send a body of at most 16 KiB."
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
-        "The body is not JSON"
+        "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
     InternalError "internal_error" INTERNAL_SERVER_ERROR
         "Internal error"

@@ -53,11 +53,15 @@ impl From<auth::error::Error> for Problem {
             }
             Error::IssuerUnavailable => Code::IssuerUnavailable.into(),
             Error::TokenExpired => Code::TokenExpired.into(),
-            Error::WrongTenant => Code::WrongTenant.into(),
+            Error::WrongTenant(why) => Self::with_detail(Code::WrongTenant, why),
             Error::InsufficientScope(scope) => {
                 Self::insufficient_scope(scope, format!("This request needs the scope `{scope}`."))
             }
+            Error::TokenLacksScope(scope, read) => {
+                Self::insufficient_scope(scope, format!("This request needs the scope `{scope}`. {read}"))
+            }
             Error::KeyRequired => Code::KeyRequired.into(),
+            Error::SecretRetired => Code::SecretRetired.into(),
             Error::Overloaded(overloaded) => overloaded.into(),
             Error::Store(error) => Self::from(&*error),
             Error::Misrouted(_) | Error::Panicked => {

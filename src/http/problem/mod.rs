@@ -6,11 +6,11 @@
 mod code;
 mod from_errors;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -22,10 +22,8 @@ use crate::domain::Scope;
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-/// `WWW-Authenticate` where no credential was sent (RFC 6750, section 3).
-const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="rally-api-keys""#);
-const CHALLENGE_INVALID: HeaderValue =
-    HeaderValue::from_static(r#"Bearer realm="rally-api-keys", error="invalid_token""#);
+/// RFC 5789, section 3.1
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// One bad field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -86,12 +84,10 @@ pub(crate) struct ProblemDocument<'a> {
 impl From<Code> for Problem {
     fn from(code: Code) -> Self {
         let status = code.status();
-        let header = match (status, code) {
-            (_, Code::MissingCredentials) => Some((header::WWW_AUTHENTICATE, CHALLENGE)),
-            (StatusCode::UNAUTHORIZED, _) => Some((header::WWW_AUTHENTICATE, CHALLENGE_INVALID)),
-            (StatusCode::SERVICE_UNAVAILABLE, _) => Some((header::RETRY_AFTER, RETRY_AFTER)),
+        let header = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
             // The rest of the body is still to come, so the connection cannot be used again.
-            (StatusCode::REQUEST_TIMEOUT, _) => Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         };
         Self {
@@ -120,34 +116,48 @@ impl Problem {
         Self { errors: vec![FieldError::new("body", message)], ..Self::from(Code::InvalidJson) }
     }
 
-    pub(crate) fn insufficient_scope(scope: Scope, detail: impl Into<Cow<'static, str>>) -> Self {
-        let mut problem = Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) };
-        // RFC 6750, section 3.1. The name of a scope is always valid in a header.
-        let challenge = format!(r#"Bearer realm="rally-api-keys", error="insufficient_scope", scope="{scope}""#);
-        if let Ok(value) = HeaderValue::from_str(&challenge) {
-            problem.headers.push((header::WWW_AUTHENTICATE, value));
+    /// RFC 9110, section 15.5.16.
+    pub(crate) fn unsupported_media_type(accepted: &[&str], method: &Method) -> Self {
+        let detail = format!("Send the header `Content-Type: {}`.", accepted.join("` or `Content-Type: "));
+        let mut problem = Self::with_detail(Code::UnsupportedMediaType, detail);
+        // The names of media types are always valid in a header.
+        if let Ok(value) = HeaderValue::try_from(accepted.join(", ")) {
+            if *method == Method::PATCH {
+                problem.headers.push((ACCEPT_PATCH, value.clone()));
+            }
+            problem.headers.push((header::ACCEPT, value));
         }
         problem
+    }
+
+    /// Only this 415 has `Accept-Encoding`, so that a client can tell the two apart (RFC 9110, section 12.5.3).
+    pub(crate) fn unsupported_coding() -> Self {
+        let detail = "Send the body as plain JSON, without `Content-Encoding`.";
+        let mut problem = Self::with_detail(Code::UnsupportedMediaType, detail);
+        problem.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        problem
+    }
+
+    pub(crate) fn insufficient_scope(scope: Scope, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) }
     }
 
     pub(crate) fn internal() -> Self {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503. Any other client error becomes 401, any
-    /// other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503. A check that is wrong in itself becomes 403,
+    /// since no other credential would help; any other client error becomes 401, any other server error 503.
     #[must_use]
     pub(crate) fn for_gateways(mut self) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
                 self.status = StatusCode::SERVICE_UNAVAILABLE;
                 self.headers.push((header::RETRY_AFTER, RETRY_AFTER));
             }
-            _ => {
-                self.status = StatusCode::UNAUTHORIZED;
-                self.headers.push((header::WWW_AUTHENTICATE, CHALLENGE));
-            }
+            _ => self.status = StatusCode::UNAUTHORIZED,
         }
         self
     }
@@ -161,7 +171,32 @@ impl Problem {
     }
 
     pub(crate) fn has_header(&self, name: &str) -> bool {
-        self.headers.iter().any(|(header, _)| header.as_str().eq_ignore_ascii_case(name))
+        let challenge = self.challenge().is_some().then_some(header::WWW_AUTHENTICATE);
+        self.headers.iter().map(|(header, _)| header).chain(&challenge).any(|header| header == name)
+    }
+
+    /// `WWW-Authenticate` where another credential could help (RFC 6750, section 3). Bearer is the only scheme: it takes
+    /// API keys too, and there is none for `X-Api-Key`.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let error = match self.code {
+            Code::AmbiguousCredentials => Some("invalid_request"),
+            Code::InsufficientScope => Some("insufficient_scope"),
+            // No error's meaning in RFC 6750 fits.
+            Code::MissingCredentials | Code::WrongTenant | Code::KeyRequired => None,
+            code if code.status() == StatusCode::UNAUTHORIZED => Some("invalid_token"),
+            _ if self.status == StatusCode::UNAUTHORIZED => None, // for a gateway
+            _ => return None,
+        };
+        let mut challenge = r#"Bearer realm="rally-api-keys""#.to_owned();
+        // Writing to a String does not fail.
+        if let Some(error) = error {
+            let description = self.detail.chars().map(error_description_char).collect::<String>();
+            let _ = write!(challenge, r#", error="{error}", error_description="{description}""#);
+        }
+        if let Some(scope) = self.required_scope {
+            let _ = write!(challenge, r#", scope="{scope}""#);
+        }
+        HeaderValue::try_from(challenge).ok()
     }
 
     fn with_request_id<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
@@ -194,13 +229,49 @@ impl Problem {
     }
 }
 
+/// RFC 6750, section 3, allows visible ASCII and spaces without `"` and `\`.
+fn error_description_char(c: char) -> char {
+    match c {
+        '"' | '\\' => '\'',
+        ' '..='~' => c,
+        _ => '?',
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let mut response = self.status.into_response();
+        if let Some(challenge) = self.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         for (name, value) in self.headers.drain(..) {
             response.headers_mut().append(name, value);
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The grammar of RFC 6750, section 3, whatever the detail is.
+        #[test]
+        fn a_challenge_is_well_formed(detail in any::<String>(), code in prop::sample::select(Code::ALL.to_vec()), gateway in any::<bool>()) {
+            let problem = Problem::with_detail(code, detail);
+            let problem = if gateway { problem.for_gateways() } else { problem };
+            let needs_one = problem.status == StatusCode::UNAUTHORIZED;
+            let Some(challenge) = problem.challenge() else {
+                prop_assert!(!needs_one);
+                return Ok(());
+            };
+            let text = challenge.to_str().unwrap();
+            let parameters = text.strip_prefix("Bearer realm=\"rally-api-keys\"").unwrap();
+            let form = regex::Regex::new(r#"^(, error="[a-z_]+", error_description="[ !#-\[\]-~]*")?$"#).unwrap();
+            prop_assert!(form.is_match(parameters), "{}", text);
+        }
     }
 }

@@ -9,7 +9,10 @@ use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::json;
 
 use self::stand::{Gateway, Seen, Stand};
-use crate::client::{Client, CreatedKey, Credential, Reply, send};
+use crate::{
+    client::{Client, CreatedKey, Credential, Reply, send},
+    harness::sign,
+};
 
 /// Headers that a client may forge. What the CRM receives under these names, in any spelling, must come from the service.
 const FORGED: [(&str, &str); 14] = [
@@ -47,6 +50,22 @@ async fn traefik_forwards_authorized_requests_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_forwards_authorized_requests_only() {
     check_gateway(Gateway::Envoy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
+    for gateway in [Gateway::Nginx, Gateway::Caddy, Gateway::Traefik, Gateway::Envoy] {
+        let Some(stand) = Stand::start_requiring_admin(gateway).await else { continue };
+        let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
+        for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {
+            let request = |key: &CreatedKey| stand.with_key(&key.secret).request(Method::GET, path);
+            stand.refuses(request(&writer), 403, "insufficient_scope").await;
+            let lowered = request(&writer).header("X-Rally-Required-Scope", "read");
+            stand.refuses(lowered, 403, "insufficient_scope").await;
+            stand.forwards(request(&admin)).await;
+        }
+        stand.stop().await;
+    }
 }
 
 async fn check_gateway(gateway: Gateway) {
@@ -143,6 +162,12 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
     let bearer = stand.client("acme", Credential::Bearer(key.secret.clone()));
     stand.forwards(bearer.request(Method::GET, "/")).await;
 
+    let claims =
+        json!({"sub": "1", "email": "zoë@acme.com", "tenant": "acme", "scope": "read", "exp": 4_000_000_000_u64});
+    let user = stand.client("acme", Credential::Bearer(sign(&claims)));
+    let (seen, _) = stand.forwards(user.request(Method::GET, "/")).await;
+    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.gateway);
+
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);
     stand.refuses(reader.request(Method::POST, "/contacts"), 403, "insufficient_scope").await;
@@ -206,6 +231,15 @@ async fn forged_method_headers_are_ignored(stand: &Stand) {
         let request = reader.request(Method::POST, "/contacts").header(name, "GET");
         stand.refuses(request, 403, "insufficient_scope").await;
     }
+    // A header by which the CRM may take the request for another one.
+    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
+        let request = reader.request(Method::GET, "/contacts").header(name, "DELETE");
+        stand.refuses(request, 403, "insufficient_scope").await;
+    }
+    let reply = send(reader.request(Method::GET, "/contacts").header("X_HTTP_Method_Override", "DELETE")).await;
+    let reached = stand.reached();
+    let is_obeyed = reached.iter().any(|seen| seen.headers.contains_key("x_http_method_override"));
+    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.gateway);
     // The client's query cannot lower the required scope either.
     stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }

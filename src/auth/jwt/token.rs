@@ -1,0 +1,116 @@
+//! A token as it was received: taken apart, and not verified.
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+
+use crate::auth::error::TokenError;
+
+/// The accepted algorithms by their names (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2).
+pub(super) const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("HS256", Algorithm::HS256),
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+    ("Ed25519", Algorithm::EdDSA),
+];
+
+/// The algorithm of that name. Case-sensitive.
+pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
+    ALGORITHMS.into_iter().find(|(known, _)| *known == name).map(|(_, algorithm)| algorithm)
+}
+
+/// A JWS in compact form (RFC 7515, 7.1) that may be a JWT for this service, whoever signed it.
+pub(super) struct Token<'a> {
+    /// Header and payload, as they were signed.
+    pub(super) signed: &'a str,
+    pub(super) signature: &'a str,
+    pub(super) algorithm: Algorithm,
+    /// The algorithm as the token names it.
+    pub(super) algorithm_name: String,
+    pub(super) key_id: Option<String>,
+    pub(super) claims: Map<String, Value>,
+}
+
+impl<'a> Token<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, TokenError> {
+        let (signed, signature) = split(text)?;
+        let (header, payload) = match *text.split('.').collect::<Vec<_>>() {
+            [header, payload, _] => (header, payload),
+            [_, _, _, _, _] => return Err(TokenError::Encrypted),
+            _ => return Err(TokenError::NotAJwt),
+        };
+        let header = json_object(header).ok_or(TokenError::Malformed("header"))?;
+        check_type(&header)?;
+        if member(&header, "crit").is_some() {
+            return Err(TokenError::Critical);
+        }
+        let name = member(&header, "alg").and_then(Value::as_str).ok_or(TokenError::NoAlgorithm)?;
+        let key_id = match member(&header, "kid") {
+            None => None,
+            Some(Value::String(id)) => Some(id.clone()).filter(|id| !id.is_empty()),
+            Some(_) => return Err(TokenError::KeyId),
+        };
+        Ok(Self {
+            signed,
+            signature,
+            algorithm: algorithm(name).ok_or_else(|| TokenError::UnsupportedAlgorithm(excerpt(name)))?,
+            algorithm_name: name.to_owned(),
+            key_id,
+            claims: json_object(payload).ok_or(TokenError::Malformed("payload"))?,
+        })
+    }
+
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+}
+
+/// The signed part of a token, and the signature.
+pub(super) fn split(token: &str) -> Result<(&str, &str), TokenError> {
+    token.rsplit_once('.').ok_or(TokenError::NotAJwt)
+}
+
+fn json_object(base64: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(base64).ok()?).ok()
+}
+
+/// A member that is there and not null.
+fn member<'a>(header: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    header.get(name).filter(|value| !value.is_null())
+}
+
+/// A signed object of another kind is no token (RFC 8725, 3.11), such as a notice that somebody has logged out.
+fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
+    let Some(value) = member(header, "typ") else { return Ok(()) };
+    let name = value.as_str().unwrap_or("not text").to_ascii_lowercase();
+    // RFC 7515, 4.1.9: `application/` may be left out.
+    match name.strip_prefix("application/").unwrap_or(&name) {
+        "jwt" | "at+jwt" => Ok(()),
+        _ => Err(TokenError::Type(excerpt(value.as_str().unwrap_or("not text")))),
+    }
+}
+
+/// The beginning of a text out of a token, in quotes and without characters that a reader could not see.
+pub(super) fn excerpt(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    let shown = text.chars().take(MAX_CHARS).map(|c| if is_invisible(c) { '\u{fffd}' } else { c });
+    let end = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
+    format!("\"{}{end}\"", shown.collect::<String>())
+}
+
+/// True for characters that show nothing, or that change how others are shown: control characters, line separators,
+/// spaces other than the usual one, and Unicode's Default_Ignorable_Code_Point, which has the marks of direction.
+pub(super) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace() && c != ' '
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}

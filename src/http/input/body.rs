@@ -1,0 +1,110 @@
+//! Bodies: one JSON object, at most 16 KiB, without a content coding.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Bytes, HttpBody as _},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, header},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::{InputFields, json};
+use crate::http::problem::{Code, Problem};
+
+const MAX_BYTES: usize = 16 * 1024;
+/// The longest time in which a body must arrive.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+const JSON: &[&str] = &["application/json"];
+const JSON_OR_MERGE_PATCH: &[&str] = &["application/json", "application/merge-patch+json"];
+
+/// A body of one JSON object.
+pub(crate) struct JsonBody(pub(crate) InputFields);
+
+/// Like [`JsonBody`]; `application/merge-patch+json` (RFC 7396) is accepted too.
+pub(crate) struct MergePatchBody(pub(crate) InputFields);
+
+/// Like [`JsonBody`]; a body without a byte is `{}`, whatever its framing and media type.
+pub(crate) struct OptionalJsonBody(pub(crate) InputFields);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_headers(&request, JSON)?;
+        parse(&read(request).await?).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_headers(&request, JSON_OR_MERGE_PATCH)?;
+        parse(&read(request).await?).map(Self)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let headers = check_headers(&request, JSON);
+        if request.body().size_hint().lower() > 0 {
+            headers.clone()?;
+        }
+        // Only reading tells whether a chunked body, or one of HTTP/2, is empty.
+        let bytes = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Self(InputFields::new(Vec::new())));
+        }
+        headers?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<InputFields, Problem> {
+    json::parse_object(bytes).map(InputFields::new).map_err(Problem::invalid_json)
+}
+
+/// Refuses a body that is not worth reading: a client with `Expect: 100-continue` need not send it.
+fn check_headers(request: &Request, media_types: &[&str]) -> Result<(), Problem> {
+    if has_coding(request.headers()) {
+        return Err(Problem::unsupported_coding());
+    }
+    if !is_one_of(request.headers(), media_types) {
+        return Err(Problem::unsupported_media_type(media_types, request.method()));
+    }
+    Ok(())
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    if request.body().size_hint().lower() > MAX_BYTES as u64 {
+        return Err(Code::BodyTooLarge.into());
+    }
+    let body = Limited::new(request.into_body(), MAX_BYTES).collect();
+    match tokio::time::timeout(TIMEOUT, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+        Ok(Err(_)) => Err(Problem::invalid_json("was cut short".into())),
+        Err(_) => Err(Code::RequestTimeout.into()),
+    }
+}
+
+/// RFC 9110, section 8.4. `identity` is no coding.
+fn has_coding(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// Parameters such as `charset` are ignored, since JSON is always UTF-8 (RFC 8259, section 8.1).
+fn is_one_of(headers: &HeaderMap, media_types: &[&str]) -> bool {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return false;
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    media_types.iter().any(|media_type| essence.eq_ignore_ascii_case(media_type))
+}

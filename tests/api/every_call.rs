@@ -1,0 +1,74 @@
+//! Every kind of call and command once, for tests of what must hold for all of them.
+
+use serde_json::json;
+
+use crate::{
+    binary::Home,
+    client::PATH,
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, wait_until},
+};
+
+const CHECK: &str = "/forward-auth";
+
+/// Each call that reads or changes keys, a check that asks the database, and a flush of usage.
+pub async fn call_everything(server: &TestServer) {
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier", "read,write").await;
+    let path = key.path();
+    admin.patch(&path, &json!({"name": "Zapier Sync", "scopes": "admin"})).await.expect(200);
+    admin.get(&path).await.expect(200);
+    let holder = admin.with_key(&key.secret);
+    assert_eq!(holder.get(CHECK).await.status, 200);
+    holder.get(&format!("{PATH}/self")).await.expect(200);
+    let rotated = admin.post(&format!("{path}/rotate"), &json!({})).await.expect(200);
+    assert_eq!(holder.get(CHECK).await.status, 200, "the previous secret works until the overlap ends");
+    admin.delete(&format!("{path}/previous-secret")).await.expect(204);
+    assert_eq!(holder.get(CHECK).await.status, 401);
+    let holder = admin.with_key(rotated["key"].as_str().expect("a secret"));
+    assert_eq!(holder.get(CHECK).await.status, 200);
+    wait_until(async || admin.get(&path).await.expect(200)["lastUsedAt"].is_string()).await;
+    for query in [
+        "",
+        "?limit=1",
+        "?status=active,expired",
+        "?search=zap",
+        "?unusedForDays=1",
+        "?limit=5&status=active&search=sync&unusedForDays=3",
+    ] {
+        let listed = admin.get(&format!("{PATH}{query}")).await.expect(200);
+        assert!(listed.as_array().is_some(), "{listed}");
+    }
+    let next = admin.get(&format!("{PATH}?limit=1")).await;
+    if let Some(link) = next.headers.get("link") {
+        let link = link.to_str().unwrap();
+        let at = link.find("cursor=").expect("a cursor");
+        let cursor = link[at..].split(['>', '&']).next().unwrap();
+        admin.get(&format!("{PATH}?limit=1&{cursor}")).await.expect(200);
+    }
+    for part in ["usage", "events", "events?limit=2"] {
+        admin.get(&format!("{path}/{part}")).await.expect(200);
+    }
+    admin.get(&format!("{PATH}/events")).await.expect(200);
+    admin.delete(&path).await.expect(204);
+    admin.delete(&path).await.expect(204);
+    assert_eq!(holder.get(CHECK).await.status, 401);
+    admin.with_key(&format!("rk_live_{}", "0".repeat(32))).get(PATH).await.refused(401, "invalid_key");
+}
+
+/// Each command that uses the database, by that URL; the change feed connects to the server itself.
+pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) {
+    let direct = database.url_text(None).await;
+    let settings =
+        [("DATABASE_URL", url), ("DATABASE_DIRECT_URL", &direct), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    home.succeed(&["migrate"], &settings).await;
+    let slug = format!("t{}", database.name.replace('_', ""));
+    home.succeed(&["tenant", "create", &slug], &settings).await;
+    home.succeed(&["tenant", "suspend", &slug], &settings).await;
+    home.succeed(&["tenant", "resume", &slug], &settings).await;
+    assert!(home.succeed(&["tenant", "list"], &settings).await.contains(&slug));
+    let verified = home.succeed(&["events", "verify", "--tenant", "acme"], &settings).await;
+    assert!(verified.contains("the chain is intact"), "{verified}");
+    home.succeed(&["events", "export", "--tenant", "acme"], &settings).await;
+    // It fails, since the tests' PostgreSQL runs without fsync.
+    home.fail(&["doctor"], &settings).await;
+}
