@@ -12,10 +12,11 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Each room, and the rooms that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("store", &["domain"]),
+    ("turns", &["domain"]),
+    ("store", &["domain", "turns"]),
     ("usage", &["domain", "store"]),
-    ("auth", &["domain", "store", "usage"]),
-    ("http", &["domain", "store", "usage", "auth"]),
+    ("auth", &["domain", "turns", "store", "usage"]),
+    ("http", &["domain", "turns", "store", "usage", "auth"]),
     ("config", &["domain", "store", "auth", "http"]),
     ("telemetry", &["config"]),
     ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),

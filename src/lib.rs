@@ -15,12 +15,13 @@
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
 //! | [`usage`] | the counters of usage, and the worker that writes them in batches (`auth` calls the counters) |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
+//! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
 //!
 //! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.
 //!
 //! # The import rule
-//! Rooms import one way: `domain ← store ← usage ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
+//! Rooms import one way: `domain ← turns ← store ← usage ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
 //! `config` receive their settings as arguments. Within a folder, sibling modules import one another without a circle.
 //! The tests in `import_rule` check both.
 //!
@@ -83,4 +84,5 @@ mod import_rule;
 #[allow(clippy::disallowed_types, reason = "the room that owns the pools")]
 pub mod store;
 mod telemetry;
+mod turns;
 pub mod usage;

@@ -1,7 +1,7 @@
 //! Injects the faults of production into the service as a process, and measures what clients see:
 //!
 //! ```sh
-//! cargo bench --bench faults            # everything, some four minutes
+//! cargo bench --bench faults            # everything, some seven minutes
 //! cargo bench --bench faults -- a e     # these faults
 //! ```
 //!
@@ -23,6 +23,7 @@ mod clock;
 mod database;
 mod disk;
 mod load;
+mod neighbours;
 mod process;
 mod report;
 mod rolling;
@@ -35,6 +36,7 @@ use std::{env, process::ExitCode, time::Instant};
 use rally_api_keys::{domain::Tenant, store::TenantAdmin};
 
 use self::{
+    neighbours::{Greed, Neighbours},
     report::Report,
     stand::{
         Outcome,
@@ -43,7 +45,7 @@ use self::{
     },
 };
 
-const LETTERS: &str = "abcdefghij";
+const LETTERS: &str = "abcdefghijklmno";
 const KEYS: usize = 2_000;
 
 /// A database with a tenant and its keys.
@@ -52,6 +54,7 @@ pub struct Scene {
     pub(crate) tenant: Tenant,
     /// With stamps.
     pub keys: Vec<Key>,
+    neighbours: Option<Neighbours>,
 }
 
 impl Scene {
@@ -60,7 +63,7 @@ impl Scene {
         let tenant = keys::tenant(&mut admin, "faults").await?;
         let keys = keys::generate(std::slice::from_ref(&tenant), count);
         keys::copy_stamped(&mut database.connect().await?, &keys).await?;
-        Ok(Self { database, tenant, keys })
+        Ok(Self { database, tenant, keys, neighbours: None })
     }
 }
 
@@ -117,6 +120,11 @@ async fn fault(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<
         'g' => rolling::replaced(scene, report).await,
         'h' => clients::slow(scene, report).await,
         'i' => clients::oversized_and_pipelined(scene, report).await,
-        _ => clock::jumps(scene, report).await,
+        'j' => clock::jumps(scene, report).await,
+        'k' => neighbours::beside(Greed::LargeLists, letter, scene, report).await,
+        'l' => neighbours::beside(Greed::MediumLists, letter, scene, report).await,
+        'm' => neighbours::beside(Greed::Unread, letter, scene, report).await,
+        'n' => neighbours::beside(Greed::UnreadStreams, letter, scene, report).await,
+        _ => neighbours::beside(Greed::Changes, letter, scene, report).await,
     }
 }

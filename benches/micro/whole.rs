@@ -41,7 +41,7 @@ use rally_api_keys::{
         tenant_host::TenantResolver,
     },
     domain::{Clock, Scope},
-    http::{self, AppState, dispatch::Dispatcher, drain::Drain},
+    http::{self, AppState, dispatch::Dispatcher, drain::Drain, response_buffers::ResponseBuffers},
     store::{self, PoolSettings, TenantAdmin},
     usage,
 };
@@ -120,7 +120,8 @@ impl Stand {
         runtime.block_on(put_all(&cache, &keys));
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
-        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain };
+        let buffers = ResponseBuffers::default();
+        let state = AppState { authenticator, hasher, buffers, clock, lease, metrics, requests, traces, drain };
         let dispatch = http::public_dispatcher(state, Vec::new(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();

@@ -25,7 +25,7 @@ use crate::{
     domain::{Clock, random_bytes},
     http::{
         self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
-        request_traces::RequestTraces,
+        request_traces::RequestTraces, response_buffers::ResponseBuffers,
     },
     store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
@@ -177,10 +177,13 @@ impl Service {
         authenticator.keys.metrics().register(&mut metrics);
         IssuerMetrics::register(&issuers, &mut metrics);
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
+        let buffers = ResponseBuffers::new(tasks.clone());
+        metrics.register_collector(Box::new(buffers.clone()));
         let metrics = Arc::new(metrics);
         let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
         let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
-        let state = AppState { authenticator, hasher, clock, lease, metrics, requests, traces, drain: drain.clone() };
+        let state =
+            AppState { authenticator, hasher, buffers, clock, lease, metrics, requests, traces, drain: drain.clone() };
         let admin = match config.http.admin_listen_addr {
             None => None,
             Some(address) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     domain::{Principal, Scope, access::DenialReason},
     store,
+    turns::Overloaded,
 };
 
 /// A refused request.
@@ -167,11 +168,6 @@ pub enum TokenError {
     #[error("its `{0}` {1}")]
     Unrecordable(&'static str, &'static str),
 }
-
-/// The queue for argon2 is full. Retry in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too much hashing is under way")]
-pub struct Overloaded;
 
 impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {

@@ -10,9 +10,10 @@ use prometheus_client::{
 };
 
 use super::{
-    api_key::{argon2_pool::Load, hasher::SecretHasher},
+    api_key::hasher::SecretHasher,
     cache::{AuthCache, clock_offset::ClockOffset, lease::Lease},
 };
+use crate::turns::Load;
 
 pub(crate) struct AuthGauges {
     pub(crate) lease: Arc<Lease>,
@@ -54,9 +55,9 @@ impl AuthGauges {
     }
 
     fn argon2(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let Load { workers, running, queued, refused } = self.hasher.load();
+        let Load { at_once, running, queued, refused } = self.hasher.load();
         for (name, help, value) in [
-            ("rally_argon2_workers", "The largest number of argon2 hashes that run at once", workers),
+            ("rally_argon2_workers", "The largest number of argon2 hashes that run at once", at_once),
             ("rally_argon2_running", "argon2 hashes that are running", running),
             ("rally_argon2_waiting", "argon2 hashes that are queued", queued),
         ] {

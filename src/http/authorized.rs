@@ -20,10 +20,10 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
-    store::{self, ReadTx, TenantStore, WriteTx},
+    store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
 /// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
@@ -32,7 +32,7 @@ use crate::{
 pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
 
 /// What an endpoint requires of its caller.
-pub trait Requirement {
+pub trait Requirement: Send + Sync + 'static {
     /// `target` is the key that the path names, if it names one.
     fn required_access(target: Option<ApiKeyId>) -> RequiredAccess;
 }
@@ -123,7 +123,17 @@ impl<R: Requirement> Authorized<R> {
     /// or narrowed since the request began, and what it creates would outlive that. `principal` then has the key's
     /// present grants.
     pub async fn begin_change(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
-        let mut transaction = self.keys.begin_write().await?;
+        let transaction = self.keys.begin_write().await?;
+        self.decide_again(transaction, clock).await
+    }
+
+    /// As [`Self::begin_change`], for a change that only takes access away: it does not wait for other calls.
+    pub async fn begin_revocation(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
+        let transaction = self.keys.begin_revocation().await?;
+        self.decide_again(transaction, clock).await
+    }
+
+    async fn decide_again(&mut self, mut transaction: WriteTx, clock: &Clock) -> Result<WriteTx, Error> {
         if let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) {
             // Locks are taken in the order of ids, so that two keys that change each other do not deadlock.
             if let Some(target) = self.target.filter(|target| target.0 < id.0) {
@@ -133,19 +143,32 @@ impl<R: Requirement> Authorized<R> {
             // A secret that was deleted has ended.
             let secret = transaction.secret_state(&key, secret).await?.unwrap_or(SecretState::ENDED);
             self.principal = self.principal.with_grants_of(&key);
-            decide(&Facts {
-                scopes: key.scopes,
-                key: Some(KeyFacts {
-                    now: clock.now(), // after the wait for the locks
-                    id,
-                    expires_at: key.expires_at,
-                    revoked_at: key.revoked_at,
-                    secret,
-                }),
-                required: R::required_access(self.target),
-            })?;
+            self.decide(&key, secret, clock.now())?; // after the wait for the locks
         }
         Ok(transaction)
+    }
+
+    /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
+    /// long list gives nothing more to a key that was revoked meanwhile.
+    pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
+        let mut transaction = self.keys.begin_read().await?;
+        if page.after.is_some()
+            && let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret())
+        {
+            let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
+            let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
+            self.decide(&key, secret, clock.now())?;
+        }
+        Ok(transaction)
+    }
+
+    fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
+        let ApiKey { id, expires_at, revoked_at, .. } = *key;
+        Ok(decide(&Facts {
+            scopes: key.scopes,
+            key: Some(KeyFacts { now, id, expires_at, revoked_at, secret }),
+            required: R::required_access(self.target),
+        })?)
     }
 }
 

@@ -19,9 +19,11 @@ mod request_body;
 pub(crate) mod request_metrics;
 mod request_scope;
 pub(crate) mod request_traces;
+pub mod response_buffers;
 mod routes;
 pub(crate) mod server;
 mod socket;
+mod watched_body;
 
 use std::sync::Arc;
 
@@ -29,7 +31,9 @@ use axum::extract::FromRef;
 use prometheus_client::registry::Registry;
 
 pub use self::routes::{operator_dispatcher, public_dispatcher};
-use self::{drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces};
+use self::{
+    drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
+};
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
@@ -41,6 +45,7 @@ use crate::{
 pub struct AppState {
     pub authenticator: Arc<Authenticator>,
     pub hasher: SecretHasher,
+    pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
     pub metrics: Arc<Registry>,
@@ -59,6 +64,12 @@ impl FromRef<AppState> for Arc<Authenticator> {
 impl FromRef<AppState> for Clock {
     fn from_ref(state: &AppState) -> Self {
         state.clock.clone()
+    }
+}
+
+impl FromRef<AppState> for ResponseBuffers {
+    fn from_ref(state: &AppState) -> Self {
+        state.buffers.clone()
     }
 }
 

@@ -5,6 +5,9 @@
 //! - After each response it has `IDLE` to read that and to send the next request's header. That is longer than the
 //!   60 s for which nginx keeps idle upstream connections: otherwise nginx could send a request on a connection that
 //!   is being closed. (`Activity` enforces both, since hyper would set a timer for each request.)
+//! - A connection that takes no byte of a response for [`watched_body::STALL_LIMIT`] is closed: by `Socket` if the client does not read
+//!   from it, by `watched_body` if an HTTP/2 client leaves a stream's window closed. That stream's connection takes no
+//!   more requests, and is closed when its other responses are sent.
 //! - Headers: 100 fields (hyper's own limit) and 32 KiB in all; more is a 431.
 //! - Connections are limited; more of them wait in the kernel's queue.
 //!
@@ -39,6 +42,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
@@ -46,13 +50,18 @@ use super::{
     drain::Drain,
     request_body::{self, Unread},
     socket::Socket,
+    watched_body,
 };
 use crate::auth::request::Peer;
 
 const FIRST_REQUEST: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(75);
+/// How often a connection with a response that is not read is looked at, until its other responses are sent.
+const CLOSING: Duration = Duration::from_secs(1);
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_STREAMS: u32 = 128;
+/// What hyper takes of an HTTP/2 response before it is sent. (With HTTP/1 that is `MAX_HEADER_BYTES`.)
+const MAX_SEND_BUFFER: usize = 64 * 1024;
 
 /// The connections that are open when the accept loop has ended.
 pub struct OpenConnections(watch::Sender<()>);
@@ -126,24 +135,39 @@ struct Activity {
     in_flight: AtomicUsize,
     /// The time of the last response, in milliseconds since `opened`; 0: none yet.
     last_response: AtomicU64,
+    /// A response was not read for too long.
+    stalled: CancellationToken,
+}
+
+/// A request whose response is not sent yet.
+struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    fn new(activity: &Arc<Activity>) -> Self {
+        activity.in_flight.fetch_add(1, Ordering::Release);
+        Self(activity.clone())
+    }
+
+    fn stall(self) {
+        self.0.stalled.cancel();
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.record_response();
+        self.0.in_flight.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Activity {
     fn new() -> Arc<Self> {
-        Arc::new(Self { opened: Instant::now(), in_flight: AtomicUsize::new(0), last_response: AtomicU64::new(0) })
-    }
-
-    async fn during<T>(&self, response: impl Future<Output = T>) -> T {
-        struct End<'a>(&'a Activity);
-        impl Drop for End<'_> {
-            fn drop(&mut self) {
-                self.0.record_response();
-                self.0.in_flight.fetch_sub(1, Ordering::Release);
-            }
-        }
-        self.in_flight.fetch_add(1, Ordering::Release);
-        let _end = End(self);
-        response.await
+        Arc::new(Self {
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            last_response: AtomicU64::new(0),
+            stalled: CancellationToken::new(),
+        })
     }
 
     fn record_response(&self) {
@@ -153,8 +177,12 @@ impl Activity {
 
     /// When the connection is to be closed, unless it is active before.
     fn deadline(&self) -> Instant {
+        let is_stalled = self.stalled.is_cancelled();
         if self.in_flight.load(Ordering::Acquire) > 0 {
-            return Instant::now() + IDLE;
+            return Instant::now() + if is_stalled { CLOSING } else { IDLE };
+        }
+        if is_stalled {
+            return Instant::now();
         }
         match self.last_response.load(Ordering::Acquire) {
             0 => self.opened + FIRST_REQUEST,
@@ -169,7 +197,10 @@ impl Activity {
             if Instant::now() >= deadline {
                 return;
             }
-            sleep_until(deadline).await;
+            tokio::select! {
+                () = sleep_until(deadline) => {}
+                () = self.stalled.cancelled(), if !self.stalled.is_cancelled() => {}
+            }
         }
     }
 }
@@ -185,7 +216,7 @@ async fn serve_connection(
     tokio::select! {
         biased;
         outcome = handle_requests(stream, peer, dispatch, drain, stop, activity.clone()) => outcome,
-        () = activity.times_out() => Err("no request in time".into()),
+        () = activity.times_out() => Err("no request in time, or a response was not read in time".into()),
     }
 }
 
@@ -197,7 +228,6 @@ async fn handle_requests(
     mut stop: watch::Receiver<()>,
     activity: Arc<Activity>,
 ) -> Result<(), BoxError> {
-    stream.set_nodelay(true)?;
     // At a stop, `auto` closes a connection of which it has read nothing, even if a request has just arrived. So it gets
     // the connection once there is something to read.
     let mut first_byte = [0];
@@ -213,7 +243,9 @@ async fn handle_requests(
         }
         Ok::<_, Infallible>(response)
     };
+    let of_service = activity.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let activity = &of_service;
         let version = request.version();
         let (request, unread) = request_body::track(request);
         match dispatch.respond(request, Peer(peer.ip())) {
@@ -222,8 +254,11 @@ async fn handle_requests(
                 Either::Left(ready(finish(at_once.into_inner(), unread, version, &drain)))
             }
             Either::Right(later) => {
-                let (drain, activity) = (drain.clone(), activity.clone());
-                Either::Right(async move { finish(activity.during(later).await, unread, version, &drain) })
+                let (drain, in_flight) = (drain.clone(), InFlight::new(activity));
+                Either::Right(async move {
+                    let response = watched_body::watch(later.await, in_flight, InFlight::stall);
+                    finish(response, unread, version, &drain)
+                })
             }
         }
     });
@@ -233,13 +268,16 @@ async fn handle_requests(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
         .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(IDLE);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Socket(stream)), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Socket::new(stream)?), service));
     tokio::select! {
         biased; // as above
         outcome = &mut connection => return outcome,
-        _ = stop.changed() => connection.as_mut().graceful_shutdown(),
+        _ = stop.changed() => {}
+        () = activity.stalled.cancelled() => {}
     }
+    connection.as_mut().graceful_shutdown();
     connection.await
 }

@@ -23,7 +23,7 @@ struct ApiKeyRow {
     previous_last4: Option<String>,
     previous_expires_at: Option<Timestamp>,
     previous_last_used_at: Option<Timestamp>,
-    /// Keys of all pages, where a page was read.
+    /// Keys of all pages, where they were counted.
     total: Option<i64>,
 }
 
@@ -121,9 +121,11 @@ impl ReadTx {
         let total = match rows.first() {
             Some(row) => row.total,
             // A page after the last one: the first page has the total.
-            None if page.after.is_some() => {
-                self.key_rows(filter, Page { limit: Some(1), after: None }).await?.first().and_then(|row| row.total)
-            }
+            None if page.counted && page.after.is_some() => self
+                .key_rows(filter, Page { limit: Some(1), after: None, ..page })
+                .await?
+                .first()
+                .and_then(|row| row.total),
             None => None,
         };
         let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?;
@@ -161,7 +163,7 @@ impl ReadTx {
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
-                      CASE WHEN $7::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
+                      CASE WHEN $9::bool THEN (SELECT count(*) FROM matching) END AS total
                FROM page k
                LEFT JOIN (
                    SELECT key_id, max(used_at) AS last_used_at
@@ -178,6 +180,7 @@ impl ReadTx {
             page.after.map(|after| after.id),
             page.limit,
             filter.unused_since,
+            page.counted,
         )
         .fetch_all(self.transaction.session())
         .await?)

@@ -55,7 +55,7 @@ struct EventRow {
     address: Option<IpNet>,
     request_id: String,
     details: Value,
-    /// Events of all pages, where a page was read.
+    /// Events of all pages, where they were counted.
     total: Option<i64>,
 }
 
@@ -228,9 +228,11 @@ impl ReadTx {
         let total = match rows.first() {
             Some(row) => row.total,
             // A page after the last one: the first page has the total.
-            None if page.after.is_some() => {
-                self.event_rows(filter, Page { limit: Some(1), after: None }).await?.first().and_then(|row| row.total)
-            }
+            None if page.counted && page.after.is_some() => self
+                .event_rows(filter, Page { limit: Some(1), after: None, ..page })
+                .await?
+                .first()
+                .and_then(|row| row.total),
             None => None,
         };
         let items = rows.into_iter().map(Event::try_from).collect::<Result<_, _>>()?;
@@ -248,7 +250,7 @@ impl ReadTx {
                      AND ($3::text IS NULL OR kind = $3)
                )
                SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
-                      CASE WHEN $6::bigint IS NOT NULL THEN (SELECT count(*) FROM matching) END AS total
+                      CASE WHEN $7::bool THEN (SELECT count(*) FROM matching) END AS total
                FROM matching
                WHERE $4::timestamptz IS NULL OR (occurred_at, id) < ($4, $5)
                ORDER BY occurred_at DESC, id DESC
@@ -259,6 +261,7 @@ impl ReadTx {
             page.after.map(|after| after.at),
             page.after.map(|after| after.id),
             page.limit,
+            page.counted,
         )
         .fetch_all(self.transaction.session())
         .await?)

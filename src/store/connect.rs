@@ -430,7 +430,9 @@ impl From<Error> for ConnectError {
     fn from(error: Error) -> Self {
         match error {
             Error::Unavailable(error) | Error::Internal(error) => Self::Database(error),
-            error @ (Error::TooSlow | Error::BadRow { .. }) => Self::Database(sqlx::Error::Protocol(error.to_string())),
+            error @ (Error::TooSlow | Error::Overloaded(_) | Error::BadRow { .. }) => {
+                Self::Database(sqlx::Error::Protocol(error.to_string()))
+            }
         }
     }
 }

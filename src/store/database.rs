@@ -8,6 +8,7 @@ use tracing::info;
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
+    connection_turns::ConnectionTurns,
     migrate,
     safeguards::{check_creators, check_triggers},
 };
@@ -28,10 +29,9 @@ pub struct PoolSettings {
 /// The connection pools, and the parts of the store that are built on them.
 #[derive(Clone)]
 pub struct Database {
-    pub(super) pool: PgPool,
+    pub(super) tenant_stores: TenantStores,
     pub(super) check_pool: PgPool,
     pub(super) lookups: Lookups,
-    tenant_stores: TenantStores,
 }
 
 impl Database {
@@ -87,9 +87,11 @@ impl Database {
     }
 
     fn of(url: &DatabaseUrl, pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
-        let tenant_stores = TenantStores { pool: pool.clone(), statements: url.statements, observer };
+        let options = pool.options();
+        let turns = ConnectionTurns::new(options.get_max_connections(), options.get_acquire_timeout());
+        let tenant_stores = TenantStores { pool, turns, statements: url.statements, observer };
         let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone());
-        Self { pool, check_pool, lookups, tenant_stores }
+        Self { tenant_stores, check_pool, lookups }
     }
 
     /// For the authentication, which gives each caller its tenant's store.
@@ -112,7 +114,7 @@ impl Database {
 
     /// Waits for the connections in use and closes all.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.tenant_stores.pool.close().await;
         self.check_pool.close().await;
     }
 }

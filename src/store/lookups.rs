@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     CHECK_TIMEOUT, Error, LookupResult, TenantStores,
     batcher::{BatchedStatement as _, Batcher},
-    retry::retry,
+    retry::retry_within,
     secrets::{FindSecrets, SecretRow},
     statements::{SingleStatement, Statements},
     tenants::FindTenants,
@@ -71,7 +71,8 @@ impl Lookups {
     /// Whether the database responds, on a connection for changes of keys.
     pub async fn ping(&self) -> Result<(), Error> {
         let pool = &self.tenant_stores.pool;
-        retry!(pool, pool.execute("SELECT 1")).map(drop)
+        // Behind a pooler, too: a statement without arguments is not prepared.
+        retry_within!(CHECK_TIMEOUT, pool, Statements::Named, |session| session.execute("SELECT 1")).map(drop)
     }
 
     /// Lookups in the queues.

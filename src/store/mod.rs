@@ -7,15 +7,18 @@
 //!
 //! # Cancellation
 //! In sqlx 0.9.0 a `begin` that is dropped half-way leaves its connection with an open transaction, tenant included, for
-//! the next borrower. So transactions run in tasks that are not cancelled (`http`'s detach layer); single statements may
-//! be dropped. The test `cancelled_requests_leave_no_open_transactions_and_no_partial_writes` cancels thousands.
+//! the next borrower. So transactions are of our own ([`transaction`]): a connection whose statement was dropped is
+//! closed. Single statements on a pool may be dropped. The test
+//! `cancelled_requests_leave_no_open_transactions_and_no_partial_writes` cancels thousands.
 
 mod api_keys;
 mod audit_log;
 mod batcher;
 mod connect;
+mod connection_turns;
 mod database;
 mod diagnostics;
+mod limited;
 mod lookups;
 mod migrate;
 mod notifications;
@@ -29,11 +32,11 @@ mod tenants;
 mod transaction;
 mod usage;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use uuid::Uuid;
 
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, turns::Overloaded};
 
 pub use api_keys::{KeyFilter, Revocation};
 pub use audit_log::{EventFilter, Link, SecretReuse};
@@ -63,6 +66,9 @@ pub enum Error {
     /// As [`Self::Unavailable`]: no response within the limit.
     #[error("the database did not respond in time")]
     TooSlow,
+    /// Too many calls wait for a connection, or the tenant's turn did not come in time.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
     /// A defect of the program or of the schema.
     #[error("the database refused the statement, or its response was not as expected: {0}")]
     Internal(#[source] sqlx::Error),
@@ -78,7 +84,11 @@ pub enum Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::Unavailable(error) } else { Self::Internal(error) }
+        match error {
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::TooSlow,
+            error if is_transient(&error) => Self::Unavailable(error),
+            error => Self::Internal(error),
+        }
     }
 }
 
@@ -117,6 +127,8 @@ pub struct Position {
 pub struct Page {
     /// At most as many items; `None`: all.
     pub limit: Option<i64>,
+    /// The items of all pages are counted.
+    pub counted: bool,
     /// Only items after this position.
     pub after: Option<Position>,
 }
@@ -126,6 +138,6 @@ pub struct Page {
 pub struct Listed<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Items of all pages; 0 if the page has no limit.
+    /// Items of all pages; 0 if they were not to be counted.
     pub total: i64,
 }

@@ -6,21 +6,9 @@
 //! Macros, since the compiler cannot prove that the future of a function that takes an async closure is `Send` ("not
 //! general enough", rust-lang/rust#110338).
 
-/// Repeats what failed for a lost connection. It must be safe to do twice.
-macro_rules! retry {
-    ($pool:expr, $attempt:expr) => {{
-        let mut left = $pool.options().get_max_connections();
-        loop {
-            match $attempt.await {
-                Err(error) if left > 0 && $crate::store::retry::is_connection_loss(&error) => left -= 1,
-                outcome => break outcome.map_err($crate::store::Error::from),
-            }
-        }
-    }};
-}
-
-/// As `retry`, with a limit on each attempt once it has a connection. After the limit the connection is closed: the rest
-/// of a response may still be on its way. The query is a single statement that takes a [`Session`].
+/// Repeats what failed for a lost connection, which must be safe to do twice, with a limit on each attempt once it has a
+/// connection. After the limit the connection is closed: the rest of a response may still be on its way. The query is a
+/// single statement that takes a [`Session`].
 ///
 /// [`Session`]: super::statements::Session
 macro_rules! retry_within {
@@ -51,12 +39,14 @@ macro_rules! retry_within {
     }};
 }
 
-pub(super) use {retry, retry_within};
+pub(super) use retry_within;
 
 /// Whether the connection is gone, and not merely the statement failed, so that another connection may do.
 pub(super) fn is_connection_loss(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        // A statement that ran into its time limit is not repeated.
+        sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::TimedOut,
+        sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
         }

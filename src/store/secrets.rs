@@ -3,11 +3,12 @@
 use uuid::Uuid;
 
 use super::{
-    Error, Locked, WriteTx,
+    Error, Locked, ReadTx, WriteTx,
     batcher::{BatchedStatement, PlacedRow},
     statements::Session,
+    transaction::TenantTransaction,
 };
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp, access::SecretState};
+use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp, access::SecretState};
 
 /// What is stored of a new secret.
 #[derive(Debug)]
@@ -109,24 +110,40 @@ impl BatchedStatement for FindSecrets {
     }
 }
 
-impl WriteTx {
+impl ReadTx {
     /// The state of a secret of the key. `None`: the key has no such secret.
+    pub async fn secret_state(&mut self, key: ApiKeyId, digest: LookupDigest) -> Result<Option<SecretState>, Error> {
+        secret_state(&mut self.transaction, self.tenant, key, digest).await
+    }
+}
+
+impl WriteTx {
+    /// As [`ReadTx::secret_state`].
     pub async fn secret_state(
         &mut self,
         key: &Locked<ApiKey>,
         digest: LookupDigest,
     ) -> Result<Option<SecretState>, Error> {
         // A statement after the one that locked the key, so it sees a rotation for which that one has waited.
-        Ok(sqlx::query_as!(
-            SecretState,
-            r#"SELECT expires_at, retired_at IS NOT NULL AS "is_retired!", ended_at IS NOT NULL AS "is_ended!"
-               FROM public.api_key_secrets
-               WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3"#,
-            self.tenant.0,
-            digest.as_bytes(),
-            key.id.0,
-        )
-        .fetch_optional(self.transaction.session())
-        .await?)
+        secret_state(&mut self.transaction, self.tenant, key.id, digest).await
     }
+}
+
+async fn secret_state(
+    transaction: &mut TenantTransaction,
+    tenant: TenantId,
+    key: ApiKeyId,
+    digest: LookupDigest,
+) -> Result<Option<SecretState>, Error> {
+    Ok(sqlx::query_as!(
+        SecretState,
+        r#"SELECT expires_at, retired_at IS NOT NULL AS "is_retired!", ended_at IS NOT NULL AS "is_ended!"
+           FROM public.api_key_secrets
+           WHERE tenant_id = $1 AND lookup_digest = $2 AND key_id = $3"#,
+        tenant.0,
+        digest.as_bytes(),
+        key.0,
+    )
+    .fetch_optional(transaction.session())
+    .await?)
 }

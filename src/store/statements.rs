@@ -2,6 +2,8 @@
 //! connection, and knows no prepared statements, loses the names: behind it each statement is prepared anew, without a
 //! name, and always within a transaction, since preparing and executing are two steps.
 
+use std::fmt::Debug;
+
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
     Connection as _, Either, Execute, Executor, PgConnection, Postgres, SqlStr, Transaction,
@@ -20,8 +22,8 @@ pub(super) enum Statements {
 
 /// Executes statements on a connection. Unnamed ones need a transaction around them.
 #[derive(Debug)]
-pub(super) struct Session<'c> {
-    pub(super) connection: &'c mut PgConnection,
+pub(super) struct Session<'c, C = PgConnection> {
+    pub(super) connection: &'c mut C,
     pub(super) statements: Statements,
 }
 
@@ -82,7 +84,11 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Anonymous<E> {
     }
 }
 
-impl<'c> Executor<'c> for Session<'c> {
+impl<'c, C> Executor<'c> for Session<'c, C>
+where
+    C: Debug,
+    &'c mut C: Executor<'c, Database = Postgres>,
+{
     type Database = Postgres;
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>

@@ -2,14 +2,19 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
 use super::{
     Error,
-    retry::retry,
+    connection_turns::ConnectionTurns,
+    limited::LimitedConnection,
+    retry::is_connection_loss,
     statements::{Session, Statements},
 };
-use crate::domain::{ApiKeyId, NewEvent, TenantId};
+use crate::{
+    domain::{ApiKeyId, NewEvent, TenantId},
+    turns::Turn,
+};
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -23,6 +28,7 @@ pub type ChangeObserver = Arc<dyn Fn(TenantId, ApiKeyId) + Send + Sync>;
 #[derive(Clone)]
 pub struct TenantStores {
     pub(super) pool: PgPool,
+    pub(super) turns: ConnectionTurns,
     pub(super) statements: Statements,
     pub(super) observer: ChangeObserver,
 }
@@ -43,20 +49,32 @@ pub struct TenantStore {
 }
 
 impl TenantStore {
-    /// Begins to read. One round trip.
+    /// Begins to read when it is the tenant's turn. One round trip.
     pub async fn begin_read(&self) -> Result<ReadTx, Error> {
-        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {READ}")).await?;
+        let turn = self.stores.turns.take(self.tenant).await?;
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {READ}"), Some(turn)).await?;
         Ok(ReadTx { transaction, tenant: self.tenant })
     }
 
-    /// As [`Self::begin_read`], and it may be idle for as long as an export takes.
+    /// As [`Self::begin_read`], but without a turn, and it may be idle for as long as an export takes: for commands.
     pub async fn begin_export(&self) -> Result<ReadTx, Error> {
-        Ok(ReadTx { transaction: self.begin(READ).await?, tenant: self.tenant })
+        Ok(ReadTx { transaction: self.begin(READ, None).await?, tenant: self.tenant })
     }
 
-    /// Begins a change. One round trip.
+    /// Begins a change when it is the tenant's turn. One round trip.
     pub async fn begin_write(&self) -> Result<WriteTx, Error> {
-        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await?;
+        let turn = self.stores.turns.take(self.tenant).await?;
+        self.write(turn).await
+    }
+
+    /// As [`Self::begin_write`], for a change that takes access away: it does not wait for other calls.
+    pub async fn begin_revocation(&self) -> Result<WriteTx, Error> {
+        let turn = self.stores.turns.take_for_revocation(self.tenant).await?;
+        self.write(turn).await
+    }
+
+    async fn write(&self, turn: Turn) -> Result<WriteTx, Error> {
+        let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await?;
         let invalidation =
             Invalidation { tenant: self.tenant, keys: Vec::new(), observer: self.stores.observer.clone() };
         Ok(WriteTx { transaction, tenant: self.tenant, chain_head: None, invalidation })
@@ -64,7 +82,7 @@ impl TenantStore {
 
     /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
     /// transaction another connection.
-    async fn begin(&self, begin: &str) -> Result<TenantTransaction, Error> {
+    async fn begin(&self, begin: &str, turn: Option<Turn>) -> Result<TenantTransaction, Error> {
         // BEGIN comes last and includes the statements before it. If one of them fails, PostgreSQL ends the transaction;
         // after a BEGIN it would be left open, and sqlx does not end a transaction that it could not begin.
         //
@@ -81,30 +99,65 @@ impl TenantStore {
              SET LOCAL enable_nestloop = off; {begin}",
             self.tenant // the text of a UUID has no quotes
         );
-        let pool = &self.stores.pool;
-        let transaction = retry!(pool, pool.begin_with(AssertSqlSafe(begin.clone())))?;
-        Ok(TenantTransaction { transaction, statements: self.stores.statements })
+        TenantTransaction::begin(&self.stores, &begin, turn).await
     }
 
     /// A transaction without an event or an invalidation: for changes after which a key works as before.
     pub(super) async fn begin_maintenance(&self) -> Result<TenantTransaction, Error> {
-        self.begin(&format!("{END_WHEN_IDLE}; {WRITE}")).await
+        let turn = self.stores.turns.take(self.tenant).await?;
+        self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await
     }
 }
 
-/// A transaction under the role and the tenant that [`TenantStore::begin`] set. It ends when it is dropped.
+/// A transaction under the role and the tenant that [`TenantStore::begin`] set. Dropped, also in the middle of a
+/// statement, it is rolled back.
 pub(super) struct TenantTransaction {
-    transaction: Transaction<'static, Postgres>,
+    /// `None`: it was dropped.
+    connection: Option<LimitedConnection>,
     statements: Statements,
+    is_open: bool,
+    /// Kept until the connection is back in its pool.
+    turn: Option<Turn>,
 }
 
 impl TenantTransaction {
-    pub(super) fn session(&mut self) -> Session<'_> {
-        Session { connection: &mut self.transaction, statements: self.statements }
+    /// Idle connections that turn out to be dead are replaced.
+    async fn begin(stores: &TenantStores, begin: &str, turn: Option<Turn>) -> Result<Self, Error> {
+        let mut left = stores.pool.options().get_max_connections();
+        loop {
+            let connection = Some(LimitedConnection::new(stores.pool.acquire().await?));
+            let mut transaction = Self { connection, statements: stores.statements, is_open: true, turn: None };
+            match transaction.session().execute(AssertSqlSafe(begin.to_owned())).await {
+                Ok(_) => {
+                    transaction.turn = turn;
+                    return Ok(transaction);
+                }
+                Err(error) if left > 0 && is_connection_loss(&error) => left -= 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await
+    pub(super) fn session(&mut self) -> Session<'_, LimitedConnection> {
+        let connection = self.connection.as_mut().unwrap_or_else(|| unreachable!("only a drop takes the connection"));
+        Session { connection, statements: self.statements }
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.session().execute("COMMIT").await?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for TenantTransaction {
+    fn drop(&mut self) {
+        let (Some(connection), turn) = (self.connection.take(), self.turn.take()) else { return };
+        let is_open = self.is_open;
+        tokio::spawn(async move {
+            connection.give_back(is_open).await;
+            drop(turn);
+        });
     }
 }
 

@@ -242,7 +242,7 @@ async fn one(server: &TestServer, tenant: &Tenant, number: usize, random: &mut R
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelled_requests_leave_no_open_transactions_and_no_partial_writes() {
-    let server = Arc::new(TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "3")]).await);
+    let server = Arc::new(TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "4")]).await);
     let tenants = [Tenant::new(&server, "acme").await, Tenant::new(&server, "globex").await];
     let (counts, next) = (Arc::new(Counts::default()), Arc::new(AtomicUsize::new(0)));
     let begun = Instant::now();

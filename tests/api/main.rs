@@ -34,6 +34,7 @@ mod disconnects;
 mod doctor;
 mod events;
 mod every_call;
+mod fair_shares;
 mod forward_auth;
 mod frozen;
 mod fuzz;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 25] = [
+const FAMILIES: [(&str, &str); 31] = [
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -25,6 +25,8 @@ const FAMILIES: [(&str, &str); 25] = [
     ("rally_database_clock_offset_seconds", "gauge"),
     ("rally_database_connections", "gauge"),
     ("rally_database_connections_max", "gauge"),
+    ("rally_database_turns_refused", "counter"),
+    ("rally_database_turns_waiting", "gauge"),
     ("rally_dead_secret_uses", "counter"),
     ("rally_http_request_duration_seconds", "histogram"),
     ("rally_http_requests", "counter"),
@@ -33,6 +35,10 @@ const FAMILIES: [(&str, &str); 25] = [
     ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_lookups_waiting", "gauge"),
+    ("rally_response_buffers", "gauge"),
+    ("rally_response_buffers_max", "gauge"),
+    ("rally_response_buffers_refused", "counter"),
+    ("rally_response_buffers_waiting", "gauge"),
     ("rally_usage_batches", "counter"),
     ("rally_usage_batches_failed", "counter"),
     ("rally_usage_lost", "counter"),

@@ -80,11 +80,11 @@ async fn relay(client: TcpStream, socket: PathBuf, modes: watch::Receiver<Mode>,
     }
 }
 
-/// True for a Sync message, alone or after the ROLLBACK of a dropped transaction.
+/// True for the ROLLBACK of a dropped transaction, and for the Sync message of a returned connection.
 fn is_sent_on_release(bytes: &[u8]) -> bool {
     const SYNC: &[u8] = b"S\0\0\0\x04";
     const ROLLBACK: &[u8] = b"Q\0\0\0\x0dROLLBACK\0";
-    bytes.strip_prefix(ROLLBACK).unwrap_or(bytes) == SYNC
+    bytes == ROLLBACK || bytes == SYNC
 }
 
 /// Copies bytes in one direction. `on_bytes` is called before the bytes are forwarded.

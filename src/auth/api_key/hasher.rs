@@ -7,14 +7,11 @@ use argon2::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    argon2_pool::{Argon2Pool, Load},
-    pepper::Peppers,
-};
+use super::{argon2_pool::Argon2Pool, pepper::Peppers};
 use crate::{
-    auth::error::Overloaded,
     domain::{ApiKeyId, Secret, TenantId, random_bytes},
     store::NewSecret,
+    turns::{Load, Overloaded},
 };
 
 /// The cost of argon2id (RFC 9106).

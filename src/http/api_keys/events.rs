@@ -4,18 +4,21 @@ use super::{
     paging::{self, PageParams},
     responses::ApiKeyEventResponse,
     schema,
+    streamed_list::{self, Items, ListSource},
 };
 use crate::{
-    domain::{ApiKeyId, Event, EventKind},
+    auth::error::Error,
+    domain::{ApiKeyId, Clock, EventKind},
     http::{
-        authorized::{AnyKey, Authorized, Read, ReadOrItself},
+        authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
+        response_buffers::ResponseBuffers,
     },
-    store::{EventFilter, Listed, Position},
+    store::{EventFilter, Listed, Page, Position},
 };
-use axum::{Json, http::HeaderMap, response::IntoResponse};
+use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
@@ -31,8 +34,6 @@ struct EventParams {
     key_id: Option<ApiKeyId>,
 }
 
-type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
-
 /// Lists the tenant's events, newest first.
 #[utoipa::path(
     get,
@@ -46,12 +47,15 @@ type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
 )]
 pub(crate) async fn tenant_events(
     caller: Authorized<Read>,
+    State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(mut fields): QueryParams,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let kind = fields.parse("type", parse_kind);
     let key = fields.parse("keyId", |text| ApiKeyId::parse(text).ok_or("must be a UUID"));
     let query = [("type", kind.map(|kind| kind.as_str().to_owned())), ("keyId", key.map(|key| key.to_string()))];
-    read(&caller, EventFilter { kind, key }, &format!("{API_KEYS}/events"), &query, fields).await
+    let list = EventList { caller, clock, filter: EventFilter { kind, key } };
+    respond(list, buffers, &format!("{API_KEYS}/events"), &query, fields).await
 }
 
 /// Lists one key's events, newest first.
@@ -68,10 +72,12 @@ pub(crate) async fn tenant_events(
 pub(crate) async fn key_events(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
+    State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(fields): QueryParams,
-) -> Result<impl IntoResponse, Problem> {
-    let filter = EventFilter { kind: None, key: Some(id) };
-    read(&caller, filter, &format!("{API_KEYS}/{id}/events"), &[], fields).await
+) -> Result<Response, Problem> {
+    let list = EventList { caller, clock, filter: EventFilter { kind: None, key: Some(id) } };
+    respond(list, buffers, &format!("{API_KEYS}/{id}/events"), &[], fields).await
 }
 
 /// Lists the calling key's events, newest first.
@@ -87,10 +93,12 @@ pub(crate) async fn key_events(
 )]
 pub(crate) async fn own_events(
     caller: Authorized<AnyKey>,
+    State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(fields): QueryParams,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let filter = EventFilter { kind: None, key: Some(caller.key_id()?) };
-    read(&caller, filter, &format!("{API_KEYS}/self/events"), &[], fields).await
+    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/self/events"), &[], fields).await
 }
 
 fn parse_kind(text: &str) -> Result<EventKind, String> {
@@ -100,25 +108,42 @@ fn parse_kind(text: &str) -> Result<EventKind, String> {
     })
 }
 
-async fn read<R>(
-    caller: &Authorized<R>,
-    filter: EventFilter,
+async fn respond<R: Requirement>(
+    list: EventList<R>,
+    buffers: ResponseBuffers,
     path: &str,
     query: &[(&str, Option<String>)],
     mut fields: InputFields,
-) -> Result<Events, Problem> {
+) -> Result<Response, Problem> {
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
-    let mut transaction = caller.begin_read().await?;
-    if let Some(key) = filter.key
-        && !transaction.key_exists(key).await?
-    {
-        return Err(Code::KeyNotFound.into());
+    let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
+    let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
+    streamed_list::respond(buffers, tenant, list, page, &url, own_filters).await
+}
+
+struct EventList<R> {
+    caller: Authorized<R>,
+    clock: Clock,
+    filter: EventFilter,
+}
+
+impl<R: Requirement> ListSource for EventList<R> {
+    type Item = ApiKeyEventResponse;
+
+    async fn read(&self, page: Page) -> Result<Option<Items<ApiKeyEventResponse>>, Error> {
+        let mut transaction = self.caller.begin_read_of_page(page, &self.clock).await?;
+        if let Some(key) = self.filter.key
+            && !transaction.key_exists(key).await?
+        {
+            return Ok(None);
+        }
+        let Listed { items, total } = transaction.events(self.filter, page).await?;
+        let events = items.into_iter().map(|event| {
+            let position = Position { at: event.occurred_at, id: event.id };
+            (position, ApiKeyEventResponse::from(event))
+        });
+        Ok(Some(Listed { items: events.collect(), total }))
     }
-    let Listed { items: mut events, total } = transaction.events(filter, paging::with_lookahead(page)).await?;
-    let position = |event: &Event| Position { at: event.occurred_at, id: event.id };
-    let mut own_filters = Serializer::new(String::new());
-    own_filters.extend_pairs(query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))));
-    let headers = paging::finish(page, &mut events, total, &caller.url(path), own_filters, position);
-    Ok((headers, Json(events.into_iter().map(ApiKeyEventResponse::from).collect())))
 }

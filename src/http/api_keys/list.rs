@@ -1,6 +1,6 @@
 //! `GET /api/v1/api-keys`
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::Response};
 use chrono::TimeDelta;
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
@@ -9,16 +9,19 @@ use super::{
     paging::{self, PageParams},
     responses::ApiKeyResponse,
     schema,
+    streamed_list::{self, Items, ListSource},
 };
 use crate::{
+    auth::error::Error,
     domain::{Clock, Status, Timestamp},
     http::{
         authorized::{Authorized, Read},
         input::{InputFields, QueryParams},
         names::API_KEYS,
         problem::{CALLER, PARAMS, Problem, SERVER},
+        response_buffers::ResponseBuffers,
     },
-    store::{KeyFilter, Listed, Position},
+    store::{KeyFilter, Listed, Page, Position},
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
@@ -104,19 +107,35 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
 pub(crate) async fn list(
     caller: Authorized<Read>,
     State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(mut fields): QueryParams,
-) -> Result<impl IntoResponse, Problem> {
-    let mut filter = read_filter(&mut fields, clock.now());
+) -> Result<Response, Problem> {
+    let filter = read_filter(&mut fields, clock.now());
     let page = paging::read(&mut fields);
     fields.finish(&[])?;
+    let (tenant, url, query) = (caller.tenant.id, caller.url(API_KEYS), write_filter(&filter).finish());
+    streamed_list::respond(buffers, tenant, KeyList { caller, clock, filter }, page, &url, query).await
+}
 
-    let mut transaction = caller.begin_read().await?;
-    let now = clock.now(); // after the wait for a connection
-    filter.move_to(now);
-    let Listed { items: mut keys, total } = transaction.keys(&filter, paging::with_lookahead(page)).await?;
+struct KeyList {
+    caller: Authorized<Read>,
+    clock: Clock,
+    filter: KeyFilter,
+}
 
-    let position = |key: &crate::domain::ApiKey| Position { at: key.created_at, id: key.id.0 };
-    let headers = paging::finish(page, &mut keys, total, &caller.url(API_KEYS), write_filter(&filter), position);
-    let keys: Vec<_> = keys.into_iter().map(|key| ApiKeyResponse::new(key, now)).collect();
-    Ok((headers, Json(keys)))
+impl ListSource for KeyList {
+    type Item = ApiKeyResponse;
+
+    async fn read(&self, page: Page) -> Result<Option<Items<ApiKeyResponse>>, Error> {
+        let mut transaction = self.caller.begin_read_of_page(page, &self.clock).await?;
+        let mut filter = self.filter.clone();
+        let now = self.clock.now(); // after the wait for a connection
+        filter.move_to(now);
+        let Listed { items, total } = transaction.keys(&filter, page).await?;
+        let keys = items.into_iter().map(|key| {
+            let position = Position { at: key.created_at, id: key.id.0 };
+            (position, ApiKeyResponse::new(key, now))
+        });
+        Ok(Some(Listed { items: keys.collect(), total }))
+    }
 }

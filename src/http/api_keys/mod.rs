@@ -11,5 +11,6 @@ mod responses;
 pub(super) mod revoke;
 pub(super) mod rotate;
 mod schema;
+mod streamed_list;
 pub(super) mod update;
 pub(super) mod usage;

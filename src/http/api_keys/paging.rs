@@ -33,7 +33,7 @@ pub(super) fn read(fields: &mut InputFields) -> Page {
     if after.is_some() && limit.is_none() && fields.is_good("limit") {
         fields.refuse("cursor", "needs `limit` too");
     }
-    Page { limit, after }
+    Page { limit, after, counted: limit.is_some() }
 }
 
 /// The page with one item more, which shows whether there is a next page.

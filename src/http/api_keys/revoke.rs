@@ -54,7 +54,7 @@ pub(crate) async fn revoke_self(
 }
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
-    let mut transaction = caller.begin_change(clock).await?;
+    let mut transaction = caller.begin_revocation(clock).await?;
     let now = clock.now();
     match transaction.revoke_key(id, now).await? {
         Revocation::Done => transaction.commit_with(&caller.event(EventKind::Revoked, id, now)).await?,

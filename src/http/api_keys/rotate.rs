@@ -169,7 +169,7 @@ pub(crate) async fn end_own_previous_secret(
 }
 
 async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
-    let mut transaction = caller.begin_change(clock).await?;
+    let mut transaction = caller.begin_revocation(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if let Some(ended) = transaction.end_previous_secret(&key, now).await? {

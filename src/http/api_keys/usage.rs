@@ -1,6 +1,8 @@
 //! `GET /api/v1/api-keys/{id}/usage`: requests with a key, by hour or day.
 
-use axum::{Json, extract::State, response::IntoResponse};
+use std::time::Duration;
+
+use axum::{extract::State, http::header, response::IntoResponse};
 
 use super::{responses::ApiKeyUsageResponse, schema};
 use crate::{
@@ -9,9 +11,13 @@ use crate::{
         authorized::{AnyKey, Authorized, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams, parse_query_timestamp},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
+        response_buffers::ResponseBuffers,
     },
 };
 use utoipa::IntoParams;
+
+/// How long the response, which may be large, waits for a buffer.
+const BUFFER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Counts the requests with a key by hour or day.
 #[utoipa::path(
@@ -28,9 +34,10 @@ pub(crate) async fn usage(
     caller: Authorized<ReadOrItself>,
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller, id, clock.now(), fields).await
+    read(&caller, id, clock.now(), &buffers, fields).await
 }
 
 /// Counts the requests with the calling key by hour or day.
@@ -47,9 +54,10 @@ pub(crate) async fn usage(
 pub(crate) async fn own_usage(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
     QueryParams(fields): QueryParams,
 ) -> Result<impl IntoResponse, Problem> {
-    read(&caller, caller.key_id()?, clock.now(), fields).await
+    read(&caller, caller.key_id()?, clock.now(), &buffers, fields).await
 }
 
 #[derive(IntoParams)]
@@ -81,16 +89,20 @@ async fn read<R>(
     caller: &Authorized<R>,
     id: ApiKeyId,
     now: Timestamp,
+    buffers: &ResponseBuffers,
     mut fields: InputFields,
-) -> Result<Json<ApiKeyUsageResponse>, Problem> {
+) -> Result<impl IntoResponse + use<R>, Problem> {
     let window = read_window(&mut fields, now);
     fields.finish(&[])?;
     let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
+    let buffer = buffers.take(caller.tenant.id, BUFFER_TIMEOUT).await?;
     let mut transaction = caller.begin_read().await?;
     if !transaction.key_exists(id).await? {
         return Err(Code::KeyNotFound.into());
     }
     let counted = transaction.usage(id, &window).await?;
     let secrets = transaction.secret_uses(id).await?;
-    Ok(Json(ApiKeyUsageResponse::new(&window, counted, secrets)))
+    let usage = ApiKeyUsageResponse::new(&window, counted, secrets);
+    let json = serde_json::to_vec(&usage).map_err(|_| Problem::internal())?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], buffer.fill(json)))
 }

@@ -112,7 +112,7 @@ codes! {
         "The token issuer's keys are unavailable. Try again in a moment. API keys still work."
     Busy "busy" SERVICE_UNAVAILABLE
         "The service is overloaded"
-        "Too many API keys are being created or checked. Try again in a moment."
+        "Too many requests of this kind are waiting for their turn. Try again in a moment."
     Timeout "timeout" SERVICE_UNAVAILABLE
         "The response took too long"
         "It is unknown whether the request took effect. Check before you repeat it."

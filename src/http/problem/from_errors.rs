@@ -4,10 +4,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::{error, warn};
 
 use super::{Code, Problem};
-use crate::{
-    auth::{self, error::Overloaded},
-    store,
-};
+use crate::{auth, store, turns::Overloaded};
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
@@ -22,6 +19,7 @@ impl From<&store::Error> for Problem {
                 warn!(%error, "a request failed with status 503, because the database is unavailable or too slow");
                 Code::DatabaseUnavailable.into()
             }
+            store::Error::Overloaded(overloaded) => (*overloaded).into(),
             store::Error::Internal(_) | store::Error::BadRow { .. } => {
                 error!(%error, "a request failed with status 500, because of a defect in a query or in stored data");
                 Code::InternalError.into()
