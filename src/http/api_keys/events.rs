@@ -6,7 +6,7 @@ use super::{
     schema,
 };
 use crate::{
-    domain::{ApiKeyId, Event, EventKind},
+    domain::{ApiKeyId, Event, EventKind, KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -17,6 +17,7 @@ use crate::{
 };
 use axum::{Json, http::HeaderMap, response::IntoResponse};
 use form_urlencoded::Serializer;
+use serde_json::json;
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]
@@ -29,6 +30,21 @@ struct EventParams {
     /// Only events of this key
     #[param(value_type = Option<Uuid>, nullable = false)]
     key_id: Option<ApiKeyId>,
+}
+
+/// What a key grants, for the details of its events.
+pub(super) fn grant_details(
+    name: &KeyName,
+    hint: KeyHint,
+    scopes: ScopeSet,
+    expires_at: Option<Timestamp>,
+) -> serde_json::Value {
+    json!({
+        "name": name.as_str(),
+        "keyHint": hint.to_string(),
+        "scopes": scopes.to_string(),
+        "expiresAt": expires_at.map(format_timestamp),
+    })
 }
 
 type Events = (HeaderMap, Json<Vec<ApiKeyEventResponse>>);
