@@ -60,6 +60,12 @@ impl KeyName {
         Ok(Self(name.to_owned()))
     }
 
+    /// A name from the database, by whichever rules it was accepted: one name must not make a whole list unreadable.
+    #[must_use]
+    pub const fn stored(name: String) -> Self {
+        Self(name)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -34,7 +34,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
         let bad = |column| Error::BadRow { table: "api_keys", column };
         Ok(Self {
             id: ApiKeyId(row.id),
-            name: KeyName::parse(&row.name).map_err(|_| bad("name"))?,
+            name: KeyName::stored(row.name),
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
             expires_at: row.expires_at,
@@ -82,11 +82,24 @@ impl KeyFilter {
     }
 }
 
+/// What a revoked key granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevokedKey {
+    /// Its name.
+    pub name: KeyName,
+    /// Its scopes.
+    pub scopes: ScopeSet,
+    /// The hint of its current secret.
+    pub hint: KeyHint,
+    /// When it would have expired.
+    pub expires_at: Option<Timestamp>,
+}
+
 /// The outcome of [`WriteTx::revoke_key`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// The key was active or expired, and is revoked now.
-    Done,
+    Done(RevokedKey),
     /// The key was revoked before.
     Repeated,
     /// The tenant has no such key.
@@ -284,15 +297,14 @@ impl WriteTx {
     /// Revokes a key in the statement that locks it. One that is revoked already is invalidated here all the same: the
     /// caller acknowledges the revocation, and another instance may have made it just before.
     pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<Revocation, Error> {
-        let head = sqlx::query_as!(
-            ChainHead,
+        let row = sqlx::query!(
             "WITH revoked AS (
                  UPDATE public.api_keys
                  SET revoked_at = $3, version = version + 1
                  WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
-                 RETURNING id
+                 RETURNING name, scopes, last4, expires_at
              )
-             SELECT head.seq, head.hash
+             SELECT revoked.name, revoked.scopes, revoked.last4, revoked.expires_at, head.seq, head.hash
              FROM revoked CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
              FOR NO KEY UPDATE OF head",
@@ -302,12 +314,20 @@ impl WriteTx {
         )
         .fetch_optional(self.transaction.session())
         .await?;
-        let revocation = match head {
-            Some(_) => Revocation::Done,
+        let revocation = match row {
+            Some(row) => {
+                self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+                let bad = |column| Error::BadRow { table: "api_keys", column };
+                Revocation::Done(RevokedKey {
+                    name: KeyName::stored(row.name),
+                    scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
+                    hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
+                    expires_at: row.expires_at,
+                })
+            }
             None if self.lock_key(id).await?.is_some() => Revocation::Repeated,
             None => return Ok(Revocation::NotFound),
         };
-        self.chain_head = head;
         self.invalidate(id);
         Ok(revocation)
     }

@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 use crate::{domain::Timestamp, turns::Overloaded};
 
-pub use api_keys::{KeyFilter, Revocation};
+pub use api_keys::{KeyFilter, Revocation, RevokedKey};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};

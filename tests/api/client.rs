@@ -116,6 +116,11 @@ impl CreatedKey {
         format!("{PATH}/{}", self.id)
     }
 
+    /// The hint of its secret.
+    pub fn hint(&self) -> String {
+        format!("rk_live_…{}", &self.secret[36..])
+    }
+
     /// The lookup digest of its secret, in hexadecimal digits.
     pub fn digest(&self) -> String {
         let digest = Secret::parse(self.secret.as_bytes()).expect("a secret").lookup_digest();

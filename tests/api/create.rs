@@ -185,8 +185,8 @@ async fn expiry_times_are_returned_in_utc() {
 async fn a_creation_is_recorded_in_the_audit_trail() {
     let server = TestServer::start().await;
     let request = server.admin("acme").request(Method::POST, PATH).header("x-request-id", "create-7");
-    let reply = send(request.json(&json!({"name": "Zapier Sync"}))).await;
-    let created = reply.expect(201);
+    let body = json!({"name": "Zapier Sync", "scopes": "write,read", "expiresAt": "2099-01-01T00:00:00Z"});
+    let created = send(request.json(&body)).await.expect(201);
     let events = server
         .database
         .rows(
@@ -202,7 +202,13 @@ async fn a_creation_is_recorded_in_the_audit_trail() {
             "actor": "admin@acme.com",
             "address": "127.0.0.1",
             "request_id": "create-7",
-            "details": {"actorSubject": "42"},
+            "details": {
+                "actorSubject": "42",
+                "name": "Zapier Sync",
+                "keyHint": created["keyHint"],
+                "scopes": "read,write",
+                "expiresAt": "2099-01-01T00:00:00Z",
+            },
         })]
     );
 }

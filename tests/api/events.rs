@@ -35,11 +35,30 @@ async fn the_events_of_a_key_are_listed_newest_first() {
     assert_eq!(revoked["actor"], "admin@acme.com");
     assert_eq!(revoked["address"], "127.0.0.1");
     assert_eq!(revoked["requestId"], reply.header("x-request-id"));
-    assert_eq!(revoked["details"], json!({"actorSubject": "42"}));
+    let expected = json!({
+        "actorSubject": "42",
+        "name": "Zapier Sync",
+        "keyHint": rotated["keyHint"],
+        "scopes": "admin",
+        "expiresAt": "2099-01-01T00:00:00Z",
+    });
+    assert_eq!(revoked["details"], expected);
     assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));
     assert_eq!(revoked.len(), 8, "the event has other properties than these six, id and type");
     assert_eq!(listed[2]["actor"], format!("api-key:{}", key.id));
-    assert_eq!(listed[2]["details"]["keyHint"], rotated["keyHint"]);
+    let until = &listed[2]["details"]["previousExpiresAt"];
+    assert!(until.is_string(), "{listed}");
+    let expected = json!({"actorSubject": "42", "previousKeyHint": key.hint(), "previousExpiresAt": until});
+    assert_eq!(listed[1]["details"], expected);
+    let expected = json!({
+        "actorKeyHint": key.hint(),
+        "overlapSeconds": 86400,
+        "previousKeyHint": key.hint(),
+        "previousExpiresAt": until,
+        "endedKeyHint": null,
+        "keyHint": rotated["keyHint"],
+    });
+    assert_eq!(listed[2]["details"], expected);
     let changes = json!({
         "actorSubject": "42",
         "name": {"from": "Zapier", "to": "Zapier Sync"},
@@ -49,6 +68,25 @@ async fn the_events_of_a_key_are_listed_newest_first() {
     for secret in [key.secret.as_str(), rotated["key"].as_str().unwrap()] {
         assert!(!events_reply.body.contains(&secret[8..]));
     }
+}
+
+#[tokio::test]
+async fn a_rotation_without_overlap_tells_which_secrets_it_ended() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier", "read").await;
+    let rotate = format!("{}/rotate", key.path());
+    let second = admin.post(&rotate, &json!({})).await.expect(200);
+    let third = admin.post(&rotate, &json!({"overlapSeconds": 0})).await.expect(200);
+    let expected = json!({
+        "actorSubject": "42",
+        "overlapSeconds": 0,
+        "previousKeyHint": second["keyHint"],
+        "previousExpiresAt": null,
+        "endedKeyHint": key.hint(),
+        "keyHint": third["keyHint"],
+    });
+    assert_eq!(events(&admin, &format!("{}/events", key.path())).await[0]["details"], expected);
 }
 
 #[tokio::test]

@@ -23,14 +23,20 @@ async fn events_after_creation(server: &TestServer, key: &CreatedKey) -> Vec<Val
     server.database.rows(&query).await
 }
 
-fn revocation_by_user(name: &str) -> Value {
-    json!({"kind": "revoked", "actor": name, "address": "127.0.0.1", "details": {"actorSubject": "42"}})
+/// What the revocation of a key of these tests took away.
+fn revoked(key: &CreatedKey, scopes: &str) -> Value {
+    json!({"name": "Zapier Sync", "keyHint": key.hint(), "scopes": scopes, "expiresAt": null})
 }
 
-fn revocation_by_key(caller: &CreatedKey) -> Value {
-    let hint = format!("rk_live_…{}", &caller.secret[36..]);
+fn revocation_by_user(user: &str, mut details: Value) -> Value {
+    details["actorSubject"] = json!("42");
+    json!({"kind": "revoked", "actor": user, "address": "127.0.0.1", "details": details})
+}
+
+fn revocation_by_key(caller: &CreatedKey, mut details: Value) -> Value {
+    details["actorKeyHint"] = json!(caller.hint());
     let actor = format!("api-key:{}", caller.id);
-    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": {"actorKeyHint": hint}})
+    json!({"kind": "revoked", "actor": actor, "address": "127.0.0.1", "details": details})
 }
 
 /// Asserts that every endpoint refuses the key's secret with that code, in both headers.
@@ -76,7 +82,10 @@ async fn a_revoked_key_remains_listed_as_revoked() {
     expected["revokedAt"] = shown["revokedAt"].clone();
     assert_eq!(shown, expected);
     assert_eq!(admin.get(PATH).await.expect(200), json!([shown]));
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_user("admin@acme.com")]);
+    assert_eq!(
+        events_after_creation(&server, &key).await,
+        [revocation_by_user("admin@acme.com", revoked(&key, "read"))]
+    );
 }
 
 #[tokio::test]
@@ -196,7 +205,7 @@ async fn a_key_of_any_scope_may_revoke_itself() {
             };
             admin.with_key(&key.secret).delete(&path).await.expect(204);
             assert_refused_everywhere(&admin, &key, "key_revoked").await;
-            assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&key)]);
+            assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&key, revoked(&key, scopes))]);
         }
     }
 }
@@ -228,7 +237,7 @@ async fn a_revocation_of_another_key_without_the_admin_scope_is_refused() {
 
     let caller = admin.create("Admin", "admin").await;
     admin.with_key(&caller.secret).delete(&key.path()).await.expect(204);
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&caller)]);
+    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_key(&caller, revoked(&key, "read"))]);
 }
 
 // ---- Expiry
@@ -263,7 +272,10 @@ async fn twenty_concurrent_revocations_are_recorded_once() {
         tasks.spawn(async move { admin.delete(&path).await.expect(204) });
     }
     tasks.join_all().await;
-    assert_eq!(events_after_creation(&server, &key).await, [revocation_by_user("admin@acme.com")]);
+    assert_eq!(
+        events_after_creation(&server, &key).await,
+        [revocation_by_user("admin@acme.com", revoked(&key, "read"))]
+    );
     assert_refused_everywhere(&admin, &key, "key_revoked").await;
 }
 

@@ -162,6 +162,31 @@ async fn a_patch_to_the_current_values_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_past_expiry_of_an_expired_key_is_accepted_and_no_other() {
+    let server = TestServer::start().await;
+    let end = timestamp_from_now(&server, TimeDelta::minutes(10));
+    let body = json!({"name": "Zapier Sync", "expiresAt": end});
+    let (key, other) = (server.admin("acme").create_with(&body).await, server.admin("acme").create("n", "read").await);
+    server.clock.turn(TimeDelta::minutes(11));
+    let admin = server.admin("acme");
+    let before = state(&admin, &key.path()).await;
+    assert_eq!(before.0["status"], "expired");
+    let reply = admin.patch(&key.path(), &json!({"expiresAt": end})).await;
+    assert_eq!((reply.expect(200), reply.header("etag").to_owned()), before);
+    assert!(updates(&server, &key).await.is_empty());
+
+    let shown = admin.patch(&key.path(), &json!({"name": "ETL", "scopes": "read", "expiresAt": end})).await.expect(200);
+    assert_eq!((&shown["name"], &shown["expiresAt"]), (&json!("ETL"), &json!(end)));
+    let changes = json!({"actorSubject": "42", "name": {"from": "Zapier Sync", "to": "ETL"}});
+    assert_eq!(updates(&server, &key).await[0]["details"], changes);
+
+    let another = timestamp_from_now(&server, TimeDelta::minutes(-2));
+    let body = json!({"scopes": "x", "expiresAt": another});
+    assert_eq!(admin.patch(&key.path(), &body).await.bad_fields(), ["expiresAt", "scopes"]);
+    assert_eq!(admin.patch(&other.path(), &json!({"expiresAt": end})).await.bad_fields(), ["expiresAt"]);
+}
+
+#[tokio::test]
 async fn an_upper_case_id_finds_the_key() {
     let Fixture { server: _server, admin, key } = fixture().await;
     let path = format!("{PATH}/{}", key.id.to_uppercase());

@@ -9,7 +9,7 @@ use axum::{
 
 use utoipa::ToSchema;
 
-use super::{grants::refuse_more_than_own, responses::ApiKeyCreatedResponse, schema};
+use super::{events::grant_details, grants::refuse_more_than_own, responses::ApiKeyCreatedResponse, schema};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyName, ScopeSet, Secret, Timestamp, parse_timestamp},
@@ -36,6 +36,9 @@ pub(super) const READ_ONLY: &[&str] = &[
     "rotation",
 ];
 
+/// What is wrong with an expiry that has passed.
+pub(super) const PAST: &str = "must be in the future";
+
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateApiKeyRequest {
@@ -56,17 +59,13 @@ impl CreateApiKeyRequest {
         }
         let scopes = fields.parse("scopes", ScopeSet::parse).unwrap_or(ScopeSet::READ);
         let expires_at = fields.parse_nullable("expiresAt", parse_timestamp).flatten();
-        refuse_past(&mut fields, expires_at, now);
+        if expires_at.is_some_and(|end| end <= now) {
+            fields.refuse("expiresAt", PAST);
+        }
         fields.finish(READ_ONLY)?;
         // A missing name was refused by `finish`.
         let name = name.ok_or_else(|| Problem::invalid_request(vec![]))?;
         Ok(Self { name, scopes, expires_at })
-    }
-}
-
-pub(super) fn refuse_past(fields: &mut InputFields, expires_at: Option<Timestamp>, now: Timestamp) {
-    if expires_at.is_some_and(|end| end <= now) {
-        fields.refuse("expiresAt", "must be in the future");
     }
 }
 
@@ -120,7 +119,8 @@ pub(crate) async fn create(
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     transaction.insert_key(&key, &sealed).await?;
-    transaction.commit_with(&caller.event(EventKind::Created, id, now)).await?;
+    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+    transaction.commit_with(&caller.event(EventKind::Created, id, now).with_details(details)).await?;
 
     let location = caller.url(&format!("{API_KEYS}/{id}"));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret))))

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKeyId, Clock, EventKind},
+    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -20,6 +20,7 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
+use serde_json::json;
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]
@@ -32,6 +33,21 @@ struct EventParams {
     /// Only events of this key
     #[param(value_type = Option<Uuid>, nullable = false)]
     key_id: Option<ApiKeyId>,
+}
+
+/// What a key grants, for the details of its events.
+pub(super) fn grant_details(
+    name: &KeyName,
+    hint: KeyHint,
+    scopes: ScopeSet,
+    expires_at: Option<Timestamp>,
+) -> serde_json::Value {
+    json!({
+        "name": name.as_str(),
+        "keyHint": hint.to_string(),
+        "scopes": scopes.to_string(),
+        "expiresAt": expires_at.map(format_timestamp),
+    })
 }
 
 /// Lists the tenant's events, newest first.

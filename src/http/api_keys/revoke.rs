@@ -2,6 +2,7 @@
 
 use axum::{extract::State, http::StatusCode};
 
+use super::events::grant_details;
 use crate::{
     domain::{ApiKeyId, Clock, EventKind},
     http::{
@@ -57,7 +58,10 @@ async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &C
     let mut transaction = caller.begin_revocation(clock).await?;
     let now = clock.now();
     match transaction.revoke_key(id, now).await? {
-        Revocation::Done => transaction.commit_with(&caller.event(EventKind::Revoked, id, now)).await?,
+        Revocation::Done(key) => {
+            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+            transaction.commit_with(&caller.event(EventKind::Revoked, id, now).with_details(details)).await?;
+        }
         Revocation::Repeated => {}
         Revocation::NotFound => return Err(Code::KeyNotFound.into()),
     }

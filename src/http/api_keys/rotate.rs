@@ -3,7 +3,7 @@
 use super::{create::READ_ONLY, grants::refuse_secret_of_later_end, responses::ApiKeyCreatedResponse};
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp, format_timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
@@ -112,6 +112,8 @@ async fn give_new_secret<R: Requirement>(
     let details = json!({
         "overlapSeconds": overlap,
         "previousKeyHint": key.hint.to_string(),
+        "previousExpiresAt": previous_until.map(format_timestamp),
+        "endedKeyHint": key.previous.map(|ended| ended.hint.to_string()),
         "keyHint": secret.hint().to_string(),
     });
     transaction.commit_with(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
@@ -173,7 +175,10 @@ async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &C
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
-        let details = json!({"previousKeyHint": ended.hint.to_string()});
+        let details = json!({
+            "previousKeyHint": ended.hint.to_string(),
+            "previousExpiresAt": format_timestamp(ended.expires_at),
+        });
         let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
         transaction.commit_with(&event).await?;
     }
