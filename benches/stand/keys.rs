@@ -84,9 +84,9 @@ pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewS
         let (digest, phc) = (bytea(sealed.lookup_digest.as_bytes()), sealed.phc);
         writeln!(secret_rows, "{tenant}\t{digest}\t{id}\t{phc}\t{stamp}\t{pepper_id}\t{last4}\t{created}")?;
     }
-    let newer: String = newer.iter().map(|column| format!(", {column}")).collect();
-    let key_columns =
-        format!("COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by{newer}) FROM STDIN");
+    let mut columns = vec!["tenant_id", "id", "name", "scopes", "expires_at", "created_at", "created_by"];
+    columns.extend(newer.iter().map(String::as_str));
+    let key_columns = format!("COPY api_keys ({}) FROM STDIN", columns.join(", "));
     let secret_columns = "COPY api_key_secrets
         (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at) FROM STDIN";
     for (statement, rows) in [(key_columns.as_str(), key_rows), (secret_columns, secret_rows)] {
