@@ -126,7 +126,7 @@ pub async fn beside(greed: Greed, letter: char, scene: &mut Scene, report: &mut 
     server.stop().await?;
 
     let failed = |samples: &[_]| count(samples, |sample: &Sample| !sample.succeeded());
-    report.info(letter, format!("{}: responses of 200 to it", greed.what()), responses, "");
+    report.info(letter, format!("{}: its successful responses", greed.what()), responses, "");
     let what = format!("another tenant's revocations that failed, of {}", deleting.len());
     report.never(letter, what, failed(&deleting), "responses");
     report.at_most(letter, "another tenant's revocations, p99", p99(&deleting, |_| true), "ms", 100.0);

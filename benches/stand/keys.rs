@@ -53,21 +53,30 @@ pub async fn copy_stamped(connection: &mut PgConnection, keys: &[Key]) -> Outcom
     copy(connection, keys, sealed.collect()).await
 }
 
-/// Inserts keys into the current schema, or into one in which `api_keys` has no `last4`: `load compare` measures older
-/// binaries too.
+/// Columns of `api_keys` that older schemas lack: `load compare` measures older binaries too.
+const NEWER_COLUMNS: [&str; 2] = ["folded_name", "last4"];
+
+/// Inserts keys into the current schema, or into one without some of [`NEWER_COLUMNS`].
 pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewSecret>) -> Outcome<()> {
-    let has_last4: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM information_schema.columns WHERE table_name = 'api_keys' AND column_name = 'last4')",
+    let newer: Vec<String> = sqlx::query_scalar(
+        "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'api_keys' AND column_name = ANY ($1)",
     )
-    .fetch_one(&mut *connection)
+    .bind(NEWER_COLUMNS)
+    .fetch_all(&mut *connection)
     .await?;
     let (created, end) = lifetime()?;
     let (mut key_rows, mut secret_rows) = (String::new(), String::new());
     for (n, (key, sealed)) in keys.iter().zip(secrets).enumerate() {
         let (tenant, id) = (key.tenant.id, key.id);
         let last4 = sealed.hint.last4().to_owned();
-        let of_key = if has_last4 { format!("\t{last4}") } else { String::new() };
-        writeln!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com{of_key}")?;
+        write!(key_rows, "{tenant}\t{id}\tKey {n}\tread\t{end}\t{created}\tload@example.com")?;
+        for column in &newer {
+            match column.as_str() {
+                "last4" => write!(key_rows, "\t{last4}")?,
+                _ => write!(key_rows, "\tkey {n}")?,
+            }
+        }
+        key_rows.push('\n');
         let (stamp, pepper_id) = match sealed.stamp {
             Some((stamp, pepper_id)) => (bytea(&stamp), pepper_id),
             None => ("\\N".to_owned(), "\\N".to_owned()),
@@ -75,9 +84,9 @@ pub async fn copy(connection: &mut PgConnection, keys: &[Key], secrets: Vec<NewS
         let (digest, phc) = (bytea(sealed.lookup_digest.as_bytes()), sealed.phc);
         writeln!(secret_rows, "{tenant}\t{digest}\t{id}\t{phc}\t{stamp}\t{pepper_id}\t{last4}\t{created}")?;
     }
-    let last4 = if has_last4 { ", last4" } else { "" };
-    let key_columns =
-        format!("COPY api_keys (tenant_id, id, name, scopes, expires_at, created_at, created_by{last4}) FROM STDIN");
+    let mut columns = vec!["tenant_id", "id", "name", "scopes", "expires_at", "created_at", "created_by"];
+    columns.extend(newer.iter().map(String::as_str));
+    let key_columns = format!("COPY api_keys ({}) FROM STDIN", columns.join(", "));
     let secret_columns = "COPY api_key_secrets
         (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at) FROM STDIN";
     for (statement, rows) in [(key_columns.as_str(), key_rows), (secret_columns, secret_rows)] {

@@ -1,6 +1,14 @@
 //! One tenant's lists, changes and unread responses take neither the connections nor the memory of others.
 
-use std::{collections::HashSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Empty};
@@ -26,6 +34,10 @@ use crate::{
 
 /// More than two pages of a list.
 const MANY: usize = 2_500;
+/// Calls that wait for a connection.
+const WAITING: &str = "rally_database_turns_waiting{share=\"ordinary\"}";
+const LOCK_WAITS: &str = "SELECT count(*) FROM pg_stat_activity
+                          WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 impl TestDatabase {
     /// Inserts keys with long names and without secrets.
@@ -89,8 +101,6 @@ fn bearer(server: &TestServer) -> String {
 /// Two tenants' creates wait for locks on all connections that are not kept for revocations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn waiting_calls_of_one_tenant_leave_connections_to_others_and_to_revocations() {
-    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
-                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let server = TestServer::start().await;
     let initech = Slug::parse("initech").unwrap();
     let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
@@ -111,8 +121,8 @@ async fn waiting_calls_of_one_tenant_leave_connections_to_others_and_to_revocati
         })
     };
     let of_acme = creates(&acme);
-    wait_until(async || metric(&acme, "rally_database_turns_waiting{share=\"ordinary\"}").await >= 36).await;
-    wait_until(async || server.database.count(WAITING).await == 4).await; // half of the ordinary connections
+    wait_until(async || metric(&acme, WAITING).await >= 36).await;
+    wait_until(async || server.database.count(LOCK_WAITS).await == 4).await; // half of the ordinary connections
     let begun = Instant::now();
     globex.get(PATH).await.expect(200);
     let key = globex.create("n", "read").await;
@@ -122,12 +132,12 @@ async fn waiting_calls_of_one_tenant_leave_connections_to_others_and_to_revocati
     let mut other_locker = server.database.connect().await;
     other_locker.execute(lock(server.database.globex)).await.unwrap();
     let of_globex = creates(&globex);
-    wait_until(async || server.database.count(WAITING).await >= 8).await;
+    wait_until(async || server.database.count(LOCK_WAITS).await >= 8).await;
     let mut list = tokio::spawn({
         let initech = initech.clone();
         async move { initech.get(PATH).await }
     });
-    wait_until(async || metric(&acme, "rally_database_turns_waiting{share=\"ordinary\"}").await >= 73).await;
+    wait_until(async || metric(&acme, WAITING).await >= 73).await;
     initech.delete(&second.path()).await.expect(204);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(timeout(Duration::ZERO, &mut list).await.is_err(), "the list still waits for its turn");
@@ -143,6 +153,52 @@ async fn waiting_calls_of_one_tenant_leave_connections_to_others_and_to_revocati
     }
     wait_until(async || metric(&acme, "rally_database_connections{pool=\"management\",state=\"in_use\"}").await == 0)
         .await;
+}
+
+/// One of two connections is kept for revocations, so all other calls use the same one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_take_turns_on_the_last_connection_and_a_revocation_waits_for_neither() {
+    const GREEDY: usize = 40;
+    let server = TestServer::with(&[("DATABASE_MAX_CONNECTIONS", "2")]).await;
+    let (acme, globex) = (server.admin("acme"), server.admin("globex"));
+    let key = globex.create("n", "read").await;
+    let first = acme.create("n", "read").await;
+    let mut locker = server.database.connect().await;
+    let lock = format!("BEGIN; SELECT FROM api_keys WHERE id = '{}' FOR UPDATE", first.id);
+    locker.execute(AssertSqlSafe(lock)).await.unwrap();
+    let update = tokio::spawn({
+        let (acme, path) = (acme.clone(), first.path());
+        async move { acme.patch(&path, &json!({"name": "m"})).await }
+    });
+    wait_until(async || server.database.count(LOCK_WAITS).await == 1).await;
+
+    let listed = Arc::new(AtomicUsize::new(0));
+    let lists: Vec<_> = (0..GREEDY)
+        .map(|_| {
+            let (acme, listed) = (acme.clone(), listed.clone());
+            tokio::spawn(async move {
+                acme.get(PATH).await.expect(200);
+                listed.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    wait_until(async || metric(&globex, "rally_response_buffers_waiting").await == GREEDY as u64 - 8).await;
+    wait_until(async || metric(&globex, WAITING).await == 8).await;
+    globex.delete(&key.path()).await.expect(204);
+    let others = tokio::spawn({
+        let globex = globex.clone();
+        async move { globex.get(PATH).await }
+    });
+    wait_until(async || metric(&globex, WAITING).await == 9).await;
+    locker.execute("ROLLBACK").await.unwrap();
+    others.await.unwrap().expect(200);
+    let before = listed.load(Ordering::SeqCst);
+    assert!(before < GREEDY / 2, "{before} of {GREEDY} lists came first");
+
+    update.await.unwrap().expect(200);
+    for list in lists {
+        list.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
