@@ -21,7 +21,7 @@ CREATE TABLE public.api_keys (
     created_at          timestamptz NOT NULL,
     created_by          text        CHECK (char_length(created_by) BETWEEN 1 AND 320),
     revoked_at          timestamptz,
-    -- Counts what an admin changed; the entity tag (ETag) is made of it.
+    -- Counts the changes; a part of the entity tag (ETag).
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
     -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, unless that has
     -- been ended (ended_at there). With them, listing keys reads one row per key (with a join, a list took three times as long),

@@ -140,7 +140,7 @@ pub struct ApiKey {
     /// The creator's name for the audit trail; see [`Principal::audit_name`](super::Principal::audit_name).
     pub created_by: Option<String>,
     pub revoked_at: Option<Timestamp>,
-    /// Incremented by each change of an admin; the `ETag` is derived from it.
+    /// Incremented by each change; a part of the `ETag`.
     pub version: i64,
 }
 

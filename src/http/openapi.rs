@@ -242,7 +242,7 @@ fn headers() -> Value {
             "When a newer secret than the one in the request was created (RFC 9745)",
             json!({"type": "string", "pattern": "^@[0-9]+$"}),
         ),
-        "ETag": required("The key's version, for `If-Match` (RFC 9110)"),
+        "ETag": required("The entity tag, for `If-Match` and `If-None-Match` (RFC 9110)"),
         "Link": header(
             "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
             json!({

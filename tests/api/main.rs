@@ -26,6 +26,7 @@ mod cache_states;
 mod chain;
 mod client;
 mod clocks;
+mod conditional;
 mod create;
 mod credentials;
 mod database_away;

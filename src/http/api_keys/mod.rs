@@ -1,12 +1,12 @@
 //! The management API: one file per endpoint, [`responses`] for the JSON of all.
 
 pub(super) mod create;
-mod etag;
 pub(super) mod events;
 pub(super) mod get;
 mod grants;
 pub(super) mod list;
 mod paging;
+mod preconditions;
 mod responses;
 pub(super) mod revoke;
 pub(super) mod rotate;

@@ -2,7 +2,10 @@
 
 use axum::{extract::State, http::StatusCode};
 
-use super::events::grant_details;
+use super::{
+    events::grant_details,
+    preconditions::{PreconditionParams, Preconditions},
+};
 use crate::{
     domain::{ApiKeyId, Clock, EventKind},
     http::{
@@ -21,18 +24,19 @@ use crate::{
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    params(KeyIdParam),
+    params(KeyIdParam, PreconditionParams),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn revoke(
     mut caller: Authorized<AdminOrItselfToRevoke>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
+    conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock).await
+    end(&mut caller, id, &clock, &conditions).await
 }
 
 /// Revokes the calling key.
@@ -41,21 +45,33 @@ pub(crate) async fn revoke(
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
+    params(PreconditionParams),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
     _: NoQuery,
+    conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock).await
+    end(&mut caller, id, &clock, &conditions).await
 }
 
-async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+async fn end<R: Requirement>(
+    caller: &mut Authorized<R>,
+    id: ApiKeyId,
+    clock: &Clock,
+    conditions: &Preconditions,
+) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
+    // Without a condition, the statement that revokes the key locks it.
+    if !conditions.is_empty() {
+        let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
+        conditions.check_change(&key, clock.now())?;
+    }
     let now = clock.now();
     match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {

@@ -1,6 +1,11 @@
 //! `POST /api/v1/api-keys/{id}/rotate` and `DELETE /api/v1/api-keys/{id}/previous-secret`; both for `self` too.
 
-use super::{create::READ_ONLY, grants::refuse_secret_of_later_end, responses::ApiKeyCreatedResponse};
+use super::{
+    create::READ_ONLY,
+    grants::refuse_secret_of_later_end,
+    preconditions::{PreconditionParams, Preconditions},
+    responses::ApiKeyCreatedResponse,
+};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp, format_timestamp},
@@ -36,7 +41,7 @@ struct RotateApiKeyRequest {
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
-    params(KeyIdParam),
+    params(KeyIdParam, PreconditionParams),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
@@ -44,17 +49,18 @@ struct RotateApiKeyRequest {
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
+    conditions: Preconditions,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&mut caller, id, &hasher, &clock, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
 }
 
 /// Gives the calling key a new secret.
@@ -63,6 +69,7 @@ pub(crate) async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
+    params(PreconditionParams),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
@@ -70,17 +77,18 @@ pub(crate) async fn rotate(
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
+    conditions: Preconditions,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
     let id = caller.key_id()?;
-    give_new_secret(&mut caller, id, &hasher, &clock, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
 }
 
 async fn give_new_secret<R: Requirement>(
@@ -88,6 +96,7 @@ async fn give_new_secret<R: Requirement>(
     id: ApiKeyId,
     hasher: &SecretHasher,
     clock: &Clock,
+    conditions: &Preconditions,
     mut fields: InputFields,
 ) -> Result<Json<ApiKeyCreatedResponse>, Problem> {
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
@@ -98,6 +107,7 @@ async fn give_new_secret<R: Requirement>(
     let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
     refuse_dead(&key, clock.now())?;
     refuse_secret_of_later_end(&caller.principal, &key)?;
+    conditions.check_change(&key, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
@@ -105,6 +115,7 @@ async fn give_new_secret<R: Requirement>(
     let now = clock.now();
     refuse_dead(&key, now)?;
     refuse_secret_of_later_end(&caller.principal, &key)?;
+    conditions.check_change(&key, now)?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
@@ -137,18 +148,19 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     path = "/api/v1/api-keys/{id}/previous-secret",
     operation_id = "endPreviousSecret",
     tag = "Rotation",
-    params(KeyIdParam),
+    params(KeyIdParam, PreconditionParams),
     responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn end_previous_secret(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
+    conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock).await
+    end(&mut caller, id, &clock, &conditions).await
 }
 
 /// Ends the calling key's previous secret at once.
@@ -157,23 +169,31 @@ pub(crate) async fn end_previous_secret(
     path = "/api/v1/api-keys/self/previous-secret",
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
+    params(PreconditionParams),
     responses((status = 204, description = "The key has no previous secret that works")),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::SecretRetired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
+    conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock).await
+    end(&mut caller, id, &clock, &conditions).await
 }
 
-async fn end<R: Requirement>(caller: &mut Authorized<R>, id: ApiKeyId, clock: &Clock) -> Result<StatusCode, Problem> {
+async fn end<R: Requirement>(
+    caller: &mut Authorized<R>,
+    id: ApiKeyId,
+    clock: &Clock,
+    conditions: &Preconditions,
+) -> Result<StatusCode, Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
+    conditions.check_change(&key, now)?;
     if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
         let details = json!({
             "previousKeyHint": ended.hint.to_string(),

@@ -1,16 +1,11 @@
 //! `PATCH /api/v1/api-keys/{id}`
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, header},
-    response::IntoResponse,
-};
+use axum::{extract::State, response::IntoResponse};
 
 use super::{
     create::{PAST, READ_ONLY},
-    etag::{check_if_match, etag},
     grants::refuse_widening,
+    preconditions::{PreconditionParams, Preconditions, show},
     responses::ApiKeyResponse,
     schema,
 };
@@ -56,10 +51,7 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     path = "/api/v1/api-keys/{id}",
     operation_id = "updateApiKey",
     tag = "API keys",
-    params(
-        KeyIdParam,
-        ("If-Match" = Option<String>, Header, description = "Change the key only if its `ETag` is one of these"),
-    ),
+    params(KeyIdParam, PreconditionParams),
     request_body(content(
         (UpdateApiKeyRequest = "application/json"),
         (UpdateApiKeyRequest = "application/merge-patch+json"),
@@ -73,7 +65,7 @@ pub(crate) async fn update(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     State(clock): State<Clock>,
-    headers: HeaderMap,
+    conditions: Preconditions,
     MergePatchBody(mut fields): MergePatchBody,
 ) -> Result<impl IntoResponse, Problem> {
     let now = clock.now();
@@ -91,18 +83,18 @@ pub(crate) async fn update(
     if key.revoked_at.is_some() {
         return Err(Code::KeyRevokedConflict.into());
     }
-    check_if_match(&headers, &key)?;
     if ends_in_the_past(&patch, key.expires_at, now) {
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", PAST)]));
     }
     refuse_widening(&caller.principal, &key, &patch)?;
+    conditions.check_change(&key, now)?;
     let mut patched = key.clone();
     let changes = patched.apply(patch);
     if !changes.is_empty() {
         transaction.update_key(&key, &mut patched).await?;
         transaction.commit_with(&caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes)).await?;
     }
-    Ok(([(header::ETAG, etag(&patched))], Json(ApiKeyResponse::new(patched, clock.now()))))
+    Ok(show(patched, clock.now()))
 }
 
 #[cfg(test)]
@@ -111,6 +103,7 @@ mod tests {
     use axum::{
         body::Body,
         extract::{FromRequest as _, Request},
+        http::header,
     };
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};

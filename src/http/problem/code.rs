@@ -94,7 +94,7 @@ codes! {
         "An expired API key cannot be rotated. Set a later expiresAt first."
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED
         "The API key has changed"
-        "The key's ETag is not the one in If-Match. Read the key again, then decide whether to repeat the change."
+        "The key's ETag is not in If-Match. Read the key again, then decide whether to repeat the change."
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE
         "The body is too large"
         "Send a body of at most 16 KiB."
