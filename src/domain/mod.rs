@@ -14,6 +14,7 @@ mod scope;
 mod secret;
 mod tenant;
 mod usage_window;
+pub mod visible_text;
 
 pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};

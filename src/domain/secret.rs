@@ -47,6 +47,13 @@ impl Secret {
         digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).then(|| Self(Zeroizing::new(*text)))
     }
 
+    /// Whether a text contains the form of a secret, in either case: a client may have changed it.
+    #[must_use]
+    pub fn is_in(text: &str) -> bool {
+        let is_secret = |part: &[u8]| Self::parse(&part.to_ascii_lowercase()).is_some();
+        text.as_bytes().windows(SECRET_LEN).any(is_secret)
+    }
+
     /// The secret in clear text, for the response to a create or rotate. Not to be called elsewhere.
     #[must_use]
     pub fn reveal(&self) -> &str {

@@ -211,6 +211,7 @@ fn example(code: Code) -> Problem {
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
+        Code::TooManyRotations => Problem::too_many_rotations(41),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         other => other.into(),
     }

@@ -118,6 +118,26 @@ impl ReadTx {
 }
 
 impl WriteTx {
+    /// When the `nth` newest of the key's secrets was created, counted from 1. `None`: it has fewer.
+    pub async fn nth_secret_created_at(
+        &mut self,
+        key: &Locked<ApiKey>,
+        nth: std::num::NonZeroU32,
+    ) -> Result<Option<Timestamp>, Error> {
+        Ok(sqlx::query_scalar!(
+            "SELECT created_at
+             FROM public.api_key_secrets
+             WHERE tenant_id = $1 AND key_id = $2
+             ORDER BY created_at DESC
+             OFFSET $3 LIMIT 1",
+            self.tenant.0,
+            key.id.0,
+            i64::from(nth.get() - 1),
+        )
+        .fetch_optional(self.transaction.session())
+        .await?)
+    }
+
     /// As [`ReadTx::secret_state`].
     pub async fn secret_state(
         &mut self,

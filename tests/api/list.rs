@@ -530,13 +530,12 @@ async fn a_secret_in_the_query_is_not_repeated_in_the_error() {
         format!("status={secret}"),
         format!("limit={secret}"),
         format!("limit=1&cursor={secret}"),
+        format!("limit=1&search={secret}"),
     ] {
         let reply = admin.get(&format!("{PATH}?{query}")).await;
         assert_eq!(reply.status, 400, "{reply:?}");
         assert!(!reply.body.contains(&secret), "{query}: {}", reply.body);
     }
-    let reply = admin.get(&format!("{PATH}?limit=1&search={secret}")).await;
-    assert_eq!(reply.expect(200), json!([]));
 }
 
 /// The rows that PostgreSQL reads grow with the page and not with the table. This holds without statistics

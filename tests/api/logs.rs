@@ -115,7 +115,7 @@ impl Scenario {
         secret
     }
 
-    /// A secret that belongs to no key and that the request stores in the database or searches for.
+    /// A secret that belongs to no key and that the request looks up in the database or gets back.
     fn random_secret_stored_as_data(&mut self, what: &str) -> String {
         let secret = self.random_secret(what);
         let secret_texts = self.forbidden.0.split_off(self.forbidden.0.len() - 4);
@@ -245,6 +245,11 @@ impl Scenario {
             let secret = self.random_secret("a cursor");
             self.expect_status(or_401(400), client.request(Method::GET, &format!("{PATH}?limit=1&cursor={secret}")))
                 .await;
+            let secret = self.random_secret("a search");
+            self.expect_status(or_401(400), client.request(Method::GET, &format!("{PATH}?search={secret}"))).await;
+            let secret = self.random_secret("a name");
+            let body = json!({"name": format!("Zapier {secret}")});
+            self.expect_status(or_401(400), client.request(Method::POST, PATH).json(&body)).await;
             let secret = self.random_secret("a path");
             self.expect_status(or_401(400), client.request(Method::GET, &format!("{PATH}/{secret}"))).await;
             let secret = self.random_secret("a path of a DELETE");
@@ -293,15 +298,11 @@ impl Scenario {
         let host = format!("{}.localhost", self.random_secret_stored_as_data("Host, as a slug").replace('_', "-"));
         self.expect_status(404, admin.on(host).request(Method::GET, PATH)).await;
 
-        // These responses may contain the secret: the error names the property, the list contains the name.
+        // This response may contain the secret: the error names the property.
         let secret = self.random_secret_stored_as_data("an unknown property");
         let body = json!({"name": "N", secret.as_str(): true});
         assert_eq!(send(admin.request(Method::POST, PATH).json(&body)).await.status, 400);
-        let secret = self.random_secret_stored_as_data("a search");
-        assert_eq!(admin.get(&format!("{PATH}?search={secret}")).await.status, 200);
-        let secret = self.random_secret_stored_as_data("a name");
-        self.create(&secret, "read").await;
-        self.response_count += 2;
+        self.response_count += 1;
     }
 
     /// Sends secrets in malformed HTTP.

@@ -58,6 +58,7 @@ mod lookups;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]
+mod names;
 mod no_log;
 mod oidc;
 mod openapi;

@@ -109,7 +109,7 @@ async fn at_most_two_secrets_of_a_key_are_accepted() {
     assert_eq!(statuses, [401, 200, 200]);
 
     // The same holds for concurrent rotations.
-    let rotations: Vec<_> = (0..10)
+    let rotations: Vec<_> = (0..7)
         .map(|_| {
             let (admin, first) = (admin.clone(), first.clone());
             tokio::spawn(async move { rotate(&admin, &first, &json!({})).await })
@@ -301,6 +301,8 @@ async fn concurrent_changes_and_rotations_do_not_deadlock() {
     }
     let mut busy = vec![one];
     for n in 0..30 {
+        // As if it were a minute later, for the limit on rotations.
+        server.database.execute("UPDATE api_key_secrets SET created_at = created_at - interval '1 minute'").await;
         let new = rotate(&admin, &busy[busy.len() - 1], &json!({"overlapSeconds": 60})).await;
         busy.push(new);
         for key in &busy[n..] {
@@ -344,4 +346,50 @@ async fn an_extension_of_the_key_does_not_extend_the_previous_secret() {
     server.clock.turn(TimeDelta::hours(2));
     let admin = server.admin("acme");
     assert_eq!((status(&admin, &old).await, status(&admin, &new).await), (401, 200));
+}
+
+// ---- The limit
+
+#[tokio::test]
+async fn a_key_that_is_rotated_too_often_is_refused_on_each_instance_until_a_minute_has_passed() {
+    let server = TestServer::start().await;
+    let other = server.sibling(&[]).await;
+    let (admin, key) = (server.admin("acme"), server.admin("acme").create("n", "admin").await);
+    let path = format!("{}/rotate", key.path());
+    let mut secret = key.secret.clone();
+    for n in 0..9 {
+        let client = if n % 2 == 0 { &admin } else { &other.admin("acme") };
+        secret = client.post(&path, &json!({})).await.expect(200)["key"].as_str().unwrap().to_owned();
+    }
+    let itself = admin.with_key(&secret);
+    for reply in [
+        admin.post(&path, &json!({})).await,
+        other.admin("acme").post(&path, &json!({"overlapSeconds": 0})).await,
+        itself.post(&format!("{PATH}/self/rotate"), &json!({})).await,
+    ] {
+        reply.refused(429, "too_many_rotations");
+        let retry_after: i64 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&retry_after), "{retry_after}");
+    }
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_secrets").await, 10);
+    itself.get(PATH).await.expect(200);
+    // Other keys, and other changes of this key, are not limited.
+    rotate(&admin, &admin.create("other", "read").await, &json!({})).await;
+    admin.patch(&key.path(), &json!({"name": "New"})).await.expect(200);
+
+    server.clock.turn(TimeDelta::seconds(61));
+    admin.post(&path, &json!({})).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_rotations_do_not_pass_the_limit() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    let path = format!("{}/rotate", key.path());
+    let nothing = json!({});
+    let replies = futures_util::future::join_all((0..20).map(|_| admin.post(&path, &nothing))).await;
+    let accepted = replies.iter().filter(|reply| reply.status == 200).count();
+    let limited = replies.iter().filter(|reply| reply.status == 429).count();
+    assert_eq!((accepted, limited), (9, 11));
 }

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 use super::{
     claim_path::ClaimPath,
     scope_claims::ScopeClaims,
-    token::{excerpt, is_invisible},
+    token::{excerpt, is_other_space},
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::{Principal, Slug, Tenant, Timestamp, User},
+    domain::{Principal, Slug, Tenant, Timestamp, User, visible_text::find_invisible},
 };
 
 /// Clock skew between an issuer and this service.
@@ -187,7 +187,8 @@ fn check_text(text: &str) -> Result<(), &'static str> {
     if text.chars().count() > MAX_NAME_CHARS {
         return Err("has more than 320 characters");
     }
-    if text.chars().any(is_invisible) { Err("has control or invisible characters") } else { Ok(()) }
+    let is_hidden = find_invisible(text).is_some() || text.chars().any(is_other_space);
+    if is_hidden { Err("has control or invisible characters") } else { Ok(()) }
 }
 
 /// From when until when a token is valid, in seconds since 1970, without the leeway.
@@ -294,6 +295,7 @@ mod tests {
             ),
             (json!({"email": "a@b", "sub": "a\u{0}"}), "its `sub` has control or invisible characters"),
             (json!({"email": "a@b", "iss": "a\u{202e}"}), "its `iss` has control or invisible characters"),
+            (json!({"email": "a@b", "sub": "a\u{a0}b"}), "its `sub` has control or invisible characters"),
         ] {
             let error = user(claims.clone()).unwrap_err();
             assert!(error.contains(reason), "{claims}: {error}");

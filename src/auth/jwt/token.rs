@@ -4,7 +4,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use crate::auth::error::TokenError;
+use crate::{auth::error::TokenError, domain::visible_text::is_invisible};
 
 /// The accepted algorithms by their names (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2).
 pub(super) const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -98,19 +98,12 @@ fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
 /// The beginning of a text out of a token, in quotes and without characters that a reader could not see.
 pub(super) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 80;
-    let shown = text.chars().take(MAX_CHARS).map(|c| if is_invisible(c) { '\u{fffd}' } else { c });
+    let shown = text.chars().take(MAX_CHARS).map(|c| if is_invisible(c) || is_other_space(c) { '\u{fffd}' } else { c });
     let end = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
     format!("\"{}{end}\"", shown.collect::<String>())
 }
 
-/// True for characters that show nothing, or that change how others are shown: control characters, line separators,
-/// spaces other than the usual one, and Unicode's Default_Ignorable_Code_Point, which has the marks of direction.
-pub(super) fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || c.is_whitespace() && c != ' '
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// White space other than U+0020, from which it cannot be told apart.
+pub(super) fn is_other_space(c: char) -> bool {
+    c.is_whitespace() && c != ' '
 }

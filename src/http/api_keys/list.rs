@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{Clock, Status, Timestamp},
+    domain::{Clock, Secret, Status, Timestamp},
     http::{
         authorized::{Authorized, Read},
         input::{InputFields, QueryParams},
@@ -87,6 +87,10 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     }
     if text.chars().any(char::is_control) {
         return Err("must not contain control characters");
+    }
+    // It would be in the URL of the next page, and in the logs of proxies.
+    if Secret::is_in(text) {
+        return Err("must not contain an API key's secret; search for its last 4 digits");
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }

@@ -14,7 +14,10 @@ use crate::{
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
+    store::{Locked, WriteTx},
 };
+use std::num::NonZeroU32;
+
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use chrono::TimeDelta;
 use serde_json::json;
@@ -22,6 +25,9 @@ use utoipa::ToSchema;
 
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// Secrets that a key may get within [`LIMIT_WINDOW`], the first one included: each leaves a row.
+const LIMIT: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const LIMIT_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -49,7 +55,7 @@ struct RotateApiKeyRequest {
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
@@ -77,7 +83,7 @@ pub(crate) async fn rotate(
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
@@ -116,6 +122,7 @@ async fn give_new_secret<R: Requirement>(
     refuse_dead(&key, now)?;
     refuse_secret_of_later_end(&caller.principal, &key)?;
     conditions.check_change(&key, now)?;
+    refuse_too_many(&mut transaction, &key, now).await?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
@@ -130,6 +137,18 @@ async fn give_new_secret<R: Requirement>(
     transaction.commit_with(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
     Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
+}
+
+/// Exact across instances, since the key is locked.
+async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: Timestamp) -> Result<(), Problem> {
+    let Some(oldest) = transaction.nth_secret_created_at(key, LIMIT).await? else { return Ok(()) };
+    let wait = oldest + LIMIT_WINDOW - now;
+    if wait <= TimeDelta::zero() {
+        return Ok(());
+    }
+    // Another instance's clock may be ahead.
+    let seconds = (wait.num_seconds() + 1).min(LIMIT_WINDOW.num_seconds());
+    Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1)))
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {

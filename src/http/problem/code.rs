@@ -101,6 +101,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
+        "The API key was rotated too often"
+        "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
     InternalError "internal_error" INTERNAL_SERVER_ERROR
         "Internal error"
         "The error was logged. Report it to the operator with the requestId."

@@ -142,6 +142,12 @@ impl Problem {
         Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) }
     }
 
+    pub(crate) fn too_many_rotations(retry_after_seconds: u32) -> Self {
+        let mut problem = Self::from(Code::TooManyRotations);
+        problem.headers.push((header::RETRY_AFTER, retry_after_seconds.into()));
+        problem
+    }
+
     pub(crate) fn internal() -> Self {
         Code::InternalError.into()
     }
