@@ -26,7 +26,9 @@ async fn send_framed(server: &TestServer, target: &str, framed: &str) -> Reply {
 #[tokio::test]
 async fn an_empty_body_rotates_in_any_framing_and_with_any_media_type() {
     let server = TestServer::start().await;
-    let path = format!("{}/rotate", server.admin("acme").create("Zapier Sync", "read").await.path());
+    let admin = server.admin("acme");
+    let rotate = async || format!("{}/rotate", admin.create("Zapier Sync", "read").await.path());
+    let path = rotate().await;
     let mut rotations = 0;
     for media_type in ["", "Content-Type: application/json\r\n", "Content-Type: text/plain\r\n"] {
         for framed in ["\r\n", "Content-Length: 0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
@@ -34,6 +36,7 @@ async fn an_empty_body_rotates_in_any_framing_and_with_any_media_type() {
             rotations += 1;
         }
     }
+    let path = rotate().await;
     let request = || {
         let token = format!("Bearer {}", server.token("acme", "admin"));
         hyper::Request::post(format!("http://acme.localhost{path}")).header("authorization", token)

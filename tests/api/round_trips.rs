@@ -21,7 +21,7 @@ const AT_MOST: [(&str, usize); 11] = [
     ("list with limit", 2),
     ("list after use", 2),
     ("update", 5),
-    ("rotate", 7),
+    ("rotate", 8),
     ("previous-secret", 5),
     ("revoke", 4),
     ("check that misses", 1),
