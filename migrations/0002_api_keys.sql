@@ -71,6 +71,8 @@ CREATE TABLE public.api_key_secrets (
 -- from when each tenant had one key, and would read all keys of the tenant for each.
 CREATE INDEX api_key_secrets_by_key ON public.api_key_secrets (key_id, tenant_id, created_at DESC);
 CREATE UNIQUE INDEX api_key_secrets_one_current ON public.api_key_secrets (tenant_id, key_id) WHERE retired_at IS NULL;
+-- For remove_ended_secrets.
+CREATE INDEX api_key_secrets_by_end ON public.api_key_secrets (least(expires_at, ended_at)) WHERE retired_at IS NOT NULL;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- FORCE: the tables' owner is bound too. (A superuser never is, so the service never works as one.)
@@ -83,11 +85,14 @@ CREATE POLICY one_tenant ON public.api_keys TO rally_app
 CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
     USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+-- Nothing but a secret that was replaced and has ended can be deleted.
+CREATE POLICY ended_alone ON public.api_key_secrets AS RESTRICTIVE FOR DELETE TO rally_app
+    USING (retired_at IS NOT NULL AND (ended_at IS NOT NULL OR expires_at < now() - interval '1 day'));
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
               previous_expires_at) ON public.api_keys TO rally_app;
-GRANT SELECT, INSERT ON public.api_key_secrets TO rally_app;
+GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -140,8 +145,10 @@ CREATE TRIGGER notify_update
         (NEW.tenant_id, NEW.lookup_digest, NEW.key_id, NEW.phc, NEW.stamp, NEW.pepper_id, NEW.last4, NEW.expires_at,
          NEW.retired_at, NEW.ended_at))
     EXECUTE FUNCTION public.notify_secret_change();
+-- An ended secret was refused before, so that its removal changes no check.
 CREATE TRIGGER notify_delete AFTER DELETE ON public.api_key_secrets
-    FOR EACH ROW EXECUTE FUNCTION public.notify_secret_change();
+    FOR EACH ROW WHEN (OLD.retired_at IS NULL OR OLD.ended_at IS NULL AND OLD.expires_at > now() - interval '1 day')
+    EXECUTE FUNCTION public.notify_secret_change();
 CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_key_secrets
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_any_change();
 

@@ -61,8 +61,16 @@ CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
 GRANT UPDATE (requests, denied_expired, denied_scope)   ON public.api_key_usage     TO rally_app;
-GRANT SELECT, INSERT, UPDATE (used_at, address, user_agent) ON public.api_key_last_uses TO rally_app;
+GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
+GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, UPDATE, DELETE                    ON public.usage_writers     TO rally_app;
+
+-- remove_ended_secrets sees secrets of all tenants, but none that works.
+CREATE POLICY usage_worker_sees ON public.api_key_secrets FOR SELECT TO rally_app
+    USING ((SELECT current_setting('rally.usage_worker', true) = 'on')
+           AND retired_at IS NOT NULL AND (ended_at IS NOT NULL OR expires_at < now() - interval '1 day'));
+CREATE POLICY usage_worker_removes ON public.api_key_secrets FOR DELETE TO rally_app
+    USING ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 
 -- Adds one batch of usage, of any number of tenants. Element n of each array belongs to element n of the others: a
 -- secret and an hour, the requests since the last batch, and the secret's last use (NULL: none since then). A secret may
@@ -139,15 +147,63 @@ BEGIN
 END
 $$;
 
+-- Removes up to `at_most` secrets of all tenants, with their last uses: those that ended before that time, and those of
+-- which the key has `keep` that were created later and ended too. Returns their number; NULL: another instance is removing
+-- them.
+CREATE FUNCTION public.remove_ended_secrets(before timestamptz, keep integer, at_most integer) RETURNS integer
+LANGUAGE plpgsql
+SET role = rally_app
+SET search_path = ''
+SET lock_timeout = '1s'
+AS $$
+DECLARE
+    removed integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(x'72616c6c79736563'::bigint) THEN -- any number that is always the same
+        RETURN NULL;
+    END IF;
+    PERFORM set_config('rally.usage_worker', 'on', true);
+    WITH ended AS (
+        SELECT s.tenant_id, s.key_id, s.lookup_digest
+        FROM public.api_key_secrets s
+        WHERE s.retired_at IS NOT NULL AND least(s.expires_at, s.ended_at) < before
+      UNION
+        -- A key has more than a day ago only if some ended since.
+        SELECT k.tenant_id, k.key_id, s.lookup_digest
+        FROM (SELECT DISTINCT tenant_id, key_id
+              FROM public.api_key_secrets
+              WHERE retired_at IS NOT NULL AND least(expires_at, ended_at) > now() - interval '1 day') k
+        CROSS JOIN LATERAL (SELECT lookup_digest
+                            FROM public.api_key_secrets
+                            WHERE tenant_id = k.tenant_id AND key_id = k.key_id AND ended_at IS NOT NULL
+                            ORDER BY created_at DESC
+                            OFFSET keep) s
+        LIMIT at_most
+    ), secrets AS (
+        DELETE FROM public.api_key_secrets s
+        USING ended e
+        WHERE s.tenant_id = e.tenant_id AND s.lookup_digest = e.lookup_digest
+        RETURNING s.tenant_id, s.key_id, s.lookup_digest
+    ), uses AS (
+        DELETE FROM public.api_key_last_uses l
+        USING secrets s
+        WHERE l.tenant_id = s.tenant_id AND l.key_id = s.key_id AND l.lookup_digest = s.lookup_digest
+    )
+    SELECT count(*)::integer INTO removed FROM secrets;
+    PERFORM set_config('rally.usage_worker', '', true);
+    RETURN removed;
+END
+$$;
+
 REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[],
                         timestamptz[], inet[], text[]),
-    public.remove_old_usage(timestamptz, integer)
+    public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[],
                         timestamptz[], inet[], text[]),
-    public.remove_old_usage(timestamptz, integer)
+    public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;
 
 RESET search_path;

@@ -131,11 +131,20 @@ impl UsageStore {
         })
     }
 
+    /// Removes some secrets, of all tenants, that ended before that time or are not among the latest `keep` of their key
+    /// that ended. Returns how many, or `None` where another instance is removing them.
+    pub async fn remove_ended_secrets(&self, before: Timestamp, keep: i32) -> Result<Option<i32>, Error> {
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_ended_secrets($1, $2, $3)", before, keep, REMOVE_AT_ONCE)
+                .fetch_one(session)
+        })
+    }
+
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
-            sqlx::query_scalar!("SELECT public.remove_old_usage($1, $2)", before, REMOVE_AT_ONCE,).fetch_one(session)
+            sqlx::query_scalar!("SELECT public.remove_old_usage($1, $2)", before, REMOVE_AT_ONCE).fetch_one(session)
         })
     }
 }

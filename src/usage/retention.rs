@@ -1,4 +1,4 @@
-//! Removes old hours of usage.
+//! Removes old hours of usage, and secrets that ended long ago.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -15,6 +15,10 @@ const AFTER_START: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Interval after a failure.
 const RETRY: Duration = Duration::from_mins(1);
+/// Secrets that ended longer ago are removed: until then, a use of them is recorded in the audit trail.
+const ENDED_SECRET_AGE: TimeDelta = TimeDelta::days(90);
+/// Most secrets of a key that ended: no more are shown with its usage.
+const ENDED_SECRETS_OF_A_KEY: i32 = 100;
 
 pub(super) struct Retention {
     pub(super) store: UsageStore,
@@ -29,14 +33,19 @@ impl Retention {
         let mut next = AFTER_START;
         loop {
             sleep(next).await;
-            next = match self.remove_old_hours().await {
+            next = match self.remove_all().await {
                 Ok(()) => INTERVAL,
                 Err(error) => {
-                    warn!(%error, "could not remove old hours of usage; trying again in a minute");
+                    warn!(%error, "could not remove old hours of usage or ended secrets; trying again in a minute");
                     RETRY
                 }
             };
         }
+    }
+
+    async fn remove_all(&self) -> Result<(), store::Error> {
+        self.remove_old_hours().await?;
+        self.remove_ended_secrets().await
     }
 
     /// Removes them in parts, until none is left or another instance does it.
@@ -48,6 +57,20 @@ impl Retention {
         }
         if rows > 0 {
             info!(rows, %before, "removed old hours of usage");
+        }
+        Ok(())
+    }
+
+    /// As [`Self::remove_old_hours`].
+    async fn remove_ended_secrets(&self) -> Result<(), store::Error> {
+        let before = self.clock.now() - ENDED_SECRET_AGE;
+        let mut secrets = 0;
+        let remove = || self.store.remove_ended_secrets(before, ENDED_SECRETS_OF_A_KEY);
+        while let Some(removed) = remove().await?.filter(|removed| *removed > 0) {
+            secrets += removed;
+        }
+        if secrets > 0 {
+            info!(secrets, %before, "removed secrets that ended long ago, or many of one key");
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use rally_api_keys::{
     domain::Slug,
     store::{self, ConnectError, Database, DatabaseUrl, TenantAdmin},
 };
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use uuid::Uuid;
 
@@ -222,7 +223,10 @@ async fn the_services_role_cannot_delete_rows_or_change_immutable_columns() {
     let mut connection = app_of(database, database.acme).await;
     let mut refused = Vec::new();
     for table in TABLES {
-        refused.push(format!("DELETE FROM {table}"));
+        // Some secrets can be deleted: see below.
+        if table != "api_key_secrets" {
+            refused.push(format!("DELETE FROM {table}"));
+        }
         refused.push(format!("TRUNCATE {table} CASCADE"));
         refused.push(format!("DROP TABLE {table} CASCADE"));
         refused.push(format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"));
@@ -248,6 +252,35 @@ async fn the_services_role_cannot_delete_rows_or_change_immutable_columns() {
     for sql in refused {
         assert_eq!(refusal(&mut connection, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
     }
+}
+
+#[tokio::test]
+async fn the_services_role_can_delete_no_secret_but_those_of_its_tenant_that_ended() {
+    let (server, key) = start().await;
+    let database = &server.database;
+    let theirs = server.admin("globex").create("Theirs, rotated", "read").await;
+    for (tenant, key) in [("acme", &key), ("globex", &theirs)] {
+        let rotate = format!("{}/rotate", key.path());
+        server.admin(tenant).post(&rotate, &json!({"overlapSeconds": 0})).await.expect(200);
+        server.admin(tenant).post(&rotate, &json!({"overlapSeconds": 60})).await.expect(200);
+    }
+    let by_state = "SELECT t.slug || CASE WHEN s.ended_at IS NOT NULL THEN ' ended'
+                                          WHEN s.retired_at IS NOT NULL THEN ' previous' ELSE ' current' END
+                    FROM api_key_secrets s JOIN tenants t ON t.id = s.tenant_id ORDER BY 1";
+    let count_of = async |state| database.texts(by_state).await.into_iter().filter(|text| text == state).count();
+    let all = database.texts(by_state).await.len();
+    assert_eq!((count_of("acme ended").await, count_of("globex ended").await), (1, 1));
+
+    let mut connection = app(database).await;
+    assert_eq!(affected(&mut connection, "DELETE FROM api_key_secrets").await, 0, "without a tenant");
+    let mut of_acme = app_of(database, database.acme).await;
+    assert_eq!(affected(&mut of_acme, "DELETE FROM api_key_secrets").await, 1);
+    assert_eq!((count_of("acme ended").await, count_of("globex ended").await), (0, 1));
+    // With the usage worker's setting, secrets of all tenants that ended, and no others.
+    affected(&mut connection, "SET rally.usage_worker = 'on'").await;
+    assert_eq!(affected(&mut connection, "DELETE FROM api_key_secrets").await, 1);
+    assert_eq!(count_of("globex ended").await, 0);
+    assert_eq!(database.texts(by_state).await.len(), all - 2);
 }
 
 /// Functions write the usage of all tenants in one statement. Only within them are the rows of all tenants visible.

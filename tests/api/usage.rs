@@ -287,6 +287,77 @@ async fn hours_past_the_retention_are_removed() {
     drop(sibling);
 }
 
+#[tokio::test]
+async fn secrets_that_ended_long_ago_are_removed_with_their_last_uses() {
+    let server = TestServer::start().await;
+    let mut kept = Vec::new();
+    let mut number = 0;
+    for (tenant, id) in [("acme", server.database.acme), ("globex", server.database.globex)] {
+        let admin = server.admin(tenant);
+        for (overlap, ended) in [(0, "91 days"), (60, "91 days"), (0, "89 days"), (60, "89 days")] {
+            number += 1;
+            let old = admin.create("n", "read").await;
+            let rotate = format!("{}/rotate", old.path());
+            let new = admin.post(&rotate, &json!({"overlapSeconds": overlap})).await.expect(200);
+            let rows = format!(
+                "UPDATE api_key_secrets
+                 SET expires_at = now() - interval '{ended}',
+                     ended_at = CASE WHEN ended_at IS NOT NULL THEN now() - interval '{ended}' END
+                 WHERE lookup_digest = '\\x{}'",
+                old.digest()
+            );
+            server.database.execute(&rows).await;
+            server.database.execute(&batch(number, id, &old, 1)).await;
+            kept.push((admin.with_key(new["key"].as_str().unwrap()), ended));
+        }
+    }
+    let secrets = "SELECT count(*) FROM api_key_secrets";
+    assert_eq!(server.database.count(secrets).await, 16);
+    // Another instance, since the first one has already looked for them.
+    let _sibling = server.sibling(&[]).await;
+    wait_until(async || server.database.count(secrets).await <= 12).await;
+    assert_eq!(server.database.count(secrets).await, 12);
+    assert_eq!(server.database.count("SELECT count(*) FROM api_key_last_uses").await, 4);
+    for (client, ended) in kept {
+        client.get("/forward-auth").await.expect(200);
+        let shown = client.get("/api/v1/api-keys/self/usage").await.expect(200)["secrets"].as_array().unwrap().len();
+        assert_eq!(shown, if ended == "91 days" { 1 } else { 2 });
+    }
+}
+
+/// No more than 100 are shown with the key's usage.
+#[tokio::test]
+async fn the_oldest_secrets_that_ended_of_a_key_that_has_many_are_removed() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["many", "few"] {
+        let key = admin.create(name, "read").await;
+        admin.post(&format!("{}/rotate", key.path()), &json!({"overlapSeconds": 60})).await.expect(200);
+        let ended = format!(
+            "INSERT INTO api_key_secrets
+                 (tenant_id, lookup_digest, key_id, phc, last4, created_at, retired_at, expires_at, ended_at)
+             SELECT tenant_id, substr(sha224((key_id::text || n)::bytea), 1, 16), key_id, phc, 'abcd', at, at, at, at
+             FROM api_key_secrets, generate_series(1, {}) n, LATERAL (SELECT created_at - n * interval '1 minute' AS at) t
+             WHERE key_id = '{}' AND retired_at IS NULL",
+            if name == "many" { 150 } else { 99 },
+            key.id
+        );
+        server.database.execute(&ended).await;
+    }
+    let secrets = |state| {
+        format!(
+            "SELECT k.name || ' ' || count(*) || ' ' || (max(s.created_at) - min(s.created_at))
+             FROM api_key_secrets s JOIN api_keys k ON k.id = s.key_id WHERE s.ended_at IS {state} GROUP BY k.name ORDER BY 1"
+        )
+    };
+    let working = server.database.texts(&secrets("NULL")).await;
+    // Another instance, since the first one has already looked for them.
+    let _sibling = server.sibling(&[]).await;
+    let kept = ["few 99 01:38:00", "many 100 01:39:00"];
+    wait_until(async || server.database.texts(&secrets("NOT NULL")).await == kept).await;
+    assert_eq!(server.database.texts(&secrets("NULL")).await, working);
+}
+
 /// A call of `record_usage` with the batch of that number: `count` requests with the key's secret now.
 fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i64) -> String {
     format!(
