@@ -190,12 +190,24 @@ pub enum ConnectError {
          run its code; as the owner of the schema or a superuser, run: REVOKE CREATE ON SCHEMA public FROM {0}"
     )]
     OthersMayCreate(String),
-    /// Somebody else created the table of migrations.
+    /// Somebody else created a table or function of ours.
     #[error(
-        "the table public._sqlx_migrations belongs to role \"{0}\", which owns neither the database nor the other tables: \
-         it was created before the first migration. Find out why; as a superuser, run: DROP TABLE public._sqlx_migrations"
+        "the {object} belongs to role \"{owner}\", which neither owns the database nor is a member of rally_operator, so it \
+         may be a trap from before the first migration. If that role is to own it: GRANT rally_operator TO \"{owner}\". \
+         Else find out why, and as a superuser run: DROP {object}"
     )]
-    ForeignTable(String),
+    ForeignObject {
+        /// Its kind and name, as in a DROP.
+        object: String,
+        /// The role.
+        owner: String,
+    },
+    /// Row-level security is switched off on a table.
+    #[error(
+        "row-level security is not enabled and forced on every table, so that it would not keep tenants apart; as the \
+         owner of the tables, run: {0}"
+    )]
+    RowLevelSecurityOff(String),
     /// Triggers are missing or do not run in every session.
     #[error(
         "triggers that revocations and the audit trail depend on are missing or do not run in every session, as after a \

@@ -10,7 +10,7 @@ use super::{
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
     migrate,
-    safeguards::{check_creators, check_triggers},
+    safeguards::{check_creators, check_row_level_security, check_triggers},
 };
 
 /// How connections are pooled.
@@ -55,6 +55,7 @@ impl Database {
             migrate::check_migrated(&mut connection, &login.name).await?;
         }
         check_triggers(&mut connection).await?;
+        check_row_level_security(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
         check_statements(&mut connection, url).await?;
         connection.close().await?;
@@ -124,7 +125,7 @@ fn pool_options() -> PgPoolOptions {
 }
 
 /// Checks the role under which transactions work.
-async fn check_bound(connection: &mut PgConnection, login: &str) -> Result<(), ConnectError> {
+pub(super) async fn check_bound(connection: &mut PgConnection, login: &str) -> Result<(), ConnectError> {
     let mut transaction =
         match connection.begin_with("SET LOCAL ROLE rally_app; SET LOCAL search_path = ''; BEGIN").await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {

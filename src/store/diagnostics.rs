@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
     connect::{Role, begin_inspection, check_direct, check_server, check_statements},
+    database::check_bound,
     migrate,
-    safeguards::{check_creators, check_triggers},
+    safeguards::{TENANT_TABLES, check_creators, check_row_level_security, check_triggers},
 };
 use crate::domain::{Clock, clock_offset};
 
@@ -19,17 +20,6 @@ use crate::domain::{Clock, clock_offset};
 const FEED_TIMEOUT: Duration = Duration::from_secs(5);
 /// A larger difference between the clocks is reported.
 const MAX_CLOCK_OFFSET: TimeDelta = TimeDelta::seconds(1);
-/// The tables with rows of tenants.
-const TENANT_TABLES: [&str; 7] = [
-    "tenants",
-    "api_keys",
-    "api_key_secrets",
-    "api_key_events",
-    "api_key_event_heads",
-    "api_key_usage",
-    "api_key_last_uses",
-];
-
 /// The outcome of one check.
 #[derive(Debug)]
 pub struct Finding {
@@ -61,13 +51,12 @@ pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl, clock: &Clock) -> 
     findings.push(Finding { what: "clock", outcome: compare_clocks(&mut connection, clock).await });
     let role = role(&mut connection).await;
     let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
-    findings.push(Finding {
-        what: "role",
-        outcome: role.map_err(|error| error.to_string()).and_then(|role| judge_role(&role)),
-    });
+    findings.push(Finding { what: "role", outcome: judge_role(&mut connection, role).await });
     let migrated = migrate::check_migrated(&mut connection, &name).await;
     findings.push(Finding { what: "migrations", outcome: text(migrated.map(|()| "all are applied".into())) });
-    findings.push(Finding { what: "row-level security", outcome: row_level_security(&mut connection).await });
+    let secured = check_row_level_security(&mut connection).await;
+    let on_all = || format!("enabled and forced on {} tables", TENANT_TABLES.len());
+    findings.push(Finding { what: "row-level security", outcome: text(secured.map(|()| on_all())) });
     let creators = check_creators(&mut connection).await;
     findings
         .push(Finding { what: "schema", outcome: text(creators.map(|()| "only its owner may create objects".into())) });
@@ -113,7 +102,11 @@ async fn compare_clocks(connection: &mut PgConnection, clock: &Clock) -> Result<
     ))
 }
 
-fn judge_role(role: &Role) -> Result<String, String> {
+async fn judge_role(connection: &mut PgConnection, role: Result<Role, sqlx::Error>) -> Result<String, String> {
+    let role = role.map_err(|error| error.to_string())?;
+    if role.is_app {
+        check_bound(connection, &role.name).await.map_err(|error| error.to_string())?;
+    }
     match role.unbound() {
         None => Ok(format!("\"{}\", which row-level security binds", role.name)),
         // The service takes the role rally_app in each transaction.
@@ -124,26 +117,6 @@ fn judge_role(role: &Role) -> Result<String, String> {
         )),
         Some(why) => Err(format!("\"{}\" {why}: GRANT rally_app TO \"{0}\"", role.name)),
     }
-}
-
-async fn row_level_security(connection: &mut PgConnection) -> Result<String, String> {
-    let mut transaction = begin_inspection(connection).await.map_err(|error| error.to_string())?;
-    let open: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass('public.' || name)
-         WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
-    )
-    .bind(TENANT_TABLES.map(str::to_owned).to_vec())
-    .persistent(false)
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(|error| error.to_string())?;
-    if open.is_empty() {
-        return Ok(format!("enabled and forced on {} tables", TENANT_TABLES.len()));
-    }
-    Err(format!(
-        "is not enabled and forced on {}: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
-        open.join(", ")
-    ))
 }
 
 async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {

@@ -12,7 +12,7 @@ use tracing::info;
 use super::{
     ConnectError, DatabaseUrl,
     connect::begin_inspection,
-    safeguards::{check_creators, check_migrations_table},
+    safeguards::{check_creators, check_owners},
     statements::Statements,
 };
 
@@ -42,7 +42,6 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
 /// The lock is polled. A session that waits for a lock holds a snapshot, and a `CREATE INDEX CONCURRENTLY` of the session
 /// that has the lock would wait for that snapshot: a deadlock that PostgreSQL does not detect.
 pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<(), ConnectError> {
-    check_migrations_table(connection).await?;
     if applied(connection).await? == Some(own()) {
         return check_creators(connection).await;
     }
@@ -61,7 +60,7 @@ pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl)
     // waiting lock.
     connection.execute("SET search_path = ''; SET lock_timeout = '5s'").await?;
     connection.ensure_migrations_table(TABLE).await.map_err(ConnectError::Migration)?;
-    check_migrations_table(connection).await?; // now that nobody else can create it
+    check_owners(&mut *begin_inspection(connection).await?).await?; // now that nobody else can create that table
     let outcome = MIGRATIONS.run(&mut *connection).await;
     // A migration's own error says more than the one of a connection that it broke.
     outcome.map_err(|error| match error {
@@ -81,7 +80,6 @@ async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// For a login that may not migrate: checks that all migrations were applied, and as this program has them.
 pub(super) async fn check_migrated(connection: &mut PgConnection, role: &str) -> Result<(), ConnectError> {
     let missing = |missing| ConnectError::NotMigrated { missing, role: role.to_owned() };
-    check_migrations_table(connection).await?;
     let applied = applied(connection).await?.unwrap_or_default();
     for migration in MIGRATIONS.iter() {
         match applied.get(&migration.version) {
@@ -102,13 +100,18 @@ fn own() -> Versions {
     MIGRATIONS.iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
 }
 
-/// The migrations that were applied. `None`: none ever was.
-async fn applied(connection: &mut PgConnection) -> Result<Option<Versions>, sqlx::Error> {
+/// The migrations that were applied. `None`: none ever was. Refuses tables and functions of somebody else.
+async fn applied(connection: &mut PgConnection) -> Result<Option<Versions>, ConnectError> {
     let mut transaction = begin_inspection(connection).await?;
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
         .persistent(false)
         .fetch_one(&mut *transaction)
         .await?;
+    if exists {
+        // It cannot be replaced after the check.
+        transaction.execute("LOCK TABLE public._sqlx_migrations IN ACCESS SHARE MODE").await?;
+    }
+    check_owners(&mut transaction).await?;
     if !exists {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! What must hold in the database so that nobody else's code runs in the service's statements, and so that the triggers
 //! that the promises depend on always run. Checked at the start and by `rally-api-keys doctor`.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{ConnectError, connect::begin_inspection};
 
@@ -21,50 +21,107 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
     ("api_key_events", "append_only"),
 ];
 
-/// Refuses a schema in which another role than the owner of schema, database or tables may create objects.
+/// The tables with rows of tenants.
+pub(super) const TENANT_TABLES: [&str; 7] = [
+    "tenants",
+    "api_keys",
+    "api_key_secrets",
+    "api_key_events",
+    "api_key_event_heads",
+    "api_key_usage",
+    "api_key_last_uses",
+];
+
+/// The other tables.
+const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
+
+/// Functions that the service calls. (Those of triggers belong to their tables.)
+const FUNCTIONS: [&str; 5] = [
+    "public.find_tenants(text[])",
+    "public.find_api_key_secrets(uuid[], bytea[])",
+    "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], \
+     timestamptz[], inet[], text[])",
+    "public.remove_old_usage(timestamptz, integer)",
+    "public.remove_ended_secrets(timestamptz, integer, integer)",
+];
+
+/// Roles whose code everybody runs anyway, or who were told to migrate: superusers, the owners of schema and database, and
+/// members of rally_operator. Not whoever owns tables of these names: anybody might have created them before.
+const TRUSTED: &str = "
+    SELECT r.oid
+    FROM pg_roles r
+    WHERE r.rolsuper OR r.rolname = 'pg_database_owner'
+       OR r.oid = (SELECT nspowner FROM pg_namespace WHERE nspname = 'public')
+       OR r.oid = (SELECT datdba FROM pg_database WHERE datname = current_database())
+       OR EXISTS (SELECT FROM pg_roles o WHERE o.rolname = 'rally_operator' AND pg_has_role(r.oid, o.oid, 'MEMBER'))";
+
+/// Refuses a schema in which a role that is not trusted may create objects.
 pub(super) async fn check_creators(connection: &mut PgConnection) -> Result<(), ConnectError> {
     let mut transaction = begin_inspection(connection).await?;
-    // While there are no tables, the current role is the one that will own them.
-    let others: Vec<String> = sqlx::query_scalar(
-        "WITH owners AS (
-             SELECT nspowner AS id FROM pg_namespace WHERE nspname = 'public'
-             UNION SELECT datdba FROM pg_database WHERE datname = current_database()
-             UNION SELECT coalesce((SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_keys')),
-                                   current_user::regrole)
-         )
+    let others: Vec<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "WITH trusted AS ({TRUSTED})
          SELECT coalesce(quote_ident(r.rolname), 'PUBLIC')
          FROM pg_namespace n
          CROSS JOIN aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) granted
          LEFT JOIN pg_roles r ON r.oid = granted.grantee
          WHERE n.nspname = 'public' AND granted.privilege_type = 'CREATE'
-           AND NOT coalesce(r.rolsuper OR r.rolname = 'pg_database_owner'
-                            OR EXISTS (SELECT FROM owners WHERE pg_has_role(r.oid, owners.id, 'MEMBER')), false)
-         ORDER BY 1",
-    )
+           AND NOT EXISTS (SELECT FROM trusted WHERE pg_has_role(r.oid, trusted.oid, 'MEMBER'))
+         ORDER BY 1"
+    )))
     .persistent(false)
     .fetch_all(&mut *transaction)
     .await?;
     if others.is_empty() { Ok(()) } else { Err(ConnectError::OthersMayCreate(others.join(", "))) }
 }
 
-/// Refuses a table of migrations that another role created before the first migration: its triggers would run with the
-/// rights of whoever migrates.
-pub(super) async fn check_migrations_table(connection: &mut PgConnection) -> Result<(), ConnectError> {
-    let mut transaction = begin_inspection(connection).await?;
-    let owner: Option<String> = sqlx::query_scalar(
-        "SELECT r.rolname::text
-         FROM pg_class c
-         JOIN pg_roles r ON r.oid = c.relowner
-         WHERE c.oid = to_regclass('public._sqlx_migrations') AND NOT r.rolsuper AND r.rolname <> current_user
-           AND c.relowner NOT IN (
-               SELECT nspowner FROM pg_namespace WHERE nspname = 'public'
-               UNION SELECT datdba FROM pg_database WHERE datname = current_database()
-               UNION SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_keys'))",
-    )
+/// Refuses tables and functions of our names that belong to a role that is not trusted. It may have created them before the
+/// first migration: triggers, views and functions run its code with the rights of whoever uses them, and it may switch
+/// row-level security off. To be called before any of them is used; `transaction` is one of [`begin_inspection`].
+pub(super) async fn check_owners(transaction: &mut PgConnection) -> Result<(), ConnectError> {
+    let foreign: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(format!(
+        "WITH trusted AS ({TRUSTED}),
+         ours AS (
+             SELECT relowner AS owner,
+                    CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
+                                 WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+                    oid::regclass::text AS name
+             FROM pg_class
+             WHERE relnamespace = 'public'::regnamespace AND relname = ANY ($1) AND relkind NOT IN ('i', 'I', 'c')
+           UNION ALL
+             SELECT proowner, 'FUNCTION', oid::regprocedure::text
+             FROM pg_proc
+             WHERE oid IN (SELECT to_regprocedure(name) FROM unnest($2::text[]) name)
+         )
+         SELECT kind || ' ' || name, pg_get_userbyid(owner)::text
+         FROM ours
+         WHERE owner NOT IN (SELECT oid FROM trusted)
+         ORDER BY 1
+         LIMIT 1"
+    )))
+    .bind([&TENANT_TABLES[..], &OTHER_TABLES].concat())
+    .bind(FUNCTIONS)
     .persistent(false)
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(transaction)
     .await?;
-    owner.map_or(Ok(()), |owner| Err(ConnectError::ForeignTable(owner)))
+    foreign.map_or(Ok(()), |(object, owner)| Err(ConnectError::ForeignObject { object, owner }))
+}
+
+/// Refuses a database in which a table's rows are not kept apart. (That the service's role is bound by it is another check.)
+pub(super) async fn check_row_level_security(connection: &mut PgConnection) -> Result<(), ConnectError> {
+    let mut transaction = begin_inspection(connection).await?;
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM unnest($1::text[]) name LEFT JOIN pg_class c ON c.oid = to_regclass('public.' || name)
+         WHERE NOT coalesce(c.relrowsecurity AND c.relforcerowsecurity, false)",
+    )
+    .bind(TENANT_TABLES)
+    .persistent(false)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let remedy = |table| format!("ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(ConnectError::RowLevelSecurityOff(open.into_iter().map(remedy).collect::<Vec<_>>().join("; ")))
 }
 
 /// Refuses a database in which one of [`TRIGGERS`] does not run in every session.

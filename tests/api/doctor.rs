@@ -36,7 +36,7 @@ async fn doctor_prints_each_failure_with_its_remedy() {
         "FAIL  users' tokens: no user could log in, since no key verifies JWTs: set JWT_ISSUER",
         "FAIL  pepper: every first check of a key costs an argon2",
         "FAIL  migrations: the database lacks migration 4",
-        "FAIL  row-level security: is not enabled and forced on api_key_usage",
+        "run: ALTER TABLE public.api_key_usage ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
     ] {
         assert!(printed.contains(line), "{line}: {printed}");
     }

@@ -257,7 +257,7 @@ async fn objects_planted_before_the_migration_are_never_chosen() {
                      FOR EACH ROW EXECUTE FUNCTION traps.on_change();";
     planter.plant(&[SPRING, IN_PUBLIC, table]).await;
     let error = store::migrate(&url).await.expect_err("a refusal");
-    assert!(matches!(&error, ConnectError::ForeignTable(owner) if *owner == planter.name), "{error}");
+    assert!(matches!(&error, ConnectError::ForeignObject { owner, .. } if *owner == planter.name), "{error}");
     assert!(error.to_string().contains("DROP TABLE public._sqlx_migrations"), "{error}");
     assert!(open(&url).await.is_err(), "a start migrates too");
     database.execute("SET search_path = ''; DROP TABLE public._sqlx_migrations").await;
@@ -275,6 +275,73 @@ async fn objects_planted_before_the_migration_are_never_chosen() {
     run_every_command(&home, &database, &text).await;
     planter.assert_that_none_ran().await;
     planter.assert_that_they_would_run(false).await;
+    planter.drop().await;
+}
+
+/// Whatever else the planter owns, and also after the REVOKE.
+#[tokio::test]
+async fn a_view_planted_in_place_of_the_migrations_is_refused_and_never_read() {
+    TestDatabase::create().await; // its migrations create the roles of the cluster
+    for others in ["", "CREATE TABLE public.api_keys (name text, revoked_at timestamptz)"] {
+        let database = TestDatabase::unmigrated().await;
+        let (url, home) = (database.url().await, Home::new("planted-view"));
+        let planter = Planter::create(&database).await;
+        let view = "CREATE VIEW public._sqlx_migrations AS
+                        SELECT 1::bigint AS version, ''::bytea AS checksum, true AS success FROM traps.rows('migrations');
+                    GRANT ALL ON public._sqlx_migrations TO PUBLIC";
+        planter.plant(&[SPRING, view, others]).await;
+        for _ in ["with CREATE", "without"] {
+            let refusals =
+                [store::migrate(&url).await.expect_err("a refusal"), open(&url).await.err().expect("a refusal")];
+            for error in refusals {
+                assert!(
+                    matches!(&error, ConnectError::ForeignObject { owner, .. } if *owner == planter.name),
+                    "{error}"
+                );
+            }
+            let text = database.url_text(None).await;
+            for args in [&["migrate"][..], &["doctor"], &["tenant", "create", "acme"], &["tenant", "list"]] {
+                let output = home.run(args, &[("DATABASE_URL", &text)]).await;
+                assert!(!output.status.success(), "{args:?}");
+            }
+            planter.revoke().await;
+        }
+        assert_eq!(planter.sprung().await, [""; 0]);
+        assert!(!planter.is_superuser().await);
+        // The negative control.
+        database.execute("SELECT * FROM public._sqlx_migrations").await;
+        assert!(planter.is_superuser().await);
+        planter.drop().await;
+    }
+}
+
+/// By somebody who read the migrations: everything is as it should be but the owner, who may then change it.
+#[tokio::test]
+async fn tables_and_functions_of_another_role_are_refused_with_what_to_run() {
+    let (database, home) = (TestDatabase::create().await, Home::new("planted-owner"));
+    let (url, text) = (database.url().await, database.url_text(None).await);
+    let planter = Planter::create(&database).await;
+    planter.revoke().await;
+    let objects = "SELECT 'TABLE public.' || relname FROM pg_class
+                   WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+                   UNION ALL
+                   SELECT 'FUNCTION public.' || oid::regprocedure::text FROM pg_proc
+                   WHERE pronamespace = 'public'::regnamespace AND 'role=rally_app' = ANY (proconfig)";
+    let objects = database.texts(objects).await;
+    assert_eq!(objects.len(), 9 + 5, "{objects:?}");
+    for object in objects {
+        database.execute(&format!("ALTER {object} OWNER TO {}", planter.name)).await;
+        let error = open(&url).await.err().expect("a refusal").to_string();
+        assert!(error.starts_with(&format!("the {object} belongs to role \"{}\"", planter.name)), "{error}");
+        assert!(error.contains(&format!("as a superuser run: DROP {object}")), "{error}");
+        database.execute(&format!("ALTER {object} OWNER TO CURRENT_USER")).await;
+    }
+    database.execute(&format!("ALTER TABLE public.api_keys OWNER TO {}", planter.name)).await;
+    let printed = String::from_utf8(home.run(&["doctor"], &[("DATABASE_URL", &text)]).await.stdout).unwrap();
+    assert!(printed.contains("FAIL  migrations: the TABLE public.api_keys belongs to"), "{printed}");
+    // A role that is told to migrate.
+    database.execute(&format!("GRANT rally_operator TO {}", planter.name)).await;
+    open(&url).await.unwrap_or_else(|error| panic!("{error}")).close().await;
     planter.drop().await;
 }
 

@@ -506,6 +506,18 @@ async fn transactions_run_as_rally_app_with_each_login() {
     login.drop().await;
 }
 
+#[tokio::test]
+async fn a_table_whose_row_level_security_is_off_is_refused_with_what_to_run() {
+    for change in ["api_keys DISABLE", "api_key_last_uses NO FORCE"] {
+        let database = TestDatabase::create().await;
+        database.execute(&format!("ALTER TABLE {change} ROW LEVEL SECURITY")).await;
+        let error = open(&database.url().await).await.err().expect("a refusal");
+        let table = change.split(' ').next().unwrap();
+        let remedy = format!("run: ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+        assert!(error.to_string().ends_with(&remedy), "{error}");
+    }
+}
+
 /// With one connection, which must stay usable after a transaction failed to begin.
 #[tokio::test]
 async fn requests_succeed_again_once_a_revoked_role_is_granted_again() {
