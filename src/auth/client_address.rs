@@ -45,7 +45,7 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
         if !after.is_empty() && !after.strip_prefix(':').is_some_and(is_port) {
             return None;
         }
-        IpAddr::V6(parse_v6(address)?)
+        parse_v6(address).map(IpAddr::V6).or_else(|| address.parse().ok())?
     } else if let Some((address, _)) = hop.split_once(':').filter(|(_, port)| is_port(port)) {
         IpAddr::V4(address.parse().ok()?)
     } else {
@@ -60,8 +60,9 @@ fn parse_v6(text: &str) -> Option<Ipv6Addr> {
     address.parse().ok()
 }
 
+/// May be empty, as RFC 3986 has it.
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    text.bytes().all(|b| b.is_ascii_digit()) && (text.is_empty() || text.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -91,6 +92,10 @@ mod tests {
         for (element, address) in [
             ("198.51.100.7:4711", "198.51.100.7"),
             ("\"198.51.100.7:4711\"", "198.51.100.7"),
+            ("198.51.100.7:", "198.51.100.7"),
+            ("[198.51.100.7]", "198.51.100.7"),
+            ("[198.51.100.7]:4711", "198.51.100.7"),
+            ("[2001:db8::1]:", "2001:db8::1"),
             ("2001:db8::1", "2001:db8::1"),
             ("[2001:db8::1]", "2001:db8::1"),
             ("[2001:db8::1]:4711", "2001:db8::1"),
@@ -114,13 +119,10 @@ mod tests {
         for no_address in [
             "unknown",
             "_hidden",
-            "198.51.100.7:",
             "198.51.100.7:65536",
             "198.51.100.7:+1",
-            "[198.51.100.7]",
             "[2001:db8::1",
             "[2001:db8::1]x",
-            "[2001:db8::1]:",
             "198.51.100.7%eth0",
             "2001:db8::1%",
             "198.51.100",

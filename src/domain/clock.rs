@@ -46,11 +46,13 @@ pub fn clock_offset(before: Timestamp, other: Timestamp, after: Timestamp) -> Ti
 
 /// The text is not an RFC 3339 time with an offset, or outside the years 0 to 9999 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an RFC 3339 time with an offset, as in 2027-01-31T09:00:00Z")]
+#[error("must be an RFC 3339 time with an offset, in the years 0000 to 9999 UTC, as in 2030-01-31T09:00:00Z")]
 pub struct InvalidTimestamp;
 
 /// Parses an RFC 3339 time with any offset. The result is in UTC, truncated to microseconds.
 pub fn parse_timestamp(text: &str) -> Result<Timestamp, InvalidTimestamp> {
+    // chrono takes U+2212 for a minus too.
+    let text = Some(text).filter(|text| text.is_ascii()).ok_or(InvalidTimestamp)?;
     let time = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp)?;
     // PostgreSQL has no leap seconds; `:60` becomes the next second, as in POSIX time.
     let time = DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or(InvalidTimestamp)?;
@@ -176,6 +178,7 @@ mod tests {
             "2026-01-01T24:00:00Z",
             "2026-01-01T00:00:00 Z",
             "tomorrow",
+            "2026-01-01T00:00:00\u{2212}05:30",
         ] {
             assert_eq!(parse_timestamp(bad), Err(InvalidTimestamp), "{bad:?}");
         }

@@ -10,18 +10,25 @@ const ZERO_WIDTH_JOINER: char = '\u{200d}';
 /// A ring around the character before it, as in the emoji of digits.
 const KEYCAP: char = '\u{20e3}';
 const BLACK_FLAG: char = '\u{1f3f4}';
+/// Tags are ASCII plus this.
+const TAGS: u32 = 0xe0000;
 const TAG_END: char = '\u{e007f}';
+/// England, Scotland and Wales: those that Unicode recommends, so that fonts have them. Others would hide their tags.
+const REGIONS_WITH_FLAGS: [&str; 3] = ["gbeng", "gbsct", "gbwls"];
 
 /// True for characters that show nothing, or that change how others are shown: control characters, separators of lines,
-/// Unicode's Default_Ignorable_Code_Point, which has the marks of direction, and blanks that are no white space.
+/// Unicode's Default_Ignorable_Code_Point, which has the marks of direction, blanks that are no white space, and
+/// noncharacters.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+            | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{13441}'..='\u{13442}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+        || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// The first invisible character of a text, apart from those that its script or an emoji needs.
@@ -43,11 +50,14 @@ pub fn find_invisible(text: &str) -> Option<char> {
     None
 }
 
-/// The length of the tags that make a flag of a region, as of Scotland, after a black flag: letters or digits and the end.
+/// The length of the tags that make a region's flag of the black flag before them, if there are any.
 fn flag_tags(after: &[char]) -> usize {
-    let is_tag = |c: &char| matches!(c, '\u{e0030}'..='\u{e0039}' | '\u{e0061}'..='\u{e007a}');
-    let tags = after.iter().take_while(|c| is_tag(c)).count();
-    if tags > 0 && after.get(tags) == Some(&TAG_END) { tags + 1 } else { 0 }
+    let region: String = after
+        .iter()
+        .map_while(|c| char::from_u32(u32::from(*c).checked_sub(TAGS)?).filter(char::is_ascii_lowercase))
+        .collect();
+    let is_flag = REGIONS_WITH_FLAGS.contains(&region.as_str()) && after.get(region.len()) == Some(&TAG_END);
+    if is_flag { region.len() + 1 } else { 0 }
 }
 
 /// Whether an invisible character makes a visible difference between its neighbours.
@@ -56,7 +66,7 @@ fn is_needed(previous: Option<char>, c: char, next: Option<char>) -> bool {
     match c {
         ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER if uses_joiners(previous) && next.is_some_and(uses_joiners) => true,
         ZERO_WIDTH_JOINER | ZERO_WIDTH_NON_JOINER if is_virama(previous) => true,
-        ZERO_WIDTH_JOINER => (is_emoji(previous) || previous == '\u{fe0f}') && next.is_some_and(is_emoji),
+        ZERO_WIDTH_JOINER => (joins_emoji(previous) || previous == '\u{fe0f}') && next.is_some_and(joins_emoji),
         '\u{fe0f}' if previous.is_ascii() => is_in_keycap(previous) && next == Some(KEYCAP),
         '\u{fe0e}' | '\u{fe0f}' if is_emoji(previous) => true,
         '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => is_ideograph(previous),
@@ -97,6 +107,11 @@ fn is_emoji(c: char) -> bool {
     !c.is_ascii() && c.is_emoji_char()
 }
 
+/// Not signs such as ©, which no font joins to another.
+fn joins_emoji(c: char) -> bool {
+    c >= '↔' && is_emoji(c)
+}
+
 const fn is_in_keycap(c: char) -> bool {
     matches!(c, '0'..='9' | '#' | '*')
 }
@@ -129,6 +144,7 @@ mod tests {
             "ไทย",
             "👩\u{200d}💻",
             "👨🏽\u{200d}🦱",
+            "🙂\u{200d}↔\u{fe0f} 🏃\u{200d}♀\u{fe0f}\u{200d}➡\u{fe0f} 🐈\u{200d}⬛",
             "🏳\u{fe0f}\u{200d}🌈",
             "❤\u{fe0f}\u{200d}🔥 ☎\u{fe0e} ©\u{fe0f}",
             "1\u{fe0f}\u{20e3} #\u{fe0f}\u{20e3}",
@@ -170,6 +186,15 @@ mod tests {
             ("\u{2800}\u{2800}", '\u{2800}'),
             ("a\u{2028}b", '\u{2028}'),
             ("\u{feff}a", '\u{feff}'),
+            ("\u{13441}", '\u{13441}'),
+            ("a\u{16fe4}", '\u{16fe4}'),
+            ("\u{1d159}", '\u{1d159}'),
+            ("a\u{fdd0}", '\u{fdd0}'),
+            ("a\u{1ffff}", '\u{1ffff}'),
+            ("🏴\u{e0068}\u{e0069}\u{e007f}", '\u{e0068}'),
+            ("🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e0061}\u{e007f}", '\u{e0067}'),
+            ("🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}\u{e007f}", '\u{e007f}'),
+            ("©\u{200d}®", '\u{200d}'),
         ] {
             assert_eq!(find_invisible(text), Some(found), "{text:?}");
         }

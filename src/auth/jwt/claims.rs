@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::{Principal, Slug, Tenant, Timestamp, User, visible_text::find_invisible},
+    domain::{Principal, Secret, Slug, Tenant, Timestamp, User, visible_text::find_invisible},
 };
 
 /// Clock skew between an issuer and this service.
@@ -187,6 +187,10 @@ fn check_text(text: &str) -> Result<(), &'static str> {
     if text.chars().count() > MAX_NAME_CHARS {
         return Err("has more than 320 characters");
     }
+    // It would be shown, and logged.
+    if Secret::is_in(text) {
+        return Err("has the form of an API key's secret");
+    }
     let is_hidden = find_invisible(text).is_some() || text.chars().any(is_other_space);
     if is_hidden { Err("has control or invisible characters") } else { Ok(()) }
 }
@@ -292,6 +296,10 @@ mod tests {
             (
                 json!({"email": "a@b", "email_verified": false}),
                 "`email` is not verified (`email_verified` is false), `sub` is missing",
+            ),
+            (
+                json!({"email": "a@b", "sub": "x-RK_LIVE_00112233445566778899aabbccddeeff"}),
+                "its `sub` has the form of an API key's secret",
             ),
             (json!({"email": "a@b", "sub": "a\u{0}"}), "its `sub` has control or invisible characters"),
             (json!({"email": "a@b", "iss": "a\u{202e}"}), "its `iss` has control or invisible characters"),
