@@ -5,7 +5,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sqlx::PgConnection;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::{
     Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
@@ -123,7 +122,7 @@ async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
     check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
-        let heartbeat = Heartbeat { nonce: Uuid::new_v4().as_u128(), number: 1 };
+        let heartbeat = Heartbeat::random();
         HeartbeatSender::connect(url).await?.send(heartbeat).await?;
         while let Some(change) = feed.next().await? {
             if change == Change::Heartbeat(heartbeat) {

@@ -12,12 +12,12 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{DatabaseUrl, Error};
-use crate::domain::{ApiKeyId, Slug, TenantId, Timestamp};
+use crate::domain::{ApiKeyId, Slug, TenantId, Timestamp, random_bytes};
 
 const CHANNEL: &str = "rally_changes";
 
 /// A notification. Any role of the database can send one, so all that they do is to invalidate. Only a heartbeat renews
-/// the lease, and it has a nonce that only its sender knows.
+/// the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Of a key, or of one of its secrets.
@@ -30,37 +30,34 @@ pub enum Change {
     Heartbeat(Heartbeat),
 }
 
-/// The content of a heartbeat.
+/// The content of a heartbeat: a random number, so that nobody can send it before it was sent. (Whoever listens learns it
+/// then, and may send it again.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// Random, for each connection of each sender.
-    pub nonce: u128,
-    /// Counts the heartbeats of the connection.
-    pub number: u64,
+pub struct Heartbeat(u128);
+
+impl Heartbeat {
+    /// One that was never sent.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(u128::from_le_bytes(*random_bytes()))
+    }
 }
 
 impl fmt::Display for Heartbeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "heartbeat {:032x} {}", self.nonce, self.number)
+        write!(f, "heartbeat {:032x}", self.0)
     }
 }
 
 impl Change {
     fn parse(payload: &str) -> Self {
-        let mut words = payload.split(' ');
-        let mut known = || {
-            let kind = words.next()?;
-            let (first, second) = (words.next()?, words.next()?);
-            let id = |text| Uuid::try_parse(text).ok();
-            Some(match kind {
-                "key" => Self::Key(TenantId(id(first)?), ApiKeyId(id(second)?)),
-                "tenant" => Self::Tenant(TenantId(id(first)?), Slug::parse(second).ok()?),
-                "heartbeat" => Self::Heartbeat(Heartbeat {
-                    nonce: u128::from_str_radix(first, 16).ok()?,
-                    number: second.parse().ok()?,
-                }),
-                _ => return None,
-            })
+        let words: Vec<&str> = payload.split(' ').collect();
+        let id = |text| Uuid::try_parse(text).ok();
+        let known = || match words[..] {
+            ["key", tenant, key] => Some(Self::Key(TenantId(id(tenant)?), ApiKeyId(id(key)?))),
+            ["tenant", tenant, slug] => Some(Self::Tenant(TenantId(id(tenant)?), Slug::parse(slug).ok()?)),
+            ["heartbeat", number] => Some(Self::Heartbeat(Heartbeat(u128::from_str_radix(number, 16).ok()?))),
+            _ => None,
         };
         known().unwrap_or(Self::Anything)
     }
@@ -121,7 +118,7 @@ mod tests {
         assert_eq!(Change::parse(&format!("key {a} {b}")), Change::Key(TenantId(a), ApiKeyId(b)));
         let acme = Slug::parse("acme").unwrap();
         assert_eq!(Change::parse(&format!("tenant {a} acme")), Change::Tenant(TenantId(a), acme));
-        let heartbeat = Heartbeat { nonce: u128::MAX - 7, number: 9 };
+        let heartbeat = Heartbeat::random();
         assert_eq!(Change::parse(&heartbeat.to_string()), Change::Heartbeat(heartbeat));
         for unknown in ["", "all", "key", "key x y", "tenant 1 2", "heartbeat", "heartbeat z 1", "rotate the key"] {
             assert_eq!(Change::parse(unknown), Change::Anything, "{unknown:?}");

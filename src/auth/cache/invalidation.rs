@@ -18,7 +18,7 @@ use super::{
     lease::{LEASE, Lease, Moment},
 };
 use crate::{
-    domain::{Clock, clock_offset, random_bytes},
+    domain::{Clock, clock_offset},
     store::{self, Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
 };
 
@@ -96,7 +96,7 @@ impl InvalidationListener {
         // From here on no change is missed. Everything from before is dropped, and lookups in flight will not be
         // cached. Only then may heartbeats renew the lease.
         self.invalidate_all();
-        let heartbeats = Heartbeats::new();
+        let heartbeats = Heartbeats::default();
         // The first to end drops the other, and with it both connections.
         tokio::select! {
             error = self.receive(feed, &heartbeats, is_up) => error,
@@ -142,51 +142,35 @@ impl InvalidationListener {
 }
 
 /// The heartbeats of one connection that have not come back yet.
-struct Heartbeats {
-    /// Tells them from those of other instances and of earlier connections.
-    nonce: u128,
-    pending: Mutex<PendingHeartbeats>,
-}
+#[derive(Default)]
+struct Heartbeats(Mutex<PendingHeartbeats>);
 
+#[derive(Default)]
 struct PendingHeartbeats {
-    /// Numbers and times of sending, oldest first.
-    sent: VecDeque<(u64, Moment)>,
-    next: u64,
+    /// With the times of sending, oldest first.
+    sent: VecDeque<(Heartbeat, Moment)>,
     any_received: bool,
 }
 
 impl Heartbeats {
-    fn new() -> Self {
-        let pending = PendingHeartbeats { sent: VecDeque::new(), next: 0, any_received: false };
-        Self { nonce: u128::from_le_bytes(*random_bytes()), pending: Mutex::new(pending) }
-    }
-
     fn pending(&self) -> MutexGuard<'_, PendingHeartbeats> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next heartbeat, with its time taken before it is sent.
     fn send(&self) -> Heartbeat {
-        let mut pending = self.pending();
-        let number = pending.next;
-        pending.next += 1;
-        pending.sent.push_back((number, Moment::now()));
-        Heartbeat { nonce: self.nonce, number }
+        let heartbeat = Heartbeat::random();
+        self.pending().sent.push_back((heartbeat, Moment::now()));
+        heartbeat
     }
 
-    /// When a heartbeat that came back was sent; `None` if it is not of this connection. Drops the older ones.
+    /// When a heartbeat that came back was sent; `None` if none of this connection is pending with that content. Drops the
+    /// older ones.
     fn receive(&self, heartbeat: Heartbeat) -> Option<Moment> {
-        if heartbeat.nonce != self.nonce {
-            return None;
-        }
         let mut pending = self.pending();
-        while let Some((number, sent)) = pending.sent.pop_front() {
-            if number == heartbeat.number {
-                pending.any_received = true;
-                return Some(sent);
-            }
-        }
-        None
+        let place = pending.sent.iter().position(|(sent, _)| *sent == heartbeat)?;
+        pending.any_received = true;
+        pending.sent.drain(..=place).next_back().map(|(_, sent)| sent)
     }
 
     /// The error if as many heartbeats are pending as the lease has seconds: one is sent each second.
@@ -195,5 +179,22 @@ impl Heartbeats {
         let pending = self.pending();
         let overdue = pending.sent.len() >= max_pending;
         overdue.then_some(if pending.any_received { FeedError::HeartbeatsLost } else { FeedError::NeverHeard })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_that_is_not_pending_counts_for_nothing() {
+        let heartbeats = Heartbeats::default();
+        let [first, second, third] = std::array::from_fn(|_| heartbeats.send());
+        assert!(first != second && second != third);
+        assert!(heartbeats.receive(Heartbeat::random()).is_none(), "of another instance, or forged");
+        assert!(heartbeats.receive(second).is_some());
+        assert!(heartbeats.receive(second).is_none(), "somebody who heard it sends it again");
+        assert!(heartbeats.receive(first).is_none(), "it came back too late");
+        assert!(heartbeats.receive(third).is_some());
     }
 }
