@@ -63,6 +63,23 @@ async fn a_body_of_white_space_is_not_empty() {
 }
 
 #[tokio::test]
+async fn a_body_with_a_transfer_coding_besides_chunked_is_refused_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let path = format!("{}/rotate", server.admin("acme").create("Zapier Sync", "read").await.path());
+    for coding in ["gzip, chunked", "deflate,chunked", "chunked, chunked", "gzip\r\nTransfer-Encoding: chunked"] {
+        let framed =
+            format!("Content-Type: application/json\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+        send_framed(&server, &path, &framed).await.refused(415, "unsupported_media_type");
+    }
+    for coding in ["chunked", "Chunked"] {
+        let framed =
+            format!("Content-Type: application/json\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+        send_framed(&server, &path, &framed).await.expect(200);
+    }
+    assert_eq!(events(&server, "rotated").await, 2);
+}
+
+#[tokio::test]
 async fn a_body_with_a_content_coding_is_refused_and_changes_nothing() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");

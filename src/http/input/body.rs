@@ -92,11 +92,17 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// RFC 9110, section 8.4. `identity` is no coding.
+/// Of the content (RFC 9110, section 8.4; `identity` is no coding) or of its transfer (RFC 9112, section 6.1), apart from the
+/// chunks, which are joined by now.
 fn has_coding(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    let codings = |name| {
+        let values = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        values.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty())
+    };
+    codings(header::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+        || codings(header::TRANSFER_ENCODING)
+            .enumerate()
+            .any(|(n, coding)| n > 0 || !coding.eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Parameters such as `charset` are ignored, since JSON is always UTF-8 (RFC 8259, section 8.1).
