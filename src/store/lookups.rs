@@ -102,7 +102,8 @@ impl Lookups {
                 wanted,
                 %error,
                 "could not open all connections for checks of API keys (DATABASE_CHECK_CONNECTIONS); they are opened when \
-                 they are needed"
+                 they are needed. If PostgreSQL responds: do its max_connections, or the default_pool_size of a pooler, \
+                 suffice for all instances?"
             );
         }
     }

@@ -1,5 +1,5 @@
-//! PgBouncer in transaction mode, with its default settings otherwise, in front of the tests' PostgreSQL: each
-//! transaction may run on another connection of the server, which other clients use too.
+//! PgBouncer as docs/deployment.md configures it, in front of the tests' PostgreSQL. In transaction mode each transaction
+//! may run on another connection of the server, which other clients use too.
 
 use std::{
     env, fs,
@@ -32,6 +32,7 @@ use crate::{
 
 /// Connections to the server. Fewer than the clients have, so that they share them.
 const SERVER_CONNECTIONS: u32 = 5;
+const DEPLOYMENT: &str = include_str!("../../docs/deployment.md");
 
 struct PgBouncer {
     address: SocketAddr,
@@ -39,9 +40,27 @@ struct PgBouncer {
     process: Child,
 }
 
+/// The configuration of the mode in docs/deployment.md, with the server's connections.
+fn documented(mode: &str, connections: u32) -> String {
+    let mut blocks = DEPLOYMENT.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.find(|block| block.contains(&format!("pool_mode = {mode}\n"))).expect("a documented block");
+    let lines = block.lines().map(|line| {
+        if line.starts_with("default_pool_size") {
+            format!("default_pool_size = {connections}")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl PgBouncer {
-    /// `None`: it is not installed.
+    /// In transaction mode. `None`: it is not installed.
     async fn start(database: &TestDatabase, name: &str) -> Option<Self> {
+        Self::configured(database, name, &documented("transaction", SERVER_CONNECTIONS)).await
+    }
+
+    async fn configured(database: &TestDatabase, name: &str, documented: &str) -> Option<Self> {
         let Some(program) = program() else {
             not_tested("PgBouncer is not installed");
             return None;
@@ -51,14 +70,19 @@ impl PgBouncer {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // free as soon as it is dropped
         let dir = scratch_dir(name);
         fs::write(dir.join("users"), "\"rally_owner\" \"\"\n").unwrap();
-        let settings = format!(
-            "[databases]\n* = host={} port={port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = transaction\n\
-             default_pool_size = {SERVER_CONNECTIONS}\n",
-            socket_dir.display(),
-            address.port(),
-            dir.join("users").display(),
-        );
+        // Each replaces a part of the documented configuration.
+        let users = dir.join("users");
+        let server = format!("{} = host={} port={port}", database.name, socket_dir.display());
+        let mut settings = documented.to_owned();
+        for (part, here) in [
+            ("rally = host=db.internal port=5432", server.as_str()),
+            ("listen_addr = 0.0.0.0", &format!("listen_addr = 127.0.0.1\nlisten_port = {}", address.port())),
+            ("auth_type = scram-sha-256", "auth_type = trust\nunix_socket_dir ="),
+            ("/etc/pgbouncer/userlist.txt", users.to_str().unwrap()),
+        ] {
+            assert!(settings.contains(part), "{part}: {settings}");
+            settings = settings.replace(part, here);
+        }
         fs::write(dir.join("pgbouncer.ini"), settings).unwrap();
         let process = spawn(&program, &dir, socket_dir);
         let bouncer = Self { address, dir, process };
@@ -90,6 +114,16 @@ fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders.map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
+}
+
+/// Whether it has prepared statements in transaction mode: version 1.21 or newer.
+fn keeps_statements() -> bool {
+    let Some(program) = program() else { return false };
+    let printed = Command::new(program).arg("--version").output().expect("its version").stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    let version = printed.split_whitespace().nth(1).expect("PgBouncer <version>");
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(1), Some(21))
 }
 
 /// It refuses to run as root: then it runs as the user that PostgreSQL runs as.
@@ -129,13 +163,45 @@ const COUNT_ROLES: &str = "
 
 const BY_LOGIN: &str = "SELECT count(*) FROM public.changes WHERE role NOT IN ('rally_app', 'rally_operator')";
 
-/// The login is a superuser, so a statement without the role would pass row-level security.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn behind_a_pooler_each_change_is_made_by_its_role_and_nothing_leaks_to_other_clients() {
+async fn in_transaction_mode_each_change_is_made_by_its_role_and_nothing_leaks_to_other_clients() {
     let database = TestDatabase::create().await;
     let Some(bouncer) = PgBouncer::start(&database, "pooler").await else { return };
+    work_through(&bouncer, database, "?statement-cache-capacity=0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_transaction_mode_statements_that_the_pooler_keeps_are_prepared_once() {
+    let database = TestDatabase::create().await;
+    let Some(bouncer) = PgBouncer::start(&database, "pooler-prepared").await else { return };
+    if keeps_statements() {
+        work_through(&bouncer, database, "").await;
+    } else {
+        not_tested("PgBouncer is older than 1.21");
+    }
+}
+
+/// With as many connections as an instance has, and as its commands need besides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_session_mode_one_url_suffices() {
+    let database = TestDatabase::create().await;
+    let settings = documented("session", 30);
+    let Some(bouncer) = PgBouncer::configured(&database, "pooler-session", &settings).await else { return };
+    let through = bouncer.url(&database, "");
+    let url = DatabaseUrl::parse(&through).unwrap();
+    let mut server = TestServer::logged_in_by(&url, database.clone(), &[("DATABASE_URL", &through)]).await;
+    server.wait_for_feed().await;
+    call_everything(&server).await;
+    let printed = Home::new("pooler-session-doctor").run(&["doctor"], &[("DATABASE_URL", &through)]).await.stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    assert!(printed.contains("ok    change feed: a notification came back"), "{printed}");
+    server.stop().await;
+}
+
+/// The login is a superuser, so a statement without the role would pass row-level security.
+async fn work_through(bouncer: &PgBouncer, database: TestDatabase, query: &str) {
     database.execute(COUNT_ROLES).await;
-    let through = bouncer.url(&database, "?statement-cache-capacity=0");
+    let through = bouncer.url(&database, query);
     let direct = database.url_text(None).await;
     let url = DatabaseUrl::parse(&through).unwrap();
     let settings = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
@@ -143,7 +209,7 @@ async fn behind_a_pooler_each_change_is_made_by_its_role_and_nothing_leaks_to_ot
     server.wait_for_feed().await;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let others = (0..3).map(|_| watch(&bouncer, &database, stop.clone()));
+    let others = (0..3).map(|_| watch(bouncer, &database, stop.clone()));
     let others: Vec<_> = join_all(others).await.into_iter().map(tokio::spawn).collect();
     let (acme, globex) = (server.admin("acme"), server.admin("globex"));
     let creates = (0..80).map(|n| {
@@ -158,7 +224,7 @@ async fn behind_a_pooler_each_change_is_made_by_its_role_and_nothing_leaks_to_ot
     assert_eq!(join_all(checks).await, [200; 80]);
     call_everything(&server).await;
     // Each command that uses the database; doctor and the change feed use the server itself for notifications.
-    let home = Home::new("pooler-commands");
+    let home = Home::new(&format!("pooler-commands-{}", database.name));
     run_every_command(&home, &database, &through).await;
     server.stop().await; // writes the usage that is left
     stop.store(true, Ordering::Relaxed);
@@ -213,7 +279,11 @@ async fn watch(
 #[tokio::test]
 async fn a_pooler_that_loses_prepared_statements_is_refused_with_what_to_set() {
     let database = TestDatabase::create().await;
-    let Some(bouncer) = PgBouncer::start(&database, "pooler-statements").await else { return };
+    let mut settings = documented("transaction", SERVER_CONNECTIONS);
+    if keeps_statements() {
+        settings.push_str("\nmax_prepared_statements = 0\n");
+    }
+    let Some(bouncer) = PgBouncer::configured(&database, "pooler-statements", &settings).await else { return };
     let error = open(&DatabaseUrl::parse(&bouncer.url(&database, "")).unwrap()).await.err().expect("a refusal");
     assert!(matches!(error, ConnectError::LosesStatements(_)), "{error}");
     assert!(error.to_string().contains("add statement-cache-capacity=0"), "{error}");

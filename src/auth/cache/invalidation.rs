@@ -31,7 +31,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 enum FeedError {
     #[error(transparent)]
     Database(#[from] store::Error),
-    #[error("no connection within 5 s")]
+    #[error("no connection within 5 s: is the pool of a pooler exhausted, or does the server not respond?")]
     ConnectTimeout,
     #[error("the connection was closed")]
     Closed,
