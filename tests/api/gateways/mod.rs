@@ -1,6 +1,7 @@
 //! The documented gateways (`docs/gateways/`): each real program with the documented files in front of a CRM. Which
 //! requests reach the CRM, and with which headers.
 
+mod management;
 mod stand;
 
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ async fn envoy_forwards_authorized_requests_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
-    for gateway in [Gateway::Nginx, Gateway::Caddy, Gateway::Traefik, Gateway::Envoy] {
+    for gateway in Gateway::ALL {
         let Some(stand) = Stand::start_requiring_admin(gateway).await else { continue };
         let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
         for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {

@@ -33,6 +33,8 @@ pub enum Gateway {
 }
 
 impl Gateway {
+    pub const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy];
+
     fn program(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
