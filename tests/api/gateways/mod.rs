@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::json;
 
-use self::stand::{Gateway, Seen, Stand};
+use self::stand::{Gateway, Program, Seen, Stand};
 use crate::{
     client::{Client, CreatedKey, Credential, Reply, send},
     harness::sign,
@@ -55,8 +55,8 @@ async fn envoy_forwards_authorized_requests_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
-    for gateway in Gateway::ALL {
-        let Some(stand) = Stand::start_requiring_admin(gateway).await else { continue };
+    for program in Program::all() {
+        let stand = Stand::start_requiring_admin(&program).await;
         let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
         for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {
             let request = |key: &CreatedKey| stand.with_key(&key.secret).request(Method::GET, path);
@@ -70,14 +70,20 @@ async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
 }
 
 async fn check_gateway(gateway: Gateway) {
-    let Some(mut stand) = Stand::start(gateway).await else { return };
+    for program in gateway.installed() {
+        check_program(&program).await;
+    }
+}
+
+async fn check_program(program: &Program) {
+    let mut stand = Stand::start(program).await;
     authorized_requests_are_forwarded(&stand).await;
     requests_without_a_valid_credential_are_refused(&stand).await;
     forged_rally_headers_are_removed(&stand).await;
     forged_method_headers_are_ignored(&stand).await;
     forged_host_headers_are_ignored(&stand).await;
     any_path_and_query_is_forwarded(&stand).await;
-    if gateway != Gateway::Traefik {
+    if program.gateway != Gateway::Traefik {
         a_rotated_secret_is_reported_as_deprecated(&stand).await;
     }
     connections_to_the_service_are_reused(&stand).await;
@@ -116,7 +122,7 @@ impl Stand {
     /// Sends a request that must reach the CRM, once.
     async fn forwards(&self, request: RequestBuilder) -> (Seen, Reply) {
         let reply = send(request).await;
-        assert_eq!(reply.status.as_u16(), 200, "{:?}: {reply:?}\n{}", self.gateway, self.log());
+        assert_eq!(reply.status.as_u16(), 200, "{:?}: {reply:?}\n{}", self.program, self.log());
         assert_eq!(reply.body, "the CRM's response");
         let mut reached = self.reached();
         assert_eq!(reached.len(), 1, "{reached:?}");
@@ -126,10 +132,10 @@ impl Stand {
     /// Sends a request that must be refused with that status and code, and must not reach the CRM.
     async fn refuses(&self, request: RequestBuilder, status: u16, code: &str) -> Reply {
         let reply = send(request).await;
-        assert_eq!(reply.status.as_u16(), status, "{:?}: {reply:?}\n{}", self.gateway, self.log());
-        assert_eq!(reply.header("x-rally-error"), code, "{:?}", self.gateway);
-        assert_eq!(reply.json()["code"], code, "{:?}", self.gateway);
-        assert!(self.reached().is_empty(), "{:?}: the request reached the CRM", self.gateway);
+        assert_eq!(reply.status.as_u16(), status, "{:?}: {reply:?}\n{}", self.program, self.log());
+        assert_eq!(reply.header("x-rally-error"), code, "{:?}", self.program);
+        assert_eq!(reply.json()["code"], code, "{:?}", self.program);
+        assert!(self.reached().is_empty(), "{:?}: the request reached the CRM", self.program);
         reply
     }
 }
@@ -153,7 +159,7 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
         let request = client.request(method.clone(), "/contacts?page=2").body("some body");
         let (seen, reply) = stand.forwards(request).await;
         assert_eq!((seen.method.as_str(), seen.path.as_str()), (method.as_str(), "/contacts?page=2"));
-        assert_eq!(rally_headers(&seen), expected, "{:?}", stand.gateway);
+        assert_eq!(rally_headers(&seen), expected, "{:?}", stand.program);
         assert!(!seen.headers.contains_key("x-api-key"), "the CRM received the secret");
         assert_eq!(seen.headers["host"], "acme.localhost");
         if stand.gateway != Gateway::Traefik {
@@ -167,7 +173,7 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
         json!({"sub": "1", "email": "zoë@acme.com", "tenant": "acme", "scope": "read", "exp": 4_000_000_000_u64});
     let user = stand.client("acme", Credential::Bearer(sign(&claims)));
     let (seen, _) = stand.forwards(user.request(Method::GET, "/")).await;
-    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.gateway);
+    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.program);
 
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);
@@ -179,7 +185,7 @@ async fn requests_without_a_valid_credential_are_refused(stand: &Stand) {
     let key = stand.key("admin").await;
     let anonymous = stand.client("acme", Credential::None);
     let reply = stand.refuses(anonymous.request(Method::GET, "/contacts"), 401, "missing_credentials").await;
-    assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}: {reply:?}", stand.gateway);
+    assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}: {reply:?}", stand.program);
     assert_eq!(reply.headers.get_all("www-authenticate").iter().count(), 1, "{reply:?}");
     let unknown = stand.with_key("rk_live_00000000000000000000000000000000");
     stand.refuses(unknown.request(Method::GET, "/contacts"), 401, "invalid_key").await;
@@ -210,7 +216,7 @@ async fn forged_rally_headers_are_removed(stand: &Stand) {
         ("x-rally-principal", "user:admin@acme.com"),
         ("x-rally-scopes", "read"),
     ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
+    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.program);
 
     let key = stand.key("read").await;
     let (seen, _) = stand.forwards(forging(stand.with_key(&key.secret).request(Method::GET, "/contacts"))).await;
@@ -222,7 +228,7 @@ async fn forged_rally_headers_are_removed(stand: &Stand) {
         ("x-rally-scopes", "read"),
         ("x-rally-key-id", &key.id),
     ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
+    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.program);
 }
 
 async fn forged_method_headers_are_ignored(stand: &Stand) {
@@ -240,7 +246,7 @@ async fn forged_method_headers_are_ignored(stand: &Stand) {
     let reply = send(reader.request(Method::GET, "/contacts").header("X_HTTP_Method_Override", "DELETE")).await;
     let reached = stand.reached();
     let is_obeyed = reached.iter().any(|seen| seen.headers.contains_key("x_http_method_override"));
-    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.gateway);
+    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.program);
     // The client's query cannot lower the required scope either.
     stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }
@@ -254,14 +260,14 @@ async fn forged_host_headers_are_ignored(stand: &Stand) {
         };
         // The other tenant's key is refused for this host.
         let reply = send(request(&theirs)).await;
-        assert_eq!(reply.status.as_u16(), 401, "{:?}, {name}: {reply:?}", stand.gateway);
+        assert_eq!(reply.status.as_u16(), 401, "{:?}, {name}: {reply:?}", stand.program);
         assert!(stand.reached().is_empty());
         // The tenant's own key is accepted as if the header were missing, or refused.
         let reply = send(request(&ours)).await;
         let reached = stand.reached();
         match reply.status.as_u16() {
             200 => assert_eq!(rally_headers(&reached[0])["x-rally-tenant"], ["acme"]),
-            status => assert!(status == 401 && reached.is_empty(), "{:?}, {name}: {reply:?}", stand.gateway),
+            status => assert!(status == 401 && reached.is_empty(), "{:?}, {name}: {reply:?}", stand.program),
         }
     }
     // A forged client address does not prevent the request.
@@ -276,7 +282,7 @@ async fn any_path_and_query_is_forwarded(stand: &Stand) {
         ["/", "/?", "/a/b/c/", "//", "/%2e%2e/%2F", "/contacts?scope=bogus", "/forward-auth?scope=none", "/?a=%zz"];
     for path in paths {
         let (seen, _) = stand.forwards(reader.request(Method::GET, path)).await;
-        assert_eq!(rally_headers(&seen)["x-rally-key-id"][0], key.id, "{:?}, {path}", stand.gateway);
+        assert_eq!(rally_headers(&seen)["x-rally-key-id"][0], key.id, "{:?}, {path}", stand.program);
     }
 }
 
@@ -304,7 +310,7 @@ async fn connections_to_the_service_are_reused(stand: &Stand) {
         stand.forwards(client.request(Method::GET, "/")).await;
     }
     let made = stand.connections() - before;
-    assert!(made <= 4, "{:?} made {made} connections for 100 requests", stand.gateway);
+    assert!(made <= 4, "{:?} made {made} connections for 100 requests", stand.program);
 }
 
 async fn a_revoked_key_is_refused(stand: &Stand) {
@@ -322,7 +328,7 @@ async fn requests_are_refused_while_the_service_is_away(stand: &mut Stand) {
     stand.server.stop().await;
     for _ in 0..3 {
         let reply = send(client.request(Method::GET, "/contacts")).await;
-        assert!(reply.status.is_server_error(), "{:?}: {reply:?}", stand.gateway);
-        assert!(stand.reached().is_empty(), "{:?}: the request reached the CRM", stand.gateway);
+        assert!(reply.status.is_server_error(), "{:?}: {reply:?}", stand.program);
+        assert!(stand.reached().is_empty(), "{:?}: the request reached the CRM", stand.program);
     }
 }

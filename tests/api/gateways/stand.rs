@@ -1,7 +1,8 @@
 //! A real gateway in front of the test's CRM, with the service for its authorization requests.
 
 use std::{
-    env, fs,
+    collections::BTreeSet,
+    env, fmt, fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -54,12 +55,24 @@ impl Gateway {
         }
     }
 
-    /// The program, from the PATH or from where `.ci/test-programs` installs it.
-    fn find(self) -> Option<PathBuf> {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways/bin");
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain([ours, "/usr/sbin".into()]);
-        folders.map(|folder| folder.join(self.program())).find(|program| program.is_file())
+    /// The oldest version that its files work with.
+    fn oldest(self) -> (u32, u32) {
+        match self {
+            Self::Nginx => (1, 18),
+            Self::Caddy => (2, 6),
+            Self::Traefik => (3, 0),
+            Self::Envoy => (1, 30),
+        }
+    }
+
+    /// Every installed version that its files work with. Says so if there is none, or if one is too old.
+    pub fn installed(self) -> Vec<Program> {
+        let all = Program::find(self);
+        let (supported, too_old): (Vec<_>, Vec<_>) = all.into_iter().partition(|found| found.version >= self.oldest());
+        if supported.is_empty() {
+            not_tested(&format!("{self:?} {:?} or newer is not installed; found: {too_old:?}", self.oldest()));
+        }
+        supported
     }
 
     fn arguments(self, dir: &Path) -> Vec<String> {
@@ -105,6 +118,57 @@ impl Gateway {
     }
 }
 
+/// An installed gateway.
+#[derive(Clone)]
+pub struct Program {
+    pub gateway: Gateway,
+    pub version: (u32, u32),
+    path: PathBuf,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.version;
+        write!(f, "{:?} {major}.{minor} ({})", self.gateway, self.path.display())
+    }
+}
+
+impl Program {
+    /// Every installed version of every gateway.
+    pub fn all() -> Vec<Self> {
+        Gateway::ALL.into_iter().flat_map(Gateway::installed).collect()
+    }
+
+    /// In the PATH, and where `.ci/test-programs` installs them.
+    fn find(gateway: Gateway) -> Vec<Self> {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways");
+        let ours = ["bin", "debian/usr/bin", "debian/usr/sbin"].map(|folder| ours.join(folder));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path).chain(["/usr/sbin".into()]).chain(ours);
+        let files = folders.filter_map(|folder| folder.join(gateway.program()).canonicalize().ok());
+        let distinct: BTreeSet<PathBuf> = files.filter(|file| file.is_file()).collect();
+        distinct.into_iter().map(|path| Self { gateway, version: version(gateway, &path), path }).collect()
+    }
+}
+
+/// Major and minor version: the first two numbers that the program prints.
+fn version(gateway: Gateway, program: &Path) -> (u32, u32) {
+    let flag = match gateway {
+        Gateway::Nginx => "-v",
+        Gateway::Caddy | Gateway::Traefik => "version",
+        Gateway::Envoy => "--version",
+    };
+    let output = std::process::Command::new(program).arg(flag).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = words.filter_map(|word| {
+        let mut parts = word.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    });
+    numbers.into_iter().next().unwrap_or_else(|| panic!("{}: no version in {text:?}", program.display()))
+}
+
 #[derive(Clone, Copy)]
 struct Ports {
     gateway: SocketAddr,
@@ -123,6 +187,7 @@ pub struct Seen {
 /// A gateway with the service and the CRM.
 pub struct Stand {
     pub gateway: Gateway,
+    pub program: Program,
     pub server: TestServer,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
@@ -133,28 +198,24 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// Starts the gateway with the documented files. Returns `None`, with a message on standard error, if the gateway is
-    /// not installed.
-    pub async fn start(gateway: Gateway) -> Option<Self> {
-        Self::start_changed(gateway, "", str::to_owned).await
+    /// Starts the gateway with the documented files.
+    pub async fn start(program: &Program) -> Self {
+        Self::start_changed(program, "", str::to_owned).await
     }
 
     /// Starts the gateway with the documented files, changed so that each check requires the scope `admin`.
-    pub async fn start_requiring_admin(gateway: Gateway) -> Option<Self> {
-        let (documented, changed) = match gateway {
+    pub async fn start_requiring_admin(program: &Program) -> Self {
+        let (documented, changed) = match program.gateway {
             Gateway::Nginx => ("/forward-auth;", "/forward-auth?scope=admin;"),
             Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
             Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
             Gateway::Envoy => ("# authorization_request:", "authorization_request:"),
         };
-        Self::start_changed(gateway, "-admin", move |text| text.replace(documented, changed)).await
+        Self::start_changed(program, "-admin", move |text| text.replace(documented, changed)).await
     }
 
-    async fn start_changed(gateway: Gateway, name: &str, change: impl Fn(&str) -> String) -> Option<Self> {
-        let Some(program) = gateway.find() else {
-            not_tested(&format!("{gateway:?} is not installed"));
-            return None;
-        };
+    async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
+        let gateway = program.gateway;
         let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
         let (seen, connections) = (Arc::default(), Arc::default());
         let ports = Ports {
@@ -162,17 +223,27 @@ impl Stand {
             service: relay(server.address, Arc::clone(&connections)).await,
             crm: crm(Arc::clone(&seen)).await,
         };
-        let dir = scratch_dir(&format!("{}{name}", gateway.program()));
+        let dir = scratch_dir(&format!("{}-{}{name}-{}", gateway.program(), program.version.1, ports.gateway.port()));
         for name in gateway.files() {
             let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways").join(name);
             let text = fs::read_to_string(documented).unwrap();
             fs::write(dir.join(name), gateway.adapt(&change(&text), &dir, ports)).unwrap();
         }
-        let process = launch(&program, &gateway.arguments(&dir), &dir);
+        let process = launch(&program.path, &gateway.arguments(&dir), &dir);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let stand = Self { gateway, server, seen, connections, address: ports.gateway, http, process, dir };
+        let stand = Self {
+            gateway,
+            program: program.clone(),
+            server,
+            seen,
+            connections,
+            address: ports.gateway,
+            http,
+            process,
+            dir,
+        };
         stand.wait_until_it_authorizes().await;
-        Some(stand)
+        stand
     }
 
     async fn wait_until_it_authorizes(&self) {
@@ -183,7 +254,7 @@ impl Stand {
             reply.is_ok_and(|reply| reply.status() == 401)
         };
         let started = tokio::time::timeout(Duration::from_secs(10), wait_until(is_authorizing)).await;
-        assert!(started.is_ok(), "{:?} does not start:\n{}", self.gateway, self.log());
+        assert!(started.is_ok(), "{:?} does not start:\n{}", self.program, self.log());
         self.seen.lock().unwrap().clear();
     }
 
