@@ -17,6 +17,33 @@ async fn a_key_is_created_used_rotated_and_revoked_at_the_gateways_host() {
     }
 }
 
+/// The trusted proxy is 127.0.0.1, so the client needs another address.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_and_events_show_the_clients_address() {
+    const CLIENT: &str = "127.0.0.2";
+    for program in Program::all() {
+        let mut stand = Stand::start(&program).await;
+        let key = stand.key("read").await;
+        let from = |credential| stand.client_from(CLIENT, "acme", credential);
+        let checked = from(Credential::ApiKey(key.secret.clone())).request(Method::GET, "/contacts");
+        let (seen, _) =
+            stand.forwards(checked.header("x-forwarded-for", "6.6.6.6").header("forwarded", "for=6.6.6.6")).await;
+        let forwarded = seen.headers["x-forwarded-for"].to_str().unwrap();
+        assert_eq!(forwarded.rsplit(',').next().map(str::trim), Some(CLIENT), "{program:?}: the CRM's X-Forwarded-For");
+
+        let admin = from(Credential::Bearer(stand.server.token("acme", "admin")));
+        send(admin.request(Method::DELETE, &key.path()).header("x-forwarded-for", "6.6.6.6")).await.expect(204);
+        let events = admin.get(&format!("{}/events", key.path())).await.expect(200);
+        assert_eq!((&events[0]["type"], &events[0]["address"]), (&json!("revoked"), &json!(CLIENT)), "{program:?}");
+
+        stand.server.stop().await; // writes the usage
+        let addresses = stand.server.database.texts("SELECT host(address) FROM api_key_last_uses").await;
+        assert_eq!(addresses, [CLIENT], "{program:?}");
+        stand.stop().await;
+    }
+}
+
 async fn keys_are_managed(stand: &Stand) {
     let admin = stand.client("acme", Credential::Bearer(stand.server.token("acme", "admin")));
     let reply = admin.post(PATH, &json!({"name": "Through a gateway", "scopes": "write"})).await;

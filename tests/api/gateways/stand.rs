@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     client::{Client, Credential},
-    harness::{TestServer, not_tested, scratch_dir, wait_until},
+    harness::{TestServer, not_tested, raw, scratch_dir, wait_until},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Gateway {
             Self::Nginx => (1, 18),
             Self::Caddy => (2, 6),
             Self::Traefik => (3, 0),
-            Self::Envoy => (1, 30),
+            Self::Envoy => (1, 38),
         }
     }
 
@@ -209,9 +209,17 @@ impl Stand {
             Gateway::Nginx => ("/forward-auth;", "/forward-auth?scope=admin;"),
             Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
             Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
-            Gateway::Envoy => ("# authorization_request:", "authorization_request:"),
+            Gateway::Envoy => ("path_override: /forward-auth\n", "path_override: /forward-auth?scope=admin\n"),
         };
         Self::start_changed(program, "-admin", move |text| text.replace(documented, changed)).await
+    }
+
+    /// As [`Self::start_requiring_admin`], with the lines that the README has for older versions of Envoy.
+    pub async fn start_requiring_admin_by_header(envoy: &Program) -> Self {
+        let changed = "path_prefix: /forward-auth/crm
+                        authorization_request:
+                          headers_to_add: [{ key: x-rally-required-scope, value: admin }]";
+        Self::start_changed(envoy, "-header", |text| text.replace("path_override: /forward-auth", changed)).await
     }
 
     async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
@@ -267,6 +275,19 @@ impl Stand {
     /// A client of the CRM on that tenant's host, through the gateway.
     pub fn client(&self, slug: &str, credential: Credential) -> Client {
         Client::new(self.http.clone(), format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// As [`Self::client`], with a local address of its own.
+    #[cfg(target_os = "linux")]
+    pub fn client_from(&self, address: &str, slug: &str, credential: Credential) -> Client {
+        let http = reqwest::Client::builder().local_address(address.parse::<std::net::IpAddr>().unwrap());
+        let http = http.timeout(Duration::from_secs(20)).build().unwrap();
+        Client::new(http, format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// Sends bytes unchanged and reads until the gateway closes the connection, so a request needs `Connection: close`.
+    pub async fn raw(&self, request: &str) -> String {
+        raw(self.address, request).await
     }
 
     /// The requests that the CRM has received since the last call.
