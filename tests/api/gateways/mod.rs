@@ -16,24 +16,6 @@ use crate::{
     harness::sign,
 };
 
-/// Headers that a client may forge. What the CRM receives under these names, in any spelling, must come from the service.
-const FORGED: [(&str, &str); 14] = [
-    ("X-Rally-Tenant", "globex"),
-    ("X-Rally-Tenant-Id", "forged"),
-    ("X-Rally-Principal", "user:forged"),
-    ("X-Rally-Scopes", "admin"),
-    ("X-Rally-Key-Id", "forged"),
-    ("X-Rally-Key-Expires", "forged"),
-    ("X-Rally-Made-Up", "forged"),
-    ("X_Rally_Tenant", "globex"),
-    ("X_Rally_Scopes", "admin"),
-    ("x_rally_principal", "user:forged"),
-    ("X-Rally_Scopes", "admin"),
-    ("X_Rally-Scopes", "admin"),
-    ("x-rally_key-id", "forged"),
-    ("X_RALLY_KEY_ID", "forged"),
-];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_forwards_authorized_requests_only() {
     check_gateway(Gateway::Nginx).await;
@@ -94,8 +76,6 @@ async fn check_program(program: &Program) {
     let mut stand = Stand::start(program).await;
     authorized_requests_are_forwarded(&stand).await;
     requests_without_a_valid_credential_are_refused(&stand).await;
-    forged_rally_headers_are_removed(&stand).await;
-    forged_method_headers_are_ignored(&stand).await;
     forged_host_headers_are_ignored(&stand).await;
     any_path_and_query_is_forwarded(&stand).await;
     if program.gateway != Gateway::Traefik {
@@ -107,15 +87,19 @@ async fn check_program(program: &Program) {
     stand.stop().await;
 }
 
-/// The `X-Rally-*` headers that the CRM received, in any spelling.
+/// The letters and digits of a header's name: many programs read different punctuation as the same.
+fn letters(name: &str) -> String {
+    name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// The headers that the CRM received and may take for ours.
 fn rally_headers(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &seen.headers {
-        let name = name.as_str().replace('_', "-");
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         // The CRM treats a header without a value as missing.
-        if name.starts_with("x-rally-") && !value.is_empty() {
-            found.entry(name).or_default().push(value);
+        if letters(name.as_str()).starts_with("xrally") && !value.is_empty() {
+            found.entry(name.to_string()).or_default().push(value);
         }
     }
     found
@@ -208,62 +192,6 @@ async fn requests_without_a_valid_credential_are_refused(stand: &Stand) {
     stand.refuses(elsewhere.request(Method::GET, "/contacts"), 401, "tenant_not_found").await;
     let globex = stand.client("globex", Credential::ApiKey(key.secret));
     stand.refuses(globex.request(Method::GET, "/contacts"), 401, "invalid_key").await;
-}
-
-async fn forged_rally_headers_are_removed(stand: &Stand) {
-    let acme = stand.server.database.acme.to_string();
-    let forging = |mut request: RequestBuilder| {
-        for (name, value) in FORGED {
-            // nginx can remove headers by their exact names only, and no header of this name is ever set.
-            if (stand.gateway, name) != (Gateway::Nginx, "X-Rally-Made-Up") {
-                request = request.header(name, value);
-            }
-        }
-        request
-    };
-    // For a user there is no key id, and without an expiry no `X-Rally-Key-Expires`: the forged values are removed.
-    let token = stand.server.token("acme", "read");
-    let user = stand.client("acme", Credential::Bearer(token));
-    let (seen, _) = stand.forwards(forging(user.request(Method::GET, "/contacts"))).await;
-    let expected = [
-        ("x-rally-tenant", "acme"),
-        ("x-rally-tenant-id", &acme),
-        ("x-rally-principal", "user:admin@acme.com"),
-        ("x-rally-scopes", "read"),
-    ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.program);
-
-    let key = stand.key("read").await;
-    let (seen, _) = stand.forwards(forging(stand.with_key(&key.secret).request(Method::GET, "/contacts"))).await;
-    let principal = format!("api-key:{}", key.id);
-    let expected = [
-        ("x-rally-tenant", "acme"),
-        ("x-rally-tenant-id", &acme),
-        ("x-rally-principal", &principal),
-        ("x-rally-scopes", "read"),
-        ("x-rally-key-id", &key.id),
-    ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.program);
-}
-
-async fn forged_method_headers_are_ignored(stand: &Stand) {
-    let key = stand.key("read").await;
-    let reader = stand.with_key(&key.secret);
-    for name in ["X-Forwarded-Method", "X-Original-Method", "X_Forwarded_Method", "X-HTTP-Method-Override"] {
-        let request = reader.request(Method::POST, "/contacts").header(name, "GET");
-        stand.refuses(request, 403, "insufficient_scope").await;
-    }
-    // A header by which the CRM may take the request for another one.
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
-        let request = reader.request(Method::GET, "/contacts").header(name, "DELETE");
-        stand.refuses(request, 403, "insufficient_scope").await;
-    }
-    let reply = send(reader.request(Method::GET, "/contacts").header("X_HTTP_Method_Override", "DELETE")).await;
-    let reached = stand.reached();
-    let is_obeyed = reached.iter().any(|seen| seen.headers.contains_key("x_http_method_override"));
-    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.program);
-    // The client's query cannot lower the required scope either.
-    stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }
 
 async fn forged_host_headers_are_ignored(stand: &Stand) {
