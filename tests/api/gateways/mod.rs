@@ -1,6 +1,7 @@
 //! The documented gateways (`docs/gateways/`): each real program with the documented files in front of a CRM. Which
 //! requests reach the CRM, and with which headers.
 
+mod browsers;
 mod client_headers;
 mod management;
 mod stand;
