@@ -4,6 +4,7 @@
 mod browsers;
 mod client_headers;
 mod management;
+mod sockets;
 mod stand;
 
 use std::collections::BTreeMap;

@@ -13,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::HeaderMap};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse as _,
+};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::copy_bidirectional,
     net::TcpStream,
@@ -290,6 +296,11 @@ impl Stand {
         raw(self.address, request).await
     }
 
+    /// A connection to the gateway.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
     /// The requests that the CRM has received since the last call.
     pub fn reached(&self) -> Vec<Seen> {
         std::mem::take(&mut self.seen.lock().unwrap())
@@ -337,15 +348,31 @@ fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A CRM that records each request and responds with 200.
+/// A CRM that records each request and responds with 200, or with what a client wants to upgrade to. It sends back all
+/// bytes that arrive on an upgraded connection.
 async fn crm(seen: Arc<Mutex<Vec<Seen>>>) -> SocketAddr {
-    let respond = move |request: Request| async move {
+    let respond = move |mut request: Request| async move {
         seen.lock().unwrap().push(Seen {
             method: request.method().to_string(),
             path: request.uri().to_string(),
             headers: request.headers().clone(),
         });
-        "the CRM's response"
+        let Some(protocol) = request.headers().get(header::UPGRADE).cloned() else {
+            return "the CRM's response".into_response();
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
+            let _ = tokio::io::copy(&mut reader, &mut writer).await;
+        });
+        let headers = [
+            (header::UPGRADE, protocol),
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            // Of the key in RFC 6455, section 1.3.
+            (header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
