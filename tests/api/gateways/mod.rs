@@ -39,6 +39,11 @@ async fn envoy_forwards_authorized_requests_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn haproxy_forwards_authorized_requests_only() {
+    check_gateway(Gateway::HaProxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
     for program in Program::all() {
         let stand = Stand::start_requiring_admin(&program).await;

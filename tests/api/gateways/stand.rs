@@ -37,10 +37,11 @@ pub enum Gateway {
     Caddy,
     Traefik,
     Envoy,
+    HaProxy,
 }
 
 impl Gateway {
-    pub const ALL: [Self; 4] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy];
+    pub const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy, Self::HaProxy];
 
     fn program(self) -> &'static str {
         match self {
@@ -48,6 +49,7 @@ impl Gateway {
             Self::Caddy => "caddy",
             Self::Traefik => "traefik",
             Self::Envoy => "envoy",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -58,6 +60,7 @@ impl Gateway {
             Self::Caddy => &["Caddyfile"],
             Self::Traefik => &["traefik.yml", "traefik-dynamic.yml"],
             Self::Envoy => &["envoy.yaml"],
+            Self::HaProxy => &["haproxy.cfg", "rally-auth.lua"],
         }
     }
 
@@ -68,6 +71,7 @@ impl Gateway {
             Self::Caddy => (2, 6),
             Self::Traefik => (3, 0),
             Self::Envoy => (1, 38),
+            Self::HaProxy => (2, 6),
         }
     }
 
@@ -99,6 +103,7 @@ impl Gateway {
             Self::Caddy => format!("run --config {dir}/Caddyfile"),
             Self::Traefik => format!("--configFile={dir}/traefik.yml"),
             Self::Envoy => format!("-c {dir}/envoy.yaml --disable-hot-restart --concurrency 1 --log-level warn"),
+            Self::HaProxy => "-f haproxy.cfg".to_owned(),
         };
         text.split(' ').map(str::to_owned).collect()
     }
@@ -119,7 +124,7 @@ impl Gateway {
                 text.replace("http {\n", &format!("http {{\naccess_log off;\n{folders}"))
             }
             Self::Traefik => text.replace("filename: ", &format!("filename: {dir}/")),
-            Self::Caddy | Self::Envoy => text,
+            Self::Caddy | Self::Envoy | Self::HaProxy => text,
         }
     }
 }
@@ -160,7 +165,7 @@ impl Program {
 /// Major and minor version: the first two numbers that the program prints.
 fn version(gateway: Gateway, program: &Path) -> (u32, u32) {
     let flag = match gateway {
-        Gateway::Nginx => "-v",
+        Gateway::Nginx | Gateway::HaProxy => "-v",
         Gateway::Caddy | Gateway::Traefik => "version",
         Gateway::Envoy => "--version",
     };
@@ -216,6 +221,7 @@ impl Stand {
             Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
             Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
             Gateway::Envoy => ("path_override: /forward-auth\n", "path_override: /forward-auth?scope=admin\n"),
+            Gateway::HaProxy => ("8080/forward-auth\"", "8080/forward-auth?scope=admin\""),
         };
         Self::start_changed(program, "-admin", move |text| text.replace(documented, changed)).await
     }
