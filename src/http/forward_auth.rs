@@ -4,6 +4,7 @@
 //! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500; its `code` is in `X-Rally-Error`. 503
 //! means that access cannot be decided now.
 
+mod forged_headers;
 mod required_scope;
 
 use std::{
@@ -89,7 +90,9 @@ pub(super) fn begin<B>(
     scope: &RequestScope,
 ) -> Result<Response, Box<Lookup>> {
     let (uri, headers) = (request.uri(), request.headers());
-    let required = match required_scope(request, peer.0, &authenticator.tenancy.trusted_proxies) {
+    let required = forged_headers::refuse(headers)
+        .and_then(|()| required_scope(request, peer.0, &authenticator.tenancy.trusted_proxies));
+    let required = match required {
         Ok(scope) => RequiredAccess::to_use(Permission::Scope(scope)),
         Err(problem) => return Ok(refused(problem)),
     };

@@ -200,6 +200,27 @@ async fn a_trusted_proxy_requires_a_scope_by_header_and_others_do_not() {
     }
 }
 
+/// A gateway that removes a client's headers by their exact names forwards all others, so the check refuses those that
+/// the CRM may take for ours.
+#[tokio::test]
+async fn a_header_that_poses_as_the_gateways_is_refused() {
+    for instance in warm_and_cold(&[("TRUSTED_PROXIES", "127.0.0.1")]).await {
+        let admin = instance.server.admin("acme");
+        for name in
+            ["X-Rally-Role", "X_Rally_Tenant", "x-rally--scopes", "X.Rally.Scopes", "XRally-Tenant", "X-Rally-Error"]
+        {
+            let reply = instance.check(&admin, "GET", &[(name, "forged")]).await;
+            refused(&reply, 403, "invalid_request");
+            assert_eq!(reply.json()["errors"][0]["field"], name.to_lowercase(), "{reply:?}");
+        }
+        // Gateways overwrite these.
+        let overwritten: Vec<_> = HEADERS.iter().map(|name| (*name, "forged")).collect();
+        let reply = instance.check(&admin, "GET", &overwritten).await;
+        allowed(&reply);
+        assert_eq!(reply.header("x-rally-tenant"), "acme");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_401_or_403_with_its_code_in_a_header() {
     for instance in warm_and_cold(&[]).await {

@@ -390,18 +390,23 @@ impl TestServer {
 
     /// Sends bytes unchanged and reads until the server closes the connection, so a request needs `Connection: close`.
     pub async fn raw(&self, request: impl Into<Vec<u8>>) -> String {
-        let (address, request) = (self.address, request.into());
-        tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(address).expect("a connection");
-            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a read timeout is set");
-            stream.write_all(&request).expect("the request is sent");
-            let mut response = Vec::new();
-            let _ = stream.read_to_end(&mut response); // a reset after the response is not an error
-            String::from_utf8_lossy(&response).into_owned()
-        })
-        .await
-        .expect("a response")
+        raw(self.address, request).await
     }
+}
+
+/// As [`TestServer::raw`], to any server.
+pub async fn raw(address: SocketAddr, request: impl Into<Vec<u8>>) -> String {
+    let request = request.into();
+    tokio::task::spawn_blocking(move || {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a read timeout is set");
+        stream.write_all(&request).expect("the request is sent");
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response); // a reset after the response is not an error
+        String::from_utf8_lossy(&response).into_owned()
+    })
+    .await
+    .expect("a response")
 }
 
 /// Polls a condition until it is true, and fails the test if it is still false after 15 s.

@@ -1,6 +1,10 @@
 //! The documented gateways (`docs/gateways/`): each real program with the documented files in front of a CRM. Which
 //! requests reach the CRM, and with which headers.
 
+mod browsers;
+mod client_headers;
+mod management;
+mod sockets;
 mod stand;
 
 use std::collections::BTreeMap;
@@ -8,29 +12,11 @@ use std::collections::BTreeMap;
 use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::json;
 
-use self::stand::{Gateway, Seen, Stand};
+use self::stand::{Gateway, Program, Seen, Stand};
 use crate::{
     client::{Client, CreatedKey, Credential, Reply, send},
     harness::sign,
 };
-
-/// Headers that a client may forge. What the CRM receives under these names, in any spelling, must come from the service.
-const FORGED: [(&str, &str); 14] = [
-    ("X-Rally-Tenant", "globex"),
-    ("X-Rally-Tenant-Id", "forged"),
-    ("X-Rally-Principal", "user:forged"),
-    ("X-Rally-Scopes", "admin"),
-    ("X-Rally-Key-Id", "forged"),
-    ("X-Rally-Key-Expires", "forged"),
-    ("X-Rally-Made-Up", "forged"),
-    ("X_Rally_Tenant", "globex"),
-    ("X_Rally_Scopes", "admin"),
-    ("x_rally_principal", "user:forged"),
-    ("X-Rally_Scopes", "admin"),
-    ("X_Rally-Scopes", "admin"),
-    ("x-rally_key-id", "forged"),
-    ("X_RALLY_KEY_ID", "forged"),
-];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nginx_forwards_authorized_requests_only() {
@@ -53,30 +39,53 @@ async fn envoy_forwards_authorized_requests_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn haproxy_forwards_authorized_requests_only() {
+    check_gateway(Gateway::HaProxy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_requires_the_scope_that_its_file_is_changed_to() {
-    for gateway in [Gateway::Nginx, Gateway::Caddy, Gateway::Traefik, Gateway::Envoy] {
-        let Some(stand) = Stand::start_requiring_admin(gateway).await else { continue };
-        let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
-        for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {
-            let request = |key: &CreatedKey| stand.with_key(&key.secret).request(Method::GET, path);
-            stand.refuses(request(&writer), 403, "insufficient_scope").await;
-            let lowered = request(&writer).header("X-Rally-Required-Scope", "read");
-            stand.refuses(lowered, 403, "insufficient_scope").await;
-            stand.forwards(request(&admin)).await;
-        }
+    for program in Program::all() {
+        let stand = Stand::start_requiring_admin(&program).await;
+        admin_is_required(&stand).await;
         stand.stop().await;
     }
 }
 
+/// What the README says for Envoy before 1.38, which cannot replace the path of the check.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_envoy_requires_a_scope_by_a_header() {
+    for program in Gateway::Envoy.installed() {
+        let stand = Stand::start_requiring_admin_by_header(&program).await;
+        admin_is_required(&stand).await;
+        stand.stop().await;
+    }
+}
+
+async fn admin_is_required(stand: &Stand) {
+    let [writer, admin] = [stand.key("write").await, stand.key("admin").await];
+    for path in ["/", "/contacts", "/?scope=read", "/contacts?scope=read"] {
+        let request = |key: &CreatedKey| stand.with_key(&key.secret).request(Method::GET, path);
+        stand.refuses(request(&writer), 403, "insufficient_scope").await;
+        let lowered = request(&writer).header("X-Rally-Required-Scope", "read");
+        stand.refuses(lowered, 403, "insufficient_scope").await;
+        stand.forwards(request(&admin)).await;
+    }
+}
+
 async fn check_gateway(gateway: Gateway) {
-    let Some(mut stand) = Stand::start(gateway).await else { return };
+    for program in gateway.installed() {
+        check_program(&program).await;
+    }
+}
+
+async fn check_program(program: &Program) {
+    let mut stand = Stand::start(program).await;
     authorized_requests_are_forwarded(&stand).await;
     requests_without_a_valid_credential_are_refused(&stand).await;
-    forged_rally_headers_are_removed(&stand).await;
-    forged_method_headers_are_ignored(&stand).await;
     forged_host_headers_are_ignored(&stand).await;
     any_path_and_query_is_forwarded(&stand).await;
-    if gateway != Gateway::Traefik {
+    if program.gateway != Gateway::Traefik {
         a_rotated_secret_is_reported_as_deprecated(&stand).await;
     }
     connections_to_the_service_are_reused(&stand).await;
@@ -85,15 +94,19 @@ async fn check_gateway(gateway: Gateway) {
     stand.stop().await;
 }
 
-/// The `X-Rally-*` headers that the CRM received, in any spelling.
+/// The letters and digits of a header's name: many programs read different punctuation as the same.
+fn letters(name: &str) -> String {
+    name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// The headers that the CRM received and may take for ours.
 fn rally_headers(seen: &Seen) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &seen.headers {
-        let name = name.as_str().replace('_', "-");
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         // The CRM treats a header without a value as missing.
-        if name.starts_with("x-rally-") && !value.is_empty() {
-            found.entry(name).or_default().push(value);
+        if letters(name.as_str()).starts_with("xrally") && !value.is_empty() {
+            found.entry(name.to_string()).or_default().push(value);
         }
     }
     found
@@ -115,7 +128,7 @@ impl Stand {
     /// Sends a request that must reach the CRM, once.
     async fn forwards(&self, request: RequestBuilder) -> (Seen, Reply) {
         let reply = send(request).await;
-        assert_eq!(reply.status.as_u16(), 200, "{:?}: {reply:?}\n{}", self.gateway, self.log());
+        assert_eq!(reply.status.as_u16(), 200, "{:?}: {reply:?}\n{}", self.program, self.log());
         assert_eq!(reply.body, "the CRM's response");
         let mut reached = self.reached();
         assert_eq!(reached.len(), 1, "{reached:?}");
@@ -125,10 +138,10 @@ impl Stand {
     /// Sends a request that must be refused with that status and code, and must not reach the CRM.
     async fn refuses(&self, request: RequestBuilder, status: u16, code: &str) -> Reply {
         let reply = send(request).await;
-        assert_eq!(reply.status.as_u16(), status, "{:?}: {reply:?}\n{}", self.gateway, self.log());
-        assert_eq!(reply.header("x-rally-error"), code, "{:?}", self.gateway);
-        assert_eq!(reply.json()["code"], code, "{:?}", self.gateway);
-        assert!(self.reached().is_empty(), "{:?}: the request reached the CRM", self.gateway);
+        assert_eq!(reply.status.as_u16(), status, "{:?}: {reply:?}\n{}", self.program, self.log());
+        assert_eq!(reply.header("x-rally-error"), code, "{:?}", self.program);
+        assert_eq!(reply.json()["code"], code, "{:?}", self.program);
+        assert!(self.reached().is_empty(), "{:?}: the request reached the CRM", self.program);
         reply
     }
 }
@@ -152,7 +165,7 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
         let request = client.request(method.clone(), "/contacts?page=2").body("some body");
         let (seen, reply) = stand.forwards(request).await;
         assert_eq!((seen.method.as_str(), seen.path.as_str()), (method.as_str(), "/contacts?page=2"));
-        assert_eq!(rally_headers(&seen), expected, "{:?}", stand.gateway);
+        assert_eq!(rally_headers(&seen), expected, "{:?}", stand.program);
         assert!(!seen.headers.contains_key("x-api-key"), "the CRM received the secret");
         assert_eq!(seen.headers["host"], "acme.localhost");
         if stand.gateway != Gateway::Traefik {
@@ -166,7 +179,7 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
         json!({"sub": "1", "email": "zoë@acme.com", "tenant": "acme", "scope": "read", "exp": 4_000_000_000_u64});
     let user = stand.client("acme", Credential::Bearer(sign(&claims)));
     let (seen, _) = stand.forwards(user.request(Method::GET, "/")).await;
-    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.gateway);
+    assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.program);
 
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);
@@ -178,7 +191,7 @@ async fn requests_without_a_valid_credential_are_refused(stand: &Stand) {
     let key = stand.key("admin").await;
     let anonymous = stand.client("acme", Credential::None);
     let reply = stand.refuses(anonymous.request(Method::GET, "/contacts"), 401, "missing_credentials").await;
-    assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}: {reply:?}", stand.gateway);
+    assert!(reply.header("www-authenticate").starts_with("Bearer"), "{:?}: {reply:?}", stand.program);
     assert_eq!(reply.headers.get_all("www-authenticate").iter().count(), 1, "{reply:?}");
     let unknown = stand.with_key("rk_live_00000000000000000000000000000000");
     stand.refuses(unknown.request(Method::GET, "/contacts"), 401, "invalid_key").await;
@@ -186,62 +199,6 @@ async fn requests_without_a_valid_credential_are_refused(stand: &Stand) {
     stand.refuses(elsewhere.request(Method::GET, "/contacts"), 401, "tenant_not_found").await;
     let globex = stand.client("globex", Credential::ApiKey(key.secret));
     stand.refuses(globex.request(Method::GET, "/contacts"), 401, "invalid_key").await;
-}
-
-async fn forged_rally_headers_are_removed(stand: &Stand) {
-    let acme = stand.server.database.acme.to_string();
-    let forging = |mut request: RequestBuilder| {
-        for (name, value) in FORGED {
-            // nginx can remove headers by their exact names only, and no header of this name is ever set.
-            if (stand.gateway, name) != (Gateway::Nginx, "X-Rally-Made-Up") {
-                request = request.header(name, value);
-            }
-        }
-        request
-    };
-    // For a user there is no key id, and without an expiry no `X-Rally-Key-Expires`: the forged values are removed.
-    let token = stand.server.token("acme", "read");
-    let user = stand.client("acme", Credential::Bearer(token));
-    let (seen, _) = stand.forwards(forging(user.request(Method::GET, "/contacts"))).await;
-    let expected = [
-        ("x-rally-tenant", "acme"),
-        ("x-rally-tenant-id", &acme),
-        ("x-rally-principal", "user:admin@acme.com"),
-        ("x-rally-scopes", "read"),
-    ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
-
-    let key = stand.key("read").await;
-    let (seen, _) = stand.forwards(forging(stand.with_key(&key.secret).request(Method::GET, "/contacts"))).await;
-    let principal = format!("api-key:{}", key.id);
-    let expected = [
-        ("x-rally-tenant", "acme"),
-        ("x-rally-tenant-id", &acme),
-        ("x-rally-principal", &principal),
-        ("x-rally-scopes", "read"),
-        ("x-rally-key-id", &key.id),
-    ];
-    assert_eq!(rally_headers(&seen), headers(&expected), "{:?}", stand.gateway);
-}
-
-async fn forged_method_headers_are_ignored(stand: &Stand) {
-    let key = stand.key("read").await;
-    let reader = stand.with_key(&key.secret);
-    for name in ["X-Forwarded-Method", "X-Original-Method", "X_Forwarded_Method", "X-HTTP-Method-Override"] {
-        let request = reader.request(Method::POST, "/contacts").header(name, "GET");
-        stand.refuses(request, 403, "insufficient_scope").await;
-    }
-    // A header by which the CRM may take the request for another one.
-    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"] {
-        let request = reader.request(Method::GET, "/contacts").header(name, "DELETE");
-        stand.refuses(request, 403, "insufficient_scope").await;
-    }
-    let reply = send(reader.request(Method::GET, "/contacts").header("X_HTTP_Method_Override", "DELETE")).await;
-    let reached = stand.reached();
-    let is_obeyed = reached.iter().any(|seen| seen.headers.contains_key("x_http_method_override"));
-    assert!(!is_obeyed && (reply.status == 403 || reached.len() == 1), "{:?}: {reply:?}", stand.gateway);
-    // The client's query cannot lower the required scope either.
-    stand.refuses(reader.request(Method::POST, "/contacts?scope=read"), 403, "insufficient_scope").await;
 }
 
 async fn forged_host_headers_are_ignored(stand: &Stand) {
@@ -253,14 +210,14 @@ async fn forged_host_headers_are_ignored(stand: &Stand) {
         };
         // The other tenant's key is refused for this host.
         let reply = send(request(&theirs)).await;
-        assert_eq!(reply.status.as_u16(), 401, "{:?}, {name}: {reply:?}", stand.gateway);
+        assert_eq!(reply.status.as_u16(), 401, "{:?}, {name}: {reply:?}", stand.program);
         assert!(stand.reached().is_empty());
         // The tenant's own key is accepted as if the header were missing, or refused.
         let reply = send(request(&ours)).await;
         let reached = stand.reached();
         match reply.status.as_u16() {
             200 => assert_eq!(rally_headers(&reached[0])["x-rally-tenant"], ["acme"]),
-            status => assert!(status == 401 && reached.is_empty(), "{:?}, {name}: {reply:?}", stand.gateway),
+            status => assert!(status == 401 && reached.is_empty(), "{:?}, {name}: {reply:?}", stand.program),
         }
     }
     // A forged client address does not prevent the request.
@@ -275,7 +232,14 @@ async fn any_path_and_query_is_forwarded(stand: &Stand) {
         ["/", "/?", "/a/b/c/", "//", "/%2e%2e/%2F", "/contacts?scope=bogus", "/forward-auth?scope=none", "/?a=%zz"];
     for path in paths {
         let (seen, _) = stand.forwards(reader.request(Method::GET, path)).await;
-        assert_eq!(rally_headers(&seen)["x-rally-key-id"][0], key.id, "{:?}, {path}", stand.gateway);
+        assert_eq!(rally_headers(&seen)["x-rally-key-id"][0], key.id, "{:?}, {path}", stand.program);
+    }
+    // Not valid in a URL, and sent by some clients all the same. The check decides, whatever the CRM makes of it.
+    for query in ["\"", "<a>", "q={}|", "^`"] {
+        let request = format!("GET /?{query} HTTP/1.1\r\nHost: acme.localhost\r\nConnection: close\r\n\r\n");
+        let reply = stand.raw(&request).await;
+        assert!(reply.starts_with("HTTP/1.1 401 "), "{:?}, {query}: {reply}", stand.program);
+        assert!(reply.contains("missing_credentials"), "{:?}, {query}: {reply}", stand.program);
     }
 }
 
@@ -303,7 +267,7 @@ async fn connections_to_the_service_are_reused(stand: &Stand) {
         stand.forwards(client.request(Method::GET, "/")).await;
     }
     let made = stand.connections() - before;
-    assert!(made <= 4, "{:?} made {made} connections for 100 requests", stand.gateway);
+    assert!(made <= 4, "{:?} made {made} connections for 100 requests", stand.program);
 }
 
 async fn a_revoked_key_is_refused(stand: &Stand) {
@@ -321,7 +285,7 @@ async fn requests_are_refused_while_the_service_is_away(stand: &mut Stand) {
     stand.server.stop().await;
     for _ in 0..3 {
         let reply = send(client.request(Method::GET, "/contacts")).await;
-        assert!(reply.status.is_server_error(), "{:?}: {reply:?}", stand.gateway);
-        assert!(stand.reached().is_empty(), "{:?}: the request reached the CRM", stand.gateway);
+        assert!(reply.status.is_server_error(), "{:?}: {reply:?}", stand.program);
+        assert!(stand.reached().is_empty(), "{:?}: the request reached the CRM", stand.program);
     }
 }

@@ -1,7 +1,8 @@
 //! A real gateway in front of the test's CRM, with the service for its authorization requests.
 
 use std::{
-    env, fs,
+    collections::BTreeSet,
+    env, fmt, fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request, http::HeaderMap};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse as _,
+};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::copy_bidirectional,
     net::TcpStream,
@@ -21,7 +28,7 @@ use tokio::{
 
 use crate::{
     client::{Client, Credential},
-    harness::{TestServer, not_tested, scratch_dir, wait_until},
+    harness::{TestServer, not_tested, raw, scratch_dir, wait_until},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +37,19 @@ pub enum Gateway {
     Caddy,
     Traefik,
     Envoy,
+    HaProxy,
 }
 
 impl Gateway {
+    pub const ALL: [Self; 5] = [Self::Nginx, Self::Caddy, Self::Traefik, Self::Envoy, Self::HaProxy];
+
     fn program(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Caddy => "caddy",
             Self::Traefik => "traefik",
             Self::Envoy => "envoy",
+            Self::HaProxy => "haproxy",
         }
     }
 
@@ -49,15 +60,29 @@ impl Gateway {
             Self::Caddy => &["Caddyfile"],
             Self::Traefik => &["traefik.yml", "traefik-dynamic.yml"],
             Self::Envoy => &["envoy.yaml"],
+            Self::HaProxy => &["haproxy.cfg", "rally-auth.lua"],
         }
     }
 
-    /// The program, from the PATH or from where `.ci/test-programs` installs it.
-    fn find(self) -> Option<PathBuf> {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways/bin");
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain([ours, "/usr/sbin".into()]);
-        folders.map(|folder| folder.join(self.program())).find(|program| program.is_file())
+    /// The oldest version that its files work with.
+    fn oldest(self) -> (u32, u32) {
+        match self {
+            Self::Nginx => (1, 18),
+            Self::Caddy => (2, 6),
+            Self::Traefik => (3, 0),
+            Self::Envoy => (1, 38),
+            Self::HaProxy => (2, 6),
+        }
+    }
+
+    /// Every installed version that its files work with. Says so if there is none, or if one is too old.
+    pub fn installed(self) -> Vec<Program> {
+        let all = Program::find(self);
+        let (supported, too_old): (Vec<_>, Vec<_>) = all.into_iter().partition(|found| found.version >= self.oldest());
+        if supported.is_empty() {
+            not_tested(&format!("{self:?} {:?} or newer is not installed; found: {too_old:?}", self.oldest()));
+        }
+        supported
     }
 
     fn arguments(self, dir: &Path) -> Vec<String> {
@@ -78,6 +103,7 @@ impl Gateway {
             Self::Caddy => format!("run --config {dir}/Caddyfile"),
             Self::Traefik => format!("--configFile={dir}/traefik.yml"),
             Self::Envoy => format!("-c {dir}/envoy.yaml --disable-hot-restart --concurrency 1 --log-level warn"),
+            Self::HaProxy => "-f haproxy.cfg".to_owned(),
         };
         text.split(' ').map(str::to_owned).collect()
     }
@@ -98,9 +124,60 @@ impl Gateway {
                 text.replace("http {\n", &format!("http {{\naccess_log off;\n{folders}"))
             }
             Self::Traefik => text.replace("filename: ", &format!("filename: {dir}/")),
-            Self::Caddy | Self::Envoy => text,
+            Self::Caddy | Self::Envoy | Self::HaProxy => text,
         }
     }
+}
+
+/// An installed gateway.
+#[derive(Clone)]
+pub struct Program {
+    pub gateway: Gateway,
+    pub version: (u32, u32),
+    path: PathBuf,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (major, minor) = self.version;
+        write!(f, "{:?} {major}.{minor} ({})", self.gateway, self.path.display())
+    }
+}
+
+impl Program {
+    /// Every installed version of every gateway.
+    pub fn all() -> Vec<Self> {
+        Gateway::ALL.into_iter().flat_map(Gateway::installed).collect()
+    }
+
+    /// In the PATH, and where `.ci/test-programs` installs them.
+    fn find(gateway: Gateway) -> Vec<Self> {
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways");
+        let ours = ["bin", "debian/usr/bin", "debian/usr/sbin"].map(|folder| ours.join(folder));
+        let path = env::var_os("PATH").unwrap_or_default();
+        let folders = env::split_paths(&path).chain(["/usr/sbin".into()]).chain(ours);
+        let files = folders.filter_map(|folder| folder.join(gateway.program()).canonicalize().ok());
+        let distinct: BTreeSet<PathBuf> = files.filter(|file| file.is_file()).collect();
+        distinct.into_iter().map(|path| Self { gateway, version: version(gateway, &path), path }).collect()
+    }
+}
+
+/// Major and minor version: the first two numbers that the program prints.
+fn version(gateway: Gateway, program: &Path) -> (u32, u32) {
+    let flag = match gateway {
+        Gateway::Nginx | Gateway::HaProxy => "-v",
+        Gateway::Caddy | Gateway::Traefik => "version",
+        Gateway::Envoy => "--version",
+    };
+    let output = std::process::Command::new(program).arg(flag).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let numbers = words.filter_map(|word| {
+        let mut parts = word.split('.');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    });
+    numbers.into_iter().next().unwrap_or_else(|| panic!("{}: no version in {text:?}", program.display()))
 }
 
 #[derive(Clone, Copy)]
@@ -121,6 +198,7 @@ pub struct Seen {
 /// A gateway with the service and the CRM.
 pub struct Stand {
     pub gateway: Gateway,
+    pub program: Program,
     pub server: TestServer,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
@@ -131,28 +209,33 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// Starts the gateway with the documented files. Returns `None`, with a message on standard error, if the gateway is
-    /// not installed.
-    pub async fn start(gateway: Gateway) -> Option<Self> {
-        Self::start_changed(gateway, "", str::to_owned).await
+    /// Starts the gateway with the documented files.
+    pub async fn start(program: &Program) -> Self {
+        Self::start_changed(program, "", str::to_owned).await
     }
 
     /// Starts the gateway with the documented files, changed so that each check requires the scope `admin`.
-    pub async fn start_requiring_admin(gateway: Gateway) -> Option<Self> {
-        let (documented, changed) = match gateway {
+    pub async fn start_requiring_admin(program: &Program) -> Self {
+        let (documented, changed) = match program.gateway {
             Gateway::Nginx => ("/forward-auth;", "/forward-auth?scope=admin;"),
             Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
             Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
-            Gateway::Envoy => ("# authorization_request:", "authorization_request:"),
+            Gateway::Envoy => ("path_override: /forward-auth\n", "path_override: /forward-auth?scope=admin\n"),
+            Gateway::HaProxy => ("8080/forward-auth\"", "8080/forward-auth?scope=admin\""),
         };
-        Self::start_changed(gateway, "-admin", move |text| text.replace(documented, changed)).await
+        Self::start_changed(program, "-admin", move |text| text.replace(documented, changed)).await
     }
 
-    async fn start_changed(gateway: Gateway, name: &str, change: impl Fn(&str) -> String) -> Option<Self> {
-        let Some(program) = gateway.find() else {
-            not_tested(&format!("{gateway:?} is not installed"));
-            return None;
-        };
+    /// As [`Self::start_requiring_admin`], with the lines that the README has for older versions of Envoy.
+    pub async fn start_requiring_admin_by_header(envoy: &Program) -> Self {
+        let changed = "path_prefix: /forward-auth/crm
+                        authorization_request:
+                          headers_to_add: [{ key: x-rally-required-scope, value: admin }]";
+        Self::start_changed(envoy, "-header", |text| text.replace("path_override: /forward-auth", changed)).await
+    }
+
+    async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
+        let gateway = program.gateway;
         let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
         let (seen, connections) = (Arc::default(), Arc::default());
         let ports = Ports {
@@ -160,17 +243,27 @@ impl Stand {
             service: relay(server.address, Arc::clone(&connections)).await,
             crm: crm(Arc::clone(&seen)).await,
         };
-        let dir = scratch_dir(&format!("{}{name}", gateway.program()));
+        let dir = scratch_dir(&format!("{}-{}{name}-{}", gateway.program(), program.version.1, ports.gateway.port()));
         for name in gateway.files() {
             let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways").join(name);
             let text = fs::read_to_string(documented).unwrap();
             fs::write(dir.join(name), gateway.adapt(&change(&text), &dir, ports)).unwrap();
         }
-        let process = launch(&program, &gateway.arguments(&dir), &dir);
+        let process = launch(&program.path, &gateway.arguments(&dir), &dir);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let stand = Self { gateway, server, seen, connections, address: ports.gateway, http, process, dir };
+        let stand = Self {
+            gateway,
+            program: program.clone(),
+            server,
+            seen,
+            connections,
+            address: ports.gateway,
+            http,
+            process,
+            dir,
+        };
         stand.wait_until_it_authorizes().await;
-        Some(stand)
+        stand
     }
 
     async fn wait_until_it_authorizes(&self) {
@@ -181,7 +274,7 @@ impl Stand {
             reply.is_ok_and(|reply| reply.status() == 401)
         };
         let started = tokio::time::timeout(Duration::from_secs(10), wait_until(is_authorizing)).await;
-        assert!(started.is_ok(), "{:?} does not start:\n{}", self.gateway, self.log());
+        assert!(started.is_ok(), "{:?} does not start:\n{}", self.program, self.log());
         self.seen.lock().unwrap().clear();
     }
 
@@ -194,6 +287,24 @@ impl Stand {
     /// A client of the CRM on that tenant's host, through the gateway.
     pub fn client(&self, slug: &str, credential: Credential) -> Client {
         Client::new(self.http.clone(), format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// As [`Self::client`], with a local address of its own.
+    #[cfg(target_os = "linux")]
+    pub fn client_from(&self, address: &str, slug: &str, credential: Credential) -> Client {
+        let http = reqwest::Client::builder().local_address(address.parse::<std::net::IpAddr>().unwrap());
+        let http = http.timeout(Duration::from_secs(20)).build().unwrap();
+        Client::new(http, format!("http://{}", self.address), format!("{slug}.localhost"), credential)
+    }
+
+    /// Sends bytes unchanged and reads until the gateway closes the connection, so a request needs `Connection: close`.
+    pub async fn raw(&self, request: &str) -> String {
+        raw(self.address, request).await
+    }
+
+    /// A connection to the gateway.
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
     }
 
     /// The requests that the CRM has received since the last call.
@@ -243,15 +354,31 @@ fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// A CRM that records each request and responds with 200.
+/// A CRM that records each request and responds with 200, or with what a client wants to upgrade to. It sends back all
+/// bytes that arrive on an upgraded connection.
 async fn crm(seen: Arc<Mutex<Vec<Seen>>>) -> SocketAddr {
-    let respond = move |request: Request| async move {
+    let respond = move |mut request: Request| async move {
         seen.lock().unwrap().push(Seen {
             method: request.method().to_string(),
             path: request.uri().to_string(),
             headers: request.headers().clone(),
         });
-        "the CRM's response"
+        let Some(protocol) = request.headers().get(header::UPGRADE).cloned() else {
+            return "the CRM's response".into_response();
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
+            let _ = tokio::io::copy(&mut reader, &mut writer).await;
+        });
+        let headers = [
+            (header::UPGRADE, protocol),
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            // Of the key in RFC 6455, section 1.3.
+            (header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")),
+        ];
+        (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
