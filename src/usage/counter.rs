@@ -107,8 +107,7 @@ impl UsageCounter {
     }
 
     fn set_last_client(&self, client: Client<'_>, hash: u32) {
-        let user_agent = client.user_agent().map(shorten).filter(|agent| !agent.is_empty());
-        let client = Box::new(LastClient { address: client.address, user_agent });
+        let client = Box::new(LastClient { address: client.address, user_agent: client.shortened_user_agent() });
         let mut last = self.last_client.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(client);
         self.last_client_hash.store(hash, Ordering::Relaxed);
@@ -207,7 +206,7 @@ fn hour_number(at: Timestamp) -> u32 {
 }
 
 /// The first characters of a `User-Agent`, without control characters, and without a secret that has strayed into it.
-fn shorten(user_agent: &[u8]) -> Box<str> {
+pub(super) fn shorten(user_agent: &[u8]) -> Box<str> {
     let text: String = String::from_utf8_lossy(user_agent).chars().filter(|c| !c.is_control()).collect();
     if text.contains(Secret::PREFIX) {
         return "[redacted]".into();

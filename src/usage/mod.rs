@@ -58,6 +58,12 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// The `User-Agent` for people: its first characters, without control characters, and without a secret that has strayed
+    /// into it.
+    pub(crate) fn shortened_user_agent(&self) -> Option<Box<str>> {
+        self.user_agent().map(counter::shorten).filter(|agent| !agent.is_empty())
+    }
+
     /// As many bytes as can be kept.
     fn user_agent(&self) -> Option<&[u8]> {
         self.user_agent.map(|agent| &agent[..agent.len().min(4 * MAX_USER_AGENT_CHARS)])
