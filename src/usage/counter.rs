@@ -58,6 +58,7 @@ struct HourCounts {
     requests: AtomicU32,
     denied_expired: AtomicU32,
     denied_scope: AtomicU32,
+    denied_revoked: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -121,6 +122,10 @@ impl UsageCounter {
                 counts.requests.fetch_add(1, Ordering::SeqCst);
                 counts.denied_expired.fetch_add(1, Ordering::SeqCst);
             }
+            Denied::Revoked => {
+                counts.requests.fetch_add(1, Ordering::SeqCst);
+                counts.denied_revoked.fetch_add(1, Ordering::SeqCst);
+            }
             Denied::Scope => {
                 counts.denied_scope.fetch_add(1, Ordering::SeqCst);
             }
@@ -167,13 +172,13 @@ impl UsageCounter {
         for mut hour in [newest, newest.saturating_sub(1)] {
             let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
-            let (requests, denied_expired, denied_scope) =
-                (take(&counts.requests), take(&counts.denied_expired), take(&counts.denied_scope));
+            let [requests, denied_expired, denied_scope, denied_revoked] =
+                [&counts.requests, &counts.denied_expired, &counts.denied_scope, &counts.denied_revoked].map(take);
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }
-            if last_use.is_none() && (requests, denied_expired, denied_scope) == (0, 0, 0) {
+            if last_use.is_none() && [requests, denied_expired, denied_scope, denied_revoked] == [0; 4] {
                 continue;
             }
             let Some(hour) = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0) else { continue };
@@ -185,6 +190,7 @@ impl UsageCounter {
                 requests,
                 denied_expired,
                 denied_scope,
+                denied_revoked,
                 last_use: last_use.take(),
             });
         }
@@ -238,7 +244,7 @@ mod tests {
     #[test]
     fn a_counter_is_small() {
         // Each cached secret has one.
-        assert!(size_of::<UsageCounter>() <= 112, "{}", size_of::<UsageCounter>());
+        assert!(size_of::<UsageCounter>() <= 120, "{}", size_of::<UsageCounter>());
     }
 
     #[test]
@@ -290,5 +296,8 @@ mod tests {
         counter.denied(at(42, 3), Denied::Expired);
         let [usage] = &take(&counter)[..] else { panic!("one row") };
         assert_eq!((usage.requests, usage.denied_expired, &usage.last_use), (1, 1, &None), "denied, so not used");
+        counter.denied(at(42, 3), Denied::Revoked);
+        let [usage] = &take(&counter)[..] else { panic!("one row") };
+        assert_eq!((usage.requests, usage.denied_revoked, &usage.last_use), (1, 1, &None), "denied, so not used");
     }
 }

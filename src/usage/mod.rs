@@ -46,6 +46,8 @@ pub enum Denied {
     Expired,
     /// The key's scopes did not suffice. The request itself was counted when the key was accepted.
     Scope,
+    /// The key was revoked, or the secret had ended.
+    Revoked,
 }
 
 /// The sender of a request.
