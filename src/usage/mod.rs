@@ -7,6 +7,7 @@
 
 mod counter;
 mod dead_secrets;
+mod failure_log;
 mod flush;
 mod retention;
 mod worker;

@@ -31,6 +31,7 @@ impl Retention {
             sleep(next).await;
             next = match self.remove_old_hours().await {
                 Ok(()) => INTERVAL,
+                Err(error) if error.is_outage() => RETRY, // the change feed reports it
                 Err(error) => {
                     warn!(%error, "could not remove old hours of usage; trying again in a minute");
                     RETRY
