@@ -15,6 +15,8 @@ CREATE TABLE public.api_key_usage (
     denied_expired bigint      NOT NULL CHECK (denied_expired >= 0::bigint),
     -- Denied, since the key's scopes did not suffice.
     denied_scope   bigint      NOT NULL CHECK (denied_scope >= 0::bigint),
+    -- Denied, since the key was revoked, or the secret had ended.
+    denied_revoked bigint      NOT NULL CHECK (denied_revoked >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
     -- Room on each page for the next versions of its rows, so that updates change no index (HOT).
 ) WITH (fillfactor = 70);
@@ -60,7 +62,7 @@ CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
-GRANT UPDATE (requests, denied_expired, denied_scope)   ON public.api_key_usage     TO rally_app;
+GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked) ON public.api_key_usage TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, UPDATE, DELETE                    ON public.usage_writers     TO rally_app;
@@ -78,7 +80,7 @@ CREATE POLICY usage_worker_removes ON public.api_key_secrets FOR DELETE TO rally
 CREATE FUNCTION public.record_usage(
     writer uuid, batch bigint,
     tenants uuid[], keys uuid[], digests bytea[], hours timestamptz[],
-    requests bigint[], denied_expired bigint[], denied_scope bigint[],
+    requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[],
     used_at timestamptz[], addresses inet[], user_agents text[]
 ) RETURNS boolean
 LANGUAGE plpgsql
@@ -99,16 +101,19 @@ BEGIN
         RETURN false;
     END IF;
     -- Rows in the order of their keys, so that two instances do not wait for each other.
-    INSERT INTO public.api_key_usage AS u (tenant_id, key_id, hour, requests, denied_expired, denied_scope)
-        SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint
-        FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope)
-             b (tenant_id, key_id, hour, requests, expired, scope)
+    INSERT INTO public.api_key_usage AS u
+            (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked)
+        SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
+               sum(b.revoked)::bigint
+        FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked)
+             b (tenant_id, key_id, hour, requests, expired, scope, revoked)
         GROUP BY b.tenant_id, b.key_id, b.hour
         ORDER BY b.tenant_id, b.key_id, b.hour
         ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
         SET requests       = u.requests + excluded.requests,
             denied_expired = u.denied_expired + excluded.denied_expired,
-            denied_scope   = u.denied_scope + excluded.denied_scope;
+            denied_scope   = u.denied_scope + excluded.denied_scope,
+            denied_revoked = u.denied_revoked + excluded.denied_revoked;
     INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
         SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
         FROM unnest(tenants, keys, digests, used_at, addresses, user_agents)
@@ -196,12 +201,12 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION
-    public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[],
+    public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
                         timestamptz[], inet[], text[]),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-    public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[],
+    public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
                         timestamptz[], inet[], text[]),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;

@@ -67,7 +67,7 @@ impl Seed {
         copy(&mut connection, &unstamped, sealed).await?;
         // One key was used in every hour of 400 days.
         let hours = format!(
-            "INSERT INTO api_key_usage SELECT '{}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 hour', 9, 1, 1
+            "INSERT INTO api_key_usage SELECT '{}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 hour', 9, 1, 1, 1
              FROM generate_series(0, 400 * 24 - 1) n",
             listed[0].tenant.id, listed[0].id
         );

@@ -251,14 +251,14 @@ fn conclude(
     principal: Principal,
     decision: Result<(), DenialReason>,
 ) -> Result<Caller, Refusal> {
-    record_caller(span, &tenant, &principal, decision);
+    record_caller(span, &tenant, &principal);
     match decision {
         Ok(()) => Ok(Caller { tenant, principal, _authenticated: () }),
-        Err(reason) => Err(Refusal::denied(reason, principal)),
+        Err(reason) => Err(Refusal::denied(reason, &tenant, principal)),
     }
 }
 
 fn refuse(span: &Span, tenant: &Tenant, error: Error) -> Result<Caller, Refusal> {
     record_tenant(span, tenant);
-    Err(error.into())
+    Err(Refusal::of_tenant(tenant, error))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Principal, Scope, access::DenialReason},
+    domain::{Principal, Scope, Slug, Tenant, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -12,21 +12,49 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) error: Error,
-    /// The caller, if the credential is valid and only does not permit what the request requires.
-    pub(crate) principal: Option<Box<Principal>>,
+    /// `None`: the tenant is not known. Boxed, to keep the more frequent success small.
+    pub(crate) caller: Option<Box<RefusedCaller>>,
+}
+
+/// What is known of a caller who was refused.
+#[derive(Debug)]
+pub(crate) struct RefusedCaller {
+    pub(crate) tenant: Slug,
+    /// See [`Self::principal`].
+    principal: Option<Principal>,
+    /// The credential is valid, and only does not permit what the request requires.
+    is_valid: bool,
+}
+
+impl RefusedCaller {
+    /// Whose the credential is, also if its key is revoked or has expired. For the log, not for the client.
+    pub(crate) const fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
 }
 
 impl Refusal {
     #[cold]
-    pub(super) fn denied(reason: DenialReason, principal: Principal) -> Self {
-        let principal = reason.credential_is_valid().then(|| Box::new(principal));
-        Self { error: reason.into(), principal }
+    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal) -> Self {
+        let is_valid = reason.credential_is_valid();
+        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid };
+        Self { error: reason.into(), caller: Some(Box::new(caller)) }
+    }
+
+    pub(super) fn of_tenant(tenant: &Tenant, error: Error) -> Self {
+        let caller = RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false };
+        Self { error, caller: Some(Box::new(caller)) }
+    }
+
+    /// The caller, if the credential is valid and only does not permit what the request requires.
+    pub(crate) fn valid_principal(&self) -> Option<&Principal> {
+        self.caller.as_ref().filter(|caller| caller.is_valid)?.principal.as_ref()
     }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, principal: None }
+        Self { error, caller: None }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use tracing::{Span, field::display};
 
-use crate::domain::{Principal, Tenant, access::DenialReason};
+use crate::domain::{Principal, Tenant};
 
 pub(super) fn record_tenant(span: &Span, tenant: &Tenant) {
     if !span.is_disabled() {
@@ -12,18 +12,16 @@ pub(super) fn record_tenant(span: &Span, tenant: &Tenant) {
     }
 }
 
-/// Records the tenant, and the principal if the credential is valid.
+/// Records the tenant and the principal, who may have been refused: of a revoked key too, so that it can be found.
 #[inline]
-pub(super) fn record_caller(span: &Span, tenant: &Tenant, principal: &Principal, decision: Result<(), DenialReason>) {
+pub(super) fn record_caller(span: &Span, tenant: &Tenant, principal: &Principal) {
     if !span.is_disabled() {
-        record_fields(span, tenant, principal, decision);
+        record_fields(span, tenant, principal);
     }
 }
 
 #[cold]
-fn record_fields(span: &Span, tenant: &Tenant, principal: &Principal, decision: Result<(), DenialReason>) {
+fn record_fields(span: &Span, tenant: &Tenant, principal: &Principal) {
     record_tenant(span, tenant);
-    if decision.is_ok() || decision.is_err_and(DenialReason::credential_is_valid) {
-        span.record("principal", display(principal));
-    }
+    span.record("principal", display(principal));
 }

@@ -8,7 +8,7 @@ use crate::{
         api_key::{pepper::Peppers, verifier::KeyFallback},
         jwt::jwks::IssuerKeys,
     },
-    config::{ANY_AUDIENCE, Config, Jwt},
+    config::{ANY_AUDIENCE, Config, Jwt, Warning},
     demo::{IfMissing, PrivateDatabase},
     domain::Clock,
     store::{Finding, inspect},
@@ -38,6 +38,9 @@ pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
     if config.jwt.accepts_any_audience() {
         writeln!(stdout(), "WARN  users' tokens: {ANY_AUDIENCE}")?;
     }
+    for Warning { name, problem, .. } in config.warnings.iter().filter(|warning| !warning.is_unsafe) {
+        writeln!(stdout(), "WARN  settings: {name} {problem}")?;
+    }
     let mut failures = 0;
     for Finding { what, outcome } in findings {
         match outcome {
@@ -61,10 +64,9 @@ fn one_line(text: &str) -> String {
 }
 
 fn settings(config: &Config) -> impl Iterator<Item = Finding> {
-    config
-        .warnings
-        .iter()
-        .map(|(name, problem)| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
+    let is_unsafe = config.warnings.iter().filter(|warning| warning.is_unsafe);
+    is_unsafe
+        .map(|Warning { name, problem, .. }| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
 }
 
 async fn jwt(config: &Config) -> Vec<Finding> {

@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::{
     app::StartError,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Warning},
     demo::{self, IfMissing, PrivateDatabase},
     store::{self, ConnectError, DatabaseUrl},
     telemetry,
@@ -137,7 +137,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
 
 /// Logs what is unsafe about the settings, for a start and for `config check`.
 fn warn_of(config: &Config) {
-    for (name, problem) in &config.warnings {
+    for Warning { name, problem, .. } in &config.warnings {
         warn!("{name} {problem}");
     }
 }

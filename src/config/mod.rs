@@ -9,6 +9,7 @@ mod env_file;
 mod http;
 mod jwt;
 mod keys;
+mod mistaken_names;
 mod reader;
 mod secret_file;
 mod telemetry;
@@ -105,10 +106,25 @@ pub struct Config {
     pub(crate) core_dumps: bool,
     /// Paths of files with secrets, by the name of the setting.
     secret_files: Vec<(&'static str, String)>,
-    /// Names of settings that are unsafe as they are, and why: the rest of a sentence.
-    pub(crate) warnings: Vec<(&'static str, String)>,
+    pub(crate) warnings: Vec<Warning>,
     /// By `--demo`: the demo may run although the base domain is not `localhost`.
     pub(crate) demo: bool,
+}
+
+/// What is wrong about a variable, though it stops no start.
+#[derive(Clone, Debug)]
+pub(crate) struct Warning {
+    pub(crate) name: String,
+    /// The rest of a sentence that starts with the name.
+    pub(crate) problem: String,
+    /// The setting is unsafe as it is. False: the variable has no effect.
+    pub(crate) is_unsafe: bool,
+}
+
+impl Warning {
+    fn of_unsafe(name: &str, problem: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), problem: problem.into(), is_unsafe: true }
+    }
 }
 
 impl Config {

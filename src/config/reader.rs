@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, mem, path::Path, str::FromStr};
 
 use super::{
-    NAMES,
+    NAMES, Warning, mistaken_names,
     secret_file::{self, SECRETS},
 };
 
@@ -51,13 +51,13 @@ impl fmt::Display for ConfigError {
 pub(super) struct Reader {
     values: BTreeMap<String, String>,
     bad: Vec<BadSetting>,
-    warnings: Vec<(&'static str, String)>,
+    warnings: Vec<Warning>,
 }
 
 impl Reader {
     pub(super) fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut settings = Self { values: values.into_iter().collect(), bad: Vec::new(), warnings: Vec::new() };
-        settings.reject_misspelt_names();
+        settings.find_mistaken_names();
         settings.read_secret_files();
         settings
     }
@@ -136,7 +136,7 @@ impl Reader {
             match secret_file::read(Path::new(path)) {
                 Ok(secret) => {
                     self.values.insert(name.to_owned(), secret.text);
-                    self.warnings.extend(secret.warning.map(|warning| (file, warning)));
+                    self.warnings.extend(secret.warning.map(|problem| Warning::of_unsafe(file, problem)));
                 }
                 Err(problem) => self.reject(file, problem, ""),
             }
@@ -153,27 +153,26 @@ impl Reader {
             if self.get(name).is_some_and(secret_file::is_published) {
                 let problem = "holds a secret that is published in docker-compose.yml, but BASE_DOMAIN is not localhost: \
                                anybody can use it; set a secret of your own";
-                self.warnings.push((name, problem.into()));
+                self.warnings.push(Warning::of_unsafe(name, problem));
             }
         }
     }
 
-    pub(super) fn take_warnings(&mut self) -> Vec<(&'static str, String)> {
+    pub(super) fn take_warnings(&mut self) -> Vec<Warning> {
         mem::take(&mut self.warnings)
     }
 
-    fn reject_misspelt_names(&mut self) {
-        let misspelt: Vec<_> = self
-            .values
-            .keys()
-            .filter(|name| !NAMES.contains(&name.as_str()))
-            .filter_map(|name| {
-                let near = |known: &&&str| known.len() >= 8 && strsim::damerau_levenshtein(name, known) <= 2;
-                Some((name.clone(), *NAMES.iter().find(near)?))
-            })
-            .collect();
-        for (name, known) in misspelt {
-            self.reject(name, format!("is not a setting; did you mean {known}?"), "");
+    /// Rejects misspelt names, and warns of variables that were most likely meant to be settings.
+    fn find_mistaken_names(&mut self) {
+        for (name, value) in self.values.clone() {
+            if let Some(known) = mistaken_names::misspelt(&name) {
+                self.reject(name, format!("is not a setting; did you mean {known}?"), "");
+                continue;
+            }
+            let warning = mistaken_names::warning(&name, value.trim(), |setting| self.get(setting).is_some());
+            if let Some(problem) = warning.filter(|_| !value.trim().is_empty()) {
+                self.warnings.push(Warning { name, problem, is_unsafe: false });
+            }
         }
     }
 }

@@ -17,11 +17,8 @@ pub(crate) struct Log {
 
 impl Log {
     pub(super) fn read(settings: &mut Reader) -> Self {
-        let filter = settings.parse("RUST_LOG", "info,rally_api_keys=debug", |text| {
-            text.parse::<tracing_subscriber::EnvFilter>()
-                .map(|_| text.to_owned())
-                .map_err(|error| format!("is not a log filter: {error}"))
-        });
+        let filter = settings
+            .parse("RUST_LOG", "info,rally_api_keys=debug", |text| check_filter(text).map(|()| text.to_owned()));
         let json = settings.parse("LOG_FORMAT", "json", |text| match text {
             "text" => Ok(false),
             "json" => Ok(true),
@@ -34,6 +31,35 @@ impl Log {
         let format = if self.json { "json" } else { "text" };
         vec![("RUST_LOG", self.filter.clone()), ("LOG_FORMAT", format.into())]
     }
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// The target of the service's own lines.
+const OWN_TARGET: &str = "rally_api_keys";
+
+/// Refuses a filter that would silence the service by mistake. To the parser, a misspelt level is the name of a target.
+fn check_filter(text: &str) -> Result<(), String> {
+    text.parse::<tracing_subscriber::EnvFilter>().map_err(|error| format!("is not a log filter: {error}"))?;
+    let mut shows_own = false;
+    for directive in text.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let lower = directive.to_ascii_lowercase();
+        let is_level = LEVELS.contains(&&*lower) || matches!(&*lower, "0" | "1" | "2" | "3" | "4" | "5");
+        let is_word = !directive.contains(['=', '[', ']', '{', '}', '"']);
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        if is_word && !is_level && !directive.starts_with(OWN_TARGET) {
+            let near = LEVELS.iter().find(|level| strsim::damerau_levenshtein(&lower, level) <= 2);
+            let hint = near.map_or(".".into(), |level| format!("; did you mean {level}?"));
+            return Err(format!(
+                "has {directive:?}, which is no level ({}){hint} For one target, write {directive}=debug",
+                LEVELS.join(", ")
+            ));
+        }
+        shows_own |= is_level || OWN_TARGET.starts_with(target) || directive.starts_with(OWN_TARGET);
+    }
+    if shows_own {
+        return Ok(());
+    }
+    Err("would silence the service: it has no level for all targets; put one in front, as in info,sqlx=debug".into())
 }
 
 #[derive(Clone)]
@@ -161,6 +187,35 @@ fn format_pairs(pairs: &[(String, String)]) -> String {
 mod tests {
     use super::*;
     use crate::config::tests::config;
+
+    #[test]
+    fn a_filter_that_would_silence_the_service_by_mistake_is_refused() {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "info,sqlx=debug",
+            "rally_api_keys=debug",
+            "rally_api_keys",
+            "warn,rally_api_keys::http=trace",
+            "[request{tenant=acme}]=debug",
+            "h2=off,debug",
+        ] {
+            assert_eq!(check_filter(good), Ok(()), "{good}");
+        }
+        for (bad, problem) in [
+            ("inof", "did you mean info?"),
+            ("info,debgu", "did you mean debug?"),
+            ("verbose", "is no level (off, error, warn, info, debug, trace)"),
+            ("sqlx=debug", "would silence the service"),
+            ("rally_api_key_s=debug", "would silence the service"),
+            ("info=debug", "would silence the service"),
+            ("rally_api_keys=debgu", "is not a log filter"),
+        ] {
+            let error = check_filter(bad).unwrap_err();
+            assert!(error.contains(problem), "{bad}: {error}");
+        }
+    }
 
     #[test]
     fn opentelemetry_variables_are_read_as_its_sdk_reads_them() {

@@ -55,12 +55,14 @@ pub struct UsageBucket {
     pub denied_expired: i64,
     /// Denied because the key's scopes were insufficient.
     pub denied_scope: i64,
+    /// Denied because the key was revoked, or the secret had ended.
+    pub denied_revoked: i64,
 }
 
 impl UsageBucket {
     #[must_use]
     pub const fn empty(start: Timestamp) -> Self {
-        Self { start, requests: 0, denied_expired: 0, denied_scope: 0 }
+        Self { start, requests: 0, denied_expired: 0, denied_scope: 0, denied_revoked: 0 }
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
     http::request::Parts,
 };
 
-use tracing::Span;
+use tracing::{Span, field::display};
 
 use crate::{
     auth::{
@@ -209,6 +209,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let authenticator = Arc::<Authenticator>::from_ref(state);
         let target = target(parts, state).await;
+        if let Some(target) = target {
+            record_key(target);
+        }
         let request_id = parts.extensions.get::<RequestId>().cloned().ok_or(Error::Misrouted("a request id"))?;
         let peer = *parts.extensions.get::<Peer>().ok_or(Error::Misrouted("the peer's address"))?;
         let authentication = authenticator.begin(AuthRequest {
@@ -225,7 +228,7 @@ where
         };
         let principal = match &outcome {
             Ok(caller) => Some(&caller.principal),
-            Err(refusal) => refusal.principal.as_deref(),
+            Err(refusal) => refusal.valid_principal(),
         };
         if let (Some(principal), Some(CallerSlot(slot))) = (principal, parts.extensions.get()) {
             let _ = slot.set(principal.clone());
@@ -242,6 +245,11 @@ where
             requirement: PhantomData,
         })
     }
+}
+
+/// Records the key that a request is about in its span, for the log.
+pub(super) fn record_key(key: ApiKeyId) {
+    Span::current().record("key_id", display(key));
 }
 
 /// The key of the path's `{id}`, if there is one.

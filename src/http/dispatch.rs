@@ -29,9 +29,11 @@ use super::{
     forward_auth,
     names::{FORWARD_AUTH, HEALTHZ, METRICS, READYZ, UNMATCHED},
     problem::Problem,
+    refusal_log::RefusalLog,
     request_metrics::RequestMetrics,
     request_scope::RequestScope,
     request_traces::RequestTraces,
+    sender::Sender,
 };
 use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer, tenant_host::check_host};
 
@@ -49,6 +51,7 @@ struct Inner {
     router: Router,
     requests: Arc<RequestMetrics>,
     traces: Option<RequestTraces>,
+    refusals: RefusalLog,
 }
 
 /// A response, if it needed no I/O, or its future.
@@ -66,7 +69,7 @@ impl Dispatcher {
         requests: Arc<RequestMetrics>,
         traces: Option<RequestTraces>,
     ) -> Self {
-        Self(Arc::new(Inner { authenticator, router, requests, traces }))
+        Self(Arc::new(Inner { authenticator, router, requests, traces, refusals: RefusalLog::default() }))
     }
 
     /// Never fails, and never panics.
@@ -80,6 +83,10 @@ impl Dispatcher {
             return self.forward_auth(authenticator, &request, peer);
         }
         let scope = self.begin(&request, QUIET.contains(&path), None);
+        if !scope.span.is_disabled() {
+            let proxies = self.0.authenticator.as_ref().map(|authenticator| &authenticator.tenancy.trusted_proxies);
+            scope.record_sender(&Sender::new(request.uri(), request.headers(), proxies, peer.0));
+        }
         hide_credentials(request.headers_mut());
         let dispatcher = self.clone();
         Either::Right(async move { dispatcher.route(request, peer, scope).await }.boxed())
@@ -96,15 +103,16 @@ impl Dispatcher {
         peer: Peer,
     ) -> Responding {
         let scope = self.begin(request, true, Some(FORWARD_AUTH));
-        let begin = || scope.span.in_scope(|| forward_auth::begin(authenticator, request, peer, &scope));
+        let begin =
+            || scope.span.in_scope(|| forward_auth::begin(authenticator, &self.0.refusals, request, peer, &scope));
         // As in `RequestScope::run`.
         let outcome = catch_unwind(AssertUnwindSafe(begin));
         match outcome.unwrap_or_else(|_panic| Ok(forward_auth::failed())) {
             Ok(response) => Either::Left(ready(self.finish_forward_auth(scope, response))),
-            Err(lookup) => {
+            Err(pending) => {
                 let (dispatcher, authenticator) = (self.clone(), authenticator.clone());
                 let response = async move {
-                    let response = forward_auth::resolve(&authenticator, lookup);
+                    let response = forward_auth::resolve(&authenticator, &dispatcher.0.refusals, pending, &scope);
                     let response = scope.run(response, forward_auth::failed).await;
                     dispatcher.finish_forward_auth(scope, response)
                 };

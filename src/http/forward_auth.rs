@@ -28,11 +28,13 @@ use super::{
         X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
     },
     problem::{CALLER, Code, PARAMS, Problem},
+    refusal_log::RefusalLog,
     request_scope::RequestScope,
+    sender::Sender,
 };
 use crate::{
     auth::{
-        authenticator::{Authentication, Authenticator, Caller, Lookup},
+        authenticator::{Authentication, Authenticator, Lookup},
         error::Refusal,
         request::{AuthRequest, Peer},
     },
@@ -85,40 +87,59 @@ pub(super) fn matches(path: &str) -> bool {
 )]
 pub(super) fn begin<B>(
     authenticator: &Authenticator,
+    refusals: &RefusalLog,
     request: &Request<B>,
     peer: Peer,
     scope: &RequestScope,
-) -> Result<Response, Box<Lookup>> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let required = forged_headers::refuse(headers)
-        .and_then(|()| required_scope(request, peer.0, &authenticator.tenancy.trusted_proxies));
+) -> Result<Response, Box<Pending>> {
+    let (uri, headers, proxies) = (request.uri(), request.headers(), &authenticator.tenancy.trusted_proxies);
+    let sender = || Sender::new(uri, headers, Some(proxies), peer.0);
+    let required = forged_headers::refuse(headers).and_then(|()| required_scope(request, peer.0, proxies));
     let required = match required {
         Ok(scope) => RequiredAccess::to_use(Permission::Scope(scope)),
-        Err(problem) => return Ok(refused(problem)),
+        Err(problem) => {
+            let problem = problem.for_gateways();
+            refusals.log(&problem, None, &sender(), &scope.id);
+            return Ok(respond_with(problem));
+        }
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(ref outcome) => Ok(respond(outcome)),
-        Authentication::Pending(lookup) => Err(lookup),
+        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal)),
+        Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, refusals, &sender(), scope)),
+        Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender() })),
     }
+}
+
+/// A check that is not in the cache.
+pub(super) struct Pending {
+    lookup: Box<Lookup>,
+    sender: Sender,
 }
 
 /// Responds after a cache miss.
-pub(super) async fn resolve(authenticator: &Authenticator, lookup: Box<Lookup>) -> Response {
-    respond(&authenticator.resolve(lookup).await)
+pub(super) async fn resolve(
+    authenticator: &Authenticator,
+    refusals: &RefusalLog,
+    pending: Box<Pending>,
+    scope: &RequestScope,
+) -> Response {
+    let Pending { lookup, sender } = *pending;
+    match authenticator.resolve(lookup).await {
+        Ok(caller) => allowed(&caller.tenant, &caller.principal),
+        Err(refusal) => refuse(&refusal, refusals, &sender, scope),
+    }
 }
 
-fn respond(outcome: &Result<Caller, Refusal>) -> Response {
-    match outcome {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal),
-        Err(Refusal { error, principal }) => {
-            let mut response = refused(error.clone().into());
-            if let Some(principal) = principal {
-                key_lifecycle_headers::insert(principal, response.headers_mut());
-            }
-            response
-        }
+#[cold]
+fn refuse(refusal: &Refusal, refusals: &RefusalLog, sender: &Sender, scope: &RequestScope) -> Response {
+    let problem = Problem::from(refusal.error.clone()).for_gateways();
+    refusals.log(&problem, refusal.caller.as_deref(), sender, &scope.id);
+    let mut response = respond_with(problem);
+    if let Some(principal) = refusal.valid_principal() {
+        key_lifecycle_headers::insert(principal, response.headers_mut());
     }
+    response
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
@@ -198,8 +219,8 @@ static ALLOWED: LazyLock<HeaderMap> = LazyLock::new(|| {
     headers
 });
 
-fn refused(problem: Problem) -> Response {
-    let problem = problem.for_gateways();
+/// A problem for gateways, with its code in a header.
+fn respond_with(problem: Problem) -> Response {
     let code = HeaderValue::from_static(problem.code());
     let mut response = problem.into_response();
     response.headers_mut().insert(X_RALLY_ERROR, code);
@@ -209,7 +230,7 @@ fn refused(problem: Problem) -> Response {
 
 /// The response after a panic.
 pub(super) fn failed() -> Response {
-    refused(Problem::internal())
+    respond_with(Problem::internal().for_gateways())
 }
 
 #[cfg(test)]

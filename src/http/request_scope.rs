@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{
     Instrument as _, Span, debug, debug_span,
     field::{Empty, display},
-    info, info_span,
+    info, info_span, warn,
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     problem::Problem,
     request_metrics::{KnownMethod, RouteCounters},
     request_traces::{RequestSpan, RequestTraces},
+    sender::Sender,
 };
 use crate::{auth::request::RequestId, domain::Secret};
 
@@ -35,7 +36,10 @@ fn span(id: &RequestId, method: KnownMethod, quiet: bool) -> Span {
                 method,
                 route = Empty,
                 tenant = Empty,
-                principal = Empty
+                principal = Empty,
+                key_id = Empty,
+                address = Empty,
+                host = Empty
             )
         };
     }
@@ -74,6 +78,14 @@ impl RequestScope {
         Self { id, method, quiet, span, trace, started: Instant::now() }
     }
 
+    /// Records who sent the request, and to which host.
+    pub(super) fn record_sender(&self, sender: &Sender) {
+        self.span.record("address", display(sender.address));
+        if let Some(host) = sender.host() {
+            self.span.record("host", host);
+        }
+    }
+
     /// Runs `response` in the request's span. After a panic, which the hook has logged, the response is `failed`.
     pub(super) async fn run(&self, response: impl Future<Output = Response>, failed: fn() -> Response) -> Response {
         let outcome = AssertUnwindSafe(response).catch_unwind().instrument(self.span.clone()).await;
@@ -85,7 +97,7 @@ impl RequestScope {
         let Self { id, method, quiet, span, trace, started } = self;
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
-        if let Some(problem) = problem {
+        if let Some(problem) = &problem {
             problem.write_out(id.as_str(), &mut response);
         }
         let latency = started.elapsed();
@@ -97,12 +109,24 @@ impl RequestScope {
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
-        span.in_scope(|| {
-            if quiet {
-                debug!(status, code, latency_us, "request finished");
-            } else {
-                info!(status, code, latency_us, "request finished");
-            }
+        let problem = problem.as_ref();
+        macro_rules! line {
+            ($level:ident) => {
+                $level!(
+                    status,
+                    code,
+                    fields = problem.and_then(Problem::bad_fields),
+                    detail = problem.and_then(Problem::particulars),
+                    cause = problem.and_then(Problem::cause),
+                    latency_us,
+                    "request finished"
+                )
+            };
+        }
+        span.in_scope(|| match (quiet, problem.and_then(Problem::cause)) {
+            (true, _) => line!(debug),
+            (false, Some(_)) => line!(warn),
+            (false, None) => line!(info),
         });
         response
     }

@@ -82,6 +82,15 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The database cannot be reached, which the change feed reports for all.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        let timed_out = |error: &sqlx::Error| matches!(error, sqlx::Error::PoolTimedOut);
+        matches!(self, Self::Unavailable(error) if retry::is_connection_loss(error) || timed_out(error))
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {

@@ -30,7 +30,9 @@ pub struct SecretUsage {
     pub denied_expired: i64,
     /// Those that were denied since the key's scopes did not suffice.
     pub denied_scope: i64,
-    /// The last request that was not denied for expiry.
+    /// Those that were denied since the key was revoked, or the secret had ended.
+    pub denied_revoked: i64,
+    /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
 }
 
@@ -108,12 +110,13 @@ impl UsageStore {
         let requests: Vec<_> = batch.iter().map(|usage| usage.requests).collect();
         let denied_expired: Vec<_> = batch.iter().map(|usage| usage.denied_expired).collect();
         let denied_scope: Vec<_> = batch.iter().map(|usage| usage.denied_scope).collect();
+        let denied_revoked: Vec<_> = batch.iter().map(|usage| usage.denied_revoked).collect();
         let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!(
-                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS "is_new!""#,
+                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS "is_new!""#,
                 writer,
                 number,
                 &tenants,
@@ -123,6 +126,7 @@ impl UsageStore {
                 &requests,
                 &denied_expired,
                 &denied_scope,
+                &denied_revoked,
                 &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
                 &agents as &[Option<&str>],
@@ -155,7 +159,8 @@ impl ReadTx {
         Ok(sqlx::query_as!(
             UsageBucket,
             r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
-                      sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!"
+                      sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
+                      sum(denied_revoked)::bigint AS "denied_revoked!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1

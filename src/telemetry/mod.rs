@@ -19,7 +19,7 @@ use crate::config::Log;
 /// Installs the process's logger. A second call has no effect.
 pub(crate) fn start(log: &Log) {
     let builder = text()
-        .with_env_filter(EnvFilter::new(&log.filter))
+        .with_env_filter(filter(&log.filter))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         // The subscriber reports its own write errors by `eprintln!`, which panics if standard error cannot be
@@ -33,6 +33,13 @@ pub(crate) fn start(log: &Log) {
     if let Err(error) = outcome {
         tracing::debug!(%error, "logging is already started");
     }
+}
+
+/// The configured filter. Unless that names sqlx, its warnings about each broken connection of a pool are left out: the
+/// change feed reports an outage of PostgreSQL, once.
+fn filter(configured: &str) -> EnvFilter {
+    let without_sqlx = if configured.contains("sqlx") { "" } else { "sqlx_core::pool=error," };
+    EnvFilter::new(format!("{without_sqlx}{configured}"))
 }
 
 /// The text format.

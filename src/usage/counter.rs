@@ -58,6 +58,7 @@ struct HourCounts {
     requests: AtomicU32,
     denied_expired: AtomicU32,
     denied_scope: AtomicU32,
+    denied_revoked: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -107,8 +108,7 @@ impl UsageCounter {
     }
 
     fn set_last_client(&self, client: Client<'_>, hash: u32) {
-        let user_agent = client.user_agent().map(shorten).filter(|agent| !agent.is_empty());
-        let client = Box::new(LastClient { address: client.address, user_agent });
+        let client = Box::new(LastClient { address: client.address, user_agent: client.shortened_user_agent() });
         let mut last = self.last_client.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(client);
         self.last_client_hash.store(hash, Ordering::Relaxed);
@@ -121,6 +121,10 @@ impl UsageCounter {
             Denied::Expired => {
                 counts.requests.fetch_add(1, Ordering::SeqCst);
                 counts.denied_expired.fetch_add(1, Ordering::SeqCst);
+            }
+            Denied::Revoked => {
+                counts.requests.fetch_add(1, Ordering::SeqCst);
+                counts.denied_revoked.fetch_add(1, Ordering::SeqCst);
             }
             Denied::Scope => {
                 counts.denied_scope.fetch_add(1, Ordering::SeqCst);
@@ -168,13 +172,13 @@ impl UsageCounter {
         for mut hour in [newest, newest.saturating_sub(1)] {
             let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
-            let (requests, denied_expired, denied_scope) =
-                (take(&counts.requests), take(&counts.denied_expired), take(&counts.denied_scope));
+            let [requests, denied_expired, denied_scope, denied_revoked] =
+                [&counts.requests, &counts.denied_expired, &counts.denied_scope, &counts.denied_revoked].map(take);
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }
-            if last_use.is_none() && (requests, denied_expired, denied_scope) == (0, 0, 0) {
+            if last_use.is_none() && [requests, denied_expired, denied_scope, denied_revoked] == [0; 4] {
                 continue;
             }
             let Some(hour) = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0) else { continue };
@@ -186,6 +190,7 @@ impl UsageCounter {
                 requests,
                 denied_expired,
                 denied_scope,
+                denied_revoked,
                 last_use: last_use.take(),
             });
         }
@@ -207,7 +212,7 @@ fn hour_number(at: Timestamp) -> u32 {
 }
 
 /// The first characters of a `User-Agent`, without control characters, and without a secret that has strayed into it.
-fn shorten(user_agent: &[u8]) -> Box<str> {
+pub(super) fn shorten(user_agent: &[u8]) -> Box<str> {
     let text: String = String::from_utf8_lossy(user_agent).chars().filter(|c| !c.is_control()).collect();
     if text.contains(Secret::PREFIX) {
         return "[redacted]".into();
@@ -239,7 +244,7 @@ mod tests {
     #[test]
     fn a_counter_is_small() {
         // Each cached secret has one.
-        assert!(size_of::<UsageCounter>() <= 112, "{}", size_of::<UsageCounter>());
+        assert!(size_of::<UsageCounter>() <= 120, "{}", size_of::<UsageCounter>());
     }
 
     #[test]
@@ -291,5 +296,8 @@ mod tests {
         counter.denied(at(42, 3), Denied::Expired);
         let [usage] = &take(&counter)[..] else { panic!("one row") };
         assert_eq!((usage.requests, usage.denied_expired, &usage.last_use), (1, 1, &None), "denied, so not used");
+        counter.denied(at(42, 3), Denied::Revoked);
+        let [usage] = &take(&counter)[..] else { panic!("one row") };
+        assert_eq!((usage.requests, usage.denied_revoked, &usage.last_use), (1, 1, &None), "denied, so not used");
     }
 }

@@ -8,6 +8,7 @@ use tracing::{error, warn};
 
 use super::{
     Metrics,
+    failure_log::FailureLog,
     flush::{RETRY, TICK},
 };
 use crate::store::{self, SecretReuse, UsageStore};
@@ -19,11 +20,12 @@ pub(super) struct DeadSecretWorker {
     current: Option<SecretReuse>,
     store: UsageStore,
     metrics: Metrics,
+    failures: FailureLog,
 }
 
 impl DeadSecretWorker {
     pub(super) fn new(queue: mpsc::Receiver<SecretReuse>, store: UsageStore, metrics: Metrics) -> Self {
-        Self { queue, current: None, store, metrics }
+        Self { queue, current: None, store, metrics, failures: FailureLog::default() }
     }
 
     /// Writes events until `stop` resolves, then the rest, until the deadline to which it resolves.
@@ -62,13 +64,17 @@ impl DeadSecretWorker {
     async fn write(&mut self) -> bool {
         let Some(reuse) = &self.current else { return true };
         match self.store.record_reuse(reuse).await {
-            Ok(()) => {}
+            Ok(()) => {
+                self.failures.succeeded();
+            }
             Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
                 error!(%error, key_id = %reuse.key, "lost the event that a dead secret was used: the database refuses it");
                 self.metrics.lost.inc();
             }
             Err(error) => {
-                warn!(%error, key_id = %reuse.key, "could not record that a dead secret was used; trying again");
+                if self.failures.failed(&error) {
+                    warn!(%error, key_id = %reuse.key, "could not record that a dead secret was used; trying again");
+                }
                 return false;
             }
         }

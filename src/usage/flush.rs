@@ -6,10 +6,10 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, sleep_until, timeout_at},
 };
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{HasUsageCounter, Metrics};
+use super::{HasUsageCounter, Metrics, failure_log::FailureLog};
 use crate::store::{self, SecretUsage, UsageStore};
 
 /// How often a batch is written.
@@ -36,6 +36,7 @@ pub(super) struct Flusher {
     last_number: i64,
     store: UsageStore,
     metrics: Metrics,
+    failures: FailureLog,
 }
 
 struct Batch {
@@ -45,7 +46,16 @@ struct Batch {
 
 impl Flusher {
     pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: UsageStore, metrics: Metrics) -> Self {
-        Self { queue, unconfirmed: None, parts: Vec::new(), writer: Uuid::new_v4(), last_number: 0, store, metrics }
+        Self {
+            queue,
+            unconfirmed: None,
+            parts: Vec::new(),
+            writer: Uuid::new_v4(),
+            last_number: 0,
+            store,
+            metrics,
+            failures: FailureLog::default(),
+        }
     }
 
     /// Writes a batch each tick until `stop` resolves, then the rest, until the deadline to which it resolves.
@@ -99,6 +109,9 @@ impl Flusher {
             Ok(_is_new) => {
                 self.metrics.batches.inc();
                 self.unconfirmed = None;
+                if self.failures.succeeded() {
+                    info!("API keys' usage is written again");
+                }
                 return true;
             }
             Err(error) => error,
@@ -110,7 +123,9 @@ impl Flusher {
         if batch.refusals >= MAX_REFUSALS && self.split_refused(&error).await {
             return true;
         }
-        warn!(%error, rows, "could not write a batch of API keys' usage; it is sent again");
+        if self.failures.failed(&error) {
+            warn!(%error, rows, "could not write a batch of API keys' usage; it is sent again each second");
+        }
         false
     }
 

@@ -7,6 +7,7 @@
 
 mod counter;
 mod dead_secrets;
+mod failure_log;
 mod flush;
 mod retention;
 mod worker;
@@ -46,6 +47,8 @@ pub enum Denied {
     Expired,
     /// The key's scopes did not suffice. The request itself was counted when the key was accepted.
     Scope,
+    /// The key was revoked, or the secret had ended.
+    Revoked,
 }
 
 /// The sender of a request.
@@ -58,6 +61,12 @@ pub struct Client<'a> {
 }
 
 impl Client<'_> {
+    /// The `User-Agent` for people: its first characters, without control characters, and without a secret that has strayed
+    /// into it.
+    pub(crate) fn shortened_user_agent(&self) -> Option<Box<str>> {
+        self.user_agent().map(counter::shorten).filter(|agent| !agent.is_empty())
+    }
+
     /// As many bytes as can be kept.
     fn user_agent(&self) -> Option<&[u8]> {
         self.user_agent.map(|agent| &agent[..agent.len().min(4 * MAX_USER_AGENT_CHARS)])

@@ -35,6 +35,7 @@ impl Retention {
             sleep(next).await;
             next = match self.remove_all().await {
                 Ok(()) => INTERVAL,
+                Err(error) if error.is_outage() => RETRY, // the change feed reports it
                 Err(error) => {
                     warn!(%error, "could not remove old hours of usage or ended secrets; trying again in a minute");
                     RETRY

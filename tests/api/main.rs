@@ -70,6 +70,7 @@ mod queries;
 mod raw;
 mod reference_implementations;
 mod reference_page;
+mod refusal_log;
 mod retired_secrets;
 mod reuse;
 mod revoke;

@@ -231,7 +231,7 @@ async fn objects_that_another_login_plants_are_never_chosen() {
     planter.revoke().await;
 
     let old = "INSERT INTO public.api_key_usage
-               SELECT tenant_id, id, date_trunc('hour', now(), 'UTC') - interval '10 years', 1, 0, 0 FROM public.api_keys";
+               SELECT tenant_id, id, date_trunc('hour', now(), 'UTC') - interval '10 years', 1, 0, 0, 0 FROM public.api_keys";
     database.execute(&format!("SET search_path = ''; {old}")).await;
     let sibling = server.sibling(&[]).await;
     call_everything(&sibling).await;

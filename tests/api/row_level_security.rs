@@ -294,7 +294,7 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         let batch = format!(
             "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
                  ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY['2001-02-03T04:00:00Z'::timestamptz], ARRAY[7::bigint],
-                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
+                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
             key.id,
             key.digest()
         );
@@ -321,7 +321,7 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     for tenant in [acme, globex] {
         for sql in [
             format!(
-                "INSERT INTO api_key_usage VALUES ('{tenant}', gen_random_uuid(), '2001-02-03T04:00:00Z', 1, 0, 0)"
+                "INSERT INTO api_key_usage VALUES ('{tenant}', gen_random_uuid(), '2001-02-03T04:00:00Z', 1, 0, 0, 0)"
             ),
             format!("INSERT INTO api_key_last_uses VALUES ('{tenant}', gen_random_uuid(), sha224('')::bytea, now())"),
         ] {

@@ -108,6 +108,38 @@ async fn env_file_counts_unless_others_can_write_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_without_effect_are_warned_of_and_a_filter_that_silences_the_log_is_refused() {
+    let (database, home) = (TestDatabase::create().await, Home::new("mistaken-names"));
+    let url = database.url_text(None).await;
+    let mistaken = [
+        ("DATABASE_URL", url.as_str()),
+        ("JWT_SECRET", JWT_SECRET),
+        ("KEY_PEPPER", PEPPER),
+        ("LOG_LEVEL", "debug"),
+        ("TRUSTED_PROXY", "10.0.0.1"),
+        ("CORS_ORIGINS", "https://app.example"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        // LISTEN_ADDR is set by the test, so that this one changes nothing.
+        ("PORT", "8080"),
+    ];
+    let named = |text: &str| {
+        ["LOG_LEVEL is", "TRUSTED_PROXY is", "CORS_ORIGINS is", "OTEL_EXPORTER_OTLP_PROTOCOL has", "PORT is"]
+            .map(|name| text.contains(name))
+    };
+    let service = home.serve(&mistaken).await;
+    assert_eq!(named(&service.log()), [true, true, true, true, false], "{}", service.log());
+    assert!(service.log().contains("no effect: set TRUSTED_PROXIES"), "{}", service.log());
+    let doctor = String::from_utf8(home.run(&["doctor"], &mistaken).await.stdout).unwrap();
+    assert_eq!(named(&doctor), [true; 5], "{doctor}");
+    assert!(doctor.contains("WARN  settings: PORT is not a setting"), "{doctor}");
+
+    for (filter, problem) in [("inof", "did you mean info?"), ("sqlx=debug", "would silence the service")] {
+        let why = home.fail(&["config", "check"], &[("RUST_LOG", filter)]).await;
+        assert!(why.contains("RUST_LOG ") && why.contains(problem), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_are_read_from_files() {
     let (database, home) = (TestDatabase::create().await, Home::new("secret-files"));
     let file = |name: &str, text: &str| {

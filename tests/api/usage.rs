@@ -74,8 +74,37 @@ async fn requests_and_refusals_are_counted() {
     assert_eq!(response["interval"], "day");
     assert_eq!(response["buckets"].as_array().unwrap().len(), 30);
     let (first, from) = (&response["buckets"][0], &response["from"]);
-    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0}});
+    let empty =
+        json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0}});
     assert_eq!(first, &empty);
+}
+
+#[tokio::test]
+async fn requests_with_a_revoked_key_or_an_ended_secret_are_counted_as_denied() {
+    let server = TestServer::start().await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let key = admin.create("counted", "read").await;
+    let rotated = admin.post(&format!("{}/rotate", key.path()), &json!({"overlapSeconds": 0})).await.expect(200);
+    for _ in 0..2 {
+        admin.with_key(&key.secret).get(CHECK).await.refused(401, "invalid_key");
+    }
+    let client = admin.with_key(rotated["key"].as_str().unwrap());
+    assert_eq!(client.get(CHECK).await.status, 200);
+    admin.delete(&key.path()).await.expect(204);
+    for _ in 0..3 {
+        client.get(CHECK).await.refused(401, "key_revoked");
+    }
+    let read = async || admin.get(&usage(&key)).await.expect(200);
+    wait_until(async || read().await["requests"] == 6).await;
+    let usage = read().await;
+    let sum: i64 = usage["buckets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|bucket| bucket["deniedByReason"]["revoked"].as_i64().unwrap())
+        .sum();
+    assert_eq!((usage["denied"].as_i64(), sum), (Some(5), 5), "{usage}");
 }
 
 #[tokio::test]
@@ -273,7 +302,7 @@ async fn hours_past_the_retention_are_removed() {
     for (tenant, key) in [(server.database.acme, &key), (server.database.globex, &theirs)] {
         let rows = format!(
             "INSERT INTO api_key_usage
-             SELECT '{tenant}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 day', 1, 0, 0
+             SELECT '{tenant}', '{}', date_trunc('hour', now(), 'UTC') - n * interval '1 day', 1, 0, 0, 0
              FROM generate_series(0, 500) n",
             key.id
         );
@@ -363,7 +392,7 @@ fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
              ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{count}::bigint],
-             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
         key.id,
         key.digest()
     )

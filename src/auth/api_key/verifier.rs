@@ -162,6 +162,7 @@ impl KeyVerifier {
                 "expired"
             }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
+                self.recorder.denied(secret, now, Denied::Revoked);
                 self.recorder.dead_secret_used(&secret.usage, secret.hint, now, client.address, request_id.as_str());
                 if reason == DenialReason::KeyRevoked { "revoked" } else { "invalid" }
             }

@@ -2,47 +2,26 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use tracing::{info, warn};
 
 use super::{
     AuthCache,
     clock_offset::ClockOffset,
+    feed_log::{FeedError, FeedLog},
     lease::{LEASE, Lease, Moment},
 };
 use crate::{
     domain::{Clock, clock_offset},
-    store::{self, Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
+    store::{Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
 };
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-
-/// Why the feed is down.
-#[derive(Debug, thiserror::Error)]
-enum FeedError {
-    #[error(transparent)]
-    Database(#[from] store::Error),
-    #[error("no connection within 5 s: is the pool of a pooler exhausted, or does the server not respond?")]
-    ConnectTimeout,
-    #[error("the connection was closed")]
-    Closed,
-    #[error("heartbeats no longer come back")]
-    HeartbeatsLost,
-    #[error(
-        "no heartbeat ever came back: LISTEN does not work on this connection. Does DATABASE_URL go through a \
-         pooler in transaction mode? Then set DATABASE_DIRECT_URL to the server itself"
-    )]
-    NeverHeard,
-}
 
 /// Applies the change feed of one database to the cache.
 pub(crate) struct InvalidationListener {
@@ -58,21 +37,13 @@ pub(crate) struct InvalidationListener {
 impl InvalidationListener {
     /// Listens for ever; connects again when the feed breaks.
     pub(crate) async fn run(self) {
-        let mut logged = false;
+        let log = FeedLog::default();
         loop {
-            let was_up = AtomicBool::new(false);
-            let error = self.listen(&was_up).await;
+            let error = self.listen(&log).await;
             self.invalidate_all();
-            // Once per outage: while the database is unreachable, this fails every half second.
-            if was_up.into_inner() || !logged {
-                warn!(
-                    %error,
-                    "the change feed is down: the cache is not used, and each request with an API key queries the \
-                     database, until the feed is back; it is retried every half second"
-                );
-                logged = true;
+            if log.down(&error) {
+                sleep(RETRY_DELAY).await;
             }
-            sleep(RETRY_DELAY).await;
         }
     }
 
@@ -82,10 +53,11 @@ impl InvalidationListener {
         self.cache.clear();
     }
 
-    async fn listen(&self, is_up: &AtomicBool) -> FeedError {
+    async fn listen(&self, log: &FeedLog) -> FeedError {
         let connect = async {
-            let feed = ChangeFeed::listen(&self.url).await?;
+            // First, since it tells why there is no connection: a pool, as the feed has one, only that its time is over.
             let sender = HeartbeatSender::connect(&self.url).await?;
+            let feed = ChangeFeed::listen(&self.url).await?;
             Ok::<_, FeedError>((feed, sender))
         };
         let (feed, sender) = match timeout(CONNECT_TIMEOUT, connect).await {
@@ -99,12 +71,12 @@ impl InvalidationListener {
         let heartbeats = Heartbeats::default();
         // The first to end drops the other, and with it both connections.
         tokio::select! {
-            error = self.receive(feed, &heartbeats, is_up) => error,
+            error = self.receive(feed, &heartbeats, log) => error,
             error = self.send(sender, &heartbeats) => error,
         }
     }
 
-    async fn receive(&self, mut feed: ChangeFeed, heartbeats: &Heartbeats, is_up: &AtomicBool) -> FeedError {
+    async fn receive(&self, mut feed: ChangeFeed, heartbeats: &Heartbeats, log: &FeedLog) -> FeedError {
         loop {
             match feed.next().await {
                 Ok(Some(Change::Key(tenant, key))) => self.cache.invalidate_key(tenant, key),
@@ -113,9 +85,7 @@ impl InvalidationListener {
                 Ok(Some(Change::Heartbeat(heartbeat))) => {
                     let Some(sent) = heartbeats.receive(heartbeat) else { continue };
                     self.lease.renew(sent);
-                    if !is_up.swap(true, Ordering::Relaxed) {
-                        info!("the change feed is up: the verification cache is used");
-                    }
+                    log.up();
                 }
                 Ok(None) => return FeedError::Closed,
                 Err(error) => return error.into(),

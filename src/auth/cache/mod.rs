@@ -6,6 +6,7 @@
 pub mod cached_secret;
 pub(crate) mod clock_offset;
 pub mod epoch_cache;
+mod feed_log;
 pub(crate) mod invalidation;
 pub mod key;
 pub mod lease;

@@ -14,7 +14,7 @@ use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyName, ScopeSet, Secret, Timestamp, parse_timestamp},
     http::{
-        authorized::{Admin, Authorized},
+        authorized::{Admin, Authorized, record_key},
         input::{InputFields, JsonBody, NoQuery},
         names::API_KEYS,
         problem::{BODY, CALLER, Code, Problem, SERVER},
@@ -99,6 +99,7 @@ pub(crate) async fn create(
 
     let secret = Secret::generate();
     let id = ApiKeyId::generate();
+    record_key(id);
     // Before the transaction, so that no connection waits for the hashing.
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 

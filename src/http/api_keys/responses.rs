@@ -270,6 +270,8 @@ pub(super) struct DeniedByReason {
     pub(super) expired: i64,
     /// The key lacked a scope
     pub(super) scope: i64,
+    /// The key was revoked, or the secret had ended
+    pub(super) revoked: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -277,8 +279,12 @@ impl From<UsageBucket> for UsageBucketResponse {
         Self {
             start: bucket.start,
             requests: bucket.requests,
-            denied: bucket.denied_expired + bucket.denied_scope,
-            denied_by_reason: DeniedByReason { expired: bucket.denied_expired, scope: bucket.denied_scope },
+            denied: bucket.denied_expired + bucket.denied_scope + bucket.denied_revoked,
+            denied_by_reason: DeniedByReason {
+                expired: bucket.denied_expired,
+                scope: bucket.denied_scope,
+                revoked: bucket.denied_revoked,
+            },
         }
     }
 }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// The problem document as a client gets it.
-    fn document(problem: Problem) -> String {
+    fn document(problem: &Problem) -> String {
         let mut response = problem.clone().into_response();
         problem.write_out("id", &mut response);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -193,7 +193,7 @@ mod tests {
             let refused = body(format!("{{{}}}", members.join(","))).unwrap().finish(&["a"]);
             prop_assert_eq!(refused.is_ok(), names.is_empty());
             if let Err(problem) = refused {
-                let document: Value = serde_json::from_str(&document(problem)).unwrap();
+                let document: Value = serde_json::from_str(&document(&problem)).unwrap();
                 for name in &names {
                     let errors = document["errors"].as_array().unwrap();
                     let of_it: Vec<_> = errors.iter().filter(|error| error["field"] == **name).collect();
@@ -223,7 +223,7 @@ mod tests {
                     }
                 }
             };
-            let document = document(problem);
+            let document = document(&problem);
             prop_assert!(!document.contains(&DIGITS[..8]) && !document.contains(&DIGITS[24..]), "{}", document);
         }
     }

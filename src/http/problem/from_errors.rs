@@ -1,7 +1,8 @@
-//! The one place where an error of another layer becomes a [`Problem`], and where its cause is logged.
+//! The one place where an error of another layer becomes a [`Problem`]. Defects are logged here; why the database did not
+//! respond is logged with the request.
 
 use axum::response::{IntoResponse, Response};
-use tracing::{error, warn};
+use tracing::error;
 
 use super::{Code, Problem};
 use crate::{auth, store, turns::Overloaded};
@@ -15,10 +16,7 @@ impl From<store::Error> for Problem {
 impl From<&store::Error> for Problem {
     fn from(error: &store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) | store::Error::TooSlow => {
-                warn!(%error, "a request failed with status 503, because the database is unavailable or too slow");
-                Code::DatabaseUnavailable.into()
-            }
+            store::Error::Unavailable(_) | store::Error::TooSlow => Self::because_of(Code::DatabaseUnavailable, error),
             store::Error::Overloaded(overloaded) => (*overloaded).into(),
             store::Error::Internal(_) | store::Error::BadRow { .. } => {
                 error!(%error, "a request failed with status 500, because of a defect in a query or in stored data");

@@ -18,7 +18,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) use self::code::{BODY, CALLER, Code, PARAMS, SERVER};
-use crate::domain::Scope;
+use crate::domain::{Scope, Secret};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -52,6 +52,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Why the service could not respond otherwise. For the log, not for the client.
+    cause: Option<String>,
 }
 
 /// A problem document (RFC 9457).
@@ -97,6 +99,7 @@ impl From<Code> for Problem {
             errors: Vec::new(),
             required_scope: None,
             headers: header.into_iter().collect(),
+            cause: None,
         }
     }
 }
@@ -104,6 +107,10 @@ impl From<Code> for Problem {
 impl Problem {
     pub(crate) fn with_detail(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { detail: detail.into(), ..Self::from(code) }
+    }
+
+    pub(crate) fn because_of(code: Code, cause: &impl ToString) -> Self {
+        Self { cause: Some(cause.to_string()), ..Self::from(code) }
     }
 
     pub(crate) fn invalid_request(errors: Vec<FieldError>) -> Self {
@@ -168,12 +175,40 @@ impl Problem {
         self
     }
 
+    pub(crate) const fn kind(&self) -> Code {
+        self.code
+    }
+
     pub(crate) const fn code(&self) -> &'static str {
         self.code.as_str()
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// What the detail says beyond the code about a refused caller, for the log. Not of other codes, since their details
+    /// repeat what the client sent.
+    pub(crate) fn particulars(&self) -> Option<&str> {
+        let is_of_caller = matches!(
+            self.code,
+            Code::InvalidToken | Code::WrongTenant | Code::InsufficientScope | Code::AmbiguousTenant
+        );
+        let is_particular = is_of_caller && self.detail != self.code.default_detail();
+        (is_particular && !self.detail.contains(Secret::PREFIX)).then_some(&*self.detail)
+    }
+
+    /// The names of the bad fields, comma-separated, for the log: of fields that the API knows.
+    pub(crate) fn bad_fields(&self) -> Option<String> {
+        let name = |error: &FieldError| match error.field {
+            Cow::Borrowed(known) => known,
+            Cow::Owned(_) => "(unknown)",
+        };
+        (!self.errors.is_empty()).then(|| self.errors.iter().map(name).collect::<Vec<_>>().join(","))
     }
 
     pub(crate) fn has_header(&self, name: &str) -> bool {
@@ -225,7 +260,7 @@ impl Problem {
     }
 
     /// Writes the document into the response that the problem was taken from.
-    pub(crate) fn write_out(self, request_id: &str, response: &mut Response) {
+    pub(crate) fn write_out(&self, request_id: &str, response: &mut Response) {
         let document = self.with_request_id(request_id);
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let headers = response.headers_mut();
