@@ -109,7 +109,28 @@ pub(crate) fn complete(openapi: utoipa::openapi::OpenApi, server: &str) -> Value
     if let Some(schemas) = components["schemas"].as_object_mut() {
         event_schemas::split_by_type(schemas);
     }
+    let mut enums = Map::new();
+    name_enums(&mut document, &mut enums);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(enums);
+    }
     document
+}
+
+/// Moves each enumeration with a title to the components, under that name: otherwise generators of types would name it
+/// after each place where it stands.
+fn name_enums(value: &mut Value, enums: &mut Map<String, Value>) {
+    if value.get("enum").is_some()
+        && let Some(Value::String(name)) = value.as_object_mut().and_then(|schema| schema.remove("title"))
+    {
+        let schema = std::mem::replace(value, reference("schemas", &name));
+        enums.insert(name, schema);
+    }
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|member| name_enums(member, enums)),
+        Value::Array(items) => items.iter_mut().for_each(|item| name_enums(item, enums)),
+        _ => {}
+    }
 }
 
 fn same_id(operations: &Map<String, Value>) -> bool {

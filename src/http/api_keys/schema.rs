@@ -14,8 +14,9 @@ fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> ObjectBuilder {
-    string().enum_values(Some(names))
+/// `title` becomes the name of the schema.
+fn one_of<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> ObjectBuilder {
+    string().title(Some(title)).enum_values(Some(names))
 }
 
 pub(super) fn name() -> ObjectBuilder {
@@ -57,15 +58,18 @@ pub(super) fn search() -> ObjectBuilder {
 }
 
 pub(super) fn key_status() -> ObjectBuilder {
-    one_of(Status::ALL.iter().map(|status| status.as_str())).description(Some("Whether the key works, and why not"))
+    one_of("KeyStatus", Status::ALL.iter().map(|status| status.as_str()))
+        .description(Some("Whether the key works, and why not"))
 }
 
 pub(super) fn event_type() -> ObjectBuilder {
-    one_of(EventKind::ALL.iter().map(|kind| kind.as_str())).description(Some("What happened")).examples(["created"])
+    one_of("EventType", EventKind::ALL.iter().map(|kind| kind.as_str()))
+        .description(Some("What happened"))
+        .examples(["created"])
 }
 
 pub(super) fn usage_interval() -> ObjectBuilder {
-    one_of(UsageInterval::ALL.iter().map(|interval| interval.as_str()))
+    one_of("UsageInterval", UsageInterval::ALL.iter().map(|interval| interval.as_str()))
         .description(Some("The length of a bucket, in UTC (default: day)"))
         .examples(["hour"])
 }

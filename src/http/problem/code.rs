@@ -195,7 +195,11 @@ impl Code {
 pub(super) fn schema() -> ObjectBuilder {
     let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let description = "Stable: match on this. Later versions may add codes";
-    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).enum_values(Some(names))
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .title(Some("ProblemCode"))
+        .description(Some(description))
+        .enum_values(Some(names))
 }
 
 impl Serialize for Code {

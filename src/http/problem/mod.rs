@@ -91,6 +91,7 @@ pub(crate) fn scope_schema() -> ObjectBuilder {
     let names = Scope::ALL.map(Scope::as_str);
     ObjectBuilder::new()
         .schema_type(Type::String)
+        .title(Some("Scope"))
         .description(Some("The scope that the request needs"))
         .enum_values(Some(names))
         .examples(["admin"])
