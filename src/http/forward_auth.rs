@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
 use self::required_scope::required_scope;
@@ -54,9 +54,12 @@ pub(super) fn matches(path: &str) -> bool {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the description")]
 struct ScopeParam {
-    /// What the original request needs besides. Other parameters are refused
-    #[param(schema_with = scope_schema, required = false)]
+    #[param(schema_with = additional_scope, required = false)]
     scope: Option<String>,
+}
+
+fn additional_scope() -> ObjectBuilder {
+    scope_schema().description(Some("What the original request needs besides. Other parameters are refused"))
 }
 
 #[derive(IntoParams)]
@@ -64,7 +67,7 @@ struct ScopeParam {
 #[allow(dead_code, reason = "for the description")]
 struct OriginalRequestParams {
     /// The same as `scope`, for gateways that append their client's query; only peers in TRUSTED_PROXIES may send it
-    #[param(rename = "X-Rally-Required-Scope", schema_with = scope_schema, required = false)]
+    #[param(rename = "X-Rally-Required-Scope", nullable = false, example = "admin")]
     required_scope: Option<String>,
     /// The original request's method
     #[param(rename = "X-Forwarded-Method", nullable = false, example = "POST")]
@@ -96,7 +99,7 @@ struct OriginalRequestParams {
             ("X-Rally-Principal"),
             ("X-Rally-Scopes"),
             ("X-Rally-Key-Id"),
-            ("X-Rally-Key-Expires"),
+            ("X-Rally-Key-Expires" = String, description = "When the key ends; empty if it does not"),
         )
     )),
     security(("apiKey" = []), ("bearer" = [])),

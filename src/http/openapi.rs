@@ -124,7 +124,10 @@ fn name_enums(value: &mut Value, enums: &mut Map<String, Value>) {
         && let Some(Value::String(name)) = value.as_object_mut().and_then(|schema| schema.remove("title"))
     {
         let schema = std::mem::replace(value, reference("schemas", &name));
-        enums.insert(name, schema);
+        // A parameter's description is not the schema's.
+        if schema.get("description").is_some() || !enums.contains_key(&name) {
+            enums.insert(name, schema);
+        }
     }
     match value {
         Value::Object(members) => members.values_mut().for_each(|member| name_enums(member, enums)),
