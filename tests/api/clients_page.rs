@@ -296,8 +296,49 @@ async fn the_zapier_app_connects_triggers_and_revokes() {
     let examples_dir = Examples::new("clients-zapier", &server, &caller);
     let test = app.join("integration.test.js");
     let mut command = examples_dir.command("node", &["--test", test.to_str().unwrap()]);
-    let tested = tokio::time::timeout(Duration::from_secs(120), command.env("KEY_ID", &revoked.id).output());
+    let tested = tokio::time::timeout(Duration::from_mins(2), command.env("KEY_ID", &revoked.id).output());
     let output = tested.await.expect("an end").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(status_of(&admin, "Revoked").await, "revoked");
+}
+
+/// Follows the pages of the n8n workflow by its expressions, as n8n does.
+#[tokio::test]
+async fn the_n8n_workflow_reads_every_page() {
+    const FOLLOW: &str = r"
+        import { readFileSync } from 'node:fs';
+        const workflow = JSON.parse(readFileSync(process.env.WORKFLOW));
+        const { url, queryParameters, options } = workflow.nodes.find((node) => node.name === 'List keys').parameters;
+        const { nextURL, completeExpression } = options.pagination.pagination;
+        const evaluate = (text, $response) => new Function('$response', `return ${text.slice(4, -3)}`)($response);
+        let next = url.replace('https://your-tenant.rallycrm.io', process.env.RALLY_URL);
+        next += '?' + new URLSearchParams(queryParameters.parameters.map(({ name, value }) => [name, value]));
+        for (;;) {
+            const response = await fetch(next, { headers: { 'X-Api-Key': process.env.RALLY_API_KEY } });
+            const $response = { headers: Object.fromEntries(response.headers) };
+            for (const key of await response.json()) console.log(key.name);
+            if (evaluate(completeExpression, $response)) break;
+            next = evaluate(nextURL, $response);
+        }
+    ";
+    if !has_node() {
+        return not_tested("Node.js 20 is not installed");
+    }
+    let workflow = fs::read_to_string(Path::new(ROOT).join("examples/n8n/list-keys.json")).unwrap();
+    let workflow: Value = serde_json::from_str(&workflow).unwrap();
+    let page = include_str!("../../docs/clients.md");
+    for name in ["nextURL", "completeExpression"] {
+        let node = &workflow["nodes"][1]["parameters"]["options"]["pagination"]["pagination"];
+        let expression = node[name].as_str().unwrap().strip_prefix('=').unwrap();
+        assert!(page.contains(&format!("`{expression}`")), "{name}");
+    }
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (names, caller) = (many_keys(&admin).await, admin.create("n8n", "read").await);
+    let examples_dir = Examples::new("clients-n8n", &server, &caller);
+    fs::write(examples_dir.dir.join("follow.mjs"), FOLLOW).unwrap();
+    let mut command = examples_dir.command("node", &["follow.mjs"]);
+    let output = command.env("WORKFLOW", Path::new(ROOT).join("examples/n8n/list-keys.json")).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_each_once(&String::from_utf8_lossy(&output.stdout), &names);
 }

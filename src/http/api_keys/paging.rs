@@ -23,7 +23,7 @@ pub(super) struct PageParams {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, nullable = false, example = 100)]
     limit: Option<i64>,
     /// The start of the page: the cursor of a `Link` header, unchanged. Needs `limit`.
-    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false, example = "AAZEPF2QkQABoreKwzxHZqnPo5G9Lk1u")]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false, example = "AA52eFDv4AABoreKwzxHZqnPo5G9Lk1u")]
     cursor: Option<String>,
 }
 
