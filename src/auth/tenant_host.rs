@@ -61,6 +61,11 @@ impl TenantResolver {
         format!("{scheme}://{}", host.to_ascii_lowercase())
     }
 
+    /// The URL of a tenant's host, for examples.
+    pub(crate) fn example_url(&self) -> String {
+        format!("{}://your-tenant.{}", self.public_scheme, self.base_domain)
+    }
+
     /// The label before the base domain, if there is exactly one and it is a slug.
     fn slug_of(&self, host: &str) -> Option<Slug> {
         let label = host.strip_suffix(&self.base_domain)?.strip_suffix('.')?;

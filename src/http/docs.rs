@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     names::CROSS_ORIGIN_OPENER_POLICY,
-    problem::{Code, Problem},
+    problem::{Code, HOST, Problem},
 };
 
 /// Content Security Policy Level 3: only resources of this service.
@@ -89,7 +89,8 @@ impl ApiDocument {
     path = "/docs",
     operation_id = "showDocs",
     tag = "Service",
-    responses((status = 200, description = "The page", content_type = "text/html", body = String))
+    responses((status = 200, description = "The page", content_type = "text/html", body = String, example = json!("<!DOCTYPE html>"))),
+    extensions(("x-problems" = json!([HOST]))),
 )]
 pub(super) async fn page(request: HeaderMap) -> Response {
     PAGE.respond(&request)
@@ -107,7 +108,8 @@ pub(super) async fn file(name: Result<Path<String>, PathRejection>, request: Hea
     path = "/openapi.json",
     operation_id = "getOpenApi",
     tag = "Service",
-    responses((status = 200, description = "The document", content_type = "application/json", body = Object))
+    responses((status = 200, description = "The document", content_type = "application/json", body = Object, example = json!({"openapi": "3.1.0"}))),
+    extensions(("x-problems" = json!([HOST]))),
 )]
 pub(super) async fn openapi_json(Extension(document): Extension<ApiDocument>, request: HeaderMap) -> Response {
     document.0.respond(&request)

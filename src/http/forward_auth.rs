@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
 use self::required_scope::required_scope;
@@ -27,7 +28,7 @@ use super::{
         FORWARD_AUTH, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL, X_RALLY_SCOPES,
         X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
     },
-    problem::{CALLER, Code, PARAMS, Problem},
+    problem::{CALLER, Code, PARAMS, Problem, scope_schema},
     refusal_log::RefusalLog,
     request_scope::RequestScope,
     sender::Sender,
@@ -52,6 +53,33 @@ pub(super) fn matches(path: &str) -> bool {
     path.strip_prefix(FORWARD_AUTH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "for the description")]
+struct ScopeParam {
+    #[param(schema_with = additional_scope, required = false)]
+    scope: Option<String>,
+}
+
+fn additional_scope() -> ObjectBuilder {
+    scope_schema().description(Some("What the original request needs besides. Other parameters are refused"))
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "for the description")]
+struct OriginalRequestParams {
+    /// The same as `scope`, for gateways that append their client's query; only peers in TRUSTED_PROXIES may send it
+    #[param(rename = "X-Rally-Required-Scope", nullable = false, example = "admin")]
+    required_scope: Option<String>,
+    /// The original request's method
+    #[param(rename = "X-Forwarded-Method", nullable = false, example = "POST")]
+    forwarded_method: Option<String>,
+    /// The original request's method
+    #[param(rename = "X-Original-Method", nullable = false, example = "POST")]
+    original_method: Option<String>,
+}
+
 /// Whether a request to the CRM may pass: what a gateway asks before each.
 ///
 /// By the method of the original request, GET, HEAD and OPTIONS need the scope `read`, and any other `write`. It is
@@ -64,22 +92,17 @@ pub(super) fn matches(path: &str) -> bool {
     path = "/forward-auth",
     operation_id = "check",
     tag = "Gateways",
-    params(
-        ("scope" = inline(Option<String>), Query, description = "What it needs besides: `read`, `write` or `admin`. Other parameters are refused"),
-        ("X-Rally-Required-Scope" = Option<String>, Header, description = "The same as `scope`, for gateways that append their client's query; only peers in TRUSTED_PROXIES may send it"),
-        ("X-Forwarded-Method" = Option<String>, Header, description = "The original request's method"),
-        ("X-Original-Method" = Option<String>, Header, description = "The original request's method"),
-    ),
+    params(ScopeParam, OriginalRequestParams),
     responses((
         status = 200,
         description = "It may pass. All of these headers are there, empty where there is no value.",
         headers(
-            ("X-Rally-Tenant" = String, description = "The tenant's slug"),
-            ("X-Rally-Tenant-Id" = String, description = "The tenant's id"),
-            ("X-Rally-Principal" = String, description = "`api-key:<id>` or `user:<name>`, the name percent-encoded"),
-            ("X-Rally-Scopes" = String, description = "The caller's scopes, comma-separated"),
-            ("X-Rally-Key-Id" = String, description = "The key's id"),
-            ("X-Rally-Key-Expires" = String, description = "When the key ends"),
+            ("X-Rally-Tenant"),
+            ("X-Rally-Tenant-Id"),
+            ("X-Rally-Principal"),
+            ("X-Rally-Scopes"),
+            ("X-Rally-Key-Id"),
+            ("X-Rally-Key-Expires" = String, description = "When the key ends; empty if it does not"),
         )
     )),
     security(("apiKey" = []), ("bearer" = [])),

@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::problem::{Code, FieldError, Problem, ProblemDocument};
+use super::{
+    api_keys::{event_details, event_schemas, examples},
+    problem::{Code, FieldError, Problem, ProblemDocument},
+};
 use crate::{
     auth::error::{Error, TokenError},
     domain::Scope,
@@ -30,11 +33,6 @@ use crate::{
                        host. Errors are problem documents (RFC 9457); match on their `code`. Times are RFC 3339: in \
                        UTC in responses, with any offset in requests."
     ),
-    servers(
-        (url = "/", description = "The host that this document comes from"),
-        (url = "https://{tenant}.rallycrm.io", description = "A tenant's host",
-         variables(("tenant" = (default = "your-tenant", description = "The tenant's slug"))))
-    ),
     tags(
         (name = "API keys", description = "For the tenant's admins"),
         (name = "Rotation", description = "A new secret for the same key; both secrets work for a while"),
@@ -43,12 +41,23 @@ use crate::{
         (name = "Gateways", description = "The check of every request to the CRM"),
         (name = "Service", description = "For operators")
     ),
-    components(schemas(ProblemDocument))
+    components(schemas(
+        ProblemDocument,
+        event_details::ActorDetails,
+        event_details::EndedSecretDetails,
+        event_details::GrantDetails,
+        event_details::ReusedSecretDetails,
+        event_details::RotationDetails,
+        event_details::UpdateDetails
+    ))
 )]
 pub(crate) struct Description;
 
 /// The `requestId` of examples.
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
+
+/// The schemas of responses that may lack properties.
+const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];
@@ -57,9 +66,12 @@ const OF_AUTHENTICATED: [&str; 1] = ["Cache-Control"];
 /// In a response to an authenticated key.
 const OF_CALLER: [&str; 3] = ["X-Rally-Key-Expires", "Deprecation", "Sunset"];
 
-/// Completes what utoipa collected from the handlers.
-pub(crate) fn complete(openapi: utoipa::openapi::OpenApi) -> Value {
+/// Completes what utoipa collected from the handlers. `server`: the URL of a tenant's host.
+///
+/// Absolute and without a variable: some tools cannot resolve a relative URL, and some validators refuse variables.
+pub(crate) fn complete(openapi: utoipa::openapi::OpenApi, server: &str) -> Value {
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
+    document["servers"] = json!([{"url": server, "description": "Your tenant's host"}]);
     let headers = headers();
     let mut examples = BTreeMap::new();
     for item in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -88,13 +100,40 @@ pub(crate) fn complete(openapi: utoipa::openapi::OpenApi) -> Value {
     });
     for (name, schema) in components["schemas"].as_object_mut().into_iter().flatten() {
         let is_request = schema["additionalProperties"] == json!(false);
-        if !is_request && name != "Problem" {
+        if !is_request && !PARTIAL.contains(&name.as_str()) {
             // A response has all its properties, also those that are null.
             let properties = schema["properties"].as_object().into_iter().flat_map(Map::keys);
             schema["required"] = properties.map(String::as_str).collect();
         }
     }
+    if let Some(schemas) = components["schemas"].as_object_mut() {
+        event_schemas::split_by_type(schemas);
+    }
+    let mut enums = Map::new();
+    name_enums(&mut document, &mut enums);
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.extend(enums);
+    }
     document
+}
+
+/// Moves each enumeration with a title to the components, under that name: otherwise generators of types would name it
+/// after each place where it stands.
+fn name_enums(value: &mut Value, enums: &mut Map<String, Value>) {
+    if value.get("enum").is_some()
+        && let Some(Value::String(name)) = value.as_object_mut().and_then(|schema| schema.remove("title"))
+    {
+        let schema = std::mem::replace(value, reference("schemas", &name));
+        // A parameter's description is not the schema's.
+        if schema.get("description").is_some() || !enums.contains_key(&name) {
+            enums.insert(name, schema);
+        }
+    }
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|member| name_enums(member, enums)),
+        Value::Array(items) => items.iter_mut().for_each(|item| name_enums(item, enums)),
+        _ => {}
+    }
 }
 
 fn same_id(operations: &Map<String, Value>) -> bool {
@@ -106,18 +145,20 @@ fn same_id(operations: &Map<String, Value>) -> bool {
 fn complete_operation(method: &str, operation: &mut Value, headers: &Value, examples: &mut BTreeMap<String, Value>) {
     let Some(operation) = operation.as_object_mut() else { return };
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        // The description of a schema of our own belongs to the parameter.
-        let schema = parameter.get_mut("schema").and_then(Value::as_object_mut);
-        if let Some(description) = schema.and_then(|schema| schema.remove("description")) {
-            parameter["description"] = description;
-        }
+        move_to_parameter(parameter);
     }
     if let Some(body) = operation.get_mut("requestBody").and_then(Value::as_object_mut)
         && let Some(optional) = body.remove("x-optional")
     {
         body.insert("required".into(), json!(optional != json!(true)));
     }
+    if let Some(body) = operation.get_mut("requestBody") {
+        add_examples(body);
+    }
     let authenticates = operation.contains_key("security");
+    if !authenticates {
+        operation.insert("security".into(), json!([]));
+    }
     let problems = problems(operation);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for response in responses.values_mut() {
@@ -126,6 +167,7 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
                 *header = reference("headers", name);
             }
         }
+        add_examples(response);
         add_headers(response, OF_ALL);
         if authenticates {
             add_headers(response, OF_CALLER);
@@ -155,6 +197,33 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
             add_headers(&mut response, ["X-Rally-Error"]);
         }
         responses.insert(status, response);
+    }
+}
+
+/// What describes a schema of our own describes the parameter.
+fn move_to_parameter(parameter: &mut Value) {
+    let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) else { return };
+    let description = schema.remove("description");
+    let example = schema.remove("examples").map(|mut examples| examples[0].take());
+    for (name, value) in [("description", description), ("example", example)] {
+        if let Some(value) = value {
+            parameter[name] = value;
+        }
+    }
+}
+
+/// Adds an example to each body that has none.
+fn add_examples(holder: &mut Value) {
+    const SCHEMAS: &str = "#/components/schemas/";
+    for content in holder.get_mut("content").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        let named = |schema: &Value| Some(schema["$ref"].as_str()?.strip_prefix(SCHEMAS)?.to_owned());
+        let schema = &content["schema"];
+        let example = named(schema)
+            .and_then(|name| examples::of_schema(&name))
+            .or_else(|| examples::of_list(&named(&schema["items"])?));
+        if let Some(example) = example.filter(|_| content.get("example").is_none()) {
+            content["example"] = example;
+        }
     }
 }
 
@@ -231,48 +300,72 @@ fn add_headers<'a>(response: &mut Value, names: impl IntoIterator<Item = &'a str
 }
 
 fn headers() -> Value {
-    let header = |description: &str, schema: Value| json!({"description": description, "schema": schema});
-    let required =
-        |description: &str| json!({"description": description, "required": true, "schema": {"type": "string"}});
+    let header = |description: &str, schema: Value, example: Value| json!({"description": description, "schema": schema, "example": example});
+    let text = || json!({"type": "string"});
+    let required = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example});
     json!({
-        "Accept": header("The media types that are supported", json!({"type": "string"})),
-        "Accept-Encoding": header("`identity`, if the body had a content coding", json!({"type": "string"})),
-        "Accept-Patch": header("The media types that are supported (RFC 5789)", json!({"type": "string"})),
-        "Cache-Control": required("`no-store`"),
+        "Accept": header("The media types that are supported", text(), json!("application/json")),
+        "Accept-Encoding": header("`identity`, if the body had a content coding", text(), json!("identity")),
+        "Accept-Patch": header(
+            "The media types that are supported (RFC 5789)",
+            text(),
+            json!("application/merge-patch+json, application/json"),
+        ),
+        "Cache-Control": required("`no-store`", "no-store"),
         "Deprecation": header(
             "When a newer secret than the one in the request was created (RFC 9745)",
             json!({"type": "string", "pattern": "^@[0-9]+$"}),
+            json!("@1795507200"),
         ),
-        "ETag": required("The entity tag, for `If-Match` and `If-None-Match` (RFC 9110)"),
+        "ETag": required(
+            "The entity tag, for `If-Match` and `If-None-Match` (RFC 9110)",
+            "\"1-mR9vXo2cQ4eTyU7b\"",
+        ),
         "Link": header(
             "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
-            json!({
-                "type": "string",
-                "example": "<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AAZEPF2QkQABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\"",
-            }),
+            text(),
+            json!("<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AA52eFDv4AABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\""),
         ),
         "Location": json!({
             "description": "The key's absolute URL",
             "required": true,
-            "schema": {
-                "type": "string",
-                "format": "uri",
-                "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-            },
+            "schema": {"type": "string", "format": "uri"},
+            "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
         }),
-        "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"})),
-        "Sunset": header("When the secret in the request stops to work (RFC 8594)", json!({"type": "string"})),
+        "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"}), json!(1)),
+        "Sunset": header(
+            "When the secret in the request stops to work (RFC 8594)",
+            text(),
+            json!("Wed, 25 Nov 2026 08:00:00 GMT"),
+        ),
         "traceresponse": header(
             "The request's span, if the service exports traces (a draft of the W3C, in the form of `traceparent`)",
             json!({"type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}),
+            json!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ),
-        "WWW-Authenticate": required("How to authenticate (RFC 6750)"),
-        "X-Total-Count": header("With `limit`: the number of items on all pages", json!({"type": "integer"})),
-        "X-Rally-Error": required("The problem's `code`"),
+        "WWW-Authenticate": required("How to authenticate (RFC 6750)", "Bearer realm=\"rally-api-keys\""),
+        "X-Total-Count": header(
+            "With `limit`: the number of items on all pages",
+            json!({"type": "integer"}),
+            json!(250),
+        ),
+        "X-Rally-Tenant": required("The tenant's slug", "acme"),
+        "X-Rally-Tenant-Id": required("The tenant's id", "01a2073f-9c11-7d3e-8f60-5b1d2c3a4e5f"),
+        "X-Rally-Principal": required(
+            "`api-key:<id>` or `user:<name>`, the name percent-encoded",
+            "api-key:a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+        ),
+        "X-Rally-Scopes": required("The caller's scopes, comma-separated", "read,write"),
+        "X-Rally-Key-Id": required("The key's id; empty for a user", "a1b2c3d4-e5f6-7890-abcd-ef1234567890"),
+        "X-Rally-Error": required("The problem's `code`", "invalid_key"),
         "X-Rally-Key-Expires": header(
             "When the calling key expires, if it does",
             json!({"type": "string", "format": "date-time"}),
+            json!("2030-01-01T00:00:00Z"),
         ),
-        "X-Request-Id": required("The request's id: the request's own `X-Request-Id` if it is valid, otherwise a new one"),
+        "X-Request-Id": required(
+            "The request's id: the request's own `X-Request-Id` if it is valid, otherwise a new one",
+            EXAMPLE_REQUEST,
+        ),
     })
 }

@@ -9,15 +9,35 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use prometheus_client::encoding::text::encode;
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::{
     AppState,
-    problem::{Code, Problem},
+    problem::{Code, HOST, Problem},
 };
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+struct Alive {
+    /// Always `ok`
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    /// `ready` or `degraded`
+    #[schema(example = "degraded")]
+    status: &'static str,
+    /// What does not work: `change_feed`, `token_issuer`. Absent if all works
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["change_feed"]))]
+    degraded: Vec<&'static str>,
+}
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -29,7 +49,8 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
     path = "/healthz",
     operation_id = "isAlive",
     tag = "Service",
-    responses((status = 200, description = "The process runs", body = Object, example = json!({"status": "ok"})))
+    responses((status = 200, description = "The process runs", body = Alive, example = json!({"status": "ok"}))),
+    extensions(("x-problems" = json!([HOST]))),
 )]
 pub(crate) async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
@@ -47,13 +68,13 @@ pub(crate) async fn healthz() -> Response {
     responses((
         status = 200,
         description = "The service can serve requests",
-        body = Object,
+        body = Readiness,
         examples(
             ("ready" = (value = json!({"status": "ready"}))),
             ("degraded" = (value = json!({"status": "degraded", "degraded": ["change_feed", "token_issuer"]}))),
         )
     )),
-    extensions(("x-problems" = json!([[Code::DatabaseUnavailable, Code::Stopping]]))),
+    extensions(("x-problems" = json!([HOST, [Code::DatabaseUnavailable, Code::Stopping]]))),
 )]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
     if state.drain.has_begun() {
@@ -70,11 +91,8 @@ pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
                 ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
             ];
             let degraded: Vec<&str> = parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect();
-            if degraded.is_empty() {
-                Json(json!({"status": "ready"})).into_response()
-            } else {
-                Json(json!({"status": "degraded", "degraded": degraded})).into_response()
-            }
+            let status = if degraded.is_empty() { "ready" } else { "degraded" };
+            Json(Readiness { status, degraded }).into_response()
         }
         Ok(Ok(Err(error))) => Problem::from(error).into_response(),
         Ok(Err(_)) | Err(_) => Problem::from(Code::DatabaseUnavailable).into_response(),

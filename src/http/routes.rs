@@ -1,6 +1,6 @@
 //! Every route, and the two routers made of them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use axum::{Extension, Router, http::HeaderValue, routing::get};
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ use super::{
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
 };
-use crate::auth::authenticator::Authenticator;
+use crate::auth::{authenticator::Authenticator, tenant_host::TenantResolver};
 
 /// The management API.
 fn management() -> OpenApiRouter<AppState> {
@@ -50,9 +50,10 @@ fn open() -> OpenApiRouter<AppState> {
 struct Dispatched;
 
 /// The API's description, of all routes.
-fn description() -> String {
+fn description(tenancy: &TenantResolver) -> String {
     let base = openapi::Description::openapi().merge_from(Dispatched::openapi());
-    openapi::complete(OpenApiRouter::with_openapi(base).merge(management()).merge(open()).into_openapi()).to_string()
+    let collected = OpenApiRouter::with_openapi(base).merge(management()).merge(open()).into_openapi();
+    openapi::complete(collected, &tenancy.example_url()).to_string()
 }
 
 /// The public listener's requests. Those whose client disconnects run on in `tasks`.
@@ -62,15 +63,15 @@ pub fn public_dispatcher(
     tasks: TaskTracker,
     shows_metrics: bool,
 ) -> Dispatcher {
-    static DOCUMENT: LazyLock<ApiDocument> = LazyLock::new(|| ApiDocument::new(description()));
+    let authenticator = state.authenticator.clone();
+    let document = ApiDocument::new(description(&authenticator.tenancy));
     let mut open = Router::from(open())
         .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
-        .layer(Extension(DOCUMENT.clone()));
+        .layer(Extension(document));
     if shows_metrics {
         open = open.route(METRICS, get(operator_endpoints::metrics));
     }
-    let authenticator = state.authenticator.clone();
     let settings = Settings { base_domain: &authenticator.tenancy.base_domain, cors_origins, tasks };
     dispatcher(state, open, Some((management().into(), settings)), Some(authenticator.clone()))
 }
@@ -96,13 +97,19 @@ fn dispatcher(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::uri::Scheme;
     use serde_json::Value;
 
     use super::*;
-    use crate::http::problem::Code;
+    use crate::{auth::client_address::TrustedProxies, domain::EventKind, http::problem::Code};
 
     fn document() -> Value {
-        serde_json::from_str(&description()).unwrap()
+        let tenancy = TenantResolver {
+            base_domain: "rallycrm.io".into(),
+            public_scheme: Scheme::HTTPS,
+            trusted_proxies: TrustedProxies::default(),
+        };
+        serde_json::from_str(&description(&tenancy)).unwrap()
     }
 
     #[test]
@@ -115,6 +122,85 @@ mod tests {
         }
     }
 
+    /// Calls `check` with each operation and its name.
+    fn each_operation(document: &Value, mut check: impl FnMut(&str, &Value)) {
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                check(&format!("{method} {path}"), operation);
+            }
+        }
+    }
+
+    #[test]
+    fn every_parameter_body_and_header_has_an_example() {
+        let document = document();
+        let mut lacking = Vec::new();
+        let mut found = 0;
+        let mut check = |holder: &Value, name: String| {
+            found += 1;
+            if holder.get("example").is_none() && holder["examples"].as_object().is_none_or(serde_json::Map::is_empty) {
+                lacking.push(name);
+            }
+        };
+        each_operation(&document, |name, operation| {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                check(parameter, format!("{name}: {}", parameter["name"]));
+            }
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, holder) in responses
+                .iter()
+                .map(|(status, response)| (status.as_str(), response))
+                .chain([("body", &operation["requestBody"])])
+            {
+                for content in holder["content"].as_object().into_iter().flat_map(serde_json::Map::values) {
+                    check(content, format!("{name}: {status}"));
+                }
+            }
+        });
+        for (name, header) in document["components"]["headers"].as_object().unwrap() {
+            check(header, name.clone());
+        }
+        assert_eq!((lacking, found > 200), (vec![], true), "{found}");
+    }
+
+    #[test]
+    fn every_type_of_event_has_a_schema_and_an_example() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+        let list = &document["paths"]["/api/v1/api-keys/events"]["get"]["responses"]["200"]["content"];
+        let examples = list["application/json"]["example"].as_array().unwrap();
+        for kind in EventKind::ALL {
+            let name = schemas["ApiKeyEventResponse"]["discriminator"]["mapping"][kind.as_str()].as_str().unwrap();
+            let schema = document.pointer(name.strip_prefix('#').unwrap()).unwrap();
+            assert_eq!(schema["properties"]["type"]["const"], kind.as_str());
+            let details = schema["properties"]["details"]["$ref"].as_str().unwrap();
+            let details = document.pointer(details.strip_prefix('#').unwrap()).unwrap();
+            let example = examples.iter().find(|event| event["type"] == kind.as_str()).unwrap();
+            for (schema, example) in [(schema, example), (details, &example["details"])] {
+                for required in schema["required"].as_array().into_iter().flatten() {
+                    assert!(example.get(required.as_str().unwrap()).is_some(), "{kind:?}: {required}");
+                }
+                for property in example.as_object().unwrap().keys() {
+                    assert!(schema["properties"].get(property).is_some(), "{kind:?}: {property}");
+                }
+            }
+        }
+    }
+
+    /// Generators of types require properties that have a default.
+    #[test]
+    fn no_property_of_a_request_has_a_default() {
+        let document = document();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let requests: Vec<_> = schemas.iter().filter(|(name, _)| name.ends_with("Request")).collect();
+        assert_eq!(requests.len(), 3);
+        for (name, schema) in requests {
+            for (property, schema) in schema["properties"].as_object().unwrap() {
+                assert!(schema.get("default").is_none(), "{name}.{property}");
+            }
+        }
+    }
+
     #[test]
     fn no_extension_is_left_over() {
         let document = document();
@@ -122,7 +208,7 @@ mod tests {
         for (path, item) in document["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 let refuses = operation["responses"].as_object().unwrap().keys().any(|status| status == "401");
-                assert_eq!(refuses, operation.get("security").is_some(), "{method} {path}");
+                assert_eq!(refuses, operation["security"] != serde_json::json!([]), "{method} {path}");
             }
         }
     }

@@ -25,6 +25,7 @@ mod cache_equivalence;
 mod cache_states;
 mod chain;
 mod client;
+mod clients_page;
 mod clocks;
 mod conditional;
 mod create;

@@ -1,6 +1,7 @@
 //! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
+    event_details::{self, GrantDetails},
     paging::{self, PageParams},
     responses::ApiKeyEventResponse,
     schema,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp},
+    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyName, ScopeSet, Timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -20,7 +21,6 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
-use serde_json::json;
 use utoipa::IntoParams;
 
 #[derive(IntoParams)]
@@ -31,7 +31,7 @@ struct EventParams {
     #[param(schema_with = schema::event_type, required = false)]
     r#type: Option<String>,
     /// Only events of this key
-    #[param(value_type = Option<Uuid>, nullable = false)]
+    #[param(value_type = Option<Uuid>, nullable = false, example = "a1b2c3d4-e5f6-7890-abcd-ef1234567890")]
     key_id: Option<ApiKeyId>,
 }
 
@@ -42,12 +42,7 @@ pub(super) fn grant_details(
     scopes: ScopeSet,
     expires_at: Option<Timestamp>,
 ) -> serde_json::Value {
-    json!({
-        "name": name.as_str(),
-        "keyHint": hint.to_string(),
-        "scopes": scopes.to_string(),
-        "expiresAt": expires_at.map(format_timestamp),
-    })
+    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at))
 }
 
 /// Lists the tenant's events, newest first.

@@ -38,7 +38,7 @@ struct ListParams {
     #[param(schema_with = schema::search, required = false)]
     search: Option<String>,
     /// Only keys that were not used for this number of days; a key that was never used counts from its creation
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false, example = 90)]
     unused_for_days: Option<i64>,
 }
 

@@ -1,7 +1,10 @@
 //! The management API: one file per endpoint, [`responses`] for the JSON of all.
 
 pub(super) mod create;
+pub(super) mod event_details;
+pub(super) mod event_schemas;
 pub(super) mod events;
+pub(super) mod examples;
 pub(super) mod get;
 mod grants;
 pub(super) mod list;

@@ -20,10 +20,10 @@ const MAX_LIMIT: i64 = 1000;
 #[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 pub(super) struct PageParams {
     /// The maximum number of items (default: all)
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, nullable = false)]
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, nullable = false, example = 100)]
     limit: Option<i64>,
     /// The start of the page: the cursor of a `Link` header, unchanged. Needs `limit`.
-    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false)]
+    #[param(value_type = Option<String>, pattern = "^[A-Za-z0-9_-]{32}$", nullable = false, example = "AA52eFDv4AABoreKwzxHZqnPo5G9Lk1u")]
     cursor: Option<String>,
 }
 

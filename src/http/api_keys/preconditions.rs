@@ -30,11 +30,11 @@ const DIGEST_CHARS: usize = DIGEST_BYTES / 3 * 4;
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "for the description; the headers are read by `Preconditions`")]
 pub(super) struct PreconditionParams {
-    /// Only if the key's `ETag` is one of these. On a change, a tag from before uses of the key counts, too
-    #[param(rename = "If-Match")]
+    /// Only if the key's `ETag` is one of these (`*`: any). On a change, a tag from before uses of the key counts, too
+    #[param(rename = "If-Match", nullable = false, example = "*")]
     if_match: Option<String>,
     /// Only if the key's `ETag` is none of these
-    #[param(rename = "If-None-Match")]
+    #[param(rename = "If-None-Match", nullable = false, example = "\"1-mR9vXo2cQ4eTyU7b\"")]
     if_none_match: Option<String>,
 }
 

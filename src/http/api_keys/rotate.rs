@@ -2,13 +2,14 @@
 
 use super::{
     create::READ_ONLY,
+    event_details::{self, EndedSecretDetails, RotationDetails},
     grants::refuse_secret_of_later_end,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp, format_timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
@@ -20,7 +21,6 @@ use std::num::NonZeroU32;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use chrono::TimeDelta;
-use serde_json::json;
 use utoipa::ToSchema;
 
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
@@ -33,8 +33,8 @@ const LIMIT_WINDOW: TimeDelta = TimeDelta::minutes(1);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct RotateApiKeyRequest {
-    /// The time for which the previous secret still works, in seconds; 0 ends it at once
-    #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800, default = 86_400, nullable = false)]
+    /// The time for which the previous secret still works, in seconds (default: 86400, a day); 0 ends it at once
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 604_800, nullable = false, example = 3600)]
     overlap_seconds: i64,
 }
 
@@ -127,14 +127,15 @@ async fn give_new_secret<R: Requirement>(
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
     transaction.rotate_key(&key, &sealed, now, previous_until).await?;
-    let details = json!({
-        "overlapSeconds": overlap,
-        "previousKeyHint": key.hint.to_string(),
-        "previousExpiresAt": previous_until.map(format_timestamp),
-        "endedKeyHint": key.previous.map(|ended| ended.hint.to_string()),
-        "keyHint": secret.hint().to_string(),
-    });
-    transaction.commit_with(&caller.event(EventKind::Rotated, id, now).with_details(details)).await?;
+    let details = RotationDetails {
+        overlap_seconds: overlap,
+        previous_key_hint: key.hint.to_string(),
+        previous_expires_at: previous_until,
+        ended_key_hint: key.previous.map(|ended| ended.hint.to_string()),
+        key_hint: secret.hint().to_string(),
+    };
+    let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
+    transaction.commit_with(&event).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
     Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
 }
@@ -214,10 +215,7 @@ async fn end<R: Requirement>(
     let now = clock.now();
     conditions.check_change(&key, now)?;
     if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
-        let details = json!({
-            "previousKeyHint": ended.hint.to_string(),
-            "previousExpiresAt": format_timestamp(ended.expires_at),
-        });
+        let details = event_details::json(&EndedSecretDetails::new(ended.hint, ended.expires_at));
         let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
         transaction.commit_with(&event).await?;
     }

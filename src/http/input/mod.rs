@@ -130,7 +130,7 @@ fn whole(number: f64) -> Option<i64> {
 #[into_params(names("id"), parameter_in = Path)]
 pub(crate) struct KeyIdParam(
     /// Unique key identifier
-    #[param(value_type = Uuid)]
+    #[param(value_type = Uuid, example = "a1b2c3d4-e5f6-7890-abcd-ef1234567890")]
     pub(crate) ApiKeyId,
 );
 

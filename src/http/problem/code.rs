@@ -1,7 +1,10 @@
 //! The problem codes: every kind of error that a client can get, in one table.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use serde::{Serialize, Serializer};
+use utoipa::openapi::{ObjectBuilder, Type};
 
 macro_rules! codes {
     ($($code:ident $name:literal $status:ident $title:literal $detail:literal)*) => {
@@ -143,6 +146,9 @@ pub(crate) const CALLER: &[Code] = &[
     Code::IssuerUnavailable,
 ];
 
+/// What can be wrong with the host of any request.
+pub(crate) const HOST: &[Code] = &[Code::AmbiguousTenant, Code::MissingHost];
+
 /// What can go wrong on our side in any request to the management API.
 pub(crate) const SERVER: &[Code] = &[Code::Timeout, Code::InternalError];
 
@@ -185,6 +191,17 @@ impl Code {
     }
 }
 
+/// Every name, for the API's description.
+pub(super) fn schema() -> ObjectBuilder {
+    let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let description = "Stable: match on this. Later versions may add codes";
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .title(Some("ProblemCode"))
+        .description(Some(description))
+        .enum_values(Some(names))
+}
+
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.unique_name())
@@ -193,7 +210,7 @@ impl Serialize for Code {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs, path::Path};
+    use std::{fs, path::Path};
 
     use super::*;
 

@@ -15,9 +15,12 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Type},
+};
 
-pub(crate) use self::code::{BODY, CALLER, Code, PARAMS, SERVER};
+pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
 use crate::domain::{Scope, Secret};
 
 /// `Retry-After` of every 503, in seconds.
@@ -66,10 +69,12 @@ pub(crate) struct ProblemDocument<'a> {
     /// The kind of problem, for people
     title: &'a str,
     /// The response's status
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     /// What is wrong and what to do about it, for people
     detail: &'a str,
     /// Stable: match on this
+    #[schema(schema_with = code::schema)]
     code: &'a str,
     /// The request's id, as in `X-Request-Id`
     request_id: &'a str,
@@ -79,8 +84,19 @@ pub(crate) struct ProblemDocument<'a> {
     errors: &'a [FieldError],
     /// The scope that the request needs
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(schema_with = scope_schema, required = false)]
     required_scope: Option<&'a str>,
+}
+
+/// The schema of one scope.
+pub(crate) fn scope_schema() -> ObjectBuilder {
+    let names = Scope::ALL.map(Scope::as_str);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .title(Some("Scope"))
+        .description(Some("The scope that the request needs"))
+        .enum_values(Some(names))
+        .examples(["admin"])
 }
 
 impl From<Code> for Problem {

@@ -1,0 +1,135 @@
+//! The `details` of audit events, as they are written and described. The details of an update are
+//! [`crate::domain::FieldChange`]s; those of a `secret_reused` are written by the store.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::responses::optional_time;
+use crate::domain::{KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp};
+
+/// What the key grants, or granted
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct GrantDetails {
+    /// Human-readable key name
+    #[schema(example = "Zapier Sync")]
+    name: String,
+    /// The prefix and last four digits of the newest secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// Assigned permission scopes
+    #[schema(example = "read,write")]
+    scopes: String,
+    /// Expiration date (null if the key never expires)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    expires_at: Option<Timestamp>,
+}
+
+impl GrantDetails {
+    pub(super) fn new(name: &KeyName, hint: KeyHint, scopes: ScopeSet, expires_at: Option<Timestamp>) -> Self {
+        Self { name: name.to_string(), key_hint: hint.to_string(), scopes: scopes.to_string(), expires_at }
+    }
+}
+
+/// What changed; an absent property did not
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct UpdateDetails {
+    #[schema(required = false)]
+    name: TextChange,
+    #[schema(required = false)]
+    scopes: TextChange,
+    #[schema(required = false)]
+    expires_at: TimeChange,
+}
+
+/// A property's value before and after an update
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct TextChange {
+    from: String,
+    to: String,
+}
+
+/// A time before and after an update (null: never)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct TimeChange {
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    from: Option<Timestamp>,
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    to: Option<Timestamp>,
+}
+
+/// The new secret, and what became of those before it
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct RotationDetails {
+    /// The overlap that was asked for, in seconds
+    #[schema(example = 86_400)]
+    pub(super) overlap_seconds: i64,
+    /// The prefix and last four digits of the secret that was replaced
+    #[schema(example = "rk_live_…1b4c")]
+    pub(super) previous_key_hint: String,
+    /// When that secret stops to work (null: it was ended at once)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) previous_expires_at: Option<Timestamp>,
+    /// The prefix and last four digits of an older secret that the rotation ended
+    pub(super) ended_key_hint: Option<String>,
+    /// The prefix and last four digits of the new secret
+    #[schema(example = "rk_live_…9f02")]
+    pub(super) key_hint: String,
+}
+
+/// The secret that was ended
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct EndedSecretDetails {
+    /// The prefix and last four digits of that secret
+    #[schema(example = "rk_live_…1b4c")]
+    previous_key_hint: String,
+    /// When it would have stopped to work
+    #[schema(value_type = DateTime<Utc>)]
+    previous_expires_at: String,
+}
+
+impl EndedSecretDetails {
+    pub(super) fn new(hint: KeyHint, expires_at: Timestamp) -> Self {
+        Self { previous_key_hint: hint.to_string(), previous_expires_at: format_timestamp(expires_at) }
+    }
+}
+
+/// The secret that is no longer accepted
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct ReusedSecretDetails {
+    /// The prefix and last four digits of that secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+}
+
+/// Who did it, beside `actor`: [`crate::domain::Principal::audit_details`].
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "for the description")]
+#[expect(clippy::struct_field_names, reason = "the names of the properties")]
+pub(in crate::http) struct ActorDetails {
+    /// `iss` of the acting user's token
+    #[schema(example = "https://login.example.com")]
+    actor_issuer: String,
+    /// `sub` of the acting user's token
+    #[schema(example = "8d1f0c52")]
+    actor_subject: String,
+    /// The prefix and last four digits of the acting key's secret
+    #[schema(example = "rk_live_…1b4c")]
+    actor_key_hint: String,
+}
+
+/// The details as JSON.
+pub(super) fn json(details: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(details).unwrap_or_default() // texts and numbers
+}

@@ -1,0 +1,60 @@
+//! The schemas of audit events: one for each type, since the type decides what `details` are.
+
+use serde_json::{Map, Value, json};
+
+use crate::domain::EventKind;
+
+/// The schema of an event, whatever its type.
+const ANY: &str = "ApiKeyEventResponse";
+/// What `details` have besides, where a principal acted.
+const ACTOR: &str = "ActorDetails";
+
+/// The names of an event's schema and of its details' schema.
+const fn names(kind: EventKind) -> (&'static str, &'static str) {
+    match kind {
+        EventKind::Created => ("KeyCreatedEvent", "GrantDetails"),
+        EventKind::Updated => ("KeyUpdatedEvent", "UpdateDetails"),
+        EventKind::Rotated => ("KeyRotatedEvent", "RotationDetails"),
+        EventKind::PreviousSecretEnded => ("PreviousSecretEndedEvent", "EndedSecretDetails"),
+        EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
+        EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
+    }
+}
+
+/// Replaces the schema of an event, in which `details` are any object, by a union of the types of events.
+pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
+    add_actor(schemas);
+    let Some(any) = schemas.remove(ANY) else { return };
+    let mut mapping = Map::new();
+    for kind in EventKind::ALL {
+        let (name, details) = names(kind);
+        let mut event = any.clone();
+        let properties = &mut event["properties"];
+        properties["type"] = json!({"type": "string", "const": kind.as_str(), "description": "What happened"});
+        properties["details"] = json!({"$ref": reference(details)});
+        event["description"] = format!("An event of the type `{}`", kind.as_str()).into();
+        schemas.insert(name.to_owned(), event);
+        mapping.insert(kind.as_str().to_owned(), reference(name).into());
+    }
+    let union: Vec<Value> = mapping.values().map(|name| json!({"$ref": name})).collect();
+    let union = json!({
+        "description": any["description"],
+        "oneOf": union,
+        "discriminator": {"propertyName": "type", "mapping": mapping},
+    });
+    schemas.insert(ANY.to_owned(), union);
+}
+
+/// Nobody is known to have acted where a secret is used that is no longer accepted.
+fn add_actor(schemas: &mut Map<String, Value>) {
+    let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };
+    for kind in EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::SecretReused) {
+        if let Some(Value::Object(own)) = schemas.get_mut(names(kind).1).map(|details| &mut details["properties"]) {
+            own.extend(actor.clone());
+        }
+    }
+}
+
+fn reference(schema: &str) -> String {
+    format!("#/components/schemas/{schema}")
+}

@@ -1,0 +1,146 @@
+//! The examples of bodies in the API's description: one key, on its way from its creation to its revocation.
+
+use serde_json::{Value, json};
+
+/// An example of a schema.
+pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
+    Some(match name {
+        "CreateApiKeyRequest" => {
+            json!({"name": "Zapier Sync", "scopes": "read,write", "expiresAt": "2030-01-01T00:00:00Z"})
+        }
+        "UpdateApiKeyRequest" => json!({"name": "Zapier Sync", "scopes": "read"}),
+        "RotateApiKeyRequest" => json!({"overlapSeconds": 3600}),
+        "ApiKeyCreatedResponse" => json!({
+            "id": KEY,
+            "key": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+            "keyPrefix": "rk_live_",
+            "name": "Zapier Sync",
+            "scopes": "read,write",
+            "expiresAt": "2030-01-01T00:00:00Z",
+            "createdAt": "2026-11-23T09:30:00Z",
+            "keyHint": "rk_live_…1b4c",
+        }),
+        "ApiKeyResponse" => json!({
+            "id": KEY,
+            "keyPrefix": "rk_live_",
+            "name": "Zapier Sync",
+            "scopes": "read,write",
+            "expiresAt": "2030-01-01T00:00:00Z",
+            "lastUsedAt": "2026-11-24T17:02:11.482913Z",
+            "isActive": true,
+            "createdAt": "2026-11-23T09:30:00Z",
+            "createdBy": "admin@acme.com",
+            "keyHint": "rk_live_…9f02",
+            "revokedAt": null,
+            "status": "active",
+            "rotation": {
+                "previousKeyHint": "rk_live_…1b4c",
+                "previousExpiresAt": "2026-11-25T08:00:00Z",
+                "previousLastUsedAt": "2026-11-24T11:47:30.118204Z",
+            },
+        }),
+        "ApiKeyUsageResponse" => json!({
+            "interval": "day",
+            "from": "2026-11-22T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z",
+            "requests": 1204,
+            "denied": 3,
+            "buckets": [
+                {
+                    "start": "2026-11-22T00:00:00Z",
+                    "requests": 0,
+                    "denied": 0,
+                    "deniedByReason": {"expired": 0, "scope": 0},
+                },
+                {
+                    "start": "2026-11-23T00:00:00Z",
+                    "requests": 1204,
+                    "denied": 3,
+                    "deniedByReason": {"expired": 0, "scope": 3},
+                },
+            ],
+            "secrets": [{
+                "keyHint": "rk_live_…1b4c",
+                "createdAt": "2026-11-23T09:30:00Z",
+                "retiredAt": null,
+                "expiresAt": null,
+                "lastUsedAt": "2026-11-23T17:02:11.482913Z",
+                "lastAddress": "203.0.113.7",
+                "lastUserAgent": "etl/2.1",
+            }],
+        }),
+        _ => return None,
+    })
+}
+
+/// An example of a list of a schema.
+pub(in crate::http) fn of_list(item: &str) -> Option<Value> {
+    if item == "ApiKeyEventResponse" { Some(events()) } else { of_schema(item).map(|item| json!([item])) }
+}
+
+const KEY: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+/// One of each type, newest first.
+fn events() -> Value {
+    let grant = json!({
+        "name": "Zapier Sync",
+        "keyHint": "rk_live_…1b4c",
+        "scopes": "read,write",
+        "expiresAt": null,
+        "actorSubject": "8d1f0c52",
+    });
+    let event = |id: &str, kind: &str, at: &str, actor: Option<&str>, details: Value| {
+        json!({
+            "id": format!("01a2073f-ad52-724d-9ab3-01acd5b130{id}"),
+            "type": kind,
+            "keyId": KEY,
+            "occurredAt": at,
+            "actor": actor,
+            "address": "203.0.113.7",
+            "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+            "details": details,
+        })
+    };
+    let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
+    json!([
+        event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
+        event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
+        event(
+            "92",
+            "previous_secret_ended",
+            "2026-11-24T12:00:00Z",
+            admin,
+            json!({
+                "previousKeyHint": "rk_live_…1b4c",
+                "previousExpiresAt": "2026-11-25T08:00:00Z",
+                "actorSubject": "8d1f0c52",
+            })
+        ),
+        event(
+            "91",
+            "rotated",
+            "2026-11-24T08:00:00Z",
+            Some(&key),
+            json!({
+                "overlapSeconds": 86400,
+                "previousKeyHint": "rk_live_…1b4c",
+                "previousExpiresAt": "2026-11-25T08:00:00Z",
+                "endedKeyHint": null,
+                "keyHint": "rk_live_…9f02",
+                "actorKeyHint": "rk_live_…1b4c",
+            })
+        ),
+        event(
+            "90",
+            "updated",
+            "2026-11-23T10:15:00Z",
+            admin,
+            json!({
+                "name": {"from": "Zapier", "to": "Zapier Sync"},
+                "expiresAt": {"from": null, "to": "2030-01-01T00:00:00Z"},
+                "actorSubject": "8d1f0c52",
+            })
+        ),
+        event("89", "created", "2026-11-23T09:30:00Z", admin, grant),
+    ])
+}
