@@ -4,6 +4,7 @@ mod core_dumps;
 mod doctor;
 mod events;
 mod health;
+mod manual;
 mod migrate;
 mod serve;
 mod tenant;
@@ -11,10 +12,12 @@ mod token;
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use tracing::warn;
 
 use crate::{
@@ -43,6 +46,8 @@ struct Cli {
 enum Command {
     /// Serve requests (the default)
     Serve,
+    /// Serve requests on a private PostgreSQL with a demo tenant, and print commands to try, whatever BASE_DOMAIN is
+    Demo,
     /// Apply the database migrations
     Migrate,
     /// Manage tenants
@@ -60,6 +65,17 @@ enum Command {
     Doctor,
     /// Probe the running service on LISTEN_ADDR; for container health checks
     Health,
+    /// Print a script by which a shell completes the commands and options of this program
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of this program
+    Man {
+        /// Write this page and one for each command into this folder instead, such as `/usr/local/share/man/man1`
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,7 +111,7 @@ pub fn deny_core_dumps() {
 
 /// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
-    match execute(Cli::parse()).await {
+    match Box::pin(execute(Cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `rally-api-keys tenant list | head`.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -110,6 +126,12 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Error> {
+    // These need no settings, and work where the settings are bad.
+    match &cli.command {
+        Some(Command::Completions { shell }) => return Ok(manual::completions(*shell)?),
+        Some(Command::Man { folder }) => return Ok(manual::man(folder.as_deref())?),
+        _ => {}
+    }
     let mut config = Config::from_environment()?;
     config.demo = cli.demo;
     if config.core_dumps {
@@ -118,6 +140,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config).await,
+        Command::Demo => serve::serve(serve::for_demo(config)?).await,
         Command::Migrate => migrate::migrate(config).await,
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
@@ -132,6 +155,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         }
         Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
+        Command::Completions { .. } | Command::Man { .. } => Ok(()), // above
     }
 }
 

@@ -26,6 +26,7 @@ mod cache_states;
 mod chain;
 mod client;
 mod clocks;
+mod command_line;
 mod conditional;
 mod create;
 mod credentials;
