@@ -4,8 +4,10 @@ mod core_dumps;
 mod doctor;
 mod events;
 mod health;
+mod keys;
 mod manual;
 mod migrate;
+mod owner_database;
 mod serve;
 mod tenant;
 mod token;
@@ -23,8 +25,8 @@ use tracing::warn;
 use crate::{
     app::StartError,
     config::{Config, ConfigError},
-    demo::{self, IfMissing, PrivateDatabase},
-    store::{self, ConnectError, DatabaseUrl},
+    demo::{self, IfMissing},
+    store::{self, ConnectError},
     telemetry,
 };
 
@@ -53,6 +55,9 @@ enum Command {
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Manage a tenant's API keys, as an operator
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Verify or export a tenant's audit trail
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -143,6 +148,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Demo => serve::serve(serve::for_demo(config)?).await,
         Command::Migrate => migrate::migrate(config).await,
         Command::Tenant(command) => tenant::run(config, command).await,
+        Command::Keys(command) => keys::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
         Command::Config(ConfigCommand::Check) => {
@@ -163,30 +169,5 @@ async fn execute(cli: Cli) -> Result<(), Error> {
 fn warn_of(config: &Config) {
     for (name, problem) in &config.warnings {
         warn!("{name} {problem}");
-    }
-}
-
-/// The database under its owner's login, for one command: DATABASE_MIGRATION_URL, else DATABASE_URL, else the private
-/// PostgreSQL, which is started if it is not running, and created only by a command that writes into a new one.
-struct OwnerDatabase {
-    url: DatabaseUrl,
-    private: Option<PrivateDatabase>,
-}
-
-impl OwnerDatabase {
-    async fn open(config: &mut Config, if_missing: IfMissing) -> Result<Self, Error> {
-        let urls = &config.database;
-        if let Some(url) = urls.migration_url.clone().or_else(|| urls.url.clone()) {
-            return Ok(Self { url, private: None });
-        }
-        let private = PrivateDatabase::open(config, if_missing).await?;
-        Ok(Self { url: private.url.clone(), private: Some(private) })
-    }
-
-    async fn close(self) -> Result<(), Error> {
-        if let Some(private) = self.private {
-            private.close().await?;
-        }
-        Ok(())
     }
 }

@@ -63,6 +63,7 @@ mod names;
 mod no_log;
 mod oidc;
 mod openapi;
+mod operator;
 mod overload;
 mod planted;
 mod pooler;
