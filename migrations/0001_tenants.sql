@@ -1,6 +1,7 @@
 -- Tenants, and the two roles of the service. Neither role owns anything:
 --   rally_app       the service. Row-level security shows it one tenant at a time, and no rows while no tenant is set.
---   rally_operator  the command line. It manages tenants and sees no keys.
+--   rally_operator  the command line. It manages tenants and sees no keys. It deletes keys and all else of a tenant that it
+--                   deletes in the same transaction, and nothing else.
 --
 -- The tenant of a transaction is the setting rally.tenant_id. It is set by SET LOCAL or set_config(…, true), never for
 -- the session: a pooled connection must not carry it to the next transaction.
@@ -69,8 +70,8 @@ ALTER TABLE public.tenants ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY one_slug ON public.tenants FOR SELECT TO rally_app
     USING (slug = nullif(current_setting('rally.tenant_slug', true), ''));
 CREATE POLICY all_tenants ON public.tenants TO rally_operator USING (true) WITH CHECK (true);
-GRANT SELECT                 ON public.tenants TO rally_app;
-GRANT SELECT, INSERT, UPDATE ON public.tenants TO rally_operator;
+GRANT SELECT                         ON public.tenants TO rally_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.tenants TO rally_operator;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Invalidation: every change that affects a cached result is notified to all instances at commit, also a change by the

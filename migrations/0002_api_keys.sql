@@ -2,9 +2,10 @@
 
 SET LOCAL search_path = '';
 
--- An API key. Rows are never deleted: a revoked key stays, for the record.
+-- An API key. A revoked one stays, for the record; rows are deleted with their tenant alone.
 CREATE TABLE public.api_keys (
-    tenant_id           uuid        NOT NULL REFERENCES public.tenants,
+    -- Deferrable: a tenant is deleted before what belongs to it.
+    tenant_id           uuid        NOT NULL REFERENCES public.tenants DEFERRABLE,
     id                  uuid        NOT NULL,
     name                text        NOT NULL
                                     CHECK (char_length(name) BETWEEN 1 AND 100)
@@ -88,6 +89,17 @@ CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
 -- Nothing but a secret that was replaced and has ended can be deleted.
 CREATE POLICY ended_alone ON public.api_key_secrets AS RESTRICTIVE FOR DELETE TO rally_app
     USING (retired_at IS NOT NULL AND (ended_at IS NOT NULL OR expires_at < now() - interval '1 day'));
+
+-- The rest of a tenant whose row was deleted before, in the transaction of rally.deleted_tenant.
+CREATE POLICY of_deleted_tenant ON public.api_keys FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+CREATE POLICY of_deleted_tenant ON public.api_key_secrets FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+GRANT DELETE ON public.api_keys, public.api_key_secrets TO rally_operator;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,

@@ -1,9 +1,9 @@
--- The audit trail: who did what to which key, when, from where. Append-only.
+-- The audit trail: who did what to which key, when, from where. Append-only; deleted as a whole with its tenant.
 
 SET LOCAL search_path = '';
 
 CREATE TABLE public.api_key_events (
-    tenant_id     uuid        NOT NULL REFERENCES public.tenants,
+    tenant_id     uuid        NOT NULL REFERENCES public.tenants DEFERRABLE,
     id            uuid        NOT NULL,
     key_id        uuid        NOT NULL,
     kind          text        NOT NULL
@@ -30,7 +30,7 @@ CREATE UNIQUE INDEX api_key_events_chain ON public.api_key_events (tenant_id, se
 -- The last event of each tenant's chain. Appending an event locks this row until the commit: appends wait for one
 -- another within a tenant, and for no other tenant.
 CREATE TABLE public.api_key_event_heads (
-    tenant_id uuid   PRIMARY KEY REFERENCES public.tenants,
+    tenant_id uuid   PRIMARY KEY REFERENCES public.tenants DEFERRABLE,
     seq       bigint NOT NULL DEFAULT 0 CHECK (seq >= 0),
     hash      bytea  NOT NULL DEFAULT '\x0000000000000000000000000000000000000000000000000000000000000000'
                      CHECK (octet_length(hash) = 32)
@@ -46,13 +46,26 @@ CREATE POLICY one_tenant ON public.api_key_event_heads TO rally_app
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
 CREATE POLICY start_of_chain ON public.api_key_event_heads FOR INSERT TO rally_operator
     WITH CHECK (seq = 0::bigint);
+CREATE POLICY of_deleted_tenant ON public.api_key_events FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+CREATE POLICY of_deleted_tenant ON public.api_key_event_heads FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
 GRANT SELECT, INSERT            ON public.api_key_events      TO rally_app;
 GRANT SELECT, UPDATE (seq, hash) ON public.api_key_event_heads TO rally_app;
-GRANT INSERT                    ON public.api_key_event_heads TO rally_operator;
+GRANT DELETE                    ON public.api_key_events      TO rally_operator;
+GRANT INSERT, DELETE            ON public.api_key_event_heads TO rally_operator;
 
 CREATE FUNCTION public.api_key_events_refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
+    -- Of the rows, the policy of_deleted_tenant leaves it those of a deleted tenant alone.
+    IF TG_OP = 'DELETE' AND current_user = 'rally_operator'::name THEN
+        RETURN NULL;
+    END IF;
     RAISE EXCEPTION 'api_key_events is append-only' USING ERRCODE = 'insufficient_privilege';
 END
 $$;

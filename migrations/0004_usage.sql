@@ -67,6 +67,16 @@ GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_u
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, UPDATE, DELETE                    ON public.usage_writers     TO rally_app;
 
+CREATE POLICY of_deleted_tenant ON public.api_key_usage FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+CREATE POLICY of_deleted_tenant ON public.api_key_last_uses FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+GRANT DELETE ON public.api_key_usage, public.api_key_last_uses TO rally_operator;
+
 -- remove_ended_secrets sees secrets of all tenants, but none that works.
 CREATE POLICY usage_worker_sees ON public.api_key_secrets FOR SELECT TO rally_app
     USING ((SELECT current_setting('rally.usage_worker', true) = 'on')

@@ -2,14 +2,14 @@
 
 use std::io::{Write, stdout};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use super::{Error, OwnerDatabase, tenant};
+use super::{Error, keys::OfTenant, owner_database::OwnerDatabase};
 use crate::{
     config::Config,
     demo::IfMissing,
     domain::{Tenant, hex},
-    store::{ChainHead, Database, Link, ReadTx, TenantAdmin},
+    store::{ChainHead, Database, Link, ReadTx},
 };
 
 /// Events per query.
@@ -33,13 +33,6 @@ pub(super) enum EventsCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub(super) struct OfTenant {
-    /// The tenant's slug
-    #[arg(long)]
-    tenant: String,
-}
-
 pub(super) async fn run(mut config: Config, command: EventsCommand) -> Result<(), Error> {
     let database = OwnerDatabase::open(&mut config, IfMissing::Refuse).await?;
     let outcome = execute(&database, command).await;
@@ -49,7 +42,7 @@ pub(super) async fn run(mut config: Config, command: EventsCommand) -> Result<()
 
 async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(), Error> {
     let (EventsCommand::Verify { of, .. } | EventsCommand::Export { of }) = &command;
-    let tenant = find(database, &of.tenant).await?;
+    let tenant = database.tenant(&of.tenant).await?;
     let opened = Database::open_for_command(&database.url).await?;
     let mut transaction = opened.tenant_stores().tenant(tenant.id).begin_export().await?;
     match command {
@@ -62,15 +55,6 @@ async fn execute(database: &OwnerDatabase, command: EventsCommand) -> Result<(),
     drop(transaction);
     opened.close().await;
     Ok(())
-}
-
-async fn find(database: &OwnerDatabase, slug: &str) -> Result<Tenant, Error> {
-    let slug = tenant::parse(slug)?;
-    let tenants = TenantAdmin::connect(&database.url).await?.tenants().await?;
-    match tenants.into_iter().find(|tenant| tenant.slug == slug.as_str()) {
-        Some(row) => Ok(Tenant { id: row.id, slug, external_id: None }),
-        None => Err(tenant::unknown(&slug)),
-    }
 }
 
 fn parse_expected(text: &str) -> Result<(i64, String), Error> {

@@ -1,6 +1,6 @@
 //! `rally-api-keys migrate`
 
-use super::{Error, OwnerDatabase};
+use super::{Error, owner_database::OwnerDatabase};
 use crate::{config::Config, demo::IfMissing, store};
 
 /// Applies the missing migrations, as the database's owner.

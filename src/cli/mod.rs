@@ -4,24 +4,29 @@ mod core_dumps;
 mod doctor;
 mod events;
 mod health;
+mod keys;
+mod manual;
 mod migrate;
+mod owner_database;
 mod serve;
 mod tenant;
 mod token;
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use tracing::warn;
 
 use crate::{
     app::StartError,
     config::{Config, ConfigError, Warning},
-    demo::{self, IfMissing, PrivateDatabase},
-    store::{self, ConnectError, DatabaseUrl},
+    demo::{self, IfMissing},
+    store::{self, ConnectError},
     telemetry,
 };
 
@@ -43,11 +48,16 @@ struct Cli {
 enum Command {
     /// Serve requests (the default)
     Serve,
+    /// Serve requests on a private PostgreSQL with a demo tenant, and print commands to try, whatever BASE_DOMAIN is
+    Demo,
     /// Apply the database migrations
     Migrate,
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Manage a tenant's API keys, as an operator
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Verify or export a tenant's audit trail
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -60,6 +70,17 @@ enum Command {
     Doctor,
     /// Probe the running service on LISTEN_ADDR; for container health checks
     Health,
+    /// Print a script by which a shell completes the commands and options of this program
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of this program
+    Man {
+        /// Write this page and one for each command into this folder instead, such as `/usr/local/share/man/man1`
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,7 +116,7 @@ pub fn deny_core_dumps() {
 
 /// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
-    match execute(Cli::parse()).await {
+    match Box::pin(execute(Cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `rally-api-keys tenant list | head`.
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -110,6 +131,12 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(cli: Cli) -> Result<(), Error> {
+    // These need no settings, and work where the settings are bad.
+    match &cli.command {
+        Some(Command::Completions { shell }) => return Ok(manual::completions(*shell)?),
+        Some(Command::Man { folder }) => return Ok(manual::man(folder.as_deref())?),
+        _ => {}
+    }
     let mut config = Config::from_environment()?;
     config.demo = cli.demo;
     if config.core_dumps {
@@ -118,8 +145,10 @@ async fn execute(cli: Cli) -> Result<(), Error> {
     telemetry::start(&config.log);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(config).await,
+        Command::Demo => serve::serve(serve::for_demo(config)?).await,
         Command::Migrate => migrate::migrate(config).await,
         Command::Tenant(command) => tenant::run(config, command).await,
+        Command::Keys(command) => keys::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
         Command::Config(ConfigCommand::Check) => {
@@ -132,6 +161,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         }
         Command::Doctor => doctor::doctor(config).await,
         Command::Health => health::health(&config).await,
+        Command::Completions { .. } | Command::Man { .. } => Ok(()), // above
     }
 }
 
@@ -139,30 +169,5 @@ async fn execute(cli: Cli) -> Result<(), Error> {
 fn warn_of(config: &Config) {
     for Warning { name, problem, .. } in &config.warnings {
         warn!("{name} {problem}");
-    }
-}
-
-/// The database under its owner's login, for one command: DATABASE_MIGRATION_URL, else DATABASE_URL, else the private
-/// PostgreSQL, which is started if it is not running, and created only by a command that writes into a new one.
-struct OwnerDatabase {
-    url: DatabaseUrl,
-    private: Option<PrivateDatabase>,
-}
-
-impl OwnerDatabase {
-    async fn open(config: &mut Config, if_missing: IfMissing) -> Result<Self, Error> {
-        let urls = &config.database;
-        if let Some(url) = urls.migration_url.clone().or_else(|| urls.url.clone()) {
-            return Ok(Self { url, private: None });
-        }
-        let private = PrivateDatabase::open(config, if_missing).await?;
-        Ok(Self { url: private.url.clone(), private: Some(private) })
-    }
-
-    async fn close(self) -> Result<(), Error> {
-        if let Some(private) = self.private {
-            private.close().await?;
-        }
-        Ok(())
     }
 }

@@ -36,6 +36,19 @@ pub(super) async fn serve(mut config: Config) -> Result<(), Error> {
     outcome
 }
 
+/// The settings of the demo. A DATABASE_URL is refused: to ignore it would surprise.
+pub(super) fn for_demo(mut config: Config) -> Result<Config, Error> {
+    if config.database.url.is_some() {
+        return Err(Error::Refused(
+            "DATABASE_URL is set, and the demo runs on a private PostgreSQL: unset it (it may be in .env), or run \
+             `rally-api-keys serve`"
+                .into(),
+        ));
+    }
+    config.demo = true;
+    Ok(config)
+}
+
 /// Open files other than clients' connections: those to the database, for example.
 const OTHER_FILES: usize = 1_000;
 

@@ -4,12 +4,15 @@ use std::io::{Write as _, stdout};
 
 use clap::Subcommand;
 
-use super::{Error, OwnerDatabase};
+use super::{
+    Error, keys,
+    owner_database::{OwnerDatabase, parse_slug, unknown_tenant},
+};
 use crate::{
     config::Config,
     demo::IfMissing,
-    domain::{Clock, ExternalId, Slug, format_timestamp},
-    store::{self, NameTaken, TenantAdmin},
+    domain::{Clock, ExternalId, Slug, Status, Tenant, format_timestamp},
+    store::{self, Database, NameTaken, TenantAdmin},
 };
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +35,17 @@ pub(super) enum TenantCommand {
         /// The issuer's id of the tenant, such as `org_8fQ2`
         external_id: Option<String>,
     },
+    /// Change a tenant's slug, which is the first label of its host, or its display name
+    Rename {
+        /// The tenant's slug
+        slug: String,
+        /// The new slug
+        #[arg(required_unless_present = "name")]
+        new_slug: Option<String>,
+        /// The new display name
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// List the tenants
     List,
     /// Refuse every request to a tenant's host, whether by API key or by JWT
@@ -43,6 +57,16 @@ pub(super) enum TenantCommand {
     Resume {
         /// The tenant's slug
         slug: String,
+    },
+    /// Revoke a tenant's keys, then delete it with everything that belongs to it, its audit trail too
+    Delete {
+        /// The tenant's slug
+        slug: String,
+        /// Without this, only says what would be deleted
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        by: keys::Operator,
     },
 }
 
@@ -58,22 +82,18 @@ pub(super) async fn run(mut config: Config, command: TenantCommand) -> Result<()
 }
 
 async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(), Error> {
-    if database.private.is_some() && matches!(command, TenantCommand::Create { .. }) {
+    if database.is_private() && matches!(command, TenantCommand::Create { .. }) {
         store::migrate(&database.url).await?; // it may be new
     }
     let mut admin = TenantAdmin::connect(&database.url).await?;
     let now = Clock::default().now();
     match command {
         TenantCommand::Create { slug, name, external_id } => {
-            let slug = parse(&slug)?;
-            let name = name.unwrap_or_else(|| slug.to_string());
-            let name = name.trim();
-            if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-                return Err(Error::Refused("--name must have 1 to 200 characters and no control characters".into()));
-            }
+            let slug = parse_slug(&slug)?;
+            let name = parse_name(&name.unwrap_or_else(|| slug.to_string()))?;
             let external_id = external_id.as_deref();
             check_external_id(external_id)?;
-            match admin.create_tenant_known_as(&slug, name, external_id, now).await? {
+            match admin.create_tenant_known_as(&slug, &name, external_id, now).await? {
                 Ok(id) => writeln!(stdout(), "created tenant {slug} ({id})")?,
                 Err(NameTaken) if external_id.is_none() => {
                     return Err(Error::Refused(format!("tenant {slug} already exists")));
@@ -86,7 +106,7 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
             }
         }
         TenantCommand::ExternalId { slug, external_id } => {
-            let slug = parse(&slug)?;
+            let slug = parse_slug(&slug)?;
             check_external_id(external_id.as_deref())?;
             let Ok(exists) = admin.set_external_id(&slug, external_id.as_deref()).await? else {
                 return Err(Error::Refused(
@@ -97,6 +117,26 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
             match external_id {
                 Some(id) => writeln!(stdout(), "tenant {slug} has the external id {id}")?,
                 None => writeln!(stdout(), "tenant {slug} has no external id")?,
+            }
+        }
+        TenantCommand::Rename { slug, new_slug, name } => {
+            let slug = parse_slug(&slug)?;
+            let new_slug = new_slug.as_deref().map(parse_slug).transpose()?;
+            let name = name.as_deref().map(parse_name).transpose()?;
+            let Ok(exists) = admin.rename_tenant(&slug, new_slug.as_ref(), name.as_deref()).await? else {
+                return Err(Error::Refused("another tenant has this slug as its slug or external id".into()));
+            };
+            require(exists, &slug)?;
+            if let Some(name) = name {
+                writeln!(stdout(), "tenant {slug} has the name {name}")?;
+            }
+            if let Some(new_slug) = new_slug {
+                writeln!(
+                    stdout(),
+                    "renamed tenant {slug} to {new_slug}: its host is {new_slug}.{} now, and the issuer of users' tokens \
+                     must name it {new_slug}, unless it names the tenant's id or external id",
+                    database.base_domain
+                )?;
             }
         }
         TenantCommand::List => {
@@ -123,21 +163,60 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
             }
         }
         TenantCommand::Suspend { slug } => {
-            let slug = parse(&slug)?;
+            let slug = parse_slug(&slug)?;
             require(admin.set_suspended(&slug, Some(now)).await?, &slug)?;
             writeln!(stdout(), "suspended tenant {slug}")?;
         }
         TenantCommand::Resume { slug } => {
-            let slug = parse(&slug)?;
+            let slug = parse_slug(&slug)?;
             require(admin.set_suspended(&slug, None).await?, &slug)?;
             writeln!(stdout(), "resumed tenant {slug}")?;
         }
+        TenantCommand::Delete { slug, yes, by } => delete(database, &mut admin, &slug, yes, &by).await?,
     }
     Ok(())
 }
 
-pub(super) fn parse(slug: &str) -> Result<Slug, Error> {
-    Slug::parse(slug).map_err(|error| Error::Refused(format!("the tenant's slug {error}")))
+/// Three steps, each of which is final: the tenant is suspended, so that its keys become no more; the keys are revoked;
+/// everything is deleted in one transaction.
+async fn delete(
+    database: &OwnerDatabase,
+    admin: &mut TenantAdmin,
+    slug: &str,
+    yes: bool,
+    by: &keys::Operator,
+) -> Result<(), Error> {
+    let Tenant { id, slug, .. } = database.tenant(slug).await?;
+    let opened = Database::open_for_command(&database.url).await?;
+    let store = opened.tenant_stores().tenant(id);
+    if !yes {
+        let now = Clock::default().now();
+        let (all, working) =
+            (keys::all(&store, &Status::ALL, now).await?.len(), keys::all(&store, &[Status::Active], now).await?.len());
+        let events = store.begin_export().await?.chain_head().await?.seq;
+        return Err(Error::Refused(format!(
+            "nothing was deleted. Tenant {slug} has {all} API keys, {working} of them active, and {events} audit events, \
+             which would be deleted for good. Keep the audit trail: `rally-api-keys tenant suspend {slug}`, then \
+             `rally-api-keys events export --tenant {slug} > {slug}.jsonl`. Then run this command with --yes"
+        )));
+    }
+    admin.set_suspended(&slug, Some(Clock::default().now())).await?;
+    let revoked = keys::revoke_all(&store, by).await?;
+    opened.close().await;
+    require(admin.delete_tenant(id).await?, &slug)?;
+    writeln!(
+        stdout(),
+        "deleted tenant {slug} ({id}) with its keys, {revoked} of which were revoked now, its audit trail and its usage"
+    )?;
+    Ok(())
+}
+
+fn parse_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(Error::Refused("--name must have 1 to 200 characters and no control characters".into()));
+    }
+    Ok(name.to_owned())
 }
 
 fn check_external_id(text: Option<&str>) -> Result<(), Error> {
@@ -148,9 +227,5 @@ fn check_external_id(text: Option<&str>) -> Result<(), Error> {
 }
 
 fn require(exists: bool, slug: &Slug) -> Result<(), Error> {
-    if exists { Ok(()) } else { Err(unknown(slug)) }
-}
-
-pub(super) fn unknown(slug: &Slug) -> Error {
-    Error::Refused(format!("there is no tenant {slug}; see `rally-api-keys tenant list`"))
+    if exists { Ok(()) } else { Err(unknown_tenant(slug)) }
 }

@@ -8,7 +8,7 @@ use std::{
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 
-use super::{Error, tenant};
+use super::{Error, owner_database::parse_slug};
 use crate::{
     auth::jwt::{
         explain::Finding,
@@ -69,7 +69,7 @@ pub(super) async fn token(mut config: Config, args: TokenArgs) -> Result<(), Err
 
 /// Prints a JWT that the service accepts.
 fn sign(config: &Config, args: &SignArgs) -> Result<(), Error> {
-    let slug = tenant::parse(&args.tenant)?;
+    let slug = parse_slug(&args.tenant)?;
     let Some(secret) = &config.jwt.secret else {
         return Err(Error::Refused(
             "JWT_SECRET is not set: the service would not accept a token that is signed here; get one from your issuer"
@@ -97,7 +97,7 @@ async fn explain(config: &Config, jwt: &str, tenant: Option<&str>) -> Result<(),
         jwt
     };
     let jwt = jwt.strip_prefix("Bearer ").unwrap_or(jwt).trim();
-    let slug = tenant.map(tenant::parse).transpose()?;
+    let slug = tenant.map(parse_slug).transpose()?;
     let mut issuers = Vec::new();
     for location in &config.jwt.issuers {
         let keys = IssuerKeys::new(location.clone()).map_err(|error| Error::Refused(error.to_string()))?;

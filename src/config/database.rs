@@ -28,10 +28,8 @@ impl Database {
         let url = settings.parse("DATABASE_URL", EXAMPLE, DatabaseUrl::parse);
         let migration_url = settings.parse("DATABASE_MIGRATION_URL", EXAMPLE, DatabaseUrl::parse);
         let direct_url = settings.parse("DATABASE_DIRECT_URL", EXAMPLE, DatabaseUrl::parse);
-        for (name, url) in [("DATABASE_MIGRATION_URL", &migration_url), ("DATABASE_DIRECT_URL", &direct_url)] {
-            if url.is_some() && settings.get("DATABASE_URL").is_none() {
-                settings.reject(name, "needs DATABASE_URL to be set too", "");
-            }
+        if direct_url.is_some() && settings.get("DATABASE_URL").is_none() {
+            settings.reject("DATABASE_DIRECT_URL", "needs DATABASE_URL to be set too", "");
         }
         Self {
             url,

@@ -176,7 +176,7 @@ impl Config {
 
     /// Whether a private PostgreSQL with generated secrets may take the place of settings that are missing.
     pub(crate) fn allows_demo(&self) -> bool {
-        self.demo || self.is_local()
+        (self.demo || self.is_local()) && self.database.migration_url.is_none()
     }
 
     /// Fails where neither DATABASE_URL is set nor a private PostgreSQL may take its place.
@@ -202,6 +202,11 @@ impl Config {
     fn missing_database(&self) -> Option<BadSetting> {
         if self.database.url.is_some() || self.allows_demo() {
             return None;
+        }
+        if self.database.migration_url.is_some() {
+            let problem =
+                "is not set, and DATABASE_MIGRATION_URL is: the service does not work as the database's owner";
+            return Some(BadSetting::new("DATABASE_URL", problem, database::EXAMPLE));
         }
         let problem = format!(
             "is not set. The demo, on a private PostgreSQL, is only for BASE_DOMAIN=localhost (it is {}), or with --demo",

@@ -58,6 +58,8 @@ impl Principal {
     pub const USER: &'static str = "user:";
     /// The prefix of a key's id in text.
     pub const API_KEY: &'static str = "api-key:";
+    /// The prefix of the name in the audit trail of an operator, who uses the command line.
+    pub const OPERATOR: &'static str = "operator:";
 
     /// The scopes that the credential grants, without the implied ones.
     #[must_use]

@@ -54,7 +54,7 @@ impl Secret {
         text.as_bytes().windows(SECRET_LEN).any(is_secret)
     }
 
-    /// The secret in clear text, for the response to a create or rotate. Not to be called elsewhere.
+    /// The secret in clear text, for the response to a create or rotate, and for `keys create`. Not to be called elsewhere.
     #[must_use]
     pub fn reveal(&self) -> &str {
         // ASCII by construction.

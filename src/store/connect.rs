@@ -151,8 +151,8 @@ pub enum ConnectError {
     NotUtf8(String),
     /// Tables are missing or older than this program, and the login may not change them.
     #[error(
-        "the database lacks migration {missing}, and role \"{role}\" may not migrate it; \
-         run `rally-api-keys migrate` with DATABASE_MIGRATION_URL set to its owner"
+        "the database lacks migration {missing}, which is not applied here under role \"{role}\"; \
+         run `rally-api-keys migrate` with DATABASE_MIGRATION_URL set to the database's owner"
     )]
     NotMigrated {
         /// The first migration that is missing.
@@ -170,6 +170,18 @@ pub enum ConnectError {
     /// Another instance holds the lock of migrations.
     #[error("another instance has been migrating the database for over a minute; see pg_locks for its advisory lock")]
     MigrationLocked,
+    /// The login is not the database's owner, or lacks what the owner needs.
+    #[error(
+        "{url} may not migrate the database: {cause}. Set DATABASE_MIGRATION_URL to the database's owner, and let a \
+         superuser prepare a new database: CREATE ROLE rally_app NOLOGIN; CREATE ROLE rally_operator NOLOGIN; GRANT \
+         rally_app, rally_operator TO the owner; GRANT CREATE ON SCHEMA public TO the owner"
+    )]
+    MayNotMigrate {
+        /// With the login, without the password.
+        url: String,
+        /// PostgreSQL's message.
+        cause: String,
+    },
     /// A migration failed.
     #[error("a migration failed: {0}")]
     Migration(#[source] sqlx::migrate::MigrateError),

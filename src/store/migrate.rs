@@ -59,18 +59,29 @@ pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl)
     // Objects of others are not chosen. A migration gives up if it cannot lock its table soon: requests queue behind a
     // waiting lock.
     connection.execute("SET search_path = ''; SET lock_timeout = '5s'").await?;
-    connection.ensure_migrations_table(TABLE).await.map_err(ConnectError::Migration)?;
+    connection.ensure_migrations_table(TABLE).await.map_err(|error| failed(error, url))?;
     check_owners(&mut *begin_inspection(connection).await?).await?; // now that nobody else can create that table
     let outcome = MIGRATIONS.run(&mut *connection).await;
     // A migration's own error says more than the one of a connection that it broke.
-    outcome.map_err(|error| match error {
-        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
-        error => ConnectError::Migration(error),
-    })?;
+    outcome.map_err(|error| failed(error, url))?;
     connection.execute("RESET search_path; RESET lock_timeout").await?;
     sqlx::query("SELECT pg_catalog.pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
     info!("applied all migrations of the database");
     check_creators(connection).await
+}
+
+fn failed(error: MigrateError, url: &DatabaseUrl) -> ConnectError {
+    match &error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => ConnectError::ForeignMigrations(error),
+        // Insufficient privilege. PostgreSQL's own text has the position in the file, which helps nobody here.
+        MigrateError::Execute(sqlx::Error::Database(cause))
+        | MigrateError::ExecuteMigration(sqlx::Error::Database(cause), _)
+            if cause.code().as_deref() == Some("42501") =>
+        {
+            ConnectError::MayNotMigrate { url: url.to_string(), cause: cause.message().to_owned() }
+        }
+        _ => ConnectError::Migration(error),
+    }
 }
 
 async fn try_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {

@@ -40,16 +40,21 @@ impl TenantAdmin {
             url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
         let mut admin = Self { connection };
         let begun = admin.begin().await.map(drop);
-        if let Err(error) = begun {
-            let role = admin.connection.fetch_one("SELECT session_user::pg_catalog.text").await?.try_get(0)?;
-            return Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
-                // Insufficient privilege; and no such role, before the first migration.
-                Some("42501") => ConnectError::NotOperator(role),
-                Some("22023") => ConnectError::NotMigrated { missing: 1, role },
-                _ => error.into(),
-            });
+        let state = admin
+            .connection
+            .fetch_one("SELECT session_user::pg_catalog.text, pg_catalog.to_regclass('public.tenants') IS NULL")
+            .await?;
+        let (role, is_empty): (_, bool) = (state.try_get(0)?, state.try_get(1)?);
+        if is_empty {
+            return Err(ConnectError::NotMigrated { missing: 1, role });
         }
-        Ok(admin)
+        match begun {
+            Ok(()) => Ok(admin),
+            Err(error) => Err(match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+                Some("42501") => ConnectError::NotOperator(role),
+                _ => error.into(),
+            }),
+        }
     }
 
     async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
@@ -105,6 +110,54 @@ impl TenantAdmin {
         };
         transaction.commit().await?;
         Ok(Ok(done.rows_affected() == 1))
+    }
+
+    /// Changes what is given of a tenant's slug and name. False: there is no such tenant.
+    pub async fn rename_tenant(
+        &mut self,
+        slug: &Slug,
+        new_slug: Option<&Slug>,
+        new_name: Option<&str>,
+    ) -> Result<Result<bool, NameTaken>, Error> {
+        let mut transaction = self.begin().await?;
+        let done = sqlx::query!(
+            "UPDATE public.tenants SET slug = coalesce($2, slug), name = coalesce($3, name) WHERE slug = $1",
+            slug.as_str(),
+            new_slug.map(Slug::as_str),
+            new_name,
+        )
+        .execute(Session::unnamed(&mut transaction))
+        .await;
+        let done = match unless_taken(done)? {
+            Ok(done) => done,
+            Err(taken) => return Ok(Err(taken)),
+        };
+        transaction.commit().await?;
+        Ok(Ok(done.rows_affected() == 1))
+    }
+
+    /// Deletes a tenant with all of its rows, in one transaction. False: there is no such tenant.
+    pub async fn delete_tenant(&mut self, id: TenantId) -> Result<bool, Error> {
+        let mut transaction = self.begin().await?;
+        // The tenant first: the policies let the rest be deleted only once it is gone. Its lock keeps others from adding
+        // to it.
+        transaction.execute("SET CONSTRAINTS ALL DEFERRED").await?;
+        let deleted = sqlx::query!("DELETE FROM public.tenants WHERE id = $1", id.0)
+            .execute(Session::unnamed(&mut transaction))
+            .await?;
+        sqlx::query_scalar!("SELECT set_config('rally.deleted_tenant', $1, true)", id.to_string())
+            .fetch_one(Session::unnamed(&mut transaction))
+            .await?;
+        // The policies select the tenant's rows.
+        transaction
+            .execute(
+                "DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
+                 DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_usage;
+                 DELETE FROM public.api_key_last_uses; DELETE FROM public.api_keys",
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected() == 1)
     }
 
     /// All tenants, by slug.

@@ -132,7 +132,12 @@ impl Home {
 
     /// Starts the service on a free port without waiting until it listens.
     pub fn launch(&self, settings: &[(&str, &str)]) -> Starting {
-        self.start(self.command(&[], &[]), settings)
+        self.launch_by(&[], settings)
+    }
+
+    /// Like [`Self::launch`], with arguments.
+    pub fn launch_by(&self, args: &[&str], settings: &[(&str, &str)]) -> Starting {
+        self.start(self.command(args, &[]), settings)
     }
 
     /// Like [`Self::launch`], with a resource limit given as arguments of the shell's `ulimit`.

@@ -66,6 +66,15 @@ pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) 
     home.succeed(&["tenant", "suspend", &slug], &settings).await;
     home.succeed(&["tenant", "resume", &slug], &settings).await;
     assert!(home.succeed(&["tenant", "list"], &settings).await.contains(&slug));
+    home.succeed(&["tenant", "external-id", &slug, &format!("org-{slug}")], &settings).await;
+    let renamed = format!("{slug}-2");
+    home.succeed(&["tenant", "rename", &slug, &renamed, "--name", "Renamed"], &settings).await;
+    let of = ["--tenant", &*renamed];
+    home.succeed(&[&["keys", "create", "--name", "n"], &of[..]].concat(), &settings).await;
+    let list = home.succeed(&[&["keys", "list"], &of[..]].concat(), &settings).await;
+    let id = list.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a key");
+    home.succeed(&[&["keys", "revoke", id], &of[..]].concat(), &settings).await;
+    home.succeed(&["tenant", "delete", &renamed, "--yes"], &settings).await;
     let verified = home.succeed(&["events", "verify", "--tenant", "acme"], &settings).await;
     assert!(verified.contains("the chain is intact"), "{verified}");
     home.succeed(&["events", "export", "--tenant", "acme"], &settings).await;

@@ -40,6 +40,7 @@ async fn a_start_in_production_without_a_database_names_what_is_missing_and_crea
         &["tenant", "create", "acme"],
         &["migrate"],
         &["events", "export", "--tenant", "acme"],
+        &["keys", "list", "--tenant", "acme"],
     ] {
         assert!(home.fail(command, &[PRODUCTION]).await.contains("DATABASE_URL is not set"), "{command:?}");
     }
@@ -70,6 +71,7 @@ async fn commands_that_read_create_no_database_and_use_an_existing_one() {
         &["tenant", "resume", "acme"],
         &["events", "verify", "--tenant", "acme"],
         &["events", "export", "--tenant", "acme"],
+        &["keys", "list", "--tenant", "acme"],
     ];
     for command in reads {
         let why = home.fail(command, &[]).await;

@@ -161,8 +161,12 @@ fn name_by<'a>(path: &ClaimPath, claims: &'a Map<String, Value>) -> Result<&'a s
     if path.as_str() == "email" && is_false(claims.get("email_verified")) {
         return Err("is not verified (`email_verified` is false)");
     }
-    if name.get(..Principal::API_KEY.len()).is_some_and(|start| start.eq_ignore_ascii_case(Principal::API_KEY)) {
+    let begins_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if begins_with(Principal::API_KEY) {
         return Err("has the form of an API key's name");
+    }
+    if begins_with(Principal::OPERATOR) {
+        return Err("has the form of an operator's name");
     }
     if name.is_empty() { Err("is empty") } else { check_text(name).map(|()| name) }
 }
@@ -270,6 +274,7 @@ mod tests {
             " ",
             "api-key:01a22481-da1a-75d3-9d14-41a5b8f65ecc",
             " API-KEY:x",
+            "Operator:root",
             "a\u{0}b",
             "a\nb",
             "a\u{202e}b",
@@ -292,6 +297,7 @@ mod tests {
         for (claims, reason) in [
             (json!({}), "`email` is missing, `sub` is missing"),
             (json!({"sub": "api-key:x"}), "`sub` has the form of an API key's name"),
+            (json!({"sub": "operator:root"}), "`sub` has the form of an operator's name"),
             (json!({"sub": 42}), "`sub` is not text"),
             (
                 json!({"email": "a@b", "email_verified": false}),

@@ -36,7 +36,7 @@ struct EventParams {
 }
 
 /// What a key grants, for the details of its events.
-pub(super) fn grant_details(
+pub(crate) fn grant_details(
     name: &KeyName,
     hint: KeyHint,
     scopes: ScopeSet,

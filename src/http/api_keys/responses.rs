@@ -42,7 +42,7 @@ pub(super) struct ApiKeyResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) created_at: Timestamp,
-    /// User who created the key, or `api-key:<id>`
+    /// User who created the key, or `api-key:<id>`, or `operator:<name>` by the command line
     #[schema(example = "admin@acme.com")]
     pub(super) created_by: Option<String>,
     /// The prefix and last four digits of the newest secret
@@ -169,7 +169,7 @@ pub(super) struct ApiKeyEventResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) occurred_at: Timestamp,
-    /// The user who did it, or `api-key:<id>`
+    /// The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line
     pub(super) actor: Option<String>,
     /// The client's address
     #[schema(value_type = Option<String>)]

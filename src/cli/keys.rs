@@ -1,0 +1,232 @@
+//! `rally-api-keys keys …`: an operator manages a tenant's API keys, as the tenant's admins do by the API.
+
+use std::{
+    io::{Write as _, stderr, stdout},
+    num::NonZeroUsize,
+};
+
+use clap::{Args, Subcommand};
+
+use super::{Error, owner_database::OwnerDatabase};
+use crate::{
+    auth::api_key::hasher::SecretHasher,
+    config::Config,
+    demo::IfMissing,
+    domain::{
+        ApiKey, ApiKeyId, Clock, EventKind, KeyName, NewEvent, Principal, ScopeSet, Secret, Status, Tenant, Timestamp,
+        format_timestamp, parse_timestamp, visible_text::find_invisible,
+    },
+    http::grant_details,
+    store::{Database, KeyFilter, Page, Revocation, TenantStore},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// List a tenant's API keys, newest first
+    List {
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// Create an API key and print its secret, which cannot be shown again
+    Create {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// What the key is for, such as `Zapier Sync`
+        #[arg(long, value_parser = KeyName::parse)]
+        name: KeyName,
+        /// Comma-separated: read, write, admin
+        #[arg(long, default_value = "read", value_parser = ScopeSet::parse)]
+        scopes: ScopeSet,
+        /// When it ends, such as `2030-01-01T00:00:00Z` [default: never]
+        #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
+        expires_at: Option<Timestamp>,
+    },
+    /// Revoke an API key for good, on all instances at once
+    Revoke {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OfTenant {
+    /// The tenant's slug
+    #[arg(long)]
+    pub(super) tenant: String,
+}
+
+/// Who runs the command, for the audit trail.
+#[derive(Debug, Args)]
+pub(super) struct Operator {
+    /// Who you are, for the audit trail [default: your login on this machine]
+    #[arg(long = "as", value_name = "NAME", value_parser = parse_operator)]
+    operator: Option<String>,
+}
+
+impl Operator {
+    fn audit_name(&self) -> String {
+        let name = self.operator.clone().unwrap_or_else(|| {
+            let uid = nix::unistd::getuid();
+            let user = nix::unistd::User::from_uid(uid).ok().flatten();
+            user.map_or_else(|| format!("uid {uid}"), |user| user.name)
+        });
+        format!("{}{name}", Principal::OPERATOR)
+    }
+
+    fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
+        NewEvent { actor: Some(self.audit_name()), ..NewEvent::anonymous(kind, key, at) }
+            .with_request(None, COMMAND_LINE)
+    }
+}
+
+/// In place of a request's id.
+const COMMAND_LINE: &str = "command-line";
+
+fn parse_id(text: &str) -> Result<ApiKeyId, &'static str> {
+    ApiKeyId::parse(text).ok_or("is not the id of a key, which is a UUID; see `rally-api-keys keys list`")
+}
+
+fn parse_operator(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    let is_visible = !name.chars().any(char::is_control) && find_invisible(name).is_none();
+    if is_visible && (1..=200).contains(&name.chars().count()) {
+        Ok(name.to_owned())
+    } else {
+        Err("must have 1 to 200 characters, and none that are invisible")
+    }
+}
+
+pub(super) async fn run(mut config: Config, command: KeysCommand) -> Result<(), Error> {
+    let database = OwnerDatabase::open(&mut config, IfMissing::Refuse).await?;
+    let outcome = execute(&config, &database, command).await;
+    database.close().await?;
+    outcome
+}
+
+async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand) -> Result<(), Error> {
+    let (KeysCommand::List { of } | KeysCommand::Create { of, .. } | KeysCommand::Revoke { of, .. }) = &command;
+    let tenant = database.tenant(&of.tenant).await?;
+    let opened = Database::open_for_command(&database.url).await?;
+    let keys = opened.tenant_stores().tenant(tenant.id);
+    let now = Clock::default().now();
+    match command {
+        KeysCommand::List { .. } => list(&keys, now).await?,
+        KeysCommand::Create { by, name, scopes, expires_at, .. } => {
+            if expires_at.is_some_and(|end| end <= now) {
+                return Err(Error::Refused("--expires-at must be in the future".into()));
+            }
+            let secret = Secret::generate();
+            let key = ApiKey {
+                id: ApiKeyId::generate(),
+                name,
+                scopes,
+                hint: secret.hint(),
+                expires_at,
+                last_used_at: None,
+                previous: None,
+                created_at: now,
+                created_by: Some(by.audit_name()),
+                revoked_at: None,
+                version: 1,
+            };
+            create(config, &tenant, &keys, &by, &key, &secret).await?;
+        }
+        KeysCommand::Revoke { by, id, .. } => match revoke(&keys, id, &by, now).await? {
+            Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
+            Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
+            Revocation::NotFound => {
+                let slug = tenant.slug;
+                return Err(Error::Refused(format!(
+                    "tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"
+                )));
+            }
+        },
+    }
+    opened.close().await;
+    Ok(())
+}
+
+async fn list(keys: &TenantStore, now: Timestamp) -> Result<(), Error> {
+    let mut output = std::io::BufWriter::new(stdout());
+    let row = |[id, secret, scopes, status, created, expires, used, name]: [&str; 8]| {
+        format!("{id:<36} {secret:<13} {scopes:<16} {status:<8} {created:<27} {expires:<27} {used:<27} {name}")
+    };
+    writeln!(output, "{}", row(["ID", "SECRET", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "NAME"]))?;
+    for key in all(keys, &Status::ALL, now).await? {
+        let time = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), format_timestamp);
+        writeln!(
+            output,
+            "{}",
+            row([
+                &key.id.to_string(),
+                &key.hint.to_string(),
+                &key.scopes.to_string(),
+                key.status(now).as_str(),
+                &time(Some(key.created_at)),
+                &time(key.expires_at),
+                &time(key.last_used_at),
+                key.name.as_str(),
+            ])
+        )?;
+    }
+    Ok(output.flush()?)
+}
+
+/// Stores the key, and prints its secret alone to the standard output, so that a script can read it.
+async fn create(
+    config: &Config,
+    tenant: &Tenant,
+    keys: &TenantStore,
+    by: &Operator,
+    key: &ApiKey,
+    secret: &Secret,
+) -> Result<(), Error> {
+    if config.keys.peppers.current.is_none() {
+        writeln!(
+            stderr(),
+            "KEY_PEPPER is not set here: the key gets no stamp, and does not work where the service has \
+             KEY_FALLBACK=deny. Set it as the service has it"
+        )?;
+    }
+    let hasher = SecretHasher::new(config.keys.argon2, config.keys.peppers.clone(), NonZeroUsize::MIN, 1);
+    let sealed = hasher.seal(tenant.id, key.id, secret).await.map_err(crate::store::Error::from)?;
+    let mut transaction = keys.begin_write().await?;
+    transaction.insert_key(key, &sealed).await?;
+    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+    transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
+    writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
+    Ok(writeln!(stdout(), "{}", secret.reveal())?)
+}
+
+async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp) -> Result<Revocation, Error> {
+    let mut transaction = keys.begin_revocation().await?;
+    let revocation = transaction.revoke_key(id, now).await?;
+    if let Revocation::Done(key) = &revocation {
+        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+        transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?;
+    }
+    Ok(revocation)
+}
+
+/// Revokes every key that is not revoked, one by one. Returns their number.
+pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usize, Error> {
+    let now = Clock::default().now();
+    let working = all(keys, &[Status::Active, Status::Expired], now).await?;
+    for key in &working {
+        revoke(keys, key.id, by, now).await?;
+    }
+    Ok(working.len())
+}
+
+/// The keys with one of these states, newest first.
+pub(super) async fn all(keys: &TenantStore, statuses: &[Status], now: Timestamp) -> Result<Vec<ApiKey>, Error> {
+    let filter = KeyFilter { statuses: statuses.to_vec(), search: None, unused_since: None, now };
+    Ok(keys.begin_read().await?.keys(&filter, Page::default()).await?.items)
+}
