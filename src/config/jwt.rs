@@ -9,8 +9,9 @@ use crate::{
     auth::jwt::{
         claim_path::ClaimPath,
         claims::{ClaimRules, IssuerTenants},
-        jwks::{JwksLocation, is_multi_tenant},
+        jwks::JwksLocation,
         scope_claims::ScopeClaims,
+        shared_issuers::{is_multi_tenant, signs_for_many_issuers},
         verification_key::PublicKey,
     },
     domain::{Scope, Slug},
@@ -191,6 +192,12 @@ fn discovered(settings: &mut Reader, rules: &ClaimRules) -> Vec<JwksLocation> {
 fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<JwksLocation> {
     const EXAMPLE: &str = "https://login.rallycrm.io/jwks";
     let issuers = &rules.issuers;
+    if issuers.is_empty()
+        && let Some(problem) = needs_issuer(urls)
+    {
+        settings.reject("JWT_JWKS_URL", problem, "");
+        return vec![];
+    }
     if !urls.is_empty() && !issuers.is_empty() && urls.len() != issuers.len() {
         let problem = "must hold as many addresses as JWT_ISSUER holds issuers, in the same order";
         settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
@@ -202,6 +209,20 @@ fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<
         settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
         vec![]
     })
+}
+
+/// Why key sets at these addresses need JWT_ISSUER.
+fn needs_issuer(urls: &[String]) -> Option<&'static str> {
+    if urls.len() > 1 {
+        return Some(
+            "holds several addresses, which needs JWT_ISSUER: without it, each issuer could sign tokens in the name of \
+             another; list the `iss` of each in JWT_ISSUER, in the same order",
+        );
+    }
+    urls.iter().any(|url| signs_for_many_issuers(url)).then_some(
+        "is an address whose keys sign for many issuers, which needs JWT_ISSUER: without it, anybody who opens an account \
+         there could sign in; set JWT_ISSUER to the `iss` of the one that you trust",
+    )
 }
 
 #[cfg(test)]
@@ -265,7 +286,8 @@ mod tests {
             "with a secret, JWT_ISSUER is only a required claim"
         );
         let keys = "https://a.example/keys?for=us,https://b.example/keys";
-        assert_eq!(trusted(&[("JWT_JWKS_URL", keys)]).unwrap(), ["https://a.example/keys", "https://b.example/keys"]);
+        let one = "https://a.example/keys?for=us";
+        assert_eq!(trusted(&[("JWT_JWKS_URL", one)]).unwrap(), ["https://a.example/keys"]);
         assert_eq!(trusted(&[secret, ("JWT_JWKS_URL", keys), ("JWT_ISSUER", &both)]).unwrap(), [a, b]);
         for (pairs, wrong) in [
             (vec![("JWT_ISSUER", "login")], "JWT_ISSUER must be an https://"),
@@ -286,6 +308,12 @@ mod tests {
             ),
             (vec![("JWT_JWKS_URL", "http://10.0.0.1/keys")], "JWT_JWKS_URL must be an https://"),
             (vec![("JWT_JWKS_URL", keys), ("JWT_ISSUER", a)], "JWT_JWKS_URL must hold as many"),
+            (vec![("JWT_JWKS_URL", keys)], "JWT_JWKS_URL holds several addresses, which needs JWT_ISSUER"),
+            (vec![("JWT_JWKS_URL", keys), secret], "JWT_JWKS_URL holds several addresses, which needs JWT_ISSUER"),
+            (
+                vec![("JWT_JWKS_URL", "https://login.microsoftonline.com/common/discovery/v2.0/keys")],
+                "JWT_JWKS_URL is an address whose keys sign for many issuers, which needs JWT_ISSUER",
+            ),
             (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: No such file"),
             (vec![("JWT_PUBLIC_KEY_FILE", "Cargo.toml")], "JWT_PUBLIC_KEY_FILE holds no public key"),
         ] {
