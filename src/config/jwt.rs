@@ -1,6 +1,6 @@
 //! Settings of JWTs: trusted keys and required claims.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{collections::HashSet, fmt, fs, path::PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -54,6 +54,9 @@ impl Jwt {
         });
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
         let issuers = settings.list("JWT_ISSUER", "https://login.microsoftonline.com/<directory id>/v2.0", one_issuer);
+        if has_duplicates(issuers.iter()) {
+            settings.reject("JWT_ISSUER", "must name each issuer once", "");
+        }
         let urls = settings.list("JWT_JWKS_URL", "", any);
         let discovery = urls.is_empty()
             && ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE"].into_iter().all(|name| settings.get(name).is_none());
@@ -96,8 +99,7 @@ impl fmt::Debug for Jwt {
 }
 
 fn claim_rules(settings: &mut Reader, issuers: Vec<String>) -> ClaimRules {
-    let any = |text: &str| Ok::<_, &str>(text.to_owned());
-    let path = |text: &str| Ok::<_, &str>(ClaimPath::new(text));
+    let path = ClaimPath::parse;
     let default = ClaimRules::default();
     let or_default = |given: Vec<ClaimPath>, default| if given.is_empty() { default } else { given };
     let mut names = or_default(settings.list("JWT_NAME_CLAIM", "", path), default.names);
@@ -107,12 +109,12 @@ fn claim_rules(settings: &mut Reader, issuers: Vec<String>) -> ClaimRules {
     ClaimRules {
         issuer_tenants: issuer_tenants(settings, &issuers),
         issuers,
-        audiences: settings.list("JWT_AUDIENCE", "", any),
-        tenant: settings.get("JWT_TENANT_CLAIM").map_or(default.tenant, ClaimPath::new),
+        audiences: settings.list("JWT_AUDIENCE", "rally-crm", compared_text),
+        tenant: settings.parse("JWT_TENANT_CLAIM", "org_id", tenant_claim).unwrap_or(default.tenant),
         names,
         scopes: ScopeClaims {
             claims: or_default(settings.list("JWT_SCOPE_CLAIM", "", path), default.scopes.claims),
-            words: settings.list("JWT_SCOPE_MAP", "crm-admins=admin,Rally.Reader=read", scope_of_word),
+            words: scope_map(settings),
         },
     }
 }
@@ -124,7 +126,43 @@ fn one_issuer(text: &str) -> Result<String, &'static str> {
                     `iss` for each: list the issuer of each directory that you trust",
         );
     }
+    if text.contains(char::is_whitespace) {
+        return Err("must hold no spaces: issuers are separated by commas");
+    }
+    compared_text(text)
+}
+
+fn tenant_claim(text: &str) -> Result<ClaimPath, &'static str> {
+    if text.contains(',') {
+        return Err("must be one claim and not a list");
+    }
+    ClaimPath::parse(text)
+}
+
+/// A text that tokens must have to the letter.
+fn compared_text(text: &str) -> Result<String, &'static str> {
+    if text.contains('*') {
+        return Err("is compared to the letter: a `*` stands for nothing else; list each value by itself");
+    }
+    if text.starts_with(['"', '\'']) {
+        return Err("starts with a quotation mark, which would be a part of it; leave it out");
+    }
     Ok(text.to_owned())
+}
+
+fn scope_map(settings: &mut Reader) -> Vec<(String, Scope)> {
+    const NAME: &str = "JWT_SCOPE_MAP";
+    const EXAMPLE: &str = "crm-admins=admin,Rally.Reader=read";
+    let words = settings.list(NAME, EXAMPLE, scope_of_word);
+    if has_duplicates(words.iter().map(|(word, _)| word)) {
+        settings.reject(NAME, "must map each of the issuer's words once: only the first would count", EXAMPLE);
+    }
+    words
+}
+
+fn has_duplicates<'a>(mut items: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = HashSet::new();
+    !items.all(|item| seen.insert(item))
 }
 
 fn scope_of_word(item: &str) -> Result<(String, Scope), &'static str> {
@@ -269,6 +307,39 @@ mod tests {
         assert_eq!(read(" crm admins = admin, a=b=read,").unwrap(), expected);
         for value in ["admin", "=admin", "a=Admin", "a=read write", "a="] {
             assert!(read(value).unwrap_err().contains("JWT_SCOPE_MAP must be"), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_could_never_match_or_contradicts_itself_is_refused() {
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let a = "https://a.example";
+        for (name, value, why) in [
+            ("JWT_TENANT_CLAIM", "a..b", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", ".", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", "a.", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", "tenant,org", "must be one claim"),
+            ("JWT_SCOPE_CLAIM", "scope,.roles", "must be a claim's name"),
+            ("JWT_NAME_CLAIM", "a..b", "must be a claim's name"),
+            ("JWT_ISSUER", "https://*.okta.com", "is compared to the letter"),
+            ("JWT_ISSUER", "https://a.example https://b.example", "must hold no spaces"),
+            ("JWT_ISSUER", "\"https://a.example\"", "starts with a quotation mark"),
+            ("JWT_ISSUER", &format!("{a},{a}"), "must name each issuer once"),
+            ("JWT_AUDIENCE", "*", "is compared to the letter"),
+            ("JWT_AUDIENCE", "'crm'", "starts with a quotation mark"),
+            ("JWT_SCOPE_MAP", "x=read,x=admin", "must map each of the issuer's words once"),
+            ("JWT_SCOPE_MAP", "x=read,y=read,x=read", "must map each of the issuer's words once"),
+        ] {
+            let error = config(&[secret, (name, value)]).unwrap_err();
+            assert!(error.contains(&format!("{name} {why}")), "{name}={value}: {error}");
+        }
+        for (name, value) in [
+            ("JWT_TENANT_CLAIM", "https://rallycrm.io/app.tenant"),
+            ("JWT_SCOPE_CLAIM", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"),
+            ("JWT_ISSUER", "https://a.example,https://a.example/"),
+            ("JWT_AUDIENCE", "My API,api://rally-crm"),
+        ] {
+            assert!(config(&[secret, (name, value)]).is_ok(), "{name}={value}");
         }
     }
 
