@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::{Error, owner_database::parse_slug};
 use crate::{
     auth::jwt::{
-        explain::Finding,
+        explain::{Finding, Outcome},
         jwks::IssuerKeys,
         signer::TokenSigner,
         verifier::{TokenVerifier, TrustedKeys},
@@ -118,13 +118,15 @@ async fn explain(config: &Config, jwt: &str, tenant: Option<&str>) -> Result<(),
     let findings = verifier.explain(jwt, slug.as_ref(), clock.now()).await;
     for Finding { what, outcome } in &findings {
         match outcome {
-            Ok(found) => writeln!(stdout(), "ok    {what}: {found}")?,
-            Err(why) => writeln!(stdout(), "FAIL  {what}: {why}")?,
+            Outcome::Accepted(found) => writeln!(stdout(), "ok    {what}: {found}")?,
+            Outcome::Unsure(found) => writeln!(stdout(), "?     {what}: {found}")?,
+            Outcome::Refused(why) => writeln!(stdout(), "FAIL  {what}: {why}")?,
         }
     }
-    if findings.iter().any(|finding| finding.outcome.is_err()) {
+    if findings.iter().any(|finding| matches!(finding.outcome, Outcome::Refused(_))) {
         return Err(Error::Refused("the token would be refused".into()));
     }
-    writeln!(stdout(), "accepted")?;
+    let is_unsure = findings.iter().any(|finding| matches!(finding.outcome, Outcome::Unsure(_)));
+    writeln!(stdout(), "{}", if is_unsure { "accepted, if what is marked ? is so" } else { "accepted" })?;
     Ok(())
 }

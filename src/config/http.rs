@@ -38,11 +38,16 @@ impl Http {
             settings.reject("SHUTDOWN_DRAIN_SECONDS", "must be less than SHUTDOWN_GRACE_SECONDS", "5");
         }
         let address = |text: &str| text.parse().map_err(|_| "must be an IP address and a port");
+        let listen_addr = settings
+            .parse("LISTEN_ADDR", "127.0.0.1:8080", address)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let admin_listen_addr = settings.parse("ADMIN_LISTEN_ADDR", "127.0.0.1:9090", address);
+        if listen_addr.port() != 0 && admin_listen_addr == Some(listen_addr) {
+            settings.reject("ADMIN_LISTEN_ADDR", "must be another address or port than LISTEN_ADDR", "127.0.0.1:9090");
+        }
         Self {
-            listen_addr: settings
-                .parse("LISTEN_ADDR", "127.0.0.1:8080", address)
-                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            admin_listen_addr: settings.parse("ADMIN_LISTEN_ADDR", "127.0.0.1:9090", address),
+            listen_addr,
+            admin_listen_addr,
             max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
             shutdown_grace: Duration::from_secs(grace),
             shutdown_drain: Duration::from_secs(drain),
@@ -119,9 +124,20 @@ fn address_block(text: &str) -> Result<IpNet, String> {
 
 fn base_domain(text: &str) -> Result<String, &'static str> {
     let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-    let label =
-        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if domain.split('.').all(label) { Ok(domain) } else { Err("must be a domain name, without scheme and port") }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if !domain.split('.').all(label) {
+        return Err("must be a domain name, without scheme and port");
+    }
+    // As URLs are read: a host whose last label is a number is an IPv4 address (WHATWG URL, host parsing).
+    if domain.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+        return Err("must be a domain name and no IP address, which no tenant's host can be below");
+    }
+    Ok(domain)
 }
 
 pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, String)> {
@@ -145,6 +161,19 @@ mod tests {
         }
         assert_eq!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "19")]), Ok(19));
         assert!(drain(&[("SHUTDOWN_DRAIN_SECONDS", "20")]).unwrap_err().contains("SHUTDOWN_GRACE_SECONDS"));
+    }
+
+    #[test]
+    fn addresses_that_could_serve_no_request_are_refused() {
+        let same = config(&[("LISTEN_ADDR", "127.0.0.1:9090"), ("ADMIN_LISTEN_ADDR", "127.0.0.1:9090")]);
+        assert!(same.unwrap_err().contains("ADMIN_LISTEN_ADDR must be another"));
+        assert!(config(&[("LISTEN_ADDR", "127.0.0.1:0"), ("ADMIN_LISTEN_ADDR", "127.0.0.1:0")]).is_ok());
+        for (domain, why) in
+            [("127.0.0.1", "no IP address"), ("-a.example", "a domain name"), ("a-.example", "a domain")]
+        {
+            assert!(config(&[("BASE_DOMAIN", domain)]).unwrap_err().contains(why), "{domain}");
+        }
+        assert!(config(&[("BASE_DOMAIN", "0x.example")]).is_ok());
     }
 
     fn effective(name: &str, value: &str) -> Result<String, String> {

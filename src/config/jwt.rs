@@ -1,6 +1,6 @@
 //! Settings of JWTs: trusted keys and required claims.
 
-use std::{fmt, fs, path::PathBuf};
+use std::{collections::HashSet, fmt, fs, path::PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -9,8 +9,9 @@ use crate::{
     auth::jwt::{
         claim_path::ClaimPath,
         claims::{ClaimRules, IssuerTenants},
-        jwks::{JwksLocation, is_multi_tenant},
+        jwks::JwksLocation,
         scope_claims::ScopeClaims,
+        shared_issuers::{is_multi_tenant, signs_for_many_issuers},
         verification_key::PublicKey,
     },
     domain::{Scope, Slug},
@@ -53,6 +54,9 @@ impl Jwt {
         });
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
         let issuers = settings.list("JWT_ISSUER", "https://login.microsoftonline.com/<directory id>/v2.0", one_issuer);
+        if has_duplicates(issuers.iter()) {
+            settings.reject("JWT_ISSUER", "must name each issuer once", "");
+        }
         let urls = settings.list("JWT_JWKS_URL", "", any);
         let discovery = urls.is_empty()
             && ["JWT_SECRET", "JWT_PUBLIC_KEY_FILE"].into_iter().all(|name| settings.get(name).is_none());
@@ -95,8 +99,7 @@ impl fmt::Debug for Jwt {
 }
 
 fn claim_rules(settings: &mut Reader, issuers: Vec<String>) -> ClaimRules {
-    let any = |text: &str| Ok::<_, &str>(text.to_owned());
-    let path = |text: &str| Ok::<_, &str>(ClaimPath::new(text));
+    let path = ClaimPath::parse;
     let default = ClaimRules::default();
     let or_default = |given: Vec<ClaimPath>, default| if given.is_empty() { default } else { given };
     let mut names = or_default(settings.list("JWT_NAME_CLAIM", "", path), default.names);
@@ -106,12 +109,12 @@ fn claim_rules(settings: &mut Reader, issuers: Vec<String>) -> ClaimRules {
     ClaimRules {
         issuer_tenants: issuer_tenants(settings, &issuers),
         issuers,
-        audiences: settings.list("JWT_AUDIENCE", "", any),
-        tenant: settings.get("JWT_TENANT_CLAIM").map_or(default.tenant, ClaimPath::new),
+        audiences: settings.list("JWT_AUDIENCE", "rally-crm", compared_text),
+        tenant: settings.parse("JWT_TENANT_CLAIM", "org_id", tenant_claim).unwrap_or(default.tenant),
         names,
         scopes: ScopeClaims {
             claims: or_default(settings.list("JWT_SCOPE_CLAIM", "", path), default.scopes.claims),
-            words: settings.list("JWT_SCOPE_MAP", "crm-admins=admin,Rally.Reader=read", scope_of_word),
+            words: scope_map(settings),
         },
     }
 }
@@ -123,7 +126,43 @@ fn one_issuer(text: &str) -> Result<String, &'static str> {
                     `iss` for each: list the issuer of each directory that you trust",
         );
     }
+    if text.contains(char::is_whitespace) {
+        return Err("must hold no spaces: issuers are separated by commas");
+    }
+    compared_text(text)
+}
+
+fn tenant_claim(text: &str) -> Result<ClaimPath, &'static str> {
+    if text.contains(',') {
+        return Err("must be one claim and not a list");
+    }
+    ClaimPath::parse(text)
+}
+
+/// A text that tokens must have to the letter.
+fn compared_text(text: &str) -> Result<String, &'static str> {
+    if text.contains('*') {
+        return Err("is compared to the letter: a `*` stands for nothing else; list each value by itself");
+    }
+    if text.starts_with(['"', '\'']) {
+        return Err("starts with a quotation mark, which would be a part of it; leave it out");
+    }
     Ok(text.to_owned())
+}
+
+fn scope_map(settings: &mut Reader) -> Vec<(String, Scope)> {
+    const NAME: &str = "JWT_SCOPE_MAP";
+    const EXAMPLE: &str = "crm-admins=admin,Rally.Reader=read";
+    let words = settings.list(NAME, EXAMPLE, scope_of_word);
+    if has_duplicates(words.iter().map(|(word, _)| word)) {
+        settings.reject(NAME, "must map each of the issuer's words once: only the first would count", EXAMPLE);
+    }
+    words
+}
+
+fn has_duplicates<'a>(mut items: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = HashSet::new();
+    !items.all(|item| seen.insert(item))
 }
 
 fn scope_of_word(item: &str) -> Result<(String, Scope), &'static str> {
@@ -191,6 +230,12 @@ fn discovered(settings: &mut Reader, rules: &ClaimRules) -> Vec<JwksLocation> {
 fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<JwksLocation> {
     const EXAMPLE: &str = "https://login.rallycrm.io/jwks";
     let issuers = &rules.issuers;
+    if issuers.is_empty()
+        && let Some(problem) = needs_issuer(urls)
+    {
+        settings.reject("JWT_JWKS_URL", problem, "");
+        return vec![];
+    }
     if !urls.is_empty() && !issuers.is_empty() && urls.len() != issuers.len() {
         let problem = "must hold as many addresses as JWT_ISSUER holds issuers, in the same order";
         settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
@@ -202,6 +247,20 @@ fn published(settings: &mut Reader, rules: &ClaimRules, urls: &[String]) -> Vec<
         settings.reject("JWT_JWKS_URL", problem, EXAMPLE);
         vec![]
     })
+}
+
+/// Why key sets at these addresses need JWT_ISSUER.
+fn needs_issuer(urls: &[String]) -> Option<&'static str> {
+    if urls.len() > 1 {
+        return Some(
+            "holds several addresses, which needs JWT_ISSUER: without it, each issuer could sign tokens in the name of \
+             another; list the `iss` of each in JWT_ISSUER, in the same order",
+        );
+    }
+    urls.iter().any(|url| signs_for_many_issuers(url)).then_some(
+        "is an address whose keys sign for many issuers, which needs JWT_ISSUER: without it, anybody who opens an account \
+         there could sign in; set JWT_ISSUER to the `iss` of the one that you trust",
+    )
 }
 
 #[cfg(test)]
@@ -252,6 +311,39 @@ mod tests {
     }
 
     #[test]
+    fn what_could_never_match_or_contradicts_itself_is_refused() {
+        let secret = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+        let a = "https://a.example";
+        for (name, value, why) in [
+            ("JWT_TENANT_CLAIM", "a..b", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", ".", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", "a.", "must be a claim's name"),
+            ("JWT_TENANT_CLAIM", "tenant,org", "must be one claim"),
+            ("JWT_SCOPE_CLAIM", "scope,.roles", "must be a claim's name"),
+            ("JWT_NAME_CLAIM", "a..b", "must be a claim's name"),
+            ("JWT_ISSUER", "https://*.okta.com", "is compared to the letter"),
+            ("JWT_ISSUER", "https://a.example https://b.example", "must hold no spaces"),
+            ("JWT_ISSUER", "\"https://a.example\"", "starts with a quotation mark"),
+            ("JWT_ISSUER", &format!("{a},{a}"), "must name each issuer once"),
+            ("JWT_AUDIENCE", "*", "is compared to the letter"),
+            ("JWT_AUDIENCE", "'crm'", "starts with a quotation mark"),
+            ("JWT_SCOPE_MAP", "x=read,x=admin", "must map each of the issuer's words once"),
+            ("JWT_SCOPE_MAP", "x=read,y=read,x=read", "must map each of the issuer's words once"),
+        ] {
+            let error = config(&[secret, (name, value)]).unwrap_err();
+            assert!(error.contains(&format!("{name} {why}")), "{name}={value}: {error}");
+        }
+        for (name, value) in [
+            ("JWT_TENANT_CLAIM", "https://rallycrm.io/app.tenant"),
+            ("JWT_SCOPE_CLAIM", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"),
+            ("JWT_ISSUER", "https://a.example,https://a.example/"),
+            ("JWT_AUDIENCE", "My API,api://rally-crm"),
+        ] {
+            assert!(config(&[secret, (name, value)]).is_ok(), "{name}={value}");
+        }
+    }
+
+    #[test]
     fn an_issuers_keys_are_found_by_discovery_or_at_the_configured_address() {
         let trusted = |pairs: &[(&str, &str)]| {
             config(pairs).map(|config| config.jwt.issuers.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -265,7 +357,8 @@ mod tests {
             "with a secret, JWT_ISSUER is only a required claim"
         );
         let keys = "https://a.example/keys?for=us,https://b.example/keys";
-        assert_eq!(trusted(&[("JWT_JWKS_URL", keys)]).unwrap(), ["https://a.example/keys", "https://b.example/keys"]);
+        let one = "https://a.example/keys?for=us";
+        assert_eq!(trusted(&[("JWT_JWKS_URL", one)]).unwrap(), ["https://a.example/keys"]);
         assert_eq!(trusted(&[secret, ("JWT_JWKS_URL", keys), ("JWT_ISSUER", &both)]).unwrap(), [a, b]);
         for (pairs, wrong) in [
             (vec![("JWT_ISSUER", "login")], "JWT_ISSUER must be an https://"),
@@ -286,6 +379,12 @@ mod tests {
             ),
             (vec![("JWT_JWKS_URL", "http://10.0.0.1/keys")], "JWT_JWKS_URL must be an https://"),
             (vec![("JWT_JWKS_URL", keys), ("JWT_ISSUER", a)], "JWT_JWKS_URL must hold as many"),
+            (vec![("JWT_JWKS_URL", keys)], "JWT_JWKS_URL holds several addresses, which needs JWT_ISSUER"),
+            (vec![("JWT_JWKS_URL", keys), secret], "JWT_JWKS_URL holds several addresses, which needs JWT_ISSUER"),
+            (
+                vec![("JWT_JWKS_URL", "https://login.microsoftonline.com/common/discovery/v2.0/keys")],
+                "JWT_JWKS_URL is an address whose keys sign for many issuers, which needs JWT_ISSUER",
+            ),
             (vec![("JWT_PUBLIC_KEY_FILE", "/nowhere")], "JWT_PUBLIC_KEY_FILE cannot be read: No such file"),
             (vec![("JWT_PUBLIC_KEY_FILE", "Cargo.toml")], "JWT_PUBLIC_KEY_FILE holds no public key"),
         ] {

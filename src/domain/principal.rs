@@ -20,7 +20,7 @@ pub struct RotatedAway {
 pub struct User {
     /// The verified e-mail address, the subject, or what else the settings choose. Never an API key's name.
     pub name: String,
-    /// `iss` of the token.
+    /// `iss` of the token, where it was checked.
     pub issuer: Option<String>,
     /// `sub` of the token: with the issuer, who it is.
     pub subject: Option<String>,

@@ -39,6 +39,8 @@ struct Documented {
     without_scopes: Value,
     /// A change by which the token is for another service.
     for_others: Value,
+    /// What somebody can choose who is no user of acme, where the documentation has such a claim.
+    chosen_by_users: Value,
 }
 
 /// What the issuers of .NET write into keys beside what a key needs.
@@ -57,6 +59,7 @@ fn documented() -> Vec<Documented> {
         created_by: "zoe@acme.com",
         without_scopes: json!({}),
         for_others: json!({"aud": "another-service"}),
+        chosen_by_users: Value::Null,
     };
     vec![
         Documented {
@@ -70,7 +73,9 @@ fn documented() -> Vec<Documented> {
                 "organization": {"acme": {"id": "42c3e46f-2477-44d7-a85b-d3b43f6b31fa"}},
                 "name": "Zoë", "preferred_username": "zoe", "email": "zoe@acme.com",
             }),
+            external_id: Some("42c3e46f-2477-44d7-a85b-d3b43f6b31fa"),
             without_scopes: json!({"realm_access": {"roles": ["offline_access"]}}),
+            chosen_by_users: json!({"organization": {"acme": {"id": "7e0f5a52-9c1d-4b64-8a3a-0f1e2d3c4b5a"}}}),
             ..rs256_like(&rs256)
         },
         Documented {
@@ -141,9 +146,11 @@ fn documented() -> Vec<Documented> {
                 "o": {"id": "org_2abc", "rol": "admin", "slg": "acme", "per": "manage", "fpm": "1"}, "pla": "o:free",
                 "sub": "user_2abc", "v": 2, "fea": "",
             }),
+            external_id: Some("org_2abc"),
             created_by: "user_2abc",
             without_scopes: json!({"o": {"id": "org_2abc", "rol": "guest", "slg": "acme"}}),
             for_others: json!({"azp": "https://another.example"}),
+            chosen_by_users: json!({"o": {"id": "org_2xyz", "rol": "admin", "slg": "acme"}}),
             ..rs256_like(&rs256)
         },
         Documented {
@@ -157,6 +164,7 @@ fn documented() -> Vec<Documented> {
                 "amr": [{"method": "password", "timestamp": 1_700_000_000}], "session_id": "2f5c", "is_anonymous": false,
             }),
             without_scopes: json!({"app_metadata": {"tenant": "acme"}}),
+            chosen_by_users: json!({"app_metadata": {}, "user_metadata": {"tenant": "acme", "role": "crm-admin"}}),
             ..rs256_like(&rs256)
         },
         Documented {
@@ -185,9 +193,10 @@ fn documented() -> Vec<Documented> {
 
 /// The defaults of the issuers above.
 fn rs256_like(base: &Documented) -> Documented {
-    let Documented { key, claims, without_scopes, for_others, .. } = base;
-    let (key, claims) = (key.clone(), claims.clone());
-    Documented { key, claims, without_scopes: without_scopes.clone(), for_others: for_others.clone(), ..*base }
+    let Documented { key, claims, without_scopes, for_others, chosen_by_users, .. } = base;
+    let (key, claims, without_scopes) = (key.clone(), claims.clone(), without_scopes.clone());
+    let (for_others, chosen_by_users) = (for_others.clone(), chosen_by_users.clone());
+    Documented { key, claims, without_scopes, for_others, chosen_by_users, ..*base }
 }
 
 /// Applies changes, of which null removes a member.
@@ -244,5 +253,8 @@ async fn the_settings_of_each_issuer_accept_its_tokens_and_no_others() {
         client("globex", &json!({})).get(PATH).await.refused(403, "wrong_tenant");
         client("acme", &of.without_scopes).get(PATH).await.refused(403, "insufficient_scope");
         client("acme", &of.for_others).get(PATH).await.refused(401, "invalid_token");
+        if of.chosen_by_users != Value::Null {
+            client("acme", &of.chosen_by_users).get(PATH).await.refused(403, "wrong_tenant");
+        }
     }
 }

@@ -694,3 +694,35 @@ async fn scopes_are_read_from_the_first_claim_with_a_known_word() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_claim_with_a_secret_in_it_is_not_repeated() {
+    let server = TestServer::with(&[("JWT_ISSUER", "https://a.example")]).await;
+    let secret = "rk_live_00112233445566778899aabbccddeeff";
+    let good = json!({"iss": "https://a.example"});
+    let claims_with = |changes: Value| {
+        let mut claims = claims(&server, &good);
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims
+    };
+    let payload = |changes| claims_with(changes).to_string().into_bytes();
+    let header = |name: &str| json!({"alg": "HS256", name: secret});
+    for token in [
+        sign(&claims_with(json!({"iss": secret}))),
+        sign(&claims_with(json!({"tenant": secret}))),
+        sign(&claims_with(json!({"tenant": {secret: {"id": secret}}}))),
+        sign(&claims_with(json!({"scope": format!("openid {secret}")}))),
+        sign(&claims_with(json!({"scope": [secret]}))),
+        sign(&claims_with(json!({"email": secret, "sub": secret}))),
+        sign(&claims_with(json!({"exp": secret}))),
+        signed(&header("typ"), &payload(json!({}))),
+        signed(&json!({"alg": secret}), &payload(json!({}))),
+        signed(&header("crit"), &payload(json!({}))),
+    ] {
+        let reply = list_with_token(&server, &token).await;
+        assert!([401, 403].contains(&reply.status.as_u16()), "{reply:?}");
+        assert!(!reply.body.contains("rk_live_") && !format!("{:?}", reply.headers).contains("rk_live_"), "{reply:?}");
+    }
+}

@@ -213,6 +213,21 @@ async fn users_of_two_issuers_with_one_email_are_told_apart_in_the_events() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_nothing_checks_is_not_in_the_events() {
+    let key = SigningKey::generate("k", Algorithm::ES256);
+    let issuer = Issuer::start(&[&key]).await;
+    for (checked, expected) in [(String::new(), json!(null)), (issuer.name(), json!(issuer.name()))] {
+        let settings = [("JWT_SECRET", ""), ("JWT_JWKS_URL", &issuer.keys_url()), ("JWT_ISSUER", &checked)];
+        let server = TestServer::with(&settings).await;
+        let user = server.client("acme", Credential::Bearer(key.sign(&claims(&server, &issuer.name()))));
+        let created = user.create("A key", "read").await;
+        let events = user.get(&format!("{}/events", created.path())).await.expect(200);
+        assert_eq!(events[0]["details"]["actorSubject"], "42", "{events}");
+        assert_eq!(events[0]["details"]["actorIssuer"], expected, "{events}");
+    }
+}
+
+#[tokio::test]
 async fn an_issuer_speaks_only_for_its_tenants() {
     let (one, other) = (SigningKey::generate("k", Algorithm::ES256), SigningKey::generate("k", Algorithm::ES256));
     let (a, b) = (Issuer::start(&[&one]).await, Issuer::start(&[&other]).await);

@@ -2,11 +2,13 @@
 
 use chrono::{TimeDelta, Utc};
 use jsonwebtoken::Algorithm;
+use rally_api_keys::{domain::Slug, store::TenantAdmin};
 use serde_json::{Value, json};
 
 use crate::{
     binary::Home,
-    harness::{JWT_SECRET, sign},
+    client::{Credential, PATH},
+    harness::{JWT_SECRET, TestServer, sign},
     issuer::{Issuer, SigningKey},
 };
 
@@ -116,4 +118,57 @@ async fn a_token_of_the_command_line_is_accepted_whatever_the_claims_are_named()
         String::from_utf8(usage.stderr).unwrap().contains("--tenant <TENANT>"),
         "the arguments for signing are required"
     );
+}
+
+/// Only the database knows the external ids, so that the command says what it cannot know, and refuses nothing that the
+/// service accepts.
+#[tokio::test]
+async fn explain_never_refuses_a_tenant_that_the_service_accepts_by_its_external_id() {
+    let home = Home::new("explain-tenants");
+    let rule = ("JWT_ISSUER_TENANTS", "https://a.example=acme");
+    let settings = [("JWT_SECRET", JWT_SECRET), ("JWT_ISSUER", "https://a.example"), rule];
+    let server = TestServer::with(&settings).await;
+    let mut operator = TenantAdmin::connect(&server.database.url().await).await.unwrap();
+    assert!(operator.set_external_id(&Slug::parse("acme").unwrap(), Some("org-123")).await.unwrap().unwrap());
+    let settings = [NO_DATABASE, settings[0], settings[1], settings[2]];
+    let command_line = |tenant: Value| {
+        let token = sign(&claims("https://a.example", &json!({"tenant": tenant, "scope": "admin"})));
+        let (home, client) = (&home, server.client("acme", Credential::Bearer(token.clone())));
+        async move {
+            let status = client.get(PATH).await.status.as_u16();
+            let outputs = [
+                home.run(&["token", "explain", &token], &settings).await,
+                home.run(&["token", "explain", &token, "--tenant", "acme"], &settings).await,
+            ];
+            (status, outputs.map(|output| (output.status.code(), String::from_utf8(output.stdout).unwrap())))
+        }
+    };
+    for tenant in [
+        json!("org-123"),
+        json!(["globex", "acme"]),
+        json!(["globex", "org-123"]),
+        json!({"globex": {"id": "org-123"}}),
+        json!({"acme": {"id": "org-123"}}),
+        json!({"acme": {}}),
+    ] {
+        let (status, outputs) = command_line(tenant.clone()).await;
+        assert_eq!(status, 200, "{tenant}");
+        for (code, printed) in outputs {
+            assert_eq!(code, Some(0), "{tenant}: {printed}");
+            assert!(!printed.contains("FAIL"), "{tenant}: {printed}");
+        }
+    }
+    for tenant in [json!("globex"), json!({"acme": {"id": "org-4"}})] {
+        let (status, outputs) = command_line(tenant.clone()).await;
+        assert_eq!(status, 403, "{tenant}");
+        for (_, printed) in outputs {
+            assert!(!printed.ends_with("\naccepted\n"), "{tenant}: {printed}");
+        }
+    }
+    let token = sign(&claims("https://a.example", &json!({"tenant": "globex", "scope": "admin"})));
+    server.client("globex", Credential::Bearer(token.clone())).get(PATH).await.refused(403, "wrong_tenant");
+    let output = home.run(&["token", "explain", &token, "--tenant", "globex"], &settings).await;
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("FAIL  tenant: \"globex\"") && printed.contains("JWT_ISSUER_TENANTS"), "{printed}");
+    assert_eq!(output.status.code(), Some(1));
 }

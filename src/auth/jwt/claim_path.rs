@@ -15,6 +15,14 @@ impl ClaimPath {
         Self(text.to_owned())
     }
 
+    /// Refuses what is no claim of any issuer.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.split('.').any(|name| name.trim().is_empty()) {
+            return Err("must be a claim's name, or names with one dot between them, as in `realm_access.roles`");
+        }
+        Ok(Self::new(text))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -87,8 +87,15 @@ impl ClaimRules {
                 self.tenant
             ));
         };
-        let names = tenant_names(value);
-        if !names.iter().any(|name| tenant.is_named(name)) {
+        if !names_tenant(value, tenant) {
+            let names = tenant_names(value);
+            if names.iter().any(|name| tenant.is_named(name)) {
+                return wrong(format!(
+                    "The token's claim `{}` names the tenant of the host by the key of an organization whose `id` is another \
+                     one than the tenant's external id.",
+                    self.tenant
+                ));
+            }
             let held: Vec<_> = names.iter().take(5).map(|name| excerpt(name)).collect();
             let held = if held.is_empty() { "no text".into() } else { held.join(", ") };
             return wrong(format!(
@@ -106,11 +113,17 @@ impl ClaimRules {
 
     /// True if tokens of that issuer may be for that tenant.
     pub(super) fn may_speak_for(&self, issuer: Option<&str>, tenant: &Slug) -> bool {
-        self.issuer_tenants.is_empty()
-            || self.issuer_tenants.iter().any(|rule| {
-                Some(rule.issuer.as_str()) == issuer
-                    && rule.tenants.as_ref().is_none_or(|tenants| tenants.contains(tenant))
-            })
+        self.may_speak_if(issuer, |tenants| tenants.is_none_or(|tenants| tenants.contains(tenant)))
+    }
+
+    /// True if tokens of that issuer may be for every tenant.
+    pub(super) fn may_speak_for_all(&self, issuer: Option<&str>) -> bool {
+        self.may_speak_if(issuer, |tenants| tenants.is_none())
+    }
+
+    fn may_speak_if(&self, issuer: Option<&str>, allows: impl Fn(Option<&Vec<Slug>>) -> bool) -> bool {
+        let is_allowed = |rule: &IssuerTenants| Some(rule.issuer.as_str()) == issuer && allows(rule.tenants.as_ref());
+        self.issuer_tenants.is_empty() || self.issuer_tenants.iter().any(is_allowed)
     }
 
     /// The user, by the first claim that can name one.
@@ -118,9 +131,14 @@ impl ClaimRules {
         let (_, name) = self.name(claims)?;
         Ok(User {
             name: name.to_owned(),
-            issuer: recorded(claims, "iss")?.map(str::to_owned),
+            issuer: self.checked_issuer(claims)?.map(str::to_owned),
             subject: recorded(claims, "sub")?.map(str::to_owned),
         })
+    }
+
+    /// `None` where JWT_ISSUER is not set: anybody who signs tokens could have written any `iss`.
+    fn checked_issuer<'a>(&self, claims: &'a Map<String, Value>) -> Result<Option<&'a str>, TokenError> {
+        if self.issuers.is_empty() { Ok(None) } else { recorded(claims, "iss") }
     }
 
     /// The user's name, and the claim that it is from.
@@ -153,6 +171,19 @@ pub(super) fn tenant_names(value: &Value) -> Vec<&str> {
             .collect(),
         _ => vec![],
     }
+}
+
+/// True if the value names the tenant. An organization with an `id` names no tenant by its key that has an external id:
+/// it would name two tenants, and at some issuers its members choose the key.
+fn names_tenant(value: &Value, tenant: &Tenant) -> bool {
+    let Value::Object(organizations) = value else {
+        return tenant_names(value).into_iter().any(|name| tenant.is_named(name));
+    };
+    organizations.iter().any(|(alias, details)| match details.get("id").filter(|id| !id.is_null()) {
+        Some(id) if id.as_str().is_some_and(|id| tenant.is_named(id)) => true,
+        Some(_) => tenant.external_id.is_none() && tenant.is_named(alias),
+        None => tenant.is_named(alias),
+    })
 }
 
 fn name_by<'a>(path: &ClaimPath, claims: &'a Map<String, Value>) -> Result<&'a str, &'static str> {
@@ -308,11 +339,44 @@ mod tests {
                 "its `sub` has the form of an API key's secret",
             ),
             (json!({"email": "a@b", "sub": "a\u{0}"}), "its `sub` has control or invisible characters"),
-            (json!({"email": "a@b", "iss": "a\u{202e}"}), "its `iss` has control or invisible characters"),
             (json!({"email": "a@b", "sub": "a\u{a0}b"}), "its `sub` has control or invisible characters"),
         ] {
             let error = user(claims.clone()).unwrap_err();
             assert!(error.contains(reason), "{claims}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_nothing_checked_is_not_recorded() {
+        let claims = object(json!({"iss": "https://a.example", "sub": "42"}));
+        let issuer = |rules: ClaimRules| rules.user(&claims).map(|user| user.issuer);
+        let checked = ClaimRules { issuers: vec!["https://a.example".into()], ..ClaimRules::default() };
+        assert_eq!(issuer(ClaimRules::default()), Ok(None));
+        assert_eq!(issuer(checked), Ok(Some("https://a.example".into())));
+    }
+
+    #[test]
+    fn an_organization_with_an_id_names_a_tenant_with_an_external_id_by_that_alone() {
+        let tenant = |external_id: Option<&str>| Tenant {
+            id: crate::domain::TenantId(uuid::Uuid::from_u128(1)),
+            slug: Slug::parse("globex").unwrap(),
+            external_id: external_id.map(|id| crate::domain::ExternalId::parse(id).unwrap()),
+        };
+        for (claim, external_id, accepted) in [
+            (json!({"globex": {}}), None, true),
+            (json!({"globex": {}}), Some("43"), true),
+            (json!({"globex": null}), Some("43"), true),
+            (json!({"globex": {"id": null}}), Some("43"), true),
+            (json!({"globex": {"id": "42"}}), None, true),
+            (json!({"globex": {"id": "42"}}), Some("42"), true),
+            (json!({"other": {"id": "42"}}), Some("42"), true),
+            (json!({"globex": {"id": "42"}}), Some("43"), false),
+            (json!({"43": {"id": "42"}}), Some("43"), false),
+            (json!({"globex": {"id": 42}}), Some("43"), false),
+            (json!({"globex": {"id": "42"}, "x": {"id": "43"}}), Some("43"), true),
+            (json!({"x": {"id": "y"}}), None, false),
+        ] {
+            assert_eq!(names_tenant(&claim, &tenant(external_id)), accepted, "{claim} {external_id:?}");
         }
     }
 

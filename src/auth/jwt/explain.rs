@@ -17,8 +17,25 @@ use crate::{
 pub struct Finding {
     /// Such as `issuer` or `scopes`.
     pub what: &'static str,
-    /// What was found, or why the token is refused, and what to do about it.
-    pub outcome: Result<String, String>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a check.
+#[derive(Debug)]
+pub enum Outcome {
+    /// What was found.
+    Accepted(String),
+    /// What was found, and what the service also needs to accept it.
+    Unsure(String),
+    /// Why the token is refused, and what to do about it.
+    Refused(String),
+}
+
+impl From<Result<String, String>> for Outcome {
+    fn from(result: Result<String, String>) -> Self {
+        result.map_or_else(Self::Refused, Self::Accepted)
+    }
 }
 
 impl TokenVerifier {
@@ -27,16 +44,16 @@ impl TokenVerifier {
     pub async fn explain(&self, token: &str, tenant: Option<&Slug>, now: Timestamp) -> Vec<Finding> {
         let token = match Token::parse(token) {
             Ok(token) => token,
-            Err(error) => return vec![Finding { what: "token", outcome: Err(advised(&error.into())) }],
+            Err(error) => return vec![Finding { what: "token", outcome: Outcome::Refused(advised(&error.into())) }],
         };
         vec![
-            Finding { what: "signature", outcome: self.explain_signature(&token).await },
-            Finding { what: "issuer", outcome: self.explain_issuer(&token) },
-            Finding { what: "audience", outcome: self.explain_audience(&token) },
-            Finding { what: "times", outcome: explain_times(&token, now) },
-            Finding { what: "name", outcome: self.explain_name(&token) },
+            Finding { what: "signature", outcome: self.explain_signature(&token).await.into() },
+            Finding { what: "issuer", outcome: self.explain_issuer(&token).into() },
+            Finding { what: "audience", outcome: self.explain_audience(&token).into() },
+            Finding { what: "times", outcome: explain_times(&token, now).into() },
+            Finding { what: "name", outcome: self.explain_name(&token).into() },
             Finding { what: "tenant", outcome: self.explain_tenant(&token, tenant) },
-            Finding { what: "scopes", outcome: self.explain_scopes(&token) },
+            Finding { what: "scopes", outcome: self.explain_scopes(&token).into() },
         ]
     }
 
@@ -84,30 +101,43 @@ impl TokenVerifier {
         Ok(format!("{}, from `{claim}`", excerpt(&user.name)))
     }
 
-    fn explain_tenant(&self, token: &Token<'_>, tenant: Option<&Slug>) -> Result<String, String> {
+    /// Which tenants have which external ids only the database says, so some outcomes are [`Outcome::Unsure`].
+    fn explain_tenant(&self, token: &Token<'_>, tenant: Option<&Slug>) -> Outcome {
         let claim = &self.rules.tenant;
         let Some(value) = claim.find(&token.claims) else {
-            return Err(format!("it has no claim `{claim}`; set JWT_TENANT_CLAIM to the claim that names the tenant"));
+            return Outcome::Refused(format!(
+                "it has no claim `{claim}`; set JWT_TENANT_CLAIM to the claim that names the tenant"
+            ));
         };
         let names = tenant_names(value);
         let read: Vec<_> = names.iter().map(|name| excerpt(name)).collect();
         let read = format!("{} from `{claim}`, a tenant's slug, id or external id", read.join(", "));
         if names.is_empty() {
-            return Err(format!("`{claim}` holds {}, which names no tenant; see JWT_TENANT_CLAIM", shown(value)));
+            return Outcome::Refused(format!(
+                "`{claim}` holds {}, which names no tenant; see JWT_TENANT_CLAIM",
+                shown(value)
+            ));
         }
-        let by_slug = |slug: &&Slug| names.contains(&slug.as_str());
-        let slug = names.iter().find_map(|name| Slug::parse(name).ok());
-        if let Some(slug) = tenant.filter(by_slug).or(slug.as_ref())
-            && !self.rules.may_speak_for(token.issuer(), slug)
-        {
-            return Err(format!("{read}: its issuer may not speak for the tenant {slug} (JWT_ISSUER_TENANTS)"));
-        }
+        let may_speak_for = |slug: &Slug| self.rules.may_speak_for(token.issuer(), slug);
+        let is_certain = |name: &&str| {
+            Slug::parse(name).is_ok_and(|slug| may_speak_for(&slug) && names_whatever_its_external_id(value, &slug))
+        };
         match tenant {
-            Some(slug) if !by_slug(&slug) => Err(format!(
-                "{read}: not the slug {slug}; if one of them is the id that the issuer has for it, run `rally-api-keys tenant \
-                 external-id {slug} <id>` and ask without --tenant"
+            Some(slug) if !may_speak_for(slug) => {
+                Outcome::Refused(format!("{read}: its issuer may not speak for the tenant {slug} (JWT_ISSUER_TENANTS)"))
+            }
+            Some(slug) if names_whatever_its_external_id(value, slug) => Outcome::Accepted(read),
+            Some(slug) => Outcome::Unsure(format!(
+                "{read}: accepted if one of them is the id or external id of {slug}; see `rally-api-keys tenant list` and \
+                 `tenant external-id {slug} <id>`"
             )),
-            _ => Ok(read),
+            None if self.rules.may_speak_for_all(token.issuer()) || names.iter().any(is_certain) => {
+                Outcome::Accepted(read)
+            }
+            None => Outcome::Unsure(format!(
+                "{read}: its issuer may speak for some tenants alone (JWT_ISSUER_TENANTS), of which one must have such a \
+                 slug, id or external id; ask again with --tenant"
+            )),
         }
     }
 
@@ -116,6 +146,16 @@ impl TokenVerifier {
             Some((claim, scopes)) => Ok(format!("{scopes}, from `{claim}`")),
             None => Err(self.rules.scopes.describe(&token.claims)),
         }
+    }
+}
+
+/// True if a token with that tenant claim is for the tenant of that slug, whatever external id it has.
+fn names_whatever_its_external_id(claim: &Value, slug: &Slug) -> bool {
+    match claim {
+        Value::Object(organizations) => {
+            organizations.get(slug.as_str()).is_some_and(|details| details.get("id").is_none_or(Value::is_null))
+        }
+        names => tenant_names(names).contains(&slug.as_str()),
     }
 }
 

@@ -30,7 +30,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::verification_key::KeySet;
+use super::{shared_issuers::is_multi_tenant, verification_key::KeySet};
 use crate::auth::cache::lease::{Lease, Moment};
 
 /// The interval between successful fetches.
@@ -107,18 +107,6 @@ impl fmt::Display for JwksLocation {
             }
         }
     }
-}
-
-/// True for issuers of many directories. Each directory's tokens have an `iss` of their own, so that it cannot be compared
-/// with the configured one, and anybody may create a directory.
-pub(crate) fn is_multi_tenant(issuer: &str) -> bool {
-    let shared = |url: Url| {
-        let is_microsoft =
-            url.host_str().is_some_and(|host| host.contains("microsoftonline") || host == "sts.windows.net");
-        let directory = url.path_segments().and_then(|mut segments| segments.next()).unwrap_or_default();
-        is_microsoft && ["common", "organizations", "consumers"].iter().any(|name| directory.eq_ignore_ascii_case(name))
-    };
-    issuer.contains(['{', '}']) || Url::parse(issuer).is_ok_and(shared)
 }
 
 /// Requires TLS, except on loopback: a man in the middle could replace the keys.

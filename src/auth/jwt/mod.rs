@@ -5,6 +5,7 @@ pub mod claims;
 pub mod explain;
 pub mod jwks;
 pub mod scope_claims;
+pub(crate) mod shared_issuers;
 pub mod signer;
 mod token;
 pub mod verification_key;

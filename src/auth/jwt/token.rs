@@ -4,7 +4,10 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use crate::{auth::error::TokenError, domain::visible_text::is_invisible};
+use crate::{
+    auth::error::TokenError,
+    domain::{Secret, visible_text::is_invisible},
+};
 
 /// The accepted algorithms by their names (RFC 7518, 3.1; RFC 8037, 3.1; RFC 9864, 2.2).
 pub(super) const ALGORITHMS: [(&str, Algorithm); 9] = [
@@ -95,15 +98,47 @@ fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
     }
 }
 
-/// The beginning of a text out of a token, in quotes and without characters that a reader could not see.
+/// The beginning of a text out of a token, in quotes and without characters that a reader could not see. Nothing of a text
+/// with a secret in it: it is shown, and logged.
 pub(super) fn excerpt(text: &str) -> String {
     const MAX_CHARS: usize = 80;
+    if may_hold_secret(text) {
+        return "\"[redacted]\"".into();
+    }
     let shown = text.chars().take(MAX_CHARS).map(|c| if is_invisible(c) || is_other_space(c) { '\u{fffd}' } else { c });
     let end = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
     format!("\"{}{end}\"", shown.collect::<String>())
 }
 
+/// True if the text contains the beginning of a secret, in either case and whatever white space is within it.
+fn may_hold_secret(text: &str) -> bool {
+    let visible: String = text.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).collect();
+    visible.to_ascii_lowercase().contains(Secret::PREFIX)
+}
+
 /// White space other than U+0020, from which it cannot be told apart.
 pub(super) fn is_other_space(c: char) -> bool {
     c.is_whitespace() && c != ' '
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_shows_nothing_of_a_secret() {
+        let secret = "rk_live_00112233445566778899aabbccddeeff";
+        for text in [
+            secret.to_owned(),
+            secret.to_uppercase(),
+            format!("openid {secret} email"),
+            format!("{}{secret}", "x".repeat(60)),
+            secret.replace("live", "li\u{200b}ve"),
+            secret.replace('_', " _"),
+            secret[..39].to_owned(),
+        ] {
+            assert_eq!(excerpt(&text), "\"[redacted]\"", "{text}");
+        }
+        assert_eq!(excerpt("rk_test_1"), "\"rk_test_1\"");
+    }
 }

@@ -95,23 +95,24 @@ impl VerificationKey {
                 return Err("its `key_ops` have no `verify`");
             }
         }
-        let bytes = |name: &str| decode(text(name).unwrap_or_default());
+        let bytes = |name: &str| text(name).map_or(Err(NO_KEY), decode);
         let (key, all): (_, &[Algorithm]) = match (text("kty"), text("crv")) {
             (Some("RSA"), _) => {
                 // RFC 7518, 6.3.1.1 forbids leading zeros, and some issuers write one.
                 let number =
                     |name: &str| bytes(name).map(|bytes| bytes.into_iter().skip_while(|byte| *byte == 0).collect());
-                let modulus: Vec<u8> = number("n").unwrap_or_default();
+                let modulus: Vec<u8> = number("n")?;
                 if modulus.len() < MIN_RSA_MODULUS {
                     return Err("its modulus has fewer than 2048 bits");
                 }
-                let exponent: Vec<u8> = number("e").filter(|exponent: &Vec<u8>| !exponent.is_empty()).ok_or(NO_KEY)?;
+                let exponent: Vec<u8> =
+                    Some(number("e")?).filter(|exponent: &Vec<u8>| !exponent.is_empty()).ok_or(NO_KEY)?;
                 (DecodingKey::from_rsa_raw_components(&modulus, &exponent), &RSA)
             }
-            (Some("EC"), Some("P-256")) => (point(bytes("x"), bytes("y"), 32)?, &[Algorithm::ES256]),
-            (Some("EC"), Some("P-384")) => (point(bytes("x"), bytes("y"), 48)?, &[Algorithm::ES384]),
+            (Some("EC"), Some("P-256")) => (point(&bytes("x")?, &bytes("y")?, 32)?, &[Algorithm::ES256]),
+            (Some("EC"), Some("P-384")) => (point(&bytes("x")?, &bytes("y")?, 48)?, &[Algorithm::ES384]),
             (Some("OKP"), Some("Ed25519")) => {
-                let key = bytes("x").filter(|key| key.len() == 32).ok_or(NO_KEY)?;
+                let key = Some(bytes("x")?).filter(|key| key.len() == 32).ok_or(NO_KEY)?;
                 (DecodingKey::from_ed_der(&key), &[Algorithm::EdDSA])
             }
             _ => return Err("its type is not supported"),
@@ -147,15 +148,21 @@ fn is_empty(member: &Value) -> bool {
     }
 }
 
-fn decode(base64: &str) -> Option<Vec<u8>> {
-    BASE64_URL_SAFE_NO_PAD.decode(base64.trim_end_matches('=')).ok()
+const NOT_BASE64URL: &str =
+    "a parameter of it is not base64url (RFC 7515, 2), which has `-` and `_` in place of `+` and `/`";
+
+/// Padding is accepted, which some issuers write.
+fn decode(base64: &str) -> Result<Vec<u8>, &'static str> {
+    BASE64_URL_SAFE_NO_PAD.decode(base64.trim_end_matches('=')).map_err(|_| NOT_BASE64URL)
 }
 
 /// A point on a curve, whose coordinates have that length (RFC 7518, 6.2.1.2).
-fn point(x: Option<Vec<u8>>, y: Option<Vec<u8>>, length: usize) -> Result<DecodingKey, &'static str> {
-    let (x, y) = x.zip(y).filter(|(x, y)| x.len() == length && y.len() == length).ok_or(NO_KEY)?;
+fn point(x: &[u8], y: &[u8], length: usize) -> Result<DecodingKey, &'static str> {
+    if x.len() != length || y.len() != length {
+        return Err(NO_KEY);
+    }
     // Uncompressed (SEC 1, 2.3.3).
-    Ok(DecodingKey::from_ec_der(&[&[4], &x[..], &y[..]].concat()))
+    Ok(DecodingKey::from_ec_der(&[&[4], x, y].concat()))
 }
 
 /// The keys that an issuer publishes.
@@ -197,15 +204,21 @@ impl KeySet {
             return Err(TokenError::NoUsableKey);
         }
         let of_id = |id: Option<&String>| self.keys.iter().filter(|key| key.id.as_ref() == id).collect::<Vec<_>>();
+        let named = of_id(token.key_id.as_ref());
+        let is_named = token.key_id.is_some() && !named.is_empty();
         let candidates = match &token.key_id {
             None => self.keys.iter().collect(),
-            id => Some(of_id(id.as_ref())).filter(|named| !named.is_empty()).unwrap_or_else(|| of_id(None)),
+            Some(_) if is_named => named,
+            Some(_) => of_id(None),
         };
-        if candidates.is_empty() {
-            return Err(TokenError::NoSuchKey);
-        }
         if !candidates.iter().any(|key| key.accepts(token.algorithm)) {
-            return Err(TokenError::WrongAlgorithm(token.algorithm_name.clone()));
+            // A key without a `kid` is not the one that the token names.
+            let is_of_a_key = is_named || token.key_id.is_none();
+            return Err(if is_of_a_key {
+                TokenError::WrongAlgorithm(token.algorithm_name.clone())
+            } else {
+                TokenError::NoSuchKey
+            });
         }
         let verifies = |key: &&VerificationKey| key.verifies(token.signed.as_bytes(), token.signature, token.algorithm);
         candidates.into_iter().find(verifies).ok_or(TokenError::WrongSignature)
@@ -215,6 +228,7 @@ impl KeySet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
     use serde_json::json;
 
     /// Example keys of RFC 7517, A.1 (P-256), RFC 8037, A.2 (Ed25519), and one of 2048 bits made up.
@@ -282,17 +296,42 @@ mod tests {
             (with(ec(), "d", json!("AAAA")), "it is not a public key"),
             (json!({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}), "it is not a public key"),
             (json!({"kty": "oct"}), "its type is not supported"),
-            (json!({"kty": "RSA"}), "its modulus has fewer than 2048 bits"),
+            (json!({"kty": "RSA"}), NO_KEY),
             (with(ec(), "x", json!("AAAA")), NO_KEY),
             (with(ec(), "crv", json!("P-384")), NO_KEY),
             (with(ed(), "x", json!("AAAA")), NO_KEY),
             (with(rsa(256), "e", json!("")), NO_KEY),
             (rsa(255), "its modulus has fewer than 2048 bits"),
-            (with(rsa(256), "n", json!("***")), "its modulus has fewer than 2048 bits"),
+            (with(rsa(256), "n", json!("***")), NOT_BASE64URL),
+            (with(rsa(256), "n", json!(BASE64_STANDARD.encode(vec![0xff; 256]))), NOT_BASE64URL),
+            (with(ec(), "y", json!("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFy+/")), NOT_BASE64URL),
+            (with(ed(), "x", json!("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")), NOT_BASE64URL),
             (json!("a key"), "it is not a JWK"),
         ] {
             assert_eq!(accepted_algorithms(&key), [why], "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_in_base64url_with_padding_is_used() {
+        let padded = with(rsa(256), "n", json!(BASE64_URL_SAFE.encode(vec![0xd5; 256])));
+        assert!(padded["n"].as_str().unwrap().ends_with('='));
+        assert_eq!(accepted_algorithms(&padded).len(), 4);
+    }
+
+    #[test]
+    fn a_token_of_an_unknown_kid_is_told_so_whatever_keys_without_one_are_in_the_set() {
+        let no_kid = with(ed(), "kid", json!(null));
+        let set = KeySet::parse(json!({"keys": [rsa(256), ec(), no_kid]}).to_string().as_bytes()).unwrap_or_default();
+        let refusal = |header: Value| {
+            let token = format!("{}.e30.AAAA", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
+            set.verify(&Token::parse(&token).unwrap()).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(refusal(json!({"alg": "RS256", "kid": "x"})), TokenError::NoSuchKey);
+        assert_eq!(refusal(json!({"alg": "EdDSA", "kid": "x"})), TokenError::WrongSignature);
+        assert_eq!(refusal(json!({"alg": "RS256", "kid": "ec"})), TokenError::WrongAlgorithm("RS256".into()));
+        assert_eq!(refusal(json!({"alg": "RS256"})), TokenError::WrongSignature);
+        assert_eq!(refusal(json!({"alg": "ES384"})), TokenError::WrongAlgorithm("ES384".into()));
     }
 
     #[test]

@@ -67,7 +67,8 @@ struct UsageParams {
     /// The first hour or day is the one that contains this time (default: 30 days ago)
     #[param(value_type = Option<DateTime<Utc>>, nullable = false, example = "2026-11-22T00:00:00Z")]
     from: Option<Timestamp>,
-    /// The last hour or day is the one that contains this time (default: now); at most 10,000 buckets
+    /// The end, exclusive (default: now): the last hour or day is the one that contains the moment before it; at most 10,000
+    /// buckets
     #[param(value_type = Option<DateTime<Utc>>, nullable = false, example = "2026-11-24T00:00:00Z")]
     to: Option<Timestamp>,
     /// `hour` or `day`, in UTC (default: `day`)

@@ -69,7 +69,7 @@ pub(super) fn parse_object(text: &[u8]) -> Result<Vec<(String, Value)>, String> 
 fn explain(text: &[u8], error: &serde_json::Error) -> String {
     let position = || position(text, offset(text, error));
     match error.classify() {
-        Category::Eof => format!("ends too early {}: {}", position(), expected(error)),
+        Category::Eof => format!("ends too early {}: {}", position(), expected_at_end(text, error)),
         Category::Syntax => format!("is not JSON {}: {}", position(), expected(error)),
         // Their messages repeat the value.
         Category::Data | Category::Io => other_than_an_object(text),
@@ -81,6 +81,28 @@ fn expected(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let what = message.rsplit_once(" at line ").map_or(&*message, |(what, _position)| what);
     EXPECTED.iter().find(|(theirs, _)| *theirs == what).map_or(what, |(_, ours)| ours).to_owned()
+}
+
+/// What may follow the text's end. serde_json's messages are of the whole array or object there, so that each token that
+/// could follow is tried.
+fn expected_at_end(text: &[u8], error: &serde_json::Error) -> String {
+    let may_follow = |token: &str| {
+        let outcome = serde_json::from_slice::<Members>(&[text, token.as_bytes()].concat());
+        !outcome.is_err_and(|error| error.classify() == Category::Syntax)
+    };
+    let said = expected(error);
+    let what = match &*said {
+        "expected the rest of a string" => return said,
+        _ if may_follow(":") => "expected `:`",
+        _ if may_follow(",") && may_follow("}") => "expected `,` or `}`",
+        _ if may_follow(",") => "expected `,` or `]`",
+        _ if may_follow("0") && may_follow("]") => "expected a value or `]`",
+        _ if may_follow("0") => "expected a value",
+        _ if may_follow("\"\"") && may_follow("}") => "expected a name in double quotes or `}`",
+        _ if may_follow("\"\"") => "expected a name in double quotes",
+        _ => return said,
+    };
+    what.to_owned()
 }
 
 fn other_than_an_object(text: &[u8]) -> String {
@@ -124,8 +146,16 @@ mod tests {
         let texts: &[(&[u8], &str)] = &[
             (b"", "ends too early at line 1, column 1: expected a value"),
             (b" \n ", "ends too early at line 2, column 1: expected a value"),
-            (b"{", "ends too early at line 1, column 1: expected `,` or `}`"),
-            (b"{\n\"a\"", "ends too early at line 2, column 3: expected `,` or `}`"),
+            (b"{", "ends too early at line 1, column 1: expected a name in double quotes or `}`"),
+            (b"{ \n", "ends too early at line 1, column 3: expected a name in double quotes or `}`"),
+            (b"{\n\"a\"", "ends too early at line 2, column 3: expected `:`"),
+            (br#"{"a":1,"#, "ends too early at line 1, column 7: expected a name in double quotes"),
+            (br#"{"a":"x""#, "ends too early at line 1, column 8: expected `,` or `}`"),
+            (br#"{"a":1"#, "ends too early at line 1, column 6: expected `,` or `}`"),
+            (br#"{"a":-"#, "ends too early at line 1, column 6: expected a value"),
+            (br#"{"a":["#, "ends too early at line 1, column 6: expected a value or `]`"),
+            (br#"{"a":[1,"#, "ends too early at line 1, column 8: expected a value"),
+            (br#"{"a":{"b":[{}"#, "ends too early at line 1, column 13: expected `,` or `]`"),
             (br#"{"a":"#, "ends too early at line 1, column 5: expected a value"),
             (br#"{"a":"x"#, "ends too early at line 1, column 7: expected the rest of a string"),
             (br#"{"a":[1"#, "ends too early at line 1, column 7: expected `,` or `]`"),
