@@ -181,6 +181,23 @@ async fn an_exported_trail_has_the_hashes_of_another_implementation() {
         assert_eq!((&event["hash"], &event["previousHash"]), (&json!(hash), &json!(previous)), "{line}");
         previous = hash;
     }
+
+    // The program in docs/security.md, on the trail as it is and with a change.
+    let page = include_str!("../../docs/security.md");
+    let program = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let check = |trail: &str| {
+        let mut python = Command::new("python3");
+        python.args(["-c", program]).env("PYTHONPATH", &folder).env("PYTHONDONTWRITEBYTECODE", "1");
+        python.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = python.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(trail.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let intact = format!("36 events, the chain is intact; last event: 36:{previous}\n");
+    assert_eq!(check(&export), intact);
+    assert!(check(&export.replacen("Zoë", "Zoe", 1)).contains("line 1: the event was changed"));
+    assert!(check(&lines[1..].join("\n")).contains("line 1: the chain is broken"));
 }
 
 // ---- RFC 9651, structured fields

@@ -68,10 +68,9 @@ impl Gateway {
     fn oldest(self) -> (u32, u32) {
         match self {
             Self::Nginx => (1, 18),
-            Self::Caddy => (2, 6),
+            Self::Caddy | Self::HaProxy => (2, 6),
             Self::Traefik => (3, 0),
             Self::Envoy => (1, 38),
-            Self::HaProxy => (2, 6),
         }
     }
 
