@@ -9,7 +9,7 @@ local TIMEOUT_MS = 1250
 -- Of the client's request. Host names the tenant.
 local FOR_THE_CHECK = {
     "host", "authorization", "x-api-key", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "user-agent",
-    "traceparent", "tracestate",
+    "origin", "traceparent", "tracestate",
 }
 local FOR_THE_CRM = {
     "x-rally-tenant", "x-rally-tenant-id", "x-rally-principal", "x-rally-scopes", "x-rally-key-id",
