@@ -9,7 +9,7 @@ local TIMEOUT_MS = 1250
 -- Of the client's request. Host names the tenant.
 local FOR_THE_CHECK = {
     "host", "authorization", "x-api-key", "x-request-id", "x-forwarded-for", "x-forwarded-proto", "user-agent",
-    "traceparent", "tracestate",
+    "origin", "traceparent", "tracestate",
 }
 local FOR_THE_CRM = {
     "x-rally-tenant", "x-rally-tenant-id", "x-rally-principal", "x-rally-scopes", "x-rally-key-id",
@@ -32,9 +32,14 @@ local function refuse(txn, status, headers, body)
 end
 
 local function refuse_without_an_answer(txn)
-    refuse(txn, 503, { ["content-type"] = { "application/problem+json" }, ["retry-after"] = { "1" } },
-        '{"type":"about:blank","title":"Service Unavailable","status":503,"code":"check_unavailable",'
-        .. '"detail":"The API key could not be checked. Try again in a moment."}')
+    local headers = {
+        ["content-type"] = { "application/problem+json" },
+        ["x-rally-error"] = { "check_unavailable" },
+        ["retry-after"] = { "1" },
+    }
+    refuse(txn, 503, headers,
+        '{"type":"tag:rallycrm.io,2026:problem:check_unavailable","title":"Service Unavailable","status":503,'
+        .. '"detail":"The API key could not be checked. Try again in a moment.","code":"check_unavailable"}')
 end
 
 core.register_action("rally_auth", { "http-req" }, function(txn)

@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -28,6 +28,7 @@ use tracing::Span;
 use super::{
     forward_auth,
     names::{FORWARD_AUTH, HEALTHZ, METRICS, READYZ, UNMATCHED},
+    origins::{AllowedOrigins, reveal_refusal},
     problem::Problem,
     refusal_log::RefusalLog,
     request_metrics::RequestMetrics,
@@ -47,11 +48,17 @@ pub struct Dispatcher(Arc<Inner>);
 
 struct Inner {
     /// `None`: `/forward-auth` is not served.
-    authenticator: Option<Arc<Authenticator>>,
+    checks: Option<Checks>,
     router: Router,
     requests: Arc<RequestMetrics>,
     traces: Option<RequestTraces>,
     refusals: RefusalLog,
+}
+
+/// What `/forward-auth` needs.
+pub(super) struct Checks {
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) origins: AllowedOrigins,
 }
 
 /// A response, if it needed no I/O, or its future.
@@ -62,14 +69,14 @@ pub type Responding = Either<Ready<Response>, BoxFuture<'static, Response>>;
 struct RouteSlot(Arc<OnceLock<MatchedPath>>);
 
 impl Dispatcher {
-    /// Serves `router`, and `/forward-auth` if there is an authenticator.
+    /// Serves `router`, and `/forward-auth` if there is what it needs.
     pub(super) fn new(
-        authenticator: Option<Arc<Authenticator>>,
+        checks: Option<Checks>,
         router: Router,
         requests: Arc<RequestMetrics>,
         traces: Option<RequestTraces>,
     ) -> Self {
-        Self(Arc::new(Inner { authenticator, router, requests, traces, refusals: RefusalLog::default() }))
+        Self(Arc::new(Inner { checks, router, requests, traces, refusals: RefusalLog::default() }))
     }
 
     /// Never fails, and never panics.
@@ -79,12 +86,12 @@ impl Dispatcher {
         B::Error: Into<axum::BoxError>,
     {
         let path = request.uri().path();
-        if let Some(authenticator) = self.0.authenticator.as_ref().filter(|_| forward_auth::matches(path)) {
-            return self.forward_auth(authenticator, &request, peer);
+        if let Some(checks) = self.0.checks.as_ref().filter(|_| forward_auth::matches(path)) {
+            return self.forward_auth(checks, &request, peer);
         }
         let scope = self.begin(&request, QUIET.contains(&path), None);
         if !scope.span.is_disabled() {
-            let proxies = self.0.authenticator.as_ref().map(|authenticator| &authenticator.tenancy.trusted_proxies);
+            let proxies = self.0.checks.as_ref().map(|checks| &checks.authenticator.tenancy.trusted_proxies);
             scope.record_sender(&Sender::new(request.uri(), request.headers(), proxies, peer.0));
         }
         hide_credentials(request.headers_mut());
@@ -98,30 +105,40 @@ impl Dispatcher {
 
     fn forward_auth<B>(
         &self,
-        authenticator: &Arc<Authenticator>,
+        Checks { authenticator, origins }: &Checks,
         request: &axum::http::Request<B>,
         peer: Peer,
     ) -> Responding {
+        let origin = origins.of(request.headers());
         let scope = self.begin(request, true, Some(FORWARD_AUTH));
         let begin =
             || scope.span.in_scope(|| forward_auth::begin(authenticator, &self.0.refusals, request, peer, &scope));
         // As in `RequestScope::run`.
         let outcome = catch_unwind(AssertUnwindSafe(begin));
         match outcome.unwrap_or_else(|_panic| Ok(forward_auth::failed())) {
-            Ok(response) => Either::Left(ready(self.finish_forward_auth(scope, response))),
+            Ok(response) => Either::Left(ready(self.finish_forward_auth(scope, origin, response))),
             Err(pending) => {
                 let (dispatcher, authenticator) = (self.clone(), authenticator.clone());
                 let response = async move {
                     let response = forward_auth::resolve(&authenticator, &dispatcher.0.refusals, pending, &scope);
                     let response = scope.run(response, forward_auth::failed).await;
-                    dispatcher.finish_forward_auth(scope, response)
+                    dispatcher.finish_forward_auth(scope, origin, response)
                 };
                 Either::Right(response.boxed())
             }
         }
     }
 
-    fn finish_forward_auth(&self, scope: RequestScope, response: Response) -> Response {
+    fn finish_forward_auth(
+        &self,
+        scope: RequestScope,
+        origin: Option<HeaderValue>,
+        mut response: Response,
+    ) -> Response {
+        // The CRM sets these headers of a response that is its own.
+        if let Some(origin) = origin.filter(|_| response.status() != StatusCode::OK) {
+            reveal_refusal(origin, &mut response);
+        }
         scope.finish(&self.0.requests.checks, Some(FORWARD_AUTH), response)
     }
 

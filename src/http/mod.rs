@@ -14,6 +14,7 @@ mod middleware;
 mod names;
 mod openapi;
 mod operator_endpoints;
+mod origins;
 mod problem;
 mod refusal_log;
 mod request_body;

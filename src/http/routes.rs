@@ -1,7 +1,5 @@
 //! Every route, and the two routers made of them.
 
-use std::sync::Arc;
-
 use axum::{Extension, Router, http::HeaderValue, routing::get};
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
@@ -10,14 +8,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState,
     api_keys::{create, events, get as get_key, list, revoke, rotate, update, usage},
-    dispatch::Dispatcher,
+    dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth,
     middleware::{self, Settings},
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
+    origins::AllowedOrigins,
 };
-use crate::auth::{authenticator::Authenticator, tenant_host::TenantResolver};
+use crate::auth::tenant_host::TenantResolver;
 
 /// The management API.
 fn management() -> OpenApiRouter<AppState> {
@@ -72,8 +71,9 @@ pub fn public_dispatcher(
     if shows_metrics {
         open = open.route(METRICS, get(operator_endpoints::metrics));
     }
-    let settings = Settings { base_domain: &authenticator.tenancy.base_domain, cors_origins, tasks };
-    dispatcher(state, open, Some((management().into(), settings)), Some(authenticator.clone()))
+    let origins = AllowedOrigins::new(&authenticator.tenancy.base_domain, cors_origins);
+    let settings = Settings { origins: origins.clone(), tasks };
+    dispatcher(state, open, Some((management().into(), settings)), Some(Checks { authenticator, origins }))
 }
 
 /// The operators' listener's requests: probes and metrics.
@@ -88,11 +88,11 @@ pub fn operator_dispatcher(state: AppState) -> Dispatcher {
 fn dispatcher(
     state: AppState,
     open: Router<AppState>,
-    management: Option<(Router<AppState>, Settings<'_>)>,
-    authenticator: Option<Arc<Authenticator>>,
+    management: Option<(Router<AppState>, Settings)>,
+    checks: Option<Checks>,
 ) -> Dispatcher {
     let (requests, traces) = (state.requests.clone(), state.traces.clone());
-    Dispatcher::new(authenticator, middleware::assemble(open, management, state), requests, traces)
+    Dispatcher::new(checks, middleware::assemble(open, management, state), requests, traces)
 }
 
 #[cfg(test)]

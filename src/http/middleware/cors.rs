@@ -12,8 +12,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     auth::credential::X_API_KEY,
-    domain::Slug,
-    http::names::{DEPRECATION, SUNSET, TRACERESPONSE, X_RALLY_KEY_EXPIRES, X_REQUEST_ID, X_TOTAL_COUNT},
+    http::{
+        names::X_REQUEST_ID,
+        origins::{AllowedOrigins, exposed_headers},
+    },
 };
 
 /// Keeps an `OPTIONS` request that is no preflight (no `Access-Control-Request-Method`) from the CORS layer, which
@@ -26,18 +28,9 @@ pub(super) async fn only_preflights(mut request: Request, next: Next) -> Respons
     next.run(request).await
 }
 
-/// Allows `https://{tenant}.{base_domain}` and `origins`. Without credentials in the sense of the Fetch standard
-/// (cookies), since tokens come in headers.
-pub(super) fn layer(base_domain: &str, origins: Vec<HeaderValue>) -> CorsLayer {
-    let suffix = format!(".{base_domain}");
-    let allowed = move |origin: &HeaderValue, _: &Parts| {
-        origins.contains(origin)
-            || origin
-                .to_str()
-                .ok()
-                .and_then(|origin| origin.strip_prefix("https://")?.strip_suffix(suffix.as_str()))
-                .is_some_and(|label| Slug::parse(label).is_ok())
-    };
+/// Allows the origins. Without credentials in the sense of the Fetch standard (cookies), since tokens come in headers.
+pub(super) fn layer(origins: AllowedOrigins) -> CorsLayer {
+    let allowed = move |origin: &HeaderValue, _: &Parts| origins.contain(origin);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
@@ -73,24 +66,4 @@ fn allowed_headers() -> Vec<HeaderName> {
         "x-requested-with",
     ];
     ours.into_iter().chain(of_tracing.map(HeaderName::from_static)).collect()
-}
-
-/// What a page may read besides the headers that the Fetch standard always exposes.
-fn exposed_headers() -> Vec<HeaderName> {
-    let ours = [
-        header::ACCEPT_ENCODING,
-        header::ALLOW,
-        header::ETAG,
-        header::LINK,
-        header::LOCATION,
-        header::RETRY_AFTER,
-        header::WWW_AUTHENTICATE,
-        DEPRECATION,
-        SUNSET,
-        TRACERESPONSE,
-        X_RALLY_KEY_EXPIRES,
-        X_REQUEST_ID,
-        X_TOTAL_COUNT,
-    ];
-    ours.into_iter().chain(["ratelimit", "ratelimit-policy"].map(HeaderName::from_static)).collect()
 }

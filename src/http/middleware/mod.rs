@@ -15,13 +15,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
     AppState, dispatch,
+    origins::AllowedOrigins,
     problem::{Code, Problem},
 };
 
 /// Settings of the management API's layers.
-pub(super) struct Settings<'a> {
-    pub(super) base_domain: &'a str,
-    pub(super) cors_origins: Vec<HeaderValue>,
+pub(super) struct Settings {
+    pub(super) origins: AllowedOrigins,
     /// Where requests run on after their client has disconnected.
     pub(super) tasks: TaskTracker,
 }
@@ -29,7 +29,7 @@ pub(super) struct Settings<'a> {
 /// The whole stack, in the order in which a request passes it.
 pub(super) fn assemble(
     open: Router<AppState>,
-    management: Option<(Router<AppState>, Settings<'_>)>,
+    management: Option<(Router<AppState>, Settings)>,
     state: AppState,
 ) -> Router {
     let open = open.method_not_allowed_fallback(method_not_allowed);
@@ -42,16 +42,14 @@ pub(super) fn assemble(
 
 /// The management API with its layers, and the response to unknown paths: a page of an allowed origin can read every
 /// refusal.
-fn around_management<S>(routes: Router<S>, settings: Settings<'_>) -> Router<S>
+fn around_management<S>(routes: Router<S>, settings: Settings) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
     let of_keys = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
         .layer(from_fn_with_state(settings.tasks, detach::detach));
-    let of_origins = ServiceBuilder::new()
-        .layer(from_fn(cors::only_preflights))
-        .layer(cors::layer(settings.base_domain, settings.cors_origins));
+    let of_origins = ServiceBuilder::new().layer(from_fn(cors::only_preflights)).layer(cors::layer(settings.origins));
     let routes = routes.method_not_allowed_fallback(method_not_allowed).layer(of_keys);
     routes.fallback(not_found).layer(of_origins)
 }
@@ -77,7 +75,8 @@ mod tests {
     #[tokio::test]
     async fn the_response_after_a_panic_has_the_headers_of_every_layer() {
         let panicking = Router::new().route("/", get(async || -> StatusCode { panic!("on purpose") }));
-        let settings = Settings { base_domain: "localhost", cors_origins: Vec::new(), tasks: TaskTracker::new() };
+        let origins = AllowedOrigins::new("localhost", Vec::new());
+        let settings = Settings { origins, tasks: TaskTracker::new() };
         let request = Request::get("/").header(header::ORIGIN, "https://acme.localhost").body(Body::empty()).unwrap();
         let response = around_management(panicking, settings).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

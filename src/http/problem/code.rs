@@ -251,6 +251,18 @@ mod tests {
         assert_eq!(undocumented(&[Code::BodyTooLarge], &text), ["body_too_large"], "the test sees what is missing");
     }
 
+    /// nginx ignores the body of a check's response.
+    #[test]
+    fn nginx_has_a_text_for_every_code_of_a_check() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways/nginx.conf");
+        let text = fs::read_to_string(file).unwrap();
+        let has_text = |code: &&Code| text.lines().any(|line| line.trim().starts_with(&format!("{} ", code.as_str())));
+        let codes = CALLER.iter().chain(PARAMS).chain(&[Code::InternalError]);
+        let missing: Vec<_> = codes.filter(|code| !has_text(code)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert!(!has_text(&&Code::BodyTooLarge), "the test sees what is missing");
+    }
+
     #[test]
     fn unique_names_are_unique_and_lead_back() {
         let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.unique_name()).collect();

@@ -15,6 +15,7 @@ async fn preflights_and_nothing_else_reach_the_crm_without_a_credential() {
         preflights_reach_the_crm(&stand).await;
         requests_that_are_no_preflights_are_checked(&stand).await;
         forged_headers_are_removed_from_preflights(&stand).await;
+        a_page_of_an_allowed_origin_reads_the_refusal(&stand).await;
         stand.stop().await;
     }
 }
@@ -88,4 +89,24 @@ async fn forged_headers_are_removed_from_preflights(stand: &Stand) {
         assert!(!seen.headers.contains_key(name), "{:?}: {seen:?}", stand.program);
     }
     assert!(!seen.headers.values().any(|value| value == "forged"), "{:?}: {seen:?}", stand.program);
+}
+
+async fn a_page_of_an_allowed_origin_reads_the_refusal(stand: &Stand) {
+    let refusal = async |origin: &str| {
+        let request = stand.client("acme", Credential::None).request(Method::GET, "/contacts");
+        stand.refuses(request.header("origin", origin), 401, "missing_credentials").await
+    };
+    let reply = refusal("https://acme.localhost").await;
+    assert_eq!(reply.header("access-control-allow-origin"), "https://acme.localhost", "{:?}", stand.program);
+    let exposed = reply.header("access-control-expose-headers");
+    assert!(exposed.contains("x-rally-error") && exposed.contains("x-request-id"), "{:?}: {exposed}", stand.program);
+    for other in ["https://example.com", "http://acme.localhost", "null"] {
+        let reply = refusal(other).await;
+        assert!(!reply.headers.contains_key("access-control-allow-origin"), "{:?}: {reply:?}", stand.program);
+    }
+    // The CRM decides about its own responses.
+    let key = stand.key("read").await;
+    let request = stand.with_key(&key.secret).request(Method::GET, "/contacts");
+    let (_, reply) = stand.forwards(request.header("origin", "https://acme.localhost")).await;
+    assert!(!reply.headers.contains_key("access-control-allow-origin"), "{:?}: {reply:?}", stand.program);
 }

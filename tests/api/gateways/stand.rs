@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    env, fmt, fs,
+    env, fmt, fs, future,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
@@ -24,11 +24,13 @@ use tokio::{
     io::copy_bidirectional,
     net::TcpStream,
     process::{Child, Command},
+    sync::watch,
 };
 
 use crate::{
     client::{Client, Credential},
-    harness::{TestServer, not_tested, raw, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, not_tested, raw, scratch_dir, wait_until},
+    proxy::Proxy,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +196,8 @@ pub struct Seen {
     pub headers: HeaderMap,
 }
 
+const TRUSTED: [(&str, &str); 1] = [("TRUSTED_PROXIES", "127.0.0.1")];
+
 /// A gateway with the service and the CRM.
 pub struct Stand {
     pub gateway: Gateway,
@@ -201,6 +205,7 @@ pub struct Stand {
     pub server: TestServer,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
+    freeze: watch::Sender<bool>,
     address: SocketAddr,
     http: reqwest::Client,
     process: Child,
@@ -211,6 +216,20 @@ impl Stand {
     /// Starts the gateway with the documented files.
     pub async fn start(program: &Program) -> Self {
         Self::start_changed(program, "", str::to_owned).await
+    }
+
+    /// As [`Self::start`], with nothing where the CRM should be.
+    pub async fn start_without_crm(program: &Program) -> Self {
+        let absent = free_port().port().to_string();
+        Self::start_changed(program, "-without-crm", |text| text.replace("9000", &absent)).await
+    }
+
+    /// As [`Self::start`], with a service that reaches its database through a proxy.
+    pub async fn start_with_database_proxy(program: &Program) -> (Self, Proxy) {
+        let database = TestDatabase::create().await;
+        let proxy = Proxy::start(database.socket().await).await;
+        let server = TestServer::through(proxy.address, database, &TRUSTED).await;
+        (Self::start_before(server, program, "-proxy", str::to_owned).await, proxy)
     }
 
     /// Starts the gateway with the documented files, changed so that each check requires the scope `admin`.
@@ -234,12 +253,16 @@ impl Stand {
     }
 
     async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
+        Self::start_before(TestServer::with(&TRUSTED).await, program, name, change).await
+    }
+
+    async fn start_before(server: TestServer, program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
         let gateway = program.gateway;
-        let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1")]).await;
         let (seen, connections) = (Arc::default(), Arc::default());
+        let (freeze, frozen) = watch::channel(false);
         let ports = Ports {
             gateway: free_port(),
-            service: relay(server.address, Arc::clone(&connections)).await,
+            service: relay(server.address, Arc::clone(&connections), frozen).await,
             crm: crm(Arc::clone(&seen)).await,
         };
         let dir = scratch_dir(&format!("{}-{}{name}-{}", gateway.program(), program.version.1, ports.gateway.port()));
@@ -249,13 +272,14 @@ impl Stand {
             fs::write(dir.join(name), gateway.adapt(&change(&text), &dir, ports)).unwrap();
         }
         let process = launch(&program.path, &gateway.arguments(&dir), &dir);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         let stand = Self {
             gateway,
             program: program.clone(),
             server,
             seen,
             connections,
+            freeze,
             address: ports.gateway,
             http,
             process,
@@ -299,6 +323,11 @@ impl Stand {
     /// Sends bytes unchanged and reads until the gateway closes the connection, so a request needs `Connection: close`.
     pub async fn raw(&self, request: &str) -> String {
         raw(self.address, request).await
+    }
+
+    /// From now on the service accepts connections and does not respond.
+    pub fn freeze_service(&self) {
+        self.freeze.send_replace(true);
     }
 
     /// A connection to the gateway.
@@ -385,16 +414,23 @@ async fn crm(seen: Arc<Mutex<Vec<Seen>>>) -> SocketAddr {
     address
 }
 
-/// A TCP relay to the service that counts connections.
-async fn relay(service: SocketAddr, connections: Arc<AtomicUsize>) -> SocketAddr {
+/// A TCP relay to the service that counts connections, and forwards nothing while it is frozen.
+async fn relay(service: SocketAddr, connections: Arc<AtomicUsize>, frozen: watch::Receiver<bool>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             connections.fetch_add(1, Ordering::Relaxed);
+            let mut frozen = frozen.clone();
             tokio::spawn(async move {
                 let Ok(mut server) = TcpStream::connect(service).await else { return };
-                let _ = copy_bidirectional(&mut client, &mut server).await;
+                tokio::select! {
+                    // An error: the stand has ended.
+                    is_frozen = async { frozen.wait_for(|frozen| *frozen).await.is_ok() } => if is_frozen {
+                        future::pending::<()>().await;
+                    },
+                    _ = copy_bidirectional(&mut client, &mut server) => {}
+                }
             });
         }
     });
