@@ -10,6 +10,7 @@ pub mod drain;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
+mod metrics_text;
 mod middleware;
 mod names;
 mod openapi;
@@ -30,7 +31,7 @@ mod watched_body;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
@@ -51,6 +52,8 @@ pub struct AppState {
     pub clock: Clock,
     pub lease: Arc<Lease>,
     pub metrics: Arc<Registry>,
+    /// A metric that is set at each scrape.
+    pub ready: Gauge,
     pub requests: Arc<RequestMetrics>,
     /// None: no traces are sent.
     pub traces: Option<RequestTraces>,

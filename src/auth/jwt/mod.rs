@@ -8,6 +8,7 @@ pub mod scope_claims;
 pub mod signer;
 mod token;
 pub mod verification_key;
+mod verification_metrics;
 pub mod verifier;
 #[cfg(test)]
 mod wycheproof;
