@@ -57,7 +57,11 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Check everything that the service depends on, and print what to do about each failure
-    Doctor,
+    Doctor {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Probe the running service on LISTEN_ADDR; for container health checks
     Health,
 }
@@ -130,7 +134,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
             }
             Ok(config.check_complete()?)
         }
-        Command::Doctor => doctor::doctor(config).await,
+        Command::Doctor { json } => doctor::doctor(config, json).await,
         Command::Health => health::health(&config).await,
     }
 }

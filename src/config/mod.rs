@@ -170,7 +170,7 @@ impl Config {
         settings.finish(config)
     }
 
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.tenancy.base_domain == "localhost"
     }
 
