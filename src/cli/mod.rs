@@ -129,9 +129,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Check) => {
             warn_of(&config);
             demo::add_generated_secrets(&mut config, IfMissing::Refuse)?;
-            for (name, value) in config.effective() {
-                writeln!(io::stdout(), "{name}={value}")?;
-            }
+            io::stdout().write_all(config.described().as_bytes())?;
             Ok(config.check_complete()?)
         }
         Command::Doctor { json } => doctor::doctor(config, json).await,

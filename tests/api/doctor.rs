@@ -201,10 +201,12 @@ async fn doctor_names_the_peppers_of_a_rotation() {
 #[tokio::test]
 async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
-    let url = ("DATABASE_URL", "postgres://u@h/d");
+    let url = ("DATABASE_URL", "postgres://u@h/d?sslmode=verify-full");
     let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io"), url];
     let printed = home.succeed(&["config", "check"], &settings).await;
     assert!(printed.contains("BASE_DOMAIN=rallycrm.io\n") && printed.contains("JWT_SECRET=[hidden]\n"), "{printed}");
+    assert!(printed.contains("DATABASE_URL=postgres://u@h:5432/d?sslmode=verify-full\n"), "{printed}");
+    assert!(printed.contains("KEY_FALLBACK=argon2  # default\n") && printed.contains("JWT_ISSUER=\n"), "{printed}");
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
     assert!(home.fail(&["config", "check"], &[("BASE_DOMAIN", "x:y")]).await.contains("BASE_DOMAIN must be"));
 }
