@@ -22,7 +22,7 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use rally_api_keys::{
     auth::{
         api_key::{
@@ -121,7 +121,18 @@ impl Stand {
         let (metrics, requests, traces, drain) =
             (Arc::new(Registry::default()), Arc::default(), None, Drain::default());
         let buffers = ResponseBuffers::default();
-        let state = AppState { authenticator, hasher, buffers, clock, lease, metrics, requests, traces, drain };
+        let state = AppState {
+            authenticator,
+            hasher,
+            buffers,
+            clock,
+            lease,
+            metrics,
+            ready: Gauge::default(),
+            requests,
+            traces,
+            drain,
+        };
         let dispatch = http::public_dispatcher(state, Vec::new(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();

@@ -1,15 +1,19 @@
 //! The composition root: builds the service's parts from the settings and connects them ([`Service::start`]), then
 //! runs and stops them in order ([`Service::run`]).
 
+mod metrics;
+#[cfg(target_os = "linux")]
+mod process_metrics;
 mod run;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use prometheus_client::{metrics::info::Info, registry::Registry};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use self::metrics::ConnectionGauges;
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -74,13 +78,20 @@ struct Listener {
     /// As bound: with the port that the system chose for port 0.
     address: SocketAddr,
     dispatcher: Dispatcher,
+    /// How many connections are open.
+    open: Gauge,
 }
 
 impl Listener {
-    async fn bind(address: SocketAddr, setting: &'static str, dispatcher: Dispatcher) -> Result<Self, StartError> {
+    async fn bind(
+        address: SocketAddr,
+        setting: &'static str,
+        dispatcher: Dispatcher,
+        open: Gauge,
+    ) -> Result<Self, StartError> {
         let bind = async {
             let socket = TcpListener::bind(address).await?;
-            Ok(Self { address: socket.local_addr()?, socket, dispatcher })
+            Ok(Self { address: socket.local_addr()?, socket, dispatcher, open })
         };
         bind.await.map_err(|source| StartError::Listen { address, setting, source })
     }
@@ -155,12 +166,7 @@ impl Service {
         warn_of_open_settings(config);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
-        let mut metrics = Registry::default();
-        metrics.register(
-            "rally_build",
-            "The version of this instance, in a label",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let mut metrics = metrics::registry();
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
@@ -179,21 +185,25 @@ impl Service {
         let (tasks, drain) = (TaskTracker::new(), Drain::default());
         let buffers = ResponseBuffers::new(tasks.clone());
         metrics.register_collector(Box::new(buffers.clone()));
+        authenticator.tokens.register(&mut metrics);
+        let connections = ConnectionGauges::register(&mut metrics, config.http.max_connections);
+        let ready = metrics::ready(&mut metrics);
         let metrics = Arc::new(metrics);
         let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
         let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
-        let state =
-            AppState { authenticator, hasher, buffers, clock, lease, metrics, requests, traces, drain: drain.clone() };
-        let admin = match config.http.admin_listen_addr {
-            None => None,
-            Some(address) => {
-                let dispatcher = http::operator_dispatcher(state.clone());
-                Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher).await?)
-            }
+        let state = AppState {
+            authenticator,
+            hasher,
+            buffers,
+            clock,
+            lease,
+            metrics,
+            ready,
+            requests,
+            traces,
+            drain: drain.clone(),
         };
-        let dispatcher =
-            http::public_dispatcher(state, config.http.cors_origins.clone(), tasks.clone(), admin.is_none());
-        let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher).await?;
+        let (public, admin) = bind_listeners(config, state, tasks.clone(), connections).await?;
         if let Some(admin) = &admin {
             info!(address = %admin.address, "listening for metrics and probes");
         }
@@ -225,6 +235,25 @@ impl Service {
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|listener| listener.address)
     }
+}
+
+/// The listener of the public address, and the one for operators, if it is another one.
+async fn bind_listeners(
+    config: &Config,
+    state: AppState,
+    tasks: TaskTracker,
+    connections: ConnectionGauges,
+) -> Result<(Listener, Option<Listener>), StartError> {
+    let admin = match config.http.admin_listen_addr {
+        None => None,
+        Some(address) => {
+            let dispatcher = http::operator_dispatcher(state.clone());
+            Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin).await?)
+        }
+    };
+    let dispatcher = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks, admin.is_none());
+    let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public).await?;
+    Ok((public, admin))
 }
 
 /// Warns of settings that leave open what most deployments close.

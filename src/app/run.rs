@@ -14,7 +14,7 @@ use super::{Listener, Service, Stop};
 use crate::http::server;
 
 /// On the address for metrics and probes.
-const MAX_ADMIN_CONNECTIONS: usize = 64;
+pub(super) const MAX_ADMIN_CONNECTIONS: usize = 64;
 /// The part of the grace time that is kept for writing usage; a quarter of what is left, if that is less.
 const USAGE_TIME: Duration = Duration::from_secs(3);
 /// The part that is kept for closing connections after that; an eighth of what is left, if that is less.
@@ -44,17 +44,17 @@ impl Service {
             }
         };
         let (stop_admin, stopped) = oneshot::channel::<()>();
-        let admin = self.admin.map(|Listener { socket, dispatcher, .. }| {
+        let admin = self.admin.map(|Listener { socket, dispatcher, open, .. }| {
             let drain = self.drain.clone();
             tokio::spawn(async move {
                 let stopped = async {
                     let _ = stopped.await;
                 };
-                server::serve(socket, dispatcher, MAX_ADMIN_CONNECTIONS, &drain, stopped).await
+                server::serve(socket, dispatcher, MAX_ADMIN_CONNECTIONS, &open, &drain, stopped).await
             })
         });
-        let Listener { socket, dispatcher, .. } = self.public;
-        let connections = server::serve(socket, dispatcher, self.max_connections, &self.drain, drained).await;
+        let Listener { socket, dispatcher, open, .. } = self.public;
+        let connections = server::serve(socket, dispatcher, self.max_connections, &open, &self.drain, drained).await;
         info!(grace = ?deadline.saturating_duration_since(Instant::now()), "stopping: no new connections");
         let requests = async {
             connections.shutdown().await;

@@ -1,60 +1,78 @@
 //! `rally-api-keys doctor`
 
-use std::io::{Write as _, stdout};
+use std::io::{self, Write as _, stdout};
+
+use serde_json::json;
 
 use super::Error;
 use crate::{
     auth::{
         api_key::{pepper::Peppers, verifier::KeyFallback},
+        client_address::TrustedProxies,
         jwt::jwks::IssuerKeys,
     },
-    config::{ANY_AUDIENCE, Config, Jwt, Warning},
+    config::{ANY_AUDIENCE, Config, Database, Jwt, Warning},
     demo::{IfMissing, PrivateDatabase},
     domain::Clock,
-    store::{Finding, inspect},
+    store::{Finding, Inspected, Level, inspect},
 };
 
 /// Checks everything that the service depends on and prints what to do about each failure. Changes nothing. Without
 /// DATABASE_URL, it starts the private PostgreSQL for the checks, if there is one.
-pub(super) async fn doctor(mut config: Config) -> Result<(), Error> {
+pub(super) async fn doctor(mut config: Config, json: bool) -> Result<(), Error> {
     let (private, missing) = match &config.database.url {
         Some(_) => (None, None),
         None => match PrivateDatabase::open(&mut config, IfMissing::Refuse).await {
             Ok(private) => (Some(private), None),
-            Err(error) => (None, Some(Finding { what: "database", outcome: Err(error.to_string()) })),
+            Err(error) => (None, Some(Finding::of("database", Err(error)))),
         },
     };
     let mut findings = Vec::from_iter(missing);
     findings.extend(settings(&config));
-    findings.extend(jwt(&config).await);
+    findings.push(trusted_proxies(&config));
+    findings.extend(users_tokens(&config).await);
     findings.push(pepper(&config));
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
-        let direct = config.database.direct_url.as_ref().unwrap_or(url);
-        findings.extend(inspect(url, direct, &Clock::default()).await);
+        let Database { direct_url, migration_url, .. } = &config.database;
+        let peppers = config.keys.peppers.ids();
+        let inspected =
+            Inspected { url, direct: direct_url.as_ref(), owner: migration_url.as_ref(), peppers: &peppers };
+        findings.extend(inspect(inspected, &Clock::default()).await);
     }
     if let Some(private) = private {
         private.close().await?;
     }
-    if config.jwt.accepts_any_audience() {
-        writeln!(stdout(), "WARN  users' tokens: {ANY_AUDIENCE}")?;
-    }
-    for Warning { name, problem, .. } in config.warnings.iter().filter(|warning| !warning.is_unsafe) {
-        writeln!(stdout(), "WARN  settings: {name} {problem}")?;
-    }
-    let mut failures = 0;
-    for Finding { what, outcome } in findings {
-        match outcome {
-            Ok(how) => writeln!(stdout(), "ok    {what}: {}", one_line(&how))?,
-            Err(why) => {
-                failures += 1;
-                writeln!(stdout(), "FAIL  {what}: {}", one_line(&why))?;
-            }
-        }
-    }
-    match failures {
+    print(&findings, json)?;
+    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
         0 => Ok(()),
         1 => Err(Error::Refused("one check failed".into())),
         n => Err(Error::Refused(format!("{n} checks failed"))),
+    }
+}
+
+fn print(findings: &[Finding], json: bool) -> io::Result<()> {
+    if json {
+        let checks: Vec<_> = findings
+            .iter()
+            .map(|Finding { what, level, text }| {
+                json!({"check": what, "outcome": outcome(*level).to_lowercase(), "text": one_line(text)})
+            })
+            .collect();
+        let ok = findings.iter().all(|finding| finding.level != Level::Fail);
+        return writeln!(stdout(), "{:#}", json!({"ok": ok, "checks": checks}));
+    }
+    for Finding { what, level, text } in findings {
+        writeln!(stdout(), "{:<4}  {what}: {}", outcome(*level), one_line(text))?;
+    }
+    Ok(())
+}
+
+const fn outcome(level: Level) -> &'static str {
+    match level {
+        Level::Ok => "ok",
+        Level::Warn => "WARN",
+        Level::Fail => "FAIL",
+        Level::Skip => "skip",
     }
 }
 
@@ -64,14 +82,41 @@ fn one_line(text: &str) -> String {
 }
 
 fn settings(config: &Config) -> impl Iterator<Item = Finding> {
-    let is_unsafe = config.warnings.iter().filter(|warning| warning.is_unsafe);
-    is_unsafe
-        .map(|Warning { name, problem, .. }| Finding { what: "settings", outcome: Err(format!("{name} {problem}")) })
+    config.warnings.iter().map(|Warning { name, problem, is_unsafe }| {
+        let level = if *is_unsafe { Level::Fail } else { Level::Warn };
+        Finding::new("settings", level, format!("{name} {problem}"))
+    })
+}
+
+fn trusted_proxies(config: &Config) -> Finding {
+    let TrustedProxies(blocks) = &config.tenancy.trusted_proxies;
+    let (level, text) = if blocks.iter().any(|block| block.prefix_len() == 0) {
+        let problem = "TRUSTED_PROXIES contains every address: any client can name its tenant and its address; set it to the \
+                       addresses of your gateways";
+        (Level::Fail, problem.to_owned())
+    } else if !blocks.is_empty() {
+        let blocks: Vec<_> = blocks.iter().map(ToString::to_string).collect();
+        (Level::Ok, blocks.join(", "))
+    } else if config.is_local() {
+        (Level::Ok, "none: the peer of a connection is the client".to_owned())
+    } else {
+        let problem = "TRUSTED_PROXIES is not set: behind a gateway, all clients have the gateway's address in usage and \
+                       events; set it to the addresses of your gateways";
+        (Level::Warn, problem.to_owned())
+    };
+    Finding::new("trusted proxies", level, text)
+}
+
+async fn users_tokens(config: &Config) -> Vec<Finding> {
+    let any_audience = Finding::new("users' tokens", Level::Warn, ANY_AUDIENCE);
+    let mut findings = Vec::from_iter(config.jwt.accepts_any_audience().then_some(any_audience));
+    findings.extend(jwt(config).await);
+    findings
 }
 
 async fn jwt(config: &Config) -> Vec<Finding> {
     let Jwt { secret, public_key, issuers, .. } = &config.jwt;
-    let tokens = |outcome| Finding { what: "users' tokens", outcome };
+    let tokens = |outcome: Result<String, String>| Finding::of("users' tokens", outcome);
     let mut findings = Vec::new();
     if config.jwt.is_empty() {
         findings.push(tokens(Err("no user could log in, since no key verifies JWTs: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET \
@@ -102,7 +147,7 @@ fn pepper(config: &Config) -> Finding {
     let Peppers { current, next, retired } = &config.keys.peppers;
     let next = next.iter().map(|pepper| format!(", next \"{}\"", pepper.id()));
     let others: String = next.chain(retired.iter().map(|pepper| format!(", retired \"{}\"", pepper.id()))).collect();
-    let outcome = match (current, config.keys.fallback) {
+    let outcome: Result<String, String> = match (current, config.keys.fallback) {
         (None, _) => {
             Err("every first check of a key costs an argon2, and a forged row would be accepted: set KEY_PEPPER \
                           (`echo \"p1:$(openssl rand -base64 32)\"`)"
@@ -116,5 +161,5 @@ fn pepper(config: &Config) -> Finding {
             Ok(format!("\"{}\"{others}; rows without a stamp are refused", pepper.id()))
         }
     };
-    Finding { what: "pepper", outcome }
+    Finding::of("pepper", outcome)
 }

@@ -67,7 +67,11 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Check everything that the service depends on, and print what to do about each failure
-    Doctor,
+    Doctor {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Probe the running service on LISTEN_ADDR; for container health checks
     Health,
     /// Print a script by which a shell completes the commands and options of this program
@@ -154,12 +158,10 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Check) => {
             warn_of(&config);
             demo::add_generated_secrets(&mut config, IfMissing::Refuse)?;
-            for (name, value) in config.effective() {
-                writeln!(io::stdout(), "{name}={value}")?;
-            }
+            io::stdout().write_all(config.described().as_bytes())?;
             Ok(config.check_complete()?)
         }
-        Command::Doctor => doctor::doctor(config).await,
+        Command::Doctor { json } => doctor::doctor(config, json).await,
         Command::Health => health::health(&config).await,
         Command::Completions { .. } | Command::Man { .. } => Ok(()), // above
     }

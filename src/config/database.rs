@@ -42,7 +42,7 @@ impl Database {
     }
 
     pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
-        let url = |url: &Option<DatabaseUrl>| url.as_ref().map(DatabaseUrl::to_string).unwrap_or_default();
+        let url = |url: &Option<DatabaseUrl>| url.as_ref().map(DatabaseUrl::with_ssl_mode).unwrap_or_default();
         vec![
             ("DATABASE_URL", url(&self.url)),
             ("DATABASE_MIGRATION_URL", url(&self.migration_url)),

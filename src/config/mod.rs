@@ -107,6 +107,8 @@ pub struct Config {
     /// Paths of files with secrets, by the name of the setting.
     secret_files: Vec<(&'static str, String)>,
     pub(crate) warnings: Vec<Warning>,
+    /// The names of all settings that are set; others have their defaults.
+    set_names: Vec<&'static str>,
     /// By `--demo`: the demo may run although the base domain is not `localhost`.
     pub(crate) demo: bool,
 }
@@ -160,6 +162,7 @@ impl Config {
             core_dumps: core_dumps.unwrap_or_default(),
             secret_files: Vec::new(),
             warnings: Vec::new(),
+            set_names: settings.set_names(),
             demo: false,
         };
         if !config.is_local() {
@@ -170,7 +173,7 @@ impl Config {
         settings.finish(config)
     }
 
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.tenancy.base_domain == "localhost"
     }
 
@@ -241,6 +244,21 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The settings in effect, one a line. A comment says of each that is not set where its value is from.
+    pub(crate) fn described(&self) -> String {
+        let line = |(name, value): (&'static str, String)| {
+            let origin = match name {
+                _ if value.is_empty() || self.set_names.contains(&name) => "",
+                "JWT_SECRET" | "KEY_PEPPER" => "  # kept in DATA_DIR",
+                _ => "  # default",
+            };
+            format!("{name}={value}{origin}\n")
+        };
+        self.effective().into_iter().map(line).collect()
+    }
+}
+
 fn joined(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(",")
 }
@@ -260,7 +278,7 @@ mod tests {
         assert_eq!(names, NAMES);
         let pepper = "p1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let set = effective(&[
-            ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally"),
+            ("DATABASE_URL", "postgres://rally_api:hunter2@db/rally?sslmode=verify-full"),
             ("DATABASE_MIGRATION_URL", "postgres://owner:hunter2@db/rally"),
             ("JWT_SECRET", "hunter2 hunter2 hunter2 hunter2 hunter2"),
             ("JWT_ISSUER", "https://a.example,https://b.example"),
@@ -284,7 +302,8 @@ mod tests {
             assert!(!text.contains(hidden), "{text}");
         }
         for shown in [
-            "DATABASE_URL=postgres://rally_api@db:5432/rally\n",
+            "DATABASE_URL=postgres://rally_api@db:5432/rally?sslmode=verify-full\n",
+            "DATABASE_MIGRATION_URL=postgres://owner@db:5432/rally?sslmode=prefer\n",
             "JWT_SECRET=[hidden]\n",
             "JWT_ISSUER_TENANTS=https://a.example=acme globex,https://b.example=*\n",
             "JWT_SCOPE_CLAIM=realm_access.roles,scp\n",

@@ -158,6 +158,11 @@ impl Reader {
         }
     }
 
+    /// The names of all settings that are set.
+    pub(super) fn set_names(&self) -> Vec<&'static str> {
+        NAMES.iter().copied().filter(|name| self.get(name).is_some()).collect()
+    }
+
     pub(super) fn take_warnings(&mut self) -> Vec<Warning> {
         mem::take(&mut self.warnings)
     }

@@ -10,6 +10,7 @@ pub mod drain;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
+mod metrics_text;
 mod middleware;
 mod names;
 mod openapi;
@@ -31,7 +32,7 @@ mod watched_body;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::events::grant_details;
 pub use self::routes::{operator_dispatcher, public_dispatcher};
@@ -53,6 +54,8 @@ pub struct AppState {
     pub clock: Clock,
     pub lease: Arc<Lease>,
     pub metrics: Arc<Registry>,
+    /// A metric that is set at each scrape.
+    pub ready: Gauge,
     pub requests: Arc<RequestMetrics>,
     /// None: no traces are sent.
     pub traces: Option<RequestTraces>,

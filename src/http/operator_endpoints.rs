@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use prometheus_client::encoding::text::encode;
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     AppState,
+    metrics_text::{CLASSIC, OPENMETRICS, prefers_openmetrics, to_classic},
     problem::{Code, HOST, Problem},
 };
 
@@ -38,8 +39,6 @@ struct Readiness {
     #[schema(required = false, example = json!(["change_feed"]))]
     degraded: Vec<&'static str>,
 }
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The process runs.
 ///
@@ -77,33 +76,41 @@ pub(crate) async fn healthz() -> Response {
     extensions(("x-problems" = json!([HOST, [Code::DatabaseUnavailable, Code::Stopping]]))),
 )]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Response {
+    match readiness(&state).await {
+        Ok(degraded) => {
+            let status = if degraded.is_empty() { "ready" } else { "degraded" };
+            Json(Readiness { status, degraded }).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// What does not work although requests can be served; or why they cannot.
+async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
     if state.drain.has_begun() {
-        return Problem::from(Code::Stopping).into_response();
+        return Err(Code::Stopping.into());
     }
     let authenticator = &state.authenticator;
     let pinging = Arc::clone(authenticator);
     // A task of its own, since a query must not be cancelled half-way.
     let ping = tokio::spawn(async move { pinging.ping_database().await });
     match timeout(PING_TIMEOUT, ping).await {
-        Ok(Ok(Ok(()))) => {
-            let parts = [
-                ("change_feed", state.lease.is_valid()),
-                ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
-            ];
-            let degraded: Vec<&str> = parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect();
-            let status = if degraded.is_empty() { "ready" } else { "degraded" };
-            Json(Readiness { status, degraded }).into_response()
-        }
-        Ok(Ok(Err(error))) => Problem::from(error).into_response(),
-        Ok(Err(_)) | Err(_) => Problem::from(Code::DatabaseUnavailable).into_response(),
+        Ok(Ok(pinged)) => pinged?,
+        Ok(Err(_)) | Err(_) => return Err(Code::DatabaseUnavailable.into()),
     }
+    let parts =
+        [("change_feed", state.lease.is_valid()), ("token_issuer", authenticator.tokens.issuers_are_up_to_date())];
+    Ok(parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect())
 }
 
-/// All metrics, in the text form of OpenMetrics 1.0.
-pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
+/// All metrics, as OpenMetrics or in the older text format of Prometheus.
+pub(crate) async fn metrics(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    state.ready.set(i64::from(readiness(&state).await.is_ok()));
     let mut text = String::new();
-    match encode(&mut text, &state.metrics) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // writing to a String does not fail
+    if encode(&mut text, &state.metrics).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response(); // writing to a String does not fail
     }
+    let (content_type, text) =
+        if prefers_openmetrics(&headers) { (OPENMETRICS, text) } else { (CLASSIC, to_classic(&text)) };
+    ([(header::CONTENT_TYPE, content_type), (header::VARY, "Accept")], text).into_response()
 }

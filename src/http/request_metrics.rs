@@ -19,7 +19,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::names::FORWARD_AUTH;
+use super::{names::FORWARD_AUTH, problem::Code};
 
 /// The methods of RFC 9110 and RFC 5789, and a label for all others.
 const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other"];
@@ -92,17 +92,31 @@ impl MethodCounters {
     }
 }
 
-/// The counters of one route, by method.
+/// The counters of one route.
 #[derive(Default)]
-pub struct RouteCounters([OnceLock<MethodCounters>; METHODS.len()]);
+pub struct RouteCounters {
+    methods: [OnceLock<MethodCounters>; METHODS.len()],
+    /// By code.
+    problems: [AtomicU64; Code::ALL.len()],
+}
 
 impl RouteCounters {
     pub(crate) fn count(&self, method: KnownMethod, status: StatusCode, latency: Duration) {
-        self.0[method.0].get_or_init(MethodCounters::new).count(status, latency);
+        self.methods[method.0].get_or_init(MethodCounters::new).count(status, latency);
+    }
+
+    pub(crate) fn count_problem(&self, code: Code) {
+        self.problems[code as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Each code with a count above zero.
+    fn problems(&self) -> impl Iterator<Item = (Code, u64)> {
+        let counts = self.problems.iter().map(|count| count.load(Ordering::Relaxed));
+        Code::ALL.iter().copied().zip(counts).filter(|(_, count)| *count > 0)
     }
 
     fn by_method(&self) -> impl Iterator<Item = (&'static str, &MethodCounters)> {
-        METHODS.into_iter().zip(&self.0).filter_map(|(method, counters)| Some((method, counters.get()?)))
+        METHODS.into_iter().zip(&self.methods).filter_map(|(method, counters)| Some((method, counters.get()?)))
     }
 
     /// Method, status and count.
@@ -162,6 +176,14 @@ impl Collector for RequestMetrics {
                     let labels = [("method", method), ("route", name), ("status", &status)];
                     ConstCounter::new(count).encode(requests.encode_family(&labels)?)?;
                 }
+            }
+        }
+        let help = "Responses that are a problem, by route template and code";
+        let mut problems = encoder.encode_descriptor("rally_http_problems", help, None, MetricType::Counter)?;
+        for (name, route) in &routes {
+            for (code, count) in route.problems() {
+                let labels = [("code", code.unique_name()), ("route", name)];
+                ConstCounter::new(count).encode(problems.encode_family(&labels)?)?;
             }
         }
         let (name, help) = (

@@ -98,6 +98,7 @@ impl RequestScope {
         let problem = response.extensions_mut().remove::<Problem>();
         let code = problem.as_ref().map(Problem::code);
         if let Some(problem) = &problem {
+            counted.count_problem(problem.kind());
             problem.write_out(id.as_str(), &mut response);
         }
         let latency = started.elapsed();

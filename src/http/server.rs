@@ -37,6 +37,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -79,6 +80,7 @@ pub async fn serve(
     listener: TcpListener,
     dispatch: Dispatcher,
     max_connections: usize,
+    counted: &Gauge,
     drain: &Drain,
     shutdown: impl Future<Output = ()>,
 ) -> OpenConnections {
@@ -86,11 +88,12 @@ pub async fn serve(
     let permits = Arc::new(Semaphore::new(max_connections));
     let admit = |stream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
         let (dispatch, drain, stop) = (dispatch.clone(), drain.clone(), open.0.subscribe());
+        let counted = CountedConnection::new(counted);
         tokio::spawn(async move {
             if let Err(error) = serve_connection(stream, peer, dispatch, drain, stop).await {
                 debug!(%peer, error, "a connection was closed before its client closed it");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     };
     let mut shutdown = pin!(shutdown);
@@ -119,6 +122,22 @@ pub async fn serve(
         admit(stream, peer, None);
     }
     open
+}
+
+/// Counts a connection while it is open.
+struct CountedConnection(Gauge);
+
+impl CountedConnection {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// accept(2) also returns errors that are pending on the new connection.

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction,
-    postgres::PgConnectOptions,
+    postgres::{PgConnectOptions, PgSslMode},
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -58,6 +58,21 @@ impl DatabaseUrl {
         let options = options.extra_float_digits(None);
         let options = options.application_name("rally-api-keys").disable_statement_logging();
         Self { options, statements: Statements::Named }
+    }
+
+    /// The URL without the password, with what it says about TLS.
+    #[must_use]
+    pub fn with_ssl_mode(&self) -> String {
+        let mode = match self.options.get_ssl_mode() {
+            _ if self.options.get_socket().is_some() => return self.to_string(),
+            PgSslMode::Disable => "disable",
+            PgSslMode::Allow => "allow",
+            PgSslMode::Prefer => "prefer",
+            PgSslMode::Require => "require",
+            PgSslMode::VerifyCa => "verify-ca",
+            PgSslMode::VerifyFull => "verify-full",
+        };
+        format!("{self}?sslmode={mode}")
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {

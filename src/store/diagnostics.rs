@@ -1,13 +1,14 @@
 //! Checks of a database, for operators (`rally-api-keys doctor`).
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use chrono::TimeDelta;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
-    Change, ChangeFeed, ConnectError, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
+    Change, ChangeFeed, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
     connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     database::check_bound,
     migrate,
@@ -24,49 +25,195 @@ const MAX_CLOCK_OFFSET: TimeDelta = TimeDelta::seconds(1);
 pub struct Finding {
     /// What was checked.
     pub what: &'static str,
+    /// How it is.
+    pub level: Level,
     /// The state; or what is wrong and what to do.
-    pub outcome: Result<String, String>,
+    pub text: String,
 }
 
-/// Checks everything that the service needs of a database; `direct` is for the change feed.
-pub async fn inspect(url: &DatabaseUrl, direct: &DatabaseUrl, clock: &Clock) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// How good a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Ok,
+    /// It works; another choice is safer.
+    Warn,
+    /// It does not work, or is unsafe.
+    Fail,
+    /// It could not be checked.
+    Skip,
+}
+
+impl Finding {
+    /// A finding of that level.
+    pub fn new(what: &'static str, level: Level, text: impl Into<String>) -> Self {
+        Self { what, level, text: text.into() }
+    }
+
+    /// Good, or a failure.
+    pub fn of(what: &'static str, outcome: Result<String, impl Display>) -> Self {
+        match outcome {
+            Ok(text) => Self::new(what, Level::Ok, text),
+            Err(why) => Self::new(what, Level::Fail, why.to_string()),
+        }
+    }
+}
+
+/// Which database is checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspected<'a> {
+    /// For requests.
+    pub url: &'a DatabaseUrl,
+    /// For the change feed, where that is another one.
+    pub direct: Option<&'a DatabaseUrl>,
+    /// The login that sees all tenants, where that is another one.
+    pub owner: Option<&'a DatabaseUrl>,
+    /// The ids of the configured peppers.
+    pub peppers: &'a [String],
+}
+
+/// Checks everything that the service needs of a database.
+pub async fn inspect(inspected: Inspected<'_>, clock: &Clock) -> Vec<Finding> {
+    let url = inspected.url;
     let mut connection = match url.connect().await {
         Ok(connection) => connection,
         Err(error) => {
-            let outcome = Err(format!("cannot connect to {url}: {error}. Does it run, and does DATABASE_URL name it?"));
-            findings.push(Finding { what: "connection", outcome });
-            return findings;
+            let why = format!("cannot connect to {url}: {error}. Does it run, and does DATABASE_URL name it?");
+            return vec![Finding::new("connection", Level::Fail, why)];
         }
     };
-    findings.push(Finding { what: "connection", outcome: Ok(url.to_string()) });
+    let mut findings = vec![Finding::new("connection", Level::Ok, url.to_string())];
     let statements = check_statements(&mut connection, url).await;
-    findings
-        .push(Finding { what: "statements", outcome: text(statements.map(|()| "stay prepared as expected".into())) });
+    findings.push(Finding::of("statements", statements.map(|()| "stay prepared as expected".into())));
     let server = check_server(&mut connection).await;
-    findings
-        .push(Finding { what: "server", outcome: text(server.map(|()| "version and encoding are supported".into())) });
-    findings.push(Finding { what: "durability", outcome: durability(&mut connection).await });
-    findings.push(Finding { what: "clock", outcome: compare_clocks(&mut connection, clock).await });
-    let role = role(&mut connection).await;
-    let name = role.as_ref().map(|role| role.name.clone()).unwrap_or_default();
-    findings.push(Finding { what: "role", outcome: judge_role(&mut connection, role).await });
-    let migrated = migrate::check_migrated(&mut connection, &name).await;
-    findings.push(Finding { what: "migrations", outcome: text(migrated.map(|()| "all are applied".into())) });
-    let secured = check_row_level_security(&mut connection).await;
-    let on_all = || format!("enabled and forced on {} tables", TENANT_TABLES.len());
-    findings.push(Finding { what: "row-level security", outcome: text(secured.map(|()| on_all())) });
-    let creators = check_creators(&mut connection).await;
-    findings
-        .push(Finding { what: "schema", outcome: text(creators.map(|()| "only its owner may create objects".into())) });
-    let triggers = check_triggers(&mut connection).await;
-    findings.push(Finding { what: "triggers", outcome: text(triggers.map(|()| "run in every session".into())) });
-    findings.push(Finding { what: "change feed", outcome: change_feed(direct).await });
+    findings.push(Finding::of("server", server.map(|()| "version and encoding are supported".into())));
+    findings.push(Finding::of("durability", durability(&mut connection).await));
+    findings.push(Finding::of("clock", compare_clocks(&mut connection, clock).await));
+    match (role(&mut connection).await, has_tables(&mut connection).await) {
+        (Ok(role), Ok(true)) => findings.extend(inspect_schema(&mut connection, &role, inspected).await),
+        (Ok(role), Ok(false)) => findings.push(Finding::new("migrations", Level::Fail, judge_empty(&role))),
+        (Err(error), _) | (_, Err(error)) => findings.push(Finding::of("role", Err(error))),
+    }
+    findings.push(Finding::of("change feed", change_feed(url, inspected.direct).await));
     findings
 }
 
-fn text(outcome: Result<String, ConnectError>) -> Result<String, String> {
-    outcome.map_err(|error| error.to_string())
+/// What depends on the migrations.
+async fn inspect_schema(connection: &mut PgConnection, role: &Role, inspected: Inspected<'_>) -> Vec<Finding> {
+    let mut findings = vec![Finding::of("role", judge_role(connection, role).await)];
+    let migrated = migrate::check_migrated(connection, &role.name).await;
+    findings.push(Finding::of("migrations", migrated.map(|()| "all are applied".into())));
+    let secured = check_row_level_security(connection).await;
+    let on_all = || format!("enabled and forced on {} tables", TENANT_TABLES.len());
+    findings.push(Finding::of("row-level security", secured.map(|()| on_all())));
+    let creators = check_creators(connection).await;
+    findings.push(Finding::of("schema", creators.map(|()| "only its owner may create objects".into())));
+    findings.push(Finding::of("search path", search_path(connection).await));
+    let triggers = check_triggers(connection).await;
+    findings.push(Finding::of("triggers", triggers.map(|()| "run in every session".into())));
+    findings.push(stamps(inspected).await);
+    findings
+}
+
+async fn has_tables(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let mut transaction = begin_inspection(connection).await?;
+    sqlx::query_scalar("SELECT to_regclass('public.api_keys') IS NOT NULL")
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await
+}
+
+fn judge_empty(role: &Role) -> String {
+    let Role { name, may_create, .. } = role;
+    if *may_create {
+        return format!(
+            "the database is empty: run `rally-api-keys migrate`, or start the service, which migrates it as \"{name}\". In \
+             production, let its owner do that: set DATABASE_MIGRATION_URL for the command"
+        );
+    }
+    format!(
+        "the database is empty, and role \"{name}\" may not migrate it: run `rally-api-keys migrate` with \
+         DATABASE_MIGRATION_URL set to its owner, and then, as the owner: GRANT rally_app TO \"{name}\""
+    )
+}
+
+/// Each function names its objects by their schema, and says so to PostgreSQL.
+async fn search_path(connection: &mut PgConnection) -> Result<String, String> {
+    let mut transaction = begin_inspection(connection).await.map_err(|error| error.to_string())?;
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT p.oid::regprocedure::text FROM pg_proc p
+         WHERE p.pronamespace = 'public'::regnamespace
+           AND p.proowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.api_keys'))
+           AND NOT coalesce('search_path=\"\"' = ANY (p.proconfig), false)
+         ORDER BY 1",
+    )
+    .persistent(false)
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(|error| error.to_string())?;
+    if open.is_empty() {
+        return Ok("is empty in each function".into());
+    }
+    Err(format!(
+        "is not fixed in {0}, which could run objects of others; as the owner: ALTER FUNCTION {0} SET search_path = ''",
+        open.join(", ")
+    ))
+}
+
+/// At most so many tenants are counted.
+const MAX_COUNTED_TENANTS: usize = 5_000;
+
+/// Live secrets without a stamp under a configured pepper. A login that may manage tenants is needed to see them all.
+async fn stamps(inspected: Inspected<'_>) -> Finding {
+    match count_stamps(inspected.owner.unwrap_or(inspected.url), inspected.peppers).await {
+        Ok((0, _)) => Finding::new("stamps", Level::Ok, "each live secret has one under a configured pepper"),
+        Ok((without, tenants)) => {
+            let advice = "each costs an argon2 at its first check, or is refused with KEY_FALLBACK=deny; see \
+                          docs/operations.md#rotate-the-pepper";
+            let text =
+                format!("{without} live secrets of {tenants} tenants have none under a configured pepper: {advice}");
+            Finding::new("stamps", Level::Warn, text)
+        }
+        Err(error) => {
+            let text =
+                format!("not counted ({error}): set DATABASE_MIGRATION_URL to the database's owner to count them");
+            Finding::new("stamps", Level::Skip, text)
+        }
+    }
+}
+
+/// The secrets without a stamp, and the tenants that were looked at.
+async fn count_stamps(url: &DatabaseUrl, peppers: &[String]) -> Result<(i64, usize), sqlx::Error> {
+    let mut connection = url.connect().await?;
+    let begin = "SET LOCAL ROLE rally_operator; SET LOCAL search_path = ''; BEGIN READ ONLY";
+    let mut transaction = connection.begin_with(begin).await?;
+    let tenants: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM public.tenants ORDER BY id LIMIT $1")
+        .bind(i64::try_from(MAX_COUNTED_TENANTS).unwrap_or(i64::MAX))
+        .persistent(false)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.execute("SET LOCAL ROLE rally_app").await?;
+    let mut without = 0;
+    for tenant in &tenants {
+        sqlx::query("SELECT set_config('rally.tenant_id', $1::text, true)")
+            .bind(tenant)
+            .persistent(false)
+            .execute(&mut *transaction)
+            .await?;
+        let counted: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM public.api_key_secrets s
+             JOIN public.api_keys k ON k.tenant_id = s.tenant_id AND k.id = s.key_id
+             WHERE s.tenant_id = $1 AND coalesce(s.pepper_id <> ALL ($2), true) AND k.revoked_at IS NULL
+               AND coalesce(k.expires_at > now(), true) AND s.ended_at IS NULL AND coalesce(s.expires_at > now(), true)",
+        )
+        .bind(tenant)
+        .bind(peppers)
+        .persistent(false)
+        .fetch_one(&mut *transaction)
+        .await?;
+        without += counted;
+    }
+    Ok((without, tenants.len()))
 }
 
 async fn role(connection: &mut PgConnection) -> Result<Role, sqlx::Error> {
@@ -101,8 +248,7 @@ async fn compare_clocks(connection: &mut PgConnection, clock: &Clock) -> Result<
     ))
 }
 
-async fn judge_role(connection: &mut PgConnection, role: Result<Role, sqlx::Error>) -> Result<String, String> {
-    let role = role.map_err(|error| error.to_string())?;
+async fn judge_role(connection: &mut PgConnection, role: &Role) -> Result<String, String> {
     if role.is_app {
         check_bound(connection, &role.name).await.map_err(|error| error.to_string())?;
     }
@@ -118,7 +264,15 @@ async fn judge_role(connection: &mut PgConnection, role: Result<Role, sqlx::Erro
     }
 }
 
-async fn change_feed(url: &DatabaseUrl) -> Result<String, String> {
+async fn change_feed(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<String, String> {
+    if let Some(direct) = direct
+        && let Err(error) = direct.connect().await
+    {
+        let advice =
+            "It must name the same database without a pooler, with a login and a password of the server itself";
+        return Err(format!("cannot connect to DATABASE_DIRECT_URL ({direct}): {error}. {advice}"));
+    }
+    let url = direct.unwrap_or(url);
     check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;

@@ -43,7 +43,7 @@ pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
-pub use diagnostics::{Finding, inspect};
+pub use diagnostics::{Finding, Inspected, Level, inspect};
 pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};

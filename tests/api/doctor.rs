@@ -1,11 +1,11 @@
 //! `rally-api-keys doctor` and `config check`.
 
 use jsonwebtoken::Algorithm;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     binary::Home,
-    harness::{JWT_SECRET, PEPPER, TestDatabase},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer},
     issuer::{Issuer, SigningKey},
 };
 
@@ -43,6 +43,102 @@ async fn doctor_prints_each_failure_with_its_remedy() {
     let printed = home.run(&["doctor"], &settings("postgres://nobody@127.0.0.1:1/x")).await.stdout;
     let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains("FAIL  connection: cannot connect to postgres://nobody@127.0.0.1:1/x"), "{printed}");
+}
+
+#[tokio::test]
+async fn doctor_says_of_an_empty_database_that_it_has_to_be_migrated_and_nothing_else() {
+    let (database, home) = (TestDatabase::unmigrated().await, Home::new("doctor-empty"));
+    database.execute("CREATE ROLE plain_login LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let url = database.url_text(Some("plain_login")).await;
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    let advice = "FAIL  migrations: the database is empty, and role \"plain_login\" may not migrate it: run `rally-api-keys \
+                  migrate` with DATABASE_MIGRATION_URL set to its owner, and then, as the owner: GRANT rally_app";
+    assert!(printed.contains(advice), "{printed}");
+    let url = database.url_text(None).await;
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    assert!(printed.contains("FAIL  migrations: the database is empty: run `rally-api-keys migrate`"), "{printed}");
+    for wrong in ["ALTER TABLE", "row-level security", "triggers", "TRUNCATE"] {
+        assert!(!printed.contains(wrong), "{wrong}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn doctor_says_that_it_is_the_direct_url_that_is_refused() {
+    let (database, home) = (TestDatabase::create().await, Home::new("doctor-direct"));
+    let url = database.url_text(None).await;
+    let direct = "postgres://nobody:hunter2@127.0.0.1:1/x";
+    let settings = [("DATABASE_URL", url.as_str()), ("DATABASE_DIRECT_URL", direct), ("JWT_SECRET", JWT_SECRET)];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    let why = "FAIL  change feed: cannot connect to DATABASE_DIRECT_URL (postgres://nobody@127.0.0.1:1/x)";
+    assert!(printed.contains(why) && !printed.contains("hunter2"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_counts_secrets_without_a_stamp_and_looks_at_functions_and_proxies() {
+    let server = TestServer::start().await;
+    let home = Home::new("doctor-details");
+    let admin = server.admin("acme");
+    for name in ["one", "two", "three"] {
+        admin.create(name, "read").await;
+    }
+    let url = server.database.url_text(None).await;
+    let base = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let run = async |more: &[(&str, &str)]| {
+        String::from_utf8(home.run(&["doctor"], &[&base[..], more].concat()).await.stdout).unwrap()
+    };
+    let printed = run(&[]).await;
+    for line in ["ok    stamps: each live secret has one", "ok    search path: is empty", "ok    trusted proxies: none"]
+    {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    server
+        .database
+        .execute(
+            "UPDATE api_key_secrets SET stamp = NULL, pepper_id = NULL
+             WHERE key_id = (SELECT id FROM api_keys WHERE name = 'one');
+             UPDATE api_key_secrets SET pepper_id = 'lost' WHERE key_id = (SELECT id FROM api_keys WHERE name = 'two');
+             ALTER FUNCTION find_tenants(text[]) RESET search_path",
+        )
+        .await;
+    let printed = run(&[("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0")]).await;
+    for line in [
+        "WARN  stamps: 2 live secrets of 2 tenants have none under a configured pepper",
+        "FAIL  search path: is not fixed in public.find_tenants(text[])",
+        "FAIL  trusted proxies: TRUSTED_PROXIES contains every address",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    let printed = run(&[("BASE_DOMAIN", "rallycrm.io")]).await;
+    assert!(printed.contains("WARN  trusted proxies: TRUSTED_PROXIES is not set"), "{printed}");
+
+    // A login that sees one tenant at a time cannot count.
+    server.database.execute("CREATE ROLE counts_nothing LOGIN IN ROLE rally_app").await;
+    let plain = server.database.url_text(Some("counts_nothing")).await;
+    let settings = [("DATABASE_URL", plain.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    assert!(printed.contains("skip  stamps: not counted"), "{printed}");
+    let settings = [&settings[..], &[("DATABASE_MIGRATION_URL", url.as_str())]].concat();
+    let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    assert!(printed.contains("WARN  stamps: 2 live secrets"), "{printed}");
+}
+
+#[tokio::test]
+async fn doctor_prints_one_json_document_where_asked() {
+    let (database, home) = (TestDatabase::create().await, Home::new("doctor-json"));
+    let url = database.url_text(None).await;
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let output = home.run(&["doctor", "--json"], &settings).await;
+    assert_eq!(output.status.code(), Some(1), "the tests' PostgreSQL runs without fsync");
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = printed["checks"].as_array().unwrap();
+    let outcome = |check: &str| checks.iter().find(|found| found["check"] == check).unwrap()["outcome"].clone();
+    assert_eq!(
+        (&printed["ok"], outcome("durability"), outcome("migrations")),
+        (&json!(false), json!("fail"), json!("ok"))
+    );
+    assert!(checks.iter().all(|check| check["text"].as_str().is_some_and(|text| !text.is_empty())), "{printed}");
 }
 
 #[tokio::test]
@@ -105,10 +201,12 @@ async fn doctor_names_the_peppers_of_a_rotation() {
 #[tokio::test]
 async fn config_check_prints_settings_without_secrets() {
     let home = Home::new("config-check");
-    let url = ("DATABASE_URL", "postgres://u@h/d");
+    let url = ("DATABASE_URL", "postgres://u@h/d?sslmode=verify-full");
     let settings = [("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER), ("BASE_DOMAIN", "rallycrm.io"), url];
     let printed = home.succeed(&["config", "check"], &settings).await;
     assert!(printed.contains("BASE_DOMAIN=rallycrm.io\n") && printed.contains("JWT_SECRET=[hidden]\n"), "{printed}");
+    assert!(printed.contains("DATABASE_URL=postgres://u@h:5432/d?sslmode=verify-full\n"), "{printed}");
+    assert!(printed.contains("KEY_FALLBACK=argon2  # default\n") && printed.contains("JWT_ISSUER=\n"), "{printed}");
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
     assert!(home.fail(&["config", "check"], &[("BASE_DOMAIN", "x:y")]).await.contains("BASE_DOMAIN must be"));
 }

@@ -34,6 +34,7 @@ mod credentials;
 mod database_away;
 mod demo;
 mod disconnects;
+mod docs_links;
 mod doctor;
 mod events;
 mod every_call;

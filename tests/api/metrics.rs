@@ -2,16 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, TimeDelta};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     client::{Client, Credential, PATH, send},
-    harness::{TestServer, wait_until},
+    harness::{TestDatabase, TestServer, sign, wait_until},
+    proxy::{Mode, Proxy},
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 31] = [
+const FAMILIES: [(&str, &str); 43] = [
+    ("process_cpu_seconds", "counter"),
+    ("process_max_fds", "gauge"),
+    ("process_open_fds", "gauge"),
+    ("process_resident_memory_bytes", "gauge"),
+    ("process_start_time_seconds", "gauge"),
+    ("process_threads", "gauge"),
+    ("process_virtual_memory_bytes", "gauge"),
     ("rally_argon2_refused", "counter"),
     ("rally_argon2_running", "gauge"),
     ("rally_argon2_waiting", "gauge"),
@@ -28,13 +37,18 @@ const FAMILIES: [(&str, &str); 31] = [
     ("rally_database_turns_refused", "counter"),
     ("rally_database_turns_waiting", "gauge"),
     ("rally_dead_secret_uses", "counter"),
+    ("rally_http_connections", "gauge"),
+    ("rally_http_connections_max", "gauge"),
+    ("rally_http_problems", "counter"),
     ("rally_http_request_duration_seconds", "histogram"),
     ("rally_http_requests", "counter"),
+    ("rally_jwt_verifications", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
     ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
     ("rally_lookups_waiting", "gauge"),
+    ("rally_ready", "gauge"),
     ("rally_response_buffers", "gauge"),
     ("rally_response_buffers_max", "gauge"),
     ("rally_response_buffers_refused", "counter"),
@@ -54,7 +68,8 @@ struct Metrics {
 
 impl Metrics {
     async fn fetch(client: &Client) -> Self {
-        let reply = client.get("/metrics").await;
+        let accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+        let reply = send(client.request(Method::GET, "/metrics").header("accept", accept)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
         Self::parse(reply.body)
@@ -86,6 +101,7 @@ impl Metrics {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::cast_possible_truncation, reason = "seconds of this century")]
 async fn requests_and_verifications_are_counted() {
     let server = TestServer::start().await;
     server.wait_for_feed().await;
@@ -104,6 +120,8 @@ async fn requests_and_verifications_are_counted() {
     assert_eq!(admin.with_key(&other.secret).get(&other.path()).await.status, 200);
     assert_eq!(admin.get("/nowhere").await.status, 404);
     assert_eq!(admin.get("/healthz").await.status, 200);
+    let expired = sign(&json!({"sub": "1", "tenant": "acme", "exp": 1}));
+    admin.with(Credential::Bearer(expired)).get(PATH).await.refused(401, "token_expired");
 
     let metrics = Metrics::fetch(&admin).await;
     let families: BTreeMap<_, _> = metrics.types.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
@@ -119,6 +137,15 @@ async fn requests_and_verifications_are_counted() {
         (r#"rally_http_requests_total{method="GET",route="unmatched",status="404"}"#, 1.0),
         (r#"rally_http_request_duration_seconds_count{method="GET",route="/forward-auth"}"#, 4.0),
         (r#"rally_http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/forward-auth"}"#, 4.0),
+        (r#"rally_http_problems_total{code="invalid_key",route="/forward-auth"}"#, 1.0),
+        (r#"rally_http_problems_total{code="insufficient_scope",route="/forward-auth"}"#, 1.0),
+        (r#"rally_http_problems_total{code="not_found",route="unmatched"}"#, 1.0),
+        // Of the first create, and of the second. (An unknown path needs no credential.)
+        (r#"rally_jwt_verifications_total{result="accepted",source="signature"}"#, 1.0),
+        (r#"rally_jwt_verifications_total{result="accepted",source="cache"}"#, 1.0),
+        (r#"rally_jwt_verifications_total{result="expired",source="signature"}"#, 1.0),
+        (r#"rally_http_connections_max{listener="public"}"#, 10_000.0),
+        ("rally_ready", 1.0),
         (r#"rally_key_verifications_total{result="accepted",source="stamp"}"#, 1.0),
         (r#"rally_key_verifications_total{result="accepted",source="cache"}"#, 3.0),
         (r#"rally_key_verifications_total{result="accepted",source="argon2"}"#, 1.0),
@@ -139,6 +166,13 @@ async fn requests_and_verifications_are_counted() {
         assert!((metrics.value(series) - value).abs() < f64::EPSILON, "{series} {}", metrics.value(series));
     }
     assert!((0.0..5.0).contains(&metrics.value("rally_change_feed_lag_seconds")));
+    assert!(metrics.value(r#"rally_http_connections{listener="public"}"#) >= 1.0, "this client's");
+    let age = server.clock.now()
+        - TimeDelta::seconds(metrics.value("process_start_time_seconds") as i64)
+        - DateTime::UNIX_EPOCH;
+    assert!((-1..86_400).contains(&age.num_seconds()), "{age}");
+    assert!(metrics.value("process_cpu_seconds_total") > 0.0 && metrics.value("process_resident_memory_bytes") > 1e6);
+    assert!((1.0..=metrics.value("process_max_fds")).contains(&metrics.value("process_open_fds")));
     // Every connection is open from the start, and given back soon after its statement.
     wait_until(async || {
         let metrics = Metrics::fetch(&admin).await;
@@ -152,6 +186,36 @@ async fn requests_and_verifications_are_counted() {
         assert!(!metrics.text.contains(private), "{private}: {}", metrics.text);
     }
     wait_until(async || Metrics::fetch(&admin).await.value("rally_usage_batches_total") >= 1.0).await;
+}
+
+/// Tools that do not know OpenMetrics, and browsers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_name_openmetrics_gets_the_older_text_format() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for accept in ["*/*", "text/plain;version=0.0.4", "text/html,*/*;q=0.8"] {
+        let reply = send(admin.request(Method::GET, "/metrics").header("accept", accept)).await;
+        assert_eq!(reply.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+        assert_eq!(reply.header("vary"), "Accept");
+        for line in ["# TYPE rally_http_requests_total counter", "# TYPE rally_build_info gauge", "rally_ready 1"] {
+            assert!(reply.body.lines().any(|found| found == line), "{line}: {}", reply.body);
+        }
+        assert!(!reply.body.contains("# EOF") && !reply.body.contains("# UNIT"), "{}", reply.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_without_its_database_says_that_it_is_not_ready() {
+    let database = TestDatabase::create().await;
+    let proxy = Proxy::start(database.socket().await).await;
+    let server = TestServer::through(proxy.address, database, &[]).await;
+    let admin = server.admin("acme");
+    let ready = async || Metrics::fetch(&admin).await.value("rally_ready") > 0.0;
+    assert!(ready().await);
+    proxy.set(Mode::Cut);
+    wait_until(async || !ready().await).await;
+    proxy.set(Mode::Pass);
+    wait_until(ready).await;
 }
 
 /// Methods, paths, key ids, hosts and request ids that clients choose do not become labels.
@@ -218,7 +282,8 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
     let alerts = include_str!("../../deploy/prometheus/alerts.yml");
     let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
     let operations = include_str!("../../docs/operations.md");
-    let of_issuers = [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter")];
+    let of_issuers =
+        [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter"), ("rally_jwks_keys", "gauge")];
     let known: BTreeSet<String> = FAMILIES
         .into_iter()
         .chain(of_issuers)
@@ -244,7 +309,8 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
         operations.lines().filter_map(|line| line.strip_prefix("### ")).filter(|it| it.starts_with("Rally")).collect();
     assert!(alert_names.len() > 10 && alert_names == runbooks, "{alert_names:?} {runbooks:?}");
     for alert in alert_names {
-        let link = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
+        let link =
+            format!("runbook_url: https://docs.example.com/rally-api-keys/operations.md#{}\n", alert.to_lowercase());
         assert!(alerts.contains(&link), "{link}");
     }
 }

@@ -90,7 +90,8 @@ async fn commands_that_read_create_no_database_and_use_an_existing_one() {
     }
     home.succeed(&token, &[]).await;
     let check = home.succeed(&["config", "check"], &[("KEY_FALLBACK", "deny")]).await;
-    assert!(check.contains("KEY_PEPPER=private:[hidden]\n") && check.contains("JWT_SECRET=[hidden]\n"), "{check}");
+    assert!(check.contains("KEY_PEPPER=private:[hidden]  # kept in DATA_DIR\n"), "{check}");
+    assert!(check.contains("JWT_SECRET=[hidden]  # kept in DATA_DIR\n"), "{check}");
     let doctor = String::from_utf8(home.run(&["doctor"], &[]).await.stdout).unwrap();
     assert!(doctor.contains("ok    migrations: all are applied"), "{doctor}");
     assert_eq!(home.postgres(), None, "each command stops the server again");

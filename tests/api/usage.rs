@@ -341,8 +341,7 @@ async fn secrets_that_ended_long_ago_are_removed_with_their_last_uses() {
         }
     }
     let secrets = "SELECT count(*) FROM api_key_secrets";
-    assert_eq!(server.database.count(secrets).await, 16);
-    // Another instance, since the first one has already looked for them.
+    // Another instance, since the first one may have looked for them before they ended.
     let _sibling = server.sibling(&[]).await;
     wait_until(async || server.database.count(secrets).await <= 12).await;
     assert_eq!(server.database.count(secrets).await, 12);
@@ -380,7 +379,7 @@ async fn the_oldest_secrets_that_ended_of_a_key_that_has_many_are_removed() {
         )
     };
     let working = server.database.texts(&secrets("NULL")).await;
-    // Another instance, since the first one has already looked for them.
+    // Another instance, since the first one may have looked for them before.
     let _sibling = server.sibling(&[]).await;
     let kept = ["few 99 01:38:00", "many 100 01:39:00"];
     wait_until(async || server.database.texts(&secrets("NOT NULL")).await == kept).await;

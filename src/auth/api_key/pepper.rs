@@ -82,6 +82,15 @@ pub struct Peppers {
     pub retired: Vec<Pepper>,
 }
 
+impl Peppers {
+    /// The ids of all of them.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let Self { current, next, retired } = self;
+        current.iter().chain(next).chain(retired).map(|pepper| pepper.id().to_owned()).collect()
+    }
+}
+
 /// The outcome of verifying a row's stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StampCheck {

@@ -244,6 +244,11 @@ impl IssuerKeys {
         state.attempts > 0 && !state.failed && state.keys.len() > 0
     }
 
+    /// How many usable keys the issuer publishes; `None` = they were never fetched.
+    fn usable_keys(&self) -> Option<usize> {
+        self.age().map(|_| self.state.borrow().keys.len())
+    }
+
     /// True if the keys have not changed since that generation, and are not too old.
     pub(super) fn are_still(&self, generation: u64) -> bool {
         self.generation.load(Ordering::Acquire) == generation && self.lease.is_valid()
@@ -397,12 +402,17 @@ impl IssuerMetrics {
 impl Collector for IssuerMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let ages = Family::<IssuerLabel, Gauge>::default();
+        let keys = Family::<IssuerLabel, Gauge>::default();
         let fetches = Family::<FetchLabels, Counter>::default();
         for issuer in &self.0 {
             let name = issuer.location.to_string();
             if let Some(age) = issuer.age() {
                 let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
                 ages.get_or_create(&IssuerLabel { issuer: name.clone() }).set(age);
+            }
+            if let Some(usable) = issuer.usable_keys() {
+                let usable = i64::try_from(usable).unwrap_or(i64::MAX);
+                keys.get_or_create(&IssuerLabel { issuer: name.clone() }).set(usable);
             }
             for (result, count) in [("fetched", &issuer.fetched), ("failed", &issuer.failed)] {
                 let labels = FetchLabels { issuer: name.clone(), result };
@@ -411,6 +421,8 @@ impl Collector for IssuerMetrics {
         }
         let help = "Age of the keys of an issuer of users' tokens. After a day its tokens are refused with 503";
         ages.encode(encoder.encode_descriptor("rally_jwks_age", help, Some(&Unit::Seconds), ages.metric_type())?)?;
+        let help = "Usable keys that an issuer of users' tokens publishes. 0: its tokens are refused";
+        keys.encode(encoder.encode_descriptor("rally_jwks_keys", help, None, keys.metric_type())?)?;
         let help = "Attempts to fetch the keys of an issuer of users' tokens, by result: fetched, failed";
         fetches.encode(encoder.encode_descriptor("rally_jwks_fetches", help, None, fetches.metric_type())?)
     }

@@ -9,6 +9,7 @@ pub(crate) mod shared_issuers;
 pub mod signer;
 mod token;
 pub mod verification_key;
+mod verification_metrics;
 pub mod verifier;
 #[cfg(test)]
 mod wycheproof;

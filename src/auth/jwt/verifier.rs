@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use jsonwebtoken::Algorithm;
+use prometheus_client::registry::Registry;
 
 use super::{
     claims::{ClaimRules, Validity},
     jwks::IssuerKeys,
     token::{Token, excerpt, split},
     verification_key::{PublicKey, VerificationKey},
+    verification_metrics::{Source, VerificationMetrics},
 };
 use crate::{
     auth::{
@@ -36,6 +38,7 @@ pub struct TokenVerifier {
     clock: Clock,
     cache: EpochCache<CacheKey, CachedToken>,
     cache_keys: CacheKeys,
+    metrics: VerificationMetrics,
 }
 
 /// The keys that tokens may be signed by.
@@ -91,6 +94,7 @@ impl TokenVerifier {
             clock,
             cache: EpochCache::new(MAX_CACHED, |key, _| key),
             cache_keys: CacheKeys::new(*random_bytes()),
+            metrics: VerificationMetrics::default(),
         }
     }
 
@@ -99,12 +103,21 @@ impl TokenVerifier {
         self.issuers.iter().all(|issuer| issuer.are_up_to_date())
     }
 
+    /// Names the metrics in the registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
     /// The user of a cached token.
     pub(in crate::auth) fn verify_cached(
         &self,
         token: &str,
         tenant: &Tenant,
     ) -> Result<Result<Principal, Error>, Miss> {
+        self.read_cached(token, tenant).inspect(|outcome| self.metrics.count(outcome, Source::Cache))
+    }
+
+    fn read_cached(&self, token: &str, tenant: &Tenant) -> Result<Result<Principal, Error>, Miss> {
         let (signed, signature) = match split(token) {
             Ok(parts) => parts,
             Err(error) => return Ok(Err(error.into())),
@@ -129,7 +142,9 @@ impl TokenVerifier {
             Err(miss) => miss,
         };
         let ticket = self.cache.ticket(tenant.id.0.as_bytes(), key);
-        let verified = self.verify_uncached(token, tenant).await?;
+        let verified = self.verify_uncached(token, tenant).await;
+        self.metrics.count(&verified, Source::Signature);
+        let verified = verified?;
         let principal = verified.principal();
         if verified.signed.len() <= MAX_CACHED_BYTES {
             self.cache.put(ticket, Entry::new(key, verified));
