@@ -10,6 +10,7 @@ pub mod drain;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
+mod landing;
 mod middleware;
 mod names;
 mod openapi;

@@ -50,6 +50,7 @@ mod issuer;
 mod issuers_page;
 mod json_suites;
 mod jwt;
+mod landing;
 mod last_used;
 mod late_bodies;
 mod limits;
