@@ -46,7 +46,7 @@ pub fn clock_offset(before: Timestamp, other: Timestamp, after: Timestamp) -> Ti
 
 /// The text is not an RFC 3339 time with an offset, or outside the years 0 to 9999 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be an RFC 3339 time with an offset, as in 2027-01-31T09:00:00Z")]
+#[error("must be an RFC 3339 time with an offset, as in 2030-01-31T09:00:00Z")]
 pub struct InvalidTimestamp;
 
 /// Parses an RFC 3339 time with any offset. The result is in UTC, truncated to microseconds.
