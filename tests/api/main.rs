@@ -84,6 +84,7 @@ mod scopes;
 mod shutdown;
 mod stamps;
 mod start;
+mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
