@@ -102,6 +102,7 @@ impl Stand {
         let authenticator = Arc::new(Authenticator::new(
             &store,
             TenantResolver {
+                example_port: None,
                 base_domain: "localhost".into(),
                 public_scheme: Scheme::HTTP,
                 trusted_proxies: TrustedProxies::default(),

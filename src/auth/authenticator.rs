@@ -64,7 +64,8 @@ struct Misses {
 
 enum TenantLookup {
     Cached(Tenant),
-    Missed(Slug, Miss),
+    /// With the URL of an example, for the error where there is no such tenant.
+    Missed(Slug, Miss, String),
 }
 
 enum OwnedCredential {
@@ -128,7 +129,10 @@ impl Authenticator {
         };
         let credential = Credential::from_headers(headers);
         let (group, key) = self.cache.tenant_key(&slug);
-        let tenant_missed = || Misses { tenant: TenantLookup::Missed(slug, Miss(key)), credential: None };
+        let tenant_missed = || {
+            let tenant = TenantLookup::Missed(slug, Miss(key), self.example_url(request));
+            Misses { tenant, credential: None }
+        };
         let credential_missed = |tenant, miss| Misses { tenant: TenantLookup::Cached(tenant), credential: Some(miss) };
         let Some(read) = self.cache.tenants.read(&group, key, |tenant| ***tenant) else {
             return self.pending(request, tenant_missed(), credential.map(OwnedCredential::from));
@@ -185,7 +189,7 @@ impl Authenticator {
         let Lookup { misses, credential, client_address, user_agent, request_id, required, span } = *lookup;
         let tenant = match misses.tenant {
             TenantLookup::Cached(tenant) => tenant,
-            TenantLookup::Missed(slug, miss) => self.fetch_tenant(slug, miss).await?,
+            TenantLookup::Missed(slug, miss, example_url) => self.fetch_tenant(slug, miss, example_url).await?,
         };
         match credential {
             Ok(OwnedCredential::Secret(secret)) => match self.keys.verify(&tenant, secret, misses.credential).await {
@@ -224,17 +228,23 @@ impl Authenticator {
         })
     }
 
-    fn slug(&self, AuthRequest { uri, headers, peer, .. }: AuthRequest<'_>) -> Result<Slug, Error> {
-        self.tenancy.slug(uri, headers, peer.0)?.ok_or(Error::TenantNotFound)
+    fn slug(&self, request: AuthRequest<'_>) -> Result<Slug, Error> {
+        let AuthRequest { uri, headers, peer, .. } = request;
+        self.tenancy.slug(uri, headers, peer.0)?.ok_or_else(|| Error::TenantNotFound(self.example_url(request)))
+    }
+
+    fn example_url(&self, AuthRequest { uri, headers, peer, .. }: AuthRequest<'_>) -> String {
+        self.tenancy.example_url(uri, headers, peer.0)
     }
 
     fn client_address(&self, AuthRequest { headers, peer, .. }: AuthRequest<'_>) -> IpAddr {
         self.tenancy.trusted_proxies.client_address(headers, peer.0)
     }
 
-    async fn fetch_tenant(&self, slug: Slug, Miss(key): Miss) -> Result<Tenant, Error> {
+    async fn fetch_tenant(&self, slug: Slug, Miss(key): Miss, example_url: String) -> Result<Tenant, Error> {
         let (group, lookups) = (key.to_bytes(), self.lookups.clone());
-        let lookup = || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound) }.boxed();
+        let lookup =
+            || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound(example_url)) }.boxed();
         Ok(**self.cache.tenants.fetch(&group, key, lookup).await?)
     }
 }

@@ -61,9 +61,9 @@ impl From<Error> for Refusal {
 /// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The host has no tenant's slug, or the tenant is not served.
+    /// The host has no tenant's slug, or the tenant is not served. With the URL of an example.
     #[error("no such tenant")]
-    TenantNotFound,
+    TenantNotFound(String),
     /// The request names more than one host.
     #[error("{0}")]
     AmbiguousTenant(&'static str),

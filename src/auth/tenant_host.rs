@@ -20,6 +20,8 @@ pub struct TenantResolver {
     pub base_domain: String,
     /// The scheme of URLs in responses, if no trusted proxy names the client's.
     pub public_scheme: Scheme,
+    /// The port of example URLs, if the request names none.
+    pub example_port: Option<u16>,
     /// The peers whose `X-Forwarded-Host` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: TrustedProxies,
 }
@@ -51,14 +53,27 @@ impl TenantResolver {
     ///
     /// `X-Forwarded-Port` is not read: it is often a port between two proxies. Clients name their port in `Host`.
     pub(crate) fn base_url(&self, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> String {
+        let (scheme, host) = self.scheme_and_host(uri, headers, peer);
+        format!("{scheme}://{}", host.to_ascii_lowercase())
+    }
+
+    /// `https://your-tenant.rallycrm.io`: the URL of no tenant in particular, with the client's port.
+    pub(crate) fn example_url(&self, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> String {
+        let (scheme, host) = self.scheme_and_host(uri, headers, peer);
+        let named = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let port = named.or(self.example_port).map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{scheme}://your-tenant.{}{port}", self.base_domain)
+    }
+
+    /// As the client named them.
+    fn scheme_and_host<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap, peer: IpAddr) -> (Scheme, &'a str) {
         let forwarded = |name| {
             let value = headers.get(name).filter(|_| self.trusted_proxies.contain(peer))?.to_str().ok()?;
             value.split(',').next().map(str::trim).filter(|first| !first.is_empty())
         };
         let scheme = forwarded(X_FORWARDED_PROTO).and_then(parse_scheme).unwrap_or_else(|| self.public_scheme.clone());
         let own = || uri.authority().map(Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok());
-        let host = forwarded(X_FORWARDED_HOST).or_else(own).unwrap_or_default().trim();
-        format!("{scheme}://{}", host.to_ascii_lowercase())
+        (scheme, forwarded(X_FORWARDED_HOST).or_else(own).unwrap_or_default().trim())
     }
 
     /// The URL of a tenant's host, for examples.
@@ -142,6 +157,7 @@ mod tests {
         TenantResolver {
             base_domain: "rallycrm.io".into(),
             public_scheme: Scheme::HTTPS,
+            example_port: None,
             trusted_proxies: TrustedProxies(vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]),
         }
     }

@@ -9,6 +9,7 @@ mod manual;
 mod migrate;
 mod owner_database;
 mod serve;
+mod service_manager;
 mod tenant;
 mod token;
 

@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use super::Error;
+use super::{Error, service_manager};
 use crate::{
     app::{Service, Stop},
     config::Config,
@@ -87,6 +87,8 @@ async fn serve_on(
         // Printed and not logged: it contains a token.
         let _ = writeln!(std::io::stdout(), "{demo}");
     }
+    let _reports = service_manager::keep_watchdog_quiet();
+    service_manager::ready();
     service.run(first_signal(terminate, interrupt)).await;
     Ok(())
 }
@@ -98,6 +100,7 @@ async fn first_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
         _ = interrupt.recv() => Stop::AtOnce,
     };
     info!(?stop, "received a signal to stop");
+    service_manager::stopping();
     tokio::spawn(async {
         let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {

@@ -92,7 +92,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&url.origin().ascii_serialization()).map_err(|_| not_an_origin())
 }
 
-pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
+pub(super) fn tenancy(settings: &mut Reader, listen_addr: SocketAddr) -> TenantResolver {
     let base_domain =
         settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".to_owned());
     // Nobody has a certificate for it.
@@ -100,6 +100,8 @@ pub(super) fn tenancy(settings: &mut Reader) -> TenantResolver {
     let scheme = |text: &str| parse_scheme(text).ok_or("must be http or https");
     TenantResolver {
         public_scheme: settings.parse("PUBLIC_SCHEME", "https", scheme).unwrap_or(default_scheme),
+        // Elsewhere a proxy stands in front, with a port of its own.
+        example_port: (base_domain == "localhost").then_some(listen_addr.port()).filter(|port| *port != 0),
         base_domain,
         trusted_proxies: TrustedProxies(settings.list(
             "TRUSTED_PROXIES",

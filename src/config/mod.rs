@@ -150,10 +150,11 @@ impl Config {
             "deny" => Ok(false),
             _ => Err("must be allow or deny"),
         });
+        let http = Http::read(&mut settings);
         let mut config = Self {
-            http: Http::read(&mut settings),
             database: Database::read(&mut settings),
-            tenancy: http::tenancy(&mut settings),
+            tenancy: http::tenancy(&mut settings, http.listen_addr),
+            http,
             jwt: Jwt::read(&mut settings),
             keys: Keys::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),

@@ -10,6 +10,7 @@ pub mod drain;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
+mod landing;
 mod metrics_text;
 mod middleware;
 mod names;

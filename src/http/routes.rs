@@ -10,7 +10,7 @@ use super::{
     api_keys::{create, events, get as get_key, list, revoke, rotate, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
-    forward_auth,
+    forward_auth, landing,
     middleware::{self, Settings},
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
@@ -67,6 +67,7 @@ pub fn public_dispatcher(
     let mut open = Router::from(open())
         .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
+        .route("/", get(landing::page))
         .layer(Extension(document));
     if shows_metrics {
         open = open.route(METRICS, get(operator_endpoints::metrics));

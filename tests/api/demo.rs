@@ -31,6 +31,7 @@ impl Welcome {
         assert!(text.lines().any(|line| line.ends_with(&url)), "no {url} in {text}");
         let token = text.lines().skip_while(|line| !line.contains("JWT")).nth(1).expect("a token").to_owned();
         assert_eq!(token.split('.').count(), 3, "{text}");
+        assert!(text.contains("/etc/hosts"), "{text}");
         let curls = text.lines().filter(|line| line.starts_with("curl ")).map(str::to_owned).collect();
         assert!(!service.log().contains(&token), "the log must not contain the token");
         Self { token, curls }

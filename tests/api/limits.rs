@@ -183,6 +183,8 @@ async fn a_path_with_a_malformed_percent_encoding_is_refused() {
             let reply = admin.get(&format!("{path}{bad}")).await;
             match reply.status.as_u16() {
                 400 => assert_eq!(reply.bad_fields(), ["id"], "{path}{bad}"),
+                // The client itself removes it: it requests `/`.
+                200 => assert_eq!(bad, "%2e%2e"),
                 _ => drop(reply.refused(404, "not_found")),
             }
         }

@@ -52,6 +52,7 @@ mod issuer;
 mod issuers_page;
 mod json_suites;
 mod jwt;
+mod landing;
 mod last_used;
 mod late_bodies;
 mod limits;
@@ -86,6 +87,7 @@ mod scopes;
 mod shutdown;
 mod stamps;
 mod start;
+mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;

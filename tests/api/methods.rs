@@ -69,7 +69,6 @@ async fn unknown_paths_return_404() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     for path in [
-        "/",
         "/api",
         "/api/v1",
         "/api/v1/api-keys/",

@@ -25,7 +25,9 @@ fn has_control_characters(text: &str) -> bool {
 fn is_refused(name: &str) -> bool {
     let is_hidden = |c: char| {
         use GeneralCategory::{Format, LineSeparator, ParagraphSeparator};
+        let is_noncharacter = u32::from(c) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c);
         matches!(c.general_category(), Format | LineSeparator | ParagraphSeparator) && !"\u{200c}\u{200d}".contains(c)
+            || is_noncharacter
     };
     !(1..=100).contains(&name.chars().count()) || has_control_characters(name) || name.chars().any(is_hidden)
 }

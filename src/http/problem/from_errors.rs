@@ -36,7 +36,10 @@ impl From<auth::error::Error> for Problem {
     fn from(error: auth::error::Error) -> Self {
         use auth::error::Error;
         match error {
-            Error::TenantNotFound => Code::TenantNotFound.into(),
+            Error::TenantNotFound(example) => Self::with_detail(
+                Code::TenantNotFound,
+                format!("The host names no tenant. Use your tenant's own host, as in {example}."),
+            ),
             Error::AmbiguousTenant(why) => {
                 Self::with_detail(Code::AmbiguousTenant, format!("The request was refused because {why}."))
             }
