@@ -10,6 +10,7 @@ mod http;
 mod jwt;
 mod keys;
 mod reader;
+mod replaceable;
 mod secret_file;
 mod telemetry;
 

@@ -136,7 +136,7 @@ impl Reader {
             match secret_file::read(Path::new(path)) {
                 Ok(secret) => {
                     self.values.insert(name.to_owned(), secret.text);
-                    self.warnings.extend(secret.warning.map(|warning| (file, warning)));
+                    self.warnings.extend(secret.warnings.into_iter().map(|warning| (file, warning)));
                 }
                 Err(problem) => self.reject(file, problem, ""),
             }
@@ -156,6 +156,12 @@ impl Reader {
                 self.warnings.push((name, problem.into()));
             }
         }
+    }
+
+    /// A warning, if others may replace the file that a setting names.
+    pub(super) fn warn_if_replaceable(&mut self, name: &'static str) {
+        let warning = self.get(name).and_then(|path| secret_file::replaceable(Path::new(path)));
+        self.warnings.extend(warning.map(|warning| (name, warning)));
     }
 
     pub(super) fn take_warnings(&mut self) -> Vec<(&'static str, String)> {
