@@ -76,8 +76,8 @@ impl TenantResolver {
         (scheme, forwarded(X_FORWARDED_HOST).or_else(own).unwrap_or_default().trim())
     }
 
-    /// The URL of a tenant's host, for examples.
-    pub(crate) fn example_url(&self) -> String {
+    /// `https://your-tenant.rallycrm.io`, as the settings have it: for the API's description.
+    pub(crate) fn configured_example_url(&self) -> String {
         format!("{}://your-tenant.{}", self.public_scheme, self.base_domain)
     }
 

@@ -1,18 +1,14 @@
 //! `.env` in the working folder. Not in the folders above it, in which others may place one.
 
-use std::{
-    fs::{self, File, Metadata},
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
+use std::{fs::File, io, path::Path};
+
+use super::{
+    ConfigError,
+    replaceable::{Sticky, weakness},
 };
 
-use nix::unistd::geteuid;
-
-use super::ConfigError;
-
-/// The settings in the folder's `.env`; none where there is no such file. Whoever can write the file, or replace it in its
-/// folder, would choose the database and the keys of the service: then it is refused.
+/// The settings in the folder's `.env`; none where there is no such file. Whoever can write the file, or replace it or a
+/// folder or link on the way to it, would choose the database and the keys of the service: then it is refused.
 pub(super) fn read(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> {
     let bad = |problem: String| ConfigError::of(".env", problem);
     let unreadable = |error: io::Error| bad(format!("cannot be read: {error}"));
@@ -21,42 +17,24 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, String)>, ConfigError> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         opened => opened.map_err(unreadable)?,
     };
-    // Of the opened file, which nobody can exchange any more.
-    check(&path, &file.metadata().map_err(unreadable)?).map_err(bad)?;
-    // It may be a link.
-    let target = path.canonicalize().map_err(unreadable)?;
-    for folder in [Some(folder), target.parent()].into_iter().flatten() {
-        check(folder, &fs::metadata(folder).map_err(unreadable)?).map_err(bad)?;
+    if let Some(weakness) = weakness(&path, Sticky::Folders).map_err(unreadable)? {
+        let remedy = weakness.remedy();
+        return Err(bad(format!("is refused, since {weakness}: {remedy}, remove .env, or run in another folder")));
     }
     let lines: Result<_, _> = dotenvy::from_read_iter(file).collect();
     // dotenvy's error contains the line, which may hold a secret.
     lines.map_err(|_| bad("has a line that is not NAME=value".into()))
 }
 
-fn check(path: &Path, found: &Metadata) -> Result<(), String> {
-    let (owner, mode, path) = (found.uid(), found.mode() & 0o7777, path.display());
-    if owner != 0 && owner != geteuid().as_raw() {
-        return Err(format!(
-            "is refused, since {path} belongs to user id {owner}, which is neither root nor the user of this process: \
-             change its owner, remove .env, or run in another folder"
-        ));
-    }
-    if mode & 0o022 != 0 {
-        return Err(format!(
-            "is refused, since others can write to {path} (mode {mode:04o}): run `chmod go-w` on it, remove .env, or run \
-             in another folder"
-        ));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
-        fs::Permissions,
+        fs::{self, Permissions},
         os::unix::fs::{PermissionsExt as _, chown, symlink},
         path::PathBuf,
     };
+
+    use nix::unistd::geteuid;
 
     use super::*;
 
@@ -120,6 +98,22 @@ mod tests {
         assert!(folder.read().is_ok());
         shared.allow("", 0o777);
         assert!(folder.read().unwrap_err().contains("others can write to"));
+        shared.allow("", 0o1777);
+        symlink(folder.0.join("below/.env"), shared.0.join("link")).unwrap();
+        fs::write(folder.0.join("below/.env"), "").unwrap();
+        fs::remove_file(folder.0.join(".env")).unwrap();
+        symlink(shared.0.join("link"), folder.0.join(".env")).unwrap();
+        assert!(folder.read().unwrap_err().contains("(mode 1777)"), "the folder of a link on the way");
+    }
+
+    #[test]
+    fn env_file_in_a_folder_that_others_can_replace_is_refused() {
+        let folder = Folder::new("above");
+        let below = folder.0.join("below");
+        fs::write(below.join(".env"), "BASE_DOMAIN=x\n").unwrap();
+        assert!(read(&below).is_ok());
+        folder.allow("", 0o777);
+        assert!(read(&below).unwrap_err().to_string().contains("(mode 0777): run `chmod go-w`"));
     }
 
     #[test]

@@ -53,6 +53,9 @@ impl Jwt {
             Ok::<_, String>((PathBuf::from(path), key))
         });
         let any = |text: &str| Ok::<_, &str>(text.to_owned());
+        if public_key.is_some() {
+            settings.warn_if_replaceable("JWT_PUBLIC_KEY_FILE");
+        }
         let issuers = settings.list("JWT_ISSUER", "https://login.microsoftonline.com/<directory id>/v2.0", one_issuer);
         if has_duplicates(issuers.iter()) {
             settings.reject("JWT_ISSUER", "must name each issuer once", "");

@@ -11,6 +11,7 @@ mod jwt;
 mod keys;
 mod mistaken_names;
 mod reader;
+mod replaceable;
 mod secret_file;
 mod telemetry;
 

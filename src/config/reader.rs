@@ -136,7 +136,7 @@ impl Reader {
             match secret_file::read(Path::new(path)) {
                 Ok(secret) => {
                     self.values.insert(name.to_owned(), secret.text);
-                    self.warnings.extend(secret.warning.map(|problem| Warning::of_unsafe(file, problem)));
+                    self.warnings.extend(secret.warnings.into_iter().map(|problem| Warning::of_unsafe(file, problem)));
                 }
                 Err(problem) => self.reject(file, problem, ""),
             }
@@ -161,6 +161,12 @@ impl Reader {
     /// The names of all settings that are set.
     pub(super) fn set_names(&self) -> Vec<&'static str> {
         NAMES.iter().copied().filter(|name| self.get(name).is_some()).collect()
+    }
+
+    /// A warning, if others may replace the file that a setting names.
+    pub(super) fn warn_if_replaceable(&mut self, name: &'static str) {
+        let problem = self.get(name).and_then(|path| secret_file::replaceable(Path::new(path)));
+        self.warnings.extend(problem.map(|problem| Warning::of_unsafe(name, problem)));
     }
 
     pub(super) fn take_warnings(&mut self) -> Vec<Warning> {

@@ -1,6 +1,13 @@
 //! Secrets in files, as container platforms mount them: `KEY_PEPPER_FILE` names the file with `KEY_PEPPER`.
 
-use std::{fs::File, io::Read as _, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    fs::{File, Metadata},
+    io::Read as _,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use super::replaceable::{Sticky, weakness};
 
 /// Settings that hold a secret, and those that name a file with it.
 pub(super) const SECRETS: [(&str, &str); 7] = [
@@ -22,29 +29,46 @@ const PUBLISHED: [&str; 2] = ["only-for-trying-out", "b25seS1mb3ItdHJ5aW5nLW91dC
 pub(super) struct SecretFile {
     /// Without the newline at its end.
     pub(super) text: String,
-    /// What is wrong with its permissions.
-    pub(super) warning: Option<String>,
+    /// What is wrong with the permissions of it and of its folders.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The error does not repeat the path, which may be the secret itself by mistake.
 pub(super) fn read(path: &Path) -> Result<SecretFile, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o7777;
+    let found = file.metadata().map_err(unreadable)?;
     let mut text = String::new();
     file.take(MAX_LENGTH).read_to_string(&mut text).map_err(unreadable)?;
     let text = text.trim_end_matches(['\n', '\r']).to_owned();
     if text.trim().is_empty() {
         return Err("names an empty file".into());
     }
-    let warning = (mode & 0o006 != 0).then(|| {
+    let warnings = readable_by_all(path, &found).into_iter().chain(replaceable(path)).collect();
+    Ok(SecretFile { text, warnings })
+}
+
+/// A read-only file of root is one that a container platform mounts (mode 0444), where there are no other users.
+fn readable_by_all(path: &Path, found: &Metadata) -> Option<String> {
+    let mode = found.mode() & 0o7777;
+    let is_mounted = found.uid() == 0 && mode & 0o222 == 0;
+    (mode & 0o006 != 0 && !is_mounted).then(|| {
         format!(
             "names {}, which every user of this machine can open (mode {mode:04o}): run `chmod o-rwx` on it, or mount it \
              with mode 0400",
             path.display()
         )
-    });
-    Ok(SecretFile { text, warning })
+    })
+}
+
+/// A warning, if others may replace the file. What is no file of a folder, such as a pipe, has no such path.
+pub(super) fn replaceable(path: &Path) -> Option<String> {
+    let weakness = weakness(path, Sticky::Anything).ok().flatten()?;
+    Some(format!(
+        "names {}, which others may replace, since {weakness}: {}, or move the file into a folder of root's",
+        path.display(),
+        weakness.remedy()
+    ))
 }
 
 /// Whether the secret is one of the published example setup.

@@ -52,7 +52,7 @@ struct Dispatched;
 fn description(tenancy: &TenantResolver) -> String {
     let base = openapi::Description::openapi().merge_from(Dispatched::openapi());
     let collected = OpenApiRouter::with_openapi(base).merge(management()).merge(open()).into_openapi();
-    openapi::complete(collected, &tenancy.example_url()).to_string()
+    openapi::complete(collected, &tenancy.configured_example_url()).to_string()
 }
 
 /// The public listener's requests. Those whose client disconnects run on in `tasks`.
@@ -106,6 +106,7 @@ mod tests {
 
     fn document() -> Value {
         let tenancy = TenantResolver {
+            example_port: None,
             base_domain: "rallycrm.io".into(),
             public_scheme: Scheme::HTTPS,
             trusted_proxies: TrustedProxies::default(),

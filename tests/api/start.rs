@@ -2,13 +2,19 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::ExitStatusExt as _,
+    },
 };
+
+use jsonwebtoken::Algorithm;
 
 use crate::{
     binary::Home,
     client::Credential,
     harness::{JWT_SECRET, PEPPER, TestDatabase, sign},
+    issuer::SigningKey,
 };
 
 const PRODUCTION: (&str, &str) = ("BASE_DOMAIN", "rallycrm.io");
@@ -183,6 +189,39 @@ async fn secrets_are_read_from_files() {
     ] {
         let why = home.fail(&["config", "check"], &[(name, value)]).await;
         assert!(why.contains(problem) && !why.contains("hunter2"), "{why}");
+    }
+}
+
+/// The database's URL is in a volume as Kubernetes mounts it, of which there is nothing to warn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_others_may_replace_are_warned_of_at_the_start_and_by_doctor() {
+    let (database, home) = (TestDatabase::create().await, Home::new("replaceable-files"));
+    let allow = |name: &str, mode| fs::set_permissions(home.dir().join(name), Permissions::from_mode(mode)).unwrap();
+    let file = |name: &str, text: &str, mode| {
+        fs::write(home.dir().join(name), text).unwrap();
+        allow(name, mode);
+        home.dir().join(name).to_str().unwrap().to_owned()
+    };
+    fs::create_dir_all(home.dir().join("volume/..2026_01")).unwrap();
+    fs::create_dir_all(home.dir().join("open")).unwrap();
+    file("volume/..2026_01/url", &database.url_text(None).await, 0o440);
+    symlink("..2026_01", home.dir().join("volume/..data")).unwrap();
+    symlink("..data/url", home.dir().join("volume/url")).unwrap();
+    allow("volume", 0o1777);
+    let url = home.dir().join("volume/url").to_str().unwrap().to_owned();
+    let key = SigningKey::generate("k", Algorithm::ES256);
+    let (public_key, pepper) = (file("key.pem", &key.public_pem, 0o666), file("open/pepper", PEPPER, 0o400));
+    allow("open", 0o777);
+    let settings =
+        [("DATABASE_URL_FILE", url.as_str()), ("JWT_PUBLIC_KEY_FILE", &public_key), ("KEY_PEPPER_FILE", &pepper)];
+    let service = home.serve(&settings).await;
+    let doctor = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    for text in [service.log(), doctor] {
+        for (name, place) in [("JWT_PUBLIC_KEY_FILE", "key.pem (mode 0666)"), ("KEY_PEPPER_FILE", "open (mode 0777)")] {
+            let warned = |line: &str| line.contains(&format!("{name} names")) && line.contains(place);
+            assert!(text.lines().any(warned), "{name}: {text}");
+        }
+        assert!(!text.contains("DATABASE_URL_FILE"), "{text}");
     }
 }
 
