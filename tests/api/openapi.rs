@@ -1,13 +1,15 @@
 //! The OpenAPI document, and the docs page that renders it.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, io::Read as _, path::Path, time::Duration};
 
+use flate2::read::GzDecoder;
 use reqwest::Method;
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::{
     client::{Credential, send},
-    harness::TestServer,
+    harness::{TestServer, not_tested, npm_project},
 };
 
 /// The copy can be read without a running server, and is for tenants of rallycrm.io. UPDATE_OPENAPI=1 rewrites it.
@@ -95,6 +97,7 @@ async fn the_docs_page_loads_only_files_of_this_server() {
         ("/docs/start.js", "text/javascript; charset=utf-8"),
         ("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
         ("/docs/swagger-ui.css", "text/css; charset=utf-8"),
+        ("/docs/page.css", "text/css; charset=utf-8"),
     ] {
         assert!(page.body.contains(path), "{path}");
         let file = client.get(path).await;
@@ -108,4 +111,58 @@ async fn the_docs_page_loads_only_files_of_this_server() {
     {
         client.get(unknown_path).await.refused(404, "not_found");
     }
+}
+
+#[tokio::test]
+async fn the_files_of_the_docs_page_are_compressed_for_who_accepts_gzip() {
+    let server = TestServer::start().await;
+    let client = server.client("acme", Credential::None);
+    let get = async |path: &str, codings: &str, etag: &str| {
+        let request =
+            client.request(Method::GET, path).header("accept-encoding", codings).header("if-none-match", etag);
+        request.send().await.unwrap()
+    };
+    for path in ["/docs", "/docs/swagger-ui-bundle.js", "/openapi.json"] {
+        let plain = get(path, "identity", "").await;
+        assert!(!plain.headers().contains_key("content-encoding"), "{path}");
+        let (plain_tag, plain) = (plain.headers()["etag"].clone(), plain.bytes().await.unwrap());
+        for codings in ["gzip", "br, GZIP;q=0.5", "gzip, deflate"] {
+            let compressed = get(path, codings, "").await;
+            assert_eq!(compressed.headers()["content-encoding"], "gzip", "{path}");
+            assert_eq!(compressed.headers()["vary"], "accept-encoding", "{path}");
+            let tag = compressed.headers()["etag"].clone();
+            assert_ne!(tag, plain_tag);
+            let bytes = compressed.bytes().await.unwrap();
+            let mut text = Vec::new();
+            GzDecoder::new(&*bytes).read_to_end(&mut text).unwrap();
+            assert!(text == plain && (bytes.len() < plain.len() / 2 || plain.len() < 1500), "{path}");
+            assert_eq!(get(path, codings, tag.to_str().unwrap()).await.status(), 304);
+        }
+        for codings in ["gzip;q=0", "gzip;q=0.000, *", "br", "", "gzip;q=x"] {
+            assert!(!get(path, codings, "").await.headers().contains_key("content-encoding"), "{path} {codings}");
+        }
+    }
+}
+
+/// Also: calls work, and a revocation is asked for first. See the script.
+#[tokio::test]
+async fn the_docs_page_has_no_serious_finding_of_axe_in_chromium() {
+    let Some(folder) = npm_project("docs-page", "playwright-core") else { return };
+    let found = ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .flat_map(|name| {
+            std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(move |dir| dir.join(name)).collect::<Vec<_>>()
+        })
+        .find(|path| path.is_file());
+    let Some(chromium) = found else { return not_tested("Chromium is not installed") };
+    let server = TestServer::start().await;
+    let mut script = Command::new("node");
+    script
+        .arg(folder.join("docs-page.mjs"))
+        .env("SERVICE_PORT", server.address.port().to_string())
+        .env("SERVICE_TOKEN", server.token("acme", "admin"))
+        .env("CHROMIUM", chromium)
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_mins(5), script.output()).await.expect("an end").unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
