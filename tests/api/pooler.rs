@@ -177,7 +177,8 @@ async fn in_transaction_mode_statements_that_the_pooler_keeps_are_prepared_once(
     if keeps_statements() {
         work_through(&bouncer, database, "").await;
     } else {
-        not_tested("PgBouncer is older than 1.21");
+        // Not required: Debian 12 has 1.18.
+        println!("*** PgBouncer is older than 1.21: prepared statements through it NOT TESTED ***");
     }
 }
 
