@@ -107,7 +107,11 @@ impl Cluster {
 pub fn not_tested(missing: &str) {
     let message = format!("{missing} (.ci/test-programs installs it): NOT TESTED");
     assert!(std::env::var_os("REQUIRE_TEST_PROGRAMS").is_none(), "{message}");
-    // Not by `eprintln!`: libtest captures that, and hides it when the test passes.
+    say(&message);
+}
+
+/// Not by `eprintln!`: libtest captures that, and hides it when the test passes.
+pub fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "\n*** {message} ***");
 }
 

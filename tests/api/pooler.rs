@@ -27,7 +27,7 @@ use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use crate::{
     binary::Home,
     every_call::{call_everything, run_every_command},
-    harness::{TestDatabase, TestServer, config, not_tested, open, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, config, not_tested, open, say, scratch_dir, wait_until},
 };
 
 /// Connections to the server. Fewer than the clients have, so that they share them.
@@ -178,7 +178,7 @@ async fn in_transaction_mode_statements_that_the_pooler_keeps_are_prepared_once(
         work_through(&bouncer, database, "").await;
     } else {
         // Not required: Debian 12 has 1.18.
-        println!("*** PgBouncer is older than 1.21: prepared statements through it NOT TESTED ***");
+        say("PgBouncer is older than 1.21: prepared statements through it NOT TESTED");
     }
 }
 
