@@ -17,7 +17,7 @@ pub(super) fn registry() -> Registry {
     registry
 }
 
-/// Whether requests can be served. Set at each scrape.
+/// The readiness gauge, set at each scrape.
 pub(super) fn ready(registry: &mut Registry) -> Gauge {
     let ready = Gauge::default();
     let help = "1: requests can be served, as /readyz says; 0: the database does not respond, or a stop has begun";

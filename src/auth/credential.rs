@@ -55,7 +55,8 @@ impl<'a> Credential<'a> {
     }
 }
 
-/// What follows `Bearer`; empty if nothing does, or if the header is empty. `None`: another scheme.
+/// The token of Bearer credentials (RFC 6750, section 2.1); empty if it, or the whole header, is missing. `None`: another
+/// authentication scheme.
 fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, value) = authorization.trim().split_once(' ').unwrap_or((authorization.trim(), ""));
     (scheme.is_empty() || scheme.eq_ignore_ascii_case("bearer")).then(|| value.trim())
@@ -137,7 +138,7 @@ mod tests {
         }
     }
 
-    /// Which credential or error it is.
+    /// The credential or error as text.
     fn kind(found: &Result<Credential<'_>, Error>) -> String {
         match found {
             Ok(Credential::Token(token)) => format!("token {token}"),

@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     pub(crate) caller: Option<Box<RefusedCaller>>,
 }
 
-/// What is known of a caller who was refused.
+/// The identity of a refused caller, as far as it is known.
 #[derive(Debug)]
 pub(crate) struct RefusedCaller {
     pub(crate) tenant: Slug,
@@ -27,7 +27,7 @@ pub(crate) struct RefusedCaller {
 }
 
 impl RefusedCaller {
-    /// Whose the credential is, also if its key is revoked or has expired. For the log, not for the client.
+    /// The principal that the credential identifies, also if its key is revoked or expired. For the log, not for the client.
     pub(crate) const fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
     }

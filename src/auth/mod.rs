@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod request;
 mod request_span;
 pub mod tenant_host;
+mod verification_counter;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Administration of tenants, for the command line and the demo.
 
-use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction};
+use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction, postgres::PgQueryResult};
 use uuid::Uuid;
 
 use super::{ConnectError, DatabaseUrl, Error, statements::Session};
@@ -104,12 +104,7 @@ impl TenantAdmin {
             sqlx::query!("UPDATE public.tenants SET external_id = $2 WHERE slug = $1", slug.as_str(), external_id)
                 .execute(Session::unnamed(&mut transaction))
                 .await;
-        let done = match unless_taken(done)? {
-            Ok(done) => done,
-            Err(taken) => return Ok(Err(taken)),
-        };
-        transaction.commit().await?;
-        Ok(Ok(done.rows_affected() == 1))
+        commit_naming(transaction, done).await
     }
 
     /// Changes what is given of a tenant's slug and name. False: there is no such tenant.
@@ -128,12 +123,7 @@ impl TenantAdmin {
         )
         .execute(Session::unnamed(&mut transaction))
         .await;
-        let done = match unless_taken(done)? {
-            Ok(done) => done,
-            Err(taken) => return Ok(Err(taken)),
-        };
-        transaction.commit().await?;
-        Ok(Ok(done.rows_affected() == 1))
+        commit_naming(transaction, done).await
     }
 
     /// Deletes a tenant with all of its rows, in one transaction. False: there is no such tenant.
@@ -197,6 +187,20 @@ impl TenantAdmin {
         .await?;
         transaction.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+}
+
+/// Commits a change of a tenant's slug, name or external id, unless a name is taken. False: there is no such tenant.
+async fn commit_naming(
+    transaction: Transaction<'_, Postgres>,
+    outcome: Result<PgQueryResult, sqlx::Error>,
+) -> Result<Result<bool, NameTaken>, Error> {
+    match unless_taken(outcome)? {
+        Ok(done) => {
+            transaction.commit().await?;
+            Ok(Ok(done.rows_affected() == 1))
+        }
+        Err(taken) => Ok(Err(taken)),
     }
 }
 

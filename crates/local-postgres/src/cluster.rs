@@ -310,7 +310,7 @@ impl Cluster {
     }
 }
 
-/// Whether the folder is a cluster.
+/// True if `dir` is a data directory of PostgreSQL.
 pub(crate) fn exists(dir: &Path) -> Result<bool, Error> {
     let version = dir.join("PG_VERSION");
     version.try_exists().map_err(io_error("look for", &version))

@@ -1,48 +1,22 @@
 //! Counters of verifications of API keys.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
-};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-use crate::auth::cache::cached_secret::Evidence;
+use crate::auth::{cache::cached_secret::Evidence, verification_counter::VerificationCounter};
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    result: &'static str,
-    source: &'static str,
-}
-
+#[derive(Default)]
 pub(crate) struct VerificationMetrics {
-    verifications: Family<Labels, Counter>,
-    /// Kept apart, since it is by far the most frequent: the family has a lock.
-    accepted_from_cache: Counter,
+    verifications: VerificationCounter,
     pub(super) stamps_written: Counter,
     pub(super) stamp_mismatches: Counter,
     pub(super) unknown_peppers: Counter,
-}
-
-impl Default for VerificationMetrics {
-    fn default() -> Self {
-        let verifications = Family::<Labels, Counter>::default();
-        let accepted = Labels { result: "accepted", source: Evidence::Cache.label() };
-        let accepted_from_cache = verifications.get_or_create(&accepted).clone();
-        Self {
-            verifications,
-            accepted_from_cache,
-            stamps_written: Counter::default(),
-            stamp_mismatches: Counter::default(),
-            unknown_peppers: Counter::default(),
-        }
-    }
 }
 
 impl VerificationMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         let help = "Verifications of API keys, by result and by what the secret was verified with (source): cache, \
                     stamp, argon2, none";
-        registry.register("rally_key_verifications", help, self.verifications.clone());
+        self.verifications.register(registry, "rally_key_verifications", help);
         let help = "Stamps of API keys that were written because there was none under the current pepper. Expected only \
                     after a pepper was introduced or rotated";
         registry.register("rally_key_stamps_written", help, self.stamps_written.clone());
@@ -55,9 +29,6 @@ impl VerificationMetrics {
     }
 
     pub(super) fn count(&self, result: &'static str, evidence: Evidence) {
-        match (result, evidence) {
-            ("accepted", Evidence::Cache) => self.accepted_from_cache.inc(),
-            _ => self.verifications.get_or_create(&Labels { result, source: evidence.label() }).inc(),
-        };
+        self.verifications.count(result, evidence.label());
     }
 }

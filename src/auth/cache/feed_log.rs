@@ -1,4 +1,4 @@
-//! What the log says of the change feed: one line when it goes down, with the cause, and one when it is back.
+//! Logging of the change feed's outages: one line at the start, with the cause, and one at the end.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -30,7 +30,7 @@ pub(crate) struct InvalidationListener {
     pub(crate) lease: Arc<Lease>,
     pub(crate) cache: Arc<AuthCache>,
     pub(crate) clock: Clock,
-    /// Where the clock's offset is written to, for the metrics.
+    /// The clock offset gauge.
     pub(crate) clock_offset: Arc<ClockOffset>,
 }
 

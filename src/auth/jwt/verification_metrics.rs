@@ -1,18 +1,11 @@
 //! Counters of verifications of users' tokens.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
+use prometheus_client::registry::Registry;
+
+use crate::auth::{
+    error::Error,
+    verification_counter::{ACCEPTED, CACHE, VerificationCounter},
 };
-
-use crate::auth::error::Error;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
-    result: &'static str,
-    source: &'static str,
-}
 
 /// By what a token was decided; the label `source` of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,35 +16,19 @@ pub(super) enum Source {
     Signature,
 }
 
-pub(super) struct VerificationMetrics {
-    verifications: Family<Labels, Counter>,
-    /// Kept apart, since it is by far the most frequent: the family has a lock.
-    accepted_from_cache: Counter,
-}
-
-impl Default for VerificationMetrics {
-    fn default() -> Self {
-        let verifications = Family::<Labels, Counter>::default();
-        let accepted = Labels { result: "accepted", source: "cache" };
-        let accepted_from_cache = verifications.get_or_create(&accepted).clone();
-        Self { verifications, accepted_from_cache }
-    }
-}
+#[derive(Default)]
+pub(super) struct VerificationMetrics(VerificationCounter);
 
 impl VerificationMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         let help = "Verifications of users' tokens, by result and by source: cache, or signature for those that were not \
                     cached";
-        registry.register("rally_jwt_verifications", help, self.verifications.clone());
+        self.0.register(registry, "rally_jwt_verifications", help);
     }
 
     pub(super) fn count<T>(&self, outcome: &Result<T, Error>, source: Source) {
         let result = match outcome {
-            Ok(_) if source == Source::Cache => {
-                self.accepted_from_cache.inc();
-                return;
-            }
-            Ok(_) => "accepted",
+            Ok(_) => ACCEPTED,
             Err(Error::InvalidToken(_)) => "invalid",
             Err(Error::TokenExpired) => "expired",
             Err(Error::WrongTenant(_)) => "wrong_tenant",
@@ -59,9 +36,9 @@ impl VerificationMetrics {
             Err(_) => "error",
         };
         let source = match source {
-            Source::Cache => "cache",
+            Source::Cache => CACHE,
             Source::Signature => "signature",
         };
-        self.verifications.get_or_create(&Labels { result, source }).inc();
+        self.0.count(result, source);
     }
 }
