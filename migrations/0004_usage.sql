@@ -183,7 +183,7 @@ BEGIN
         FROM public.api_key_secrets s
         WHERE s.retired_at IS NOT NULL AND least(s.expires_at, s.ended_at) < before
       UNION
-        -- A key has more than a day ago only if some ended since.
+        -- Only keys of which a secret ended in the last day: earlier runs have trimmed the others.
         SELECT k.tenant_id, k.key_id, s.lookup_digest
         FROM (SELECT DISTINCT tenant_id, key_id
               FROM public.api_key_secrets

@@ -6,14 +6,14 @@
 //!
 //! | room | contents |
 //! |---|---|
-//! | [`cli`] | the command line, one file for each command |
-//! | `demo` | the start without settings, on localhost: private PostgreSQL, demo tenant, commands to paste |
+//! | [`cli`] | the command line: the commands and what they share |
+//! | `demo` | the start on a private PostgreSQL, for BASE_DOMAIN=localhost or with --demo: demo tenant, commands to paste |
 //! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
 //! | [`http`] | server, routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
-//! | [`usage`] | the counters of usage, and the worker that writes them in batches (`auth` calls the counters) |
+//! | [`usage`] | the counters of usage (`auth` calls them); the worker that writes them, and removes old hours and secrets |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
 //! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
@@ -49,23 +49,23 @@
 //! # Walks
 //! **Creating a key.** `http::dispatch` gives the request its id and span, and turns a panic into a 500. The middleware
 //! runs the handler in a task of its own, so that a disconnect cannot cancel a transaction. The extractor
-//! `http::authorized` authenticates the caller and requires the scope `admin`. `http::input` reads the body and reports
-//! every bad field at once. `http::api_keys::create` limits scopes and expiry to the caller's own, generates the secret,
-//! hashes it with argon2 *before* the transaction, and inserts key, secret and audit event in one transaction. The 201 is
-//! the only response that contains the secret.
+//! `http::authorized` authenticates the caller and requires the scope `admin`, and of a key its current secret.
+//! `http::input` reads the body and reports every bad field at once. `http::api_keys::create` limits scopes and expiry to
+//! the caller's own, generates the secret, hashes it with argon2 *before* the transaction, and inserts key, secret and
+//! audit event in one transaction. The 201 is the only response that contains the secret.
 //!
 //! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
 //! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
 //! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
-//! on a bounded pool (`auth::api_key`). The result is cached if the epoch is unchanged. From the facts,
+//! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
 //! `domain::access` allows or denies, `usage` counts, and the key is the principal.
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
-//! the signature with a configured key, or with the key that the token's `kid` names in its issuer's key set, which is
-//! fetched again (rarely) if none of its keys verifies the token. It then checks `iss`, `aud`, `exp`, `nbf`, the user's
-//! name and the tenant claim (`auth::jwt::claims`). The user is the principal, with the scopes of the first claim that has
-//! any (`auth::jwt::scope_claims`).
+//! the signature with a configured key, or with a key of its issuer's key set: the one that `kid` names, or any for a token
+//! without `kid`. The set is fetched again (rarely) if none of its keys verifies the token. It then checks `iss`, `aud`,
+//! `exp`, `nbf`, the user's name and the tenant claim (`auth::jwt::claims`). The user is the principal, with the scopes of
+//! the first claim that has any (`auth::jwt::scope_claims`).
 //!
 //! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
 //! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification

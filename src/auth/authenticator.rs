@@ -243,9 +243,14 @@ impl Authenticator {
 
     async fn fetch_tenant(&self, slug: Slug, Miss(key): Miss, example_url: String) -> Result<Tenant, Error> {
         let (group, lookups) = (key.to_bytes(), self.lookups.clone());
+        // The lookup is shared by requests, whose example URLs differ.
         let lookup =
-            || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound(example_url)) }.boxed();
-        Ok(**self.cache.tenants.fetch(&group, key, lookup).await?)
+            || async move { lookups.find_tenant(&slug).await?.ok_or(Error::TenantNotFound(String::new())) }.boxed();
+        match self.cache.tenants.fetch(&group, key, lookup).await {
+            Ok(tenant) => Ok(**tenant),
+            Err(Error::TenantNotFound(_)) => Err(Error::TenantNotFound(example_url)),
+            Err(error) => Err(error),
+        }
     }
 }
 

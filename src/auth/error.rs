@@ -22,7 +22,7 @@ pub(crate) struct RefusedCaller {
     pub(crate) tenant: Slug,
     /// See [`Self::principal`].
     principal: Option<Principal>,
-    /// The credential is valid, and only does not permit what the request requires.
+    /// The credential is valid; it lacks permission.
     is_valid: bool,
 }
 

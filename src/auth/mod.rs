@@ -26,7 +26,7 @@ mod tests {
 
     /// Parts in the order of their imports: a part names only parts of the lines before its own.
     const ORDER: [&[&str]; 5] = [
-        &["error", "headers", "request", "client_address"],
+        &["error", "headers", "request", "client_address", "verification_counter"],
         &["cache", "tenant_host", "credential", "request_span"],
         &["api_key", "jwt"],
         &["authenticator"],

@@ -95,8 +95,7 @@ fn parse_id(text: &str) -> Result<ApiKeyId, &'static str> {
 
 fn parse_operator(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
-    let is_visible = !name.chars().any(char::is_control) && find_invisible(name).is_none();
-    if is_visible && (1..=200).contains(&name.chars().count()) {
+    if find_invisible(name).is_none() && (1..=200).contains(&name.chars().count()) {
         Ok(name.to_owned())
     } else {
         Err("must have 1 to 200 characters, and none that are invisible")

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::Config,
     demo::IfMissing,
-    domain::{Clock, ExternalId, Slug, Status, Tenant, format_timestamp},
+    domain::{Clock, ExternalId, Slug, Status, Tenant, format_timestamp, visible_text::find_invisible},
     store::{self, Database, NameTaken, TenantAdmin},
 };
 
@@ -213,8 +213,8 @@ async fn delete(
 
 fn parse_name(name: &str) -> Result<String, Error> {
     let name = name.trim();
-    if !(1..=200).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(Error::Refused("--name must have 1 to 200 characters and no control characters".into()));
+    if !(1..=200).contains(&name.chars().count()) || find_invisible(name).is_some() {
+        return Err(Error::Refused("--name must have 1 to 200 characters, and none that are invisible".into()));
     }
     Ok(name.to_owned())
 }

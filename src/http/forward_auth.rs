@@ -62,7 +62,8 @@ struct ScopeParam {
 }
 
 fn additional_scope() -> ObjectBuilder {
-    scope_schema().description(Some("What the original request needs besides. Other parameters are refused"))
+    scope_schema()
+        .description(Some("An additional scope that the original request needs. Other parameters are refused"))
 }
 
 #[derive(IntoParams)]

@@ -49,30 +49,33 @@ impl Retention {
         self.remove_ended_secrets().await
     }
 
-    /// Removes them in parts, until none is left or another instance does it.
     async fn remove_old_hours(&self) -> Result<(), store::Error> {
         let Some(before) = self.clock.now().checked_sub_signed(self.age) else { return Ok(()) };
-        let mut rows = 0;
-        while let Some(removed) = self.store.remove_usage_before(before).await?.filter(|removed| *removed > 0) {
-            rows += removed;
-        }
+        let rows = remove_in_parts(|| self.store.remove_usage_before(before)).await?;
         if rows > 0 {
             info!(rows, %before, "removed old hours of usage");
         }
         Ok(())
     }
 
-    /// As [`Self::remove_old_hours`].
     async fn remove_ended_secrets(&self) -> Result<(), store::Error> {
         let before = self.clock.now() - ENDED_SECRET_AGE;
-        let mut secrets = 0;
-        let remove = || self.store.remove_ended_secrets(before, ENDED_SECRETS_OF_A_KEY);
-        while let Some(removed) = remove().await?.filter(|removed| *removed > 0) {
-            secrets += removed;
-        }
+        let secrets = remove_in_parts(|| self.store.remove_ended_secrets(before, ENDED_SECRETS_OF_A_KEY)).await?;
         if secrets > 0 {
             info!(secrets, %before, "removed secrets that ended long ago, or many of one key");
         }
         Ok(())
     }
+}
+
+/// Removes parts until none is left or another instance does it. Returns the number of rows.
+async fn remove_in_parts<F>(remove: impl Fn() -> F) -> Result<i32, store::Error>
+where
+    F: Future<Output = Result<Option<i32>, store::Error>>,
+{
+    let mut rows = 0;
+    while let Some(removed) = remove().await?.filter(|removed| *removed > 0) {
+        rows += removed;
+    }
+    Ok(rows)
 }

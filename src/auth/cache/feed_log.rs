@@ -29,12 +29,16 @@ pub(super) enum FeedError {
 
 impl FeedError {
     /// PostgreSQL cannot be reached. False: the feed is down for another reason.
-    pub(super) const fn is_outage(&self) -> bool {
-        matches!(self, Self::Database(store::Error::Unavailable(_)) | Self::ConnectTimeout | Self::Closed)
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Database(error) => error.is_outage(),
+            Self::ConnectTimeout | Self::Closed => true,
+            Self::HeartbeatsLost | Self::NeverHeard => false,
+        }
     }
 }
 
-/// The state of the feed, as far as the log has told it.
+/// The feed's state as last logged.
 #[derive(Default)]
 pub(super) struct FeedLog(Mutex<State>);
 

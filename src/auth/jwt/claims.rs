@@ -103,12 +103,10 @@ impl ClaimRules {
                 self.tenant
             ));
         }
-        match text(claims, "iss") {
-            issuer if !self.may_speak_for(issuer, &tenant.slug) => {
-                wrong("The token's issuer may not speak for the tenant of the host (JWT_ISSUER_TENANTS).".into())
-            }
-            _ => Ok(()),
+        if !self.may_speak_for(text(claims, "iss"), &tenant.slug) {
+            return wrong("The token's issuer may not speak for the tenant of the host (JWT_ISSUER_TENANTS).".into());
         }
+        Ok(())
     }
 
     /// True if tokens of that issuer may be for that tenant.

@@ -90,11 +90,12 @@ fn member<'a>(header: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
 /// A signed object of another kind is no token (RFC 8725, 3.11), such as a notice that somebody has logged out.
 fn check_type(header: &Map<String, Value>) -> Result<(), TokenError> {
     let Some(value) = member(header, "typ") else { return Ok(()) };
-    let name = value.as_str().unwrap_or("not text").to_ascii_lowercase();
+    let Some(name) = value.as_str() else { return Err(TokenError::Type("not a string".into())) };
+    let lower_case = name.to_ascii_lowercase();
     // RFC 7515, 4.1.9: `application/` may be left out.
-    match name.strip_prefix("application/").unwrap_or(&name) {
+    match lower_case.strip_prefix("application/").unwrap_or(&lower_case) {
         "jwt" | "at+jwt" => Ok(()),
-        _ => Err(TokenError::Type(excerpt(value.as_str().unwrap_or("not text")))),
+        _ => Err(TokenError::Type(excerpt(name))),
     }
 }
 

@@ -227,7 +227,7 @@ pub(super) struct ApiKeyUsageResponse {
     pub(super) denied: i64,
     /// Every bucket, in order, including those without a request
     pub(super) buckets: Vec<UsageBucketResponse>,
-    /// The key's secrets, newest first
+    /// The key's latest 100 secrets, newest first
     pub(super) secrets: Vec<SecretUseResponse>,
 }
 
@@ -268,7 +268,7 @@ pub(super) struct UsageBucketResponse {
 pub(super) struct DeniedByReason {
     /// The key was expired
     pub(super) expired: i64,
-    /// The key lacked a scope
+    /// The key's scopes, or a previous secret, were not sufficient
     pub(super) scope: i64,
     /// The key was revoked, or the secret had ended
     pub(super) revoked: i64,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Secret, Status, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Secret, Status, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
@@ -111,17 +111,13 @@ async fn give_new_secret<R: Requirement>(
     let secret = Secret::generate();
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
     let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
-    refuse_dead(&key, clock.now())?;
-    refuse_secret_of_later_end(&caller.principal, &key)?;
-    conditions.check_change(&key, clock.now())?;
+    check_rotation(&caller.principal, &key, conditions, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
-    refuse_dead(&key, now)?;
-    refuse_secret_of_later_end(&caller.principal, &key)?;
-    conditions.check_change(&key, now)?;
+    check_rotation(&caller.principal, &key, conditions, now)?;
     refuse_too_many(&mut transaction, &key, now).await?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
@@ -138,6 +134,17 @@ async fn give_new_secret<R: Requirement>(
     transaction.commit_with(&event).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
     Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
+}
+
+fn check_rotation(
+    principal: &Principal,
+    key: &ApiKey,
+    conditions: &Preconditions,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    refuse_dead(key, now)?;
+    refuse_secret_of_later_end(principal, key)?;
+    conditions.check_change(key, now)
 }
 
 /// Exact across instances, since the key is locked.

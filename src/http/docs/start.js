@@ -51,7 +51,7 @@ const questions = {
   '/api/v1/api-keys/self/previous-secret': 'End your previous secret now? Whatever still uses it stops working.',
 };
 
-/** Asks before a call that takes access away; shows no list of servers, since there is one; names what has no name. */
+/** Asks for confirmation before a call that revokes access; hides the list of servers, since there is one; labels unlabelled controls. */
 const plugin = ({ React }) => {
   const h = React.createElement;
   const named = (name) => (Field) => (props) =>
