@@ -150,8 +150,8 @@ pub enum TokenError {
     /// `alg` is missing or not text.
     #[error("its header names no algorithm (`alg`)")]
     NoAlgorithm,
-    /// `kid` is not text.
-    #[error("its header has a `kid` that is not text")]
+    /// `kid` is not a string.
+    #[error("its header has a `kid` that is not a string")]
     KeyId,
     /// No key could be for it.
     #[error("its algorithm {0} is not supported")]

@@ -97,7 +97,7 @@ async fn a_token_of_another_type_is_refused_with_the_type() {
         assert_invalid_token(&reply, &typ);
         let detail = reply.json()["detail"].to_string();
         assert!(
-            detail.contains("its type (`typ`) is") && detail.contains(typ.as_str().unwrap_or("not text")),
+            detail.contains("its type (`typ`) is") && detail.contains(typ.as_str().unwrap_or("not a string")),
             "{detail}"
         );
     }
@@ -119,11 +119,11 @@ async fn the_reason_of_a_refused_token_is_the_actual_one() {
         (signed(&json!({"alg": "ES512"}), payload.as_bytes()), "its algorithm \"ES512\" is not supported"),
         (signed(&json!({"alg": "none"}), payload.as_bytes()), "its algorithm \"none\" is not supported"),
         (signed(&json!({"alg": "ES256"}), payload.as_bytes()), "its algorithm ES256 is not the configured key's"),
-        (signed(&json!({"alg": "HS256", "kid": 7}), payload.as_bytes()), "a `kid` that is not text"),
+        (signed(&json!({"alg": "HS256", "kid": 7}), payload.as_bytes()), "a `kid` that is not a string"),
         (with_claims(json!({"exp": null})), "it has no `exp`"),
-        (with_claims(json!({"exp": (now + 3600).to_string()})), "its `exp` is text and not a number"),
+        (with_claims(json!({"exp": (now + 3600).to_string()})), "its `exp` is a string and not a number"),
         (with_claims(json!({"exp": -1})), "its `exp` is before the year 1970"),
-        (with_claims(json!({"nbf": "now"})), "its `nbf` is text and not a number"),
+        (with_claims(json!({"nbf": "now"})), "its `nbf` is a string and not a number"),
         (with_claims(json!({"nbf": now + 3000})), "it is not valid yet (`nbf`)"),
         (
             with_claims(json!({"email": null, "sub": null})),

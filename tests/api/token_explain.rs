@@ -68,7 +68,7 @@ async fn explain_names_everything_that_is_wrong_and_the_setting_that_mends_it() 
         "FAIL  issuer: its issuer (`iss`) \"https://b.example\" is not trusted; list its issuer in JWT_ISSUER",
         "FAIL  audience: `aud` holds \"x\": it is not meant for this service (`aud`); list its audience in JWT_AUDIENCE",
         "FAIL  times: until 1970-01-01T00:00:01Z (60 s more are allowed): expired token; get a new token",
-        "FAIL  name: it does not name its user: `email` is not verified (`email_verified` is false), `sub` is not text; JWT_NAME_CLAIM",
+        "FAIL  name: it does not name its user: `email` is not verified (`email_verified` is false), `sub` is not a string; JWT_NAME_CLAIM",
         "FAIL  tenant: it has no claim `tenant`; set JWT_TENANT_CLAIM",
         "FAIL  scopes: The token grants none: `scope` holds \"openid\", `scp` is missing",
     ] {

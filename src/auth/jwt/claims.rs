@@ -97,7 +97,7 @@ impl ClaimRules {
                 ));
             }
             let held: Vec<_> = names.iter().take(5).map(|name| excerpt(name)).collect();
-            let held = if held.is_empty() { "no text".into() } else { held.join(", ") };
+            let held = if held.is_empty() { "no string".into() } else { held.join(", ") };
             return wrong(format!(
                 "The token's claim `{}` holds {held}, which does not name the tenant of the host. Use the host of the token's tenant.",
                 self.tenant
@@ -186,7 +186,7 @@ fn names_tenant(value: &Value, tenant: &Tenant) -> bool {
 
 fn name_by<'a>(path: &ClaimPath, claims: &'a Map<String, Value>) -> Result<&'a str, &'static str> {
     let value = path.find(claims).ok_or("is missing")?;
-    let name = value.as_str().ok_or("is not text")?.trim();
+    let name = value.as_str().ok_or("is not a string")?.trim();
     if path.as_str() == "email" && is_false(claims.get("email_verified")) {
         return Err("is not verified (`email_verified` is false)");
     }
@@ -265,7 +265,7 @@ impl Validity {
 fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<f64>, TokenError> {
     match claims.get(claim) {
         None => Ok(None),
-        Some(Value::String(_)) => Err(TokenError::BadTime(claim, "is text and not a number")),
+        Some(Value::String(_)) => Err(TokenError::BadTime(claim, "is a string and not a number")),
         Some(value) => value.as_f64().map(Some).ok_or(TokenError::BadTime(claim, "is not a number")),
     }
 }
@@ -327,7 +327,7 @@ mod tests {
             (json!({}), "`email` is missing, `sub` is missing"),
             (json!({"sub": "api-key:x"}), "`sub` has the form of an API key's name"),
             (json!({"sub": "operator:root"}), "`sub` has the form of an operator's name"),
-            (json!({"sub": 42}), "`sub` is not text"),
+            (json!({"sub": 42}), "`sub` is not a string"),
             (
                 json!({"email": "a@b", "email_verified": false}),
                 "`email` is not verified (`email_verified` is false), `sub` is missing",
@@ -404,7 +404,7 @@ mod tests {
     fn a_time_that_is_none_is_told_as_it_is() {
         for (claims, expected) in [
             (json!({}), "it has no `exp`"),
-            (json!({"exp": "4102444800"}), "its `exp` is text and not a number"),
+            (json!({"exp": "4102444800"}), "its `exp` is a string and not a number"),
             (json!({"exp": null}), "its `exp` is not a number"),
             (json!({"exp": -1}), "its `exp` is before the year 1970"),
             (json!({"exp": 1e300}), "its `exp` is too far ahead to be a time"),

@@ -80,7 +80,7 @@ fn held(value: &Value) -> String {
             format!("[{}{end}]", shown.join(", "))
         }
         Value::Object(_) => "an object".into(),
-        _ => "neither text nor an array".into(),
+        _ => "neither a string nor an array".into(),
     }
 }
 
