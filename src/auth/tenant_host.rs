@@ -1,6 +1,6 @@
 //! The host of a request, and the tenant's slug in it.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, str::FromStr as _};
 
 use axum::http::{
     HeaderMap, HeaderName, Request, Uri, Version, header,
@@ -93,15 +93,17 @@ pub(crate) fn parse_scheme(text: &str) -> Option<Scheme> {
     [Scheme::HTTP, Scheme::HTTPS].into_iter().find(|scheme| scheme.as_str().eq_ignore_ascii_case(text))
 }
 
-/// Refuses a request with more than one host, and one of HTTP/1.1 without a Host header (RFC 9112, section 3.2). HTTP/1.0
-/// does not know that header.
+/// Refuses a request with more than one host or an invalid one, and one of HTTP/1.1 without a Host header (RFC 9112, section
+/// 3.2). HTTP/1.0 does not know that header.
 pub(crate) fn check_host<B>(request: &Request<B>) -> Result<(), Error> {
     let (version, headers) = (request.version(), request.headers());
     if version == Version::HTTP_11 && !headers.contains_key(header::HOST) {
         return Err(Error::MissingHost);
     }
     match own_host(request.uri(), headers) {
-        Ok(_) | Err(Error::MissingHost) => Ok(()),
+        Ok(host) if host.is_empty() || Authority::from_str(&host).is_ok() => Ok(()),
+        Ok(_) => Err(Error::AmbiguousTenant("Host is not a valid host (RFC 9110, section 7.2)")),
+        Err(Error::MissingHost) => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -127,7 +127,7 @@ impl<R: Requirement> Authorized<R> {
         self.decide_again(transaction, clock).await
     }
 
-    /// As [`Self::begin_change`], for a change that only takes access away: it does not wait for other calls.
+    /// As [`Self::begin_change`], for a change that may revoke access: it does not wait for other calls.
     pub async fn begin_revocation(&mut self, clock: &Clock) -> Result<WriteTx, Error> {
         let transaction = self.keys.begin_revocation().await?;
         self.decide_again(transaction, clock).await

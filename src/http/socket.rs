@@ -47,6 +47,16 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    /// A peer that has not taken what was written gets a reset. An orderly end would wait behind those bytes, which the
+    /// kernel would keep for as long as the peer is there.
+    fn drop(&mut self) {
+        if self.limit.is_some() {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,

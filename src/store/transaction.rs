@@ -67,7 +67,7 @@ impl TenantStore {
         self.write(turn).await
     }
 
-    /// As [`Self::begin_write`], for a change that takes access away: it does not wait for other calls.
+    /// As [`Self::begin_write`], for a change that may revoke access: it does not wait for other calls.
     pub async fn begin_revocation(&self) -> Result<WriteTx, Error> {
         let turn = self.stores.turns.take_for_revocation(self.tenant).await?;
         self.write(turn).await

@@ -173,6 +173,10 @@ async fn every_path_refuses_a_missing_or_second_host() {
             }
         }
         send(&absolute, "HTTP/1.1\r\nHost: globex.localhost\r\n").await.refused(400, "ambiguous_tenant");
+        for invalid in ["a b", "acme.localhost, globex.localhost", "acme localhost:80", "<acme>"] {
+            let status = send(path, &format!("HTTP/1.1\r\nHost: {invalid}\r\n")).await.status;
+            assert_eq!(status, 400, "{path}: {invalid}");
+        }
         let expected = send(path, "HTTP/1.1\r\nHost: acme.localhost\r\n").await;
         assert_ne!(expected.status, 400, "{path}: {expected:?}");
         assert_eq!(send(&absolute, "HTTP/1.1\r\nHost: acme.localhost\r\n").await.status, expected.status, "{path}");

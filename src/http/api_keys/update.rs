@@ -78,7 +78,8 @@ pub(crate) async fn update(
         }
     }
     fields.finish(READ_ONLY)?;
-    let mut transaction = caller.begin_change(&clock).await?;
+    let mut transaction =
+        if may_narrow(&patch) { caller.begin_revocation(&clock).await? } else { caller.begin_change(&clock).await? };
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     if key.revoked_at.is_some() {
         return Err(Code::KeyRevokedConflict.into());
@@ -95,6 +96,11 @@ pub(crate) async fn update(
         transaction.commit_with(&caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes)).await?;
     }
     Ok(show(patched, clock.now()))
+}
+
+/// Whether the key may be able to do less afterwards.
+const fn may_narrow(patch: &ApiKeyPatch) -> bool {
+    patch.scopes.is_some() || matches!(patch.expires_at, Some(Some(_)))
 }
 
 #[cfg(test)]

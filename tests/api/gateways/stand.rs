@@ -425,6 +425,7 @@ async fn relay(service: SocketAddr, connections: Arc<AtomicUsize>, frozen: watch
             tokio::spawn(async move {
                 let Ok(mut server) = TcpStream::connect(service).await else { return };
                 tokio::select! {
+                    biased; // so that nothing that arrives after the freeze is forwarded
                     // An error: the stand has ended.
                     is_frozen = async { frozen.wait_for(|frozen| *frozen).await.is_ok() } => if is_frozen {
                         future::pending::<()>().await;
