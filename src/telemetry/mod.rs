@@ -35,10 +35,11 @@ pub(crate) fn start(log: &Log) {
     }
 }
 
-/// The configured filter. Unless that names sqlx, its warnings about each broken connection of a pool are left out: the
-/// change feed reports an outage of PostgreSQL, once.
+/// The configured filter. Unless that names sqlx, its warnings about each connection that breaks, or that PostgreSQL ends, are
+/// left out: the change feed reports an outage of PostgreSQL, once.
 fn filter(configured: &str) -> EnvFilter {
-    let without_sqlx = if configured.contains("sqlx") { "" } else { "sqlx_core::pool=error," };
+    let without_sqlx =
+        if configured.contains("sqlx") { "" } else { "sqlx_core::pool=error,sqlx::postgres::notice=error," };
     EnvFilter::new(format!("{without_sqlx}{configured}"))
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -108,6 +108,20 @@ pub fn not_tested(missing: &str) {
     let message = format!("{missing} (.ci/test-programs installs it): NOT TESTED");
     assert!(std::env::var_os("REQUIRE_TEST_PROGRAMS").is_none(), "{message}");
     say(&message);
+}
+
+/// A loopback address for a program that binds it itself. Its port is below those that the system gives to clients, so that no
+/// connection of another test takes it in the meantime.
+pub fn free_address() -> SocketAddr {
+    static USED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Other processes of tests begin elsewhere.
+        let offset = std::process::id() * 97 + USED.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + u16::try_from(offset % 20_000).expect("below 20,000");
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return SocketAddr::from(([127, 0, 0, 1], port));
+        }
+    }
 }
 
 /// Not by `eprintln!`: libtest captures that, and hides it when the test passes.

@@ -1,6 +1,6 @@
 //! Requests while the log cannot be written, for example because its disk is full.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     binary::Home,
     client::{Client, Credential, PATH, send},
-    harness::{JWT_SECRET, PEPPER, TestDatabase, sign, wait_until},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, free_address, sign, wait_until},
 };
 
 #[tokio::test]
@@ -17,7 +17,7 @@ async fn requests_succeed_when_the_log_cannot_be_written() {
     let home = Home::new("no-log");
     let url = database.url_text(None).await;
     let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let _service = home.serve_without_log(address, &settings);
 
     let exp = (Utc::now() + TimeDelta::hours(1)).timestamp();

@@ -3,7 +3,7 @@
 
 use std::{
     env, fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::{
         fs::{MetadataExt as _, chown},
         process::CommandExt as _,
@@ -27,7 +27,7 @@ use sqlx::{ConnectOptions as _, PgConnection, postgres::PgConnectOptions};
 use crate::{
     binary::Home,
     every_call::{call_everything, run_every_command},
-    harness::{TestDatabase, TestServer, config, not_tested, open, say, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, config, free_address, not_tested, open, say, scratch_dir, wait_until},
 };
 
 /// Connections to the server. Fewer than the clients have, so that they share them.
@@ -67,7 +67,7 @@ impl PgBouncer {
         };
         let socket = database.socket().await;
         let (socket_dir, port) = (socket.parent().unwrap(), socket.extension().unwrap().to_str().unwrap());
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // free as soon as it is dropped
+        let address = free_address();
         let dir = scratch_dir(name);
         fs::write(dir.join("users"), "\"rally_owner\" \"\"\n").unwrap();
         // Each replaces a part of the documented configuration.

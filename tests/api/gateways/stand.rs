@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     env, fmt, fs, future,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{
@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     client::{Client, Credential},
-    harness::{TestDatabase, TestServer, not_tested, raw, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, free_address, not_tested, raw, scratch_dir, wait_until},
     proxy::Proxy,
 };
 
@@ -220,7 +220,7 @@ impl Stand {
 
     /// As [`Self::start`], with nothing where the CRM should be.
     pub async fn start_without_crm(program: &Program) -> Self {
-        let absent = free_port().port().to_string();
+        let absent = free_address().port().to_string();
         Self::start_changed(program, "-without-crm", |text| text.replace("9000", &absent)).await
     }
 
@@ -261,7 +261,7 @@ impl Stand {
         let (seen, connections) = (Arc::default(), Arc::default());
         let (freeze, frozen) = watch::channel(false);
         let ports = Ports {
-            gateway: free_port(),
+            gateway: free_address(),
             service: relay(server.address, Arc::clone(&connections), frozen).await,
             crm: crm(Arc::clone(&seen)).await,
         };
@@ -376,10 +376,6 @@ fn launch(program: &Path, arguments: &[String], dir: &Path) -> Child {
         .stderr(log)
         .spawn()
         .unwrap()
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A CRM that records each request and responds with 200, or with what a client wants to upgrade to. It sends back all
