@@ -91,6 +91,7 @@ mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod tls_listener;
 mod token_explain;
 mod traces;
 mod unread_bodies;
