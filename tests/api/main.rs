@@ -19,6 +19,7 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod asvs_page;
 mod binary;
 mod bodies;
 mod cache_equivalence;
