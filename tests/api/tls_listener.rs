@@ -22,7 +22,7 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{self, ClientConfig, RootCertStore},
+    rustls::{self, ClientConfig, ProtocolVersion, RootCertStore},
 };
 
 use crate::{
@@ -78,11 +78,16 @@ impl Files {
         TestServer::with(&[&files, settings].concat()).await
     }
 
-    async fn connect(&self, server: &TestServer, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    /// With the client's cipher suites in their usual order, or in reverse.
+    async fn connect(&self, server: &TestServer, protocols: &[&[u8]], reverse: bool) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        if reverse {
+            provider.cipher_suites.reverse();
+        }
+        let config =
+            ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions().unwrap();
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         let stream = TcpStream::connect(server.address).await.unwrap();
@@ -157,11 +162,24 @@ async fn keys_are_created_and_checked_by_https_over_http_1_and_2() {
     let key = reply.expect(201)["key"].as_str().unwrap().to_owned();
     assert_eq!(admin.with_key(&key).get("/forward-auth").await.status, 200);
 
-    let connection = files.connect(&server, &[b"http/1.1", b"h2"]).await;
+    let connection = files.connect(&server, &[b"http/1.1", b"h2"], false).await;
+    assert_eq!(connection.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     assert_eq!(connection.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
     let check =
         Request::get(url(&server, "/forward-auth")).header("x-api-key", key).body(Full::<Bytes>::default()).unwrap();
     assert_eq!(http2::send_on(connection, check).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_servers_order_of_cipher_suites_decides() {
+    let files = Files::new("tls-suites");
+    let server = files.serve(&[]).await;
+    let mut chosen = Vec::new();
+    for reverse in [false, true] {
+        let connection = files.connect(&server, &[], reverse).await;
+        chosen.push(connection.get_ref().1.negotiated_cipher_suite().unwrap().suite());
+    }
+    assert_eq!(chosen[0], chosen[1]);
 }
 
 #[tokio::test]
