@@ -69,6 +69,12 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                 "lastUserAgent": "etl/2.1",
             }],
         }),
+        "MeResponse" => json!({
+            "principal": {"kind": "api-key", "id": KEY, "name": "Zapier Sync"},
+            "tenant": {"slug": "acme", "name": "Acme"},
+            "scopes": "read,write",
+            "canCreate": false,
+        }),
         _ => return None,
     })
 }
