@@ -26,6 +26,7 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate::rotate_self))
         .routes(routes!(rotate::end_own_previous_secret))
         .routes(routes!(usage::own_usage))
+        .routes(routes!(usage::tenant_usage))
         .routes(routes!(events::own_events))
         .routes(routes!(events::tenant_events))
         .routes(routes!(events::key_events))

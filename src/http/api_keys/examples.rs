@@ -39,6 +39,27 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                 "previousLastUsedAt": "2026-11-24T11:47:30.118204Z",
             },
         }),
+        "TenantUsageResponse" => json!({
+            "interval": "day",
+            "from": "2026-11-22T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z",
+            "requests": 1204,
+            "denied": 3,
+            "buckets": [
+                {
+                    "start": "2026-11-22T00:00:00Z",
+                    "requests": 0,
+                    "denied": 0,
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0},
+                },
+                {
+                    "start": "2026-11-23T00:00:00Z",
+                    "requests": 1204,
+                    "denied": 3,
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0},
+                },
+            ],
+        }),
         "ApiKeyUsageResponse" => json!({
             "interval": "day",
             "from": "2026-11-22T00:00:00Z",
