@@ -11,6 +11,7 @@ mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
 mod landing;
+mod me;
 mod metrics_text;
 mod middleware;
 mod names;

@@ -10,7 +10,7 @@ use super::{
     api_keys::{create, events, get as get_key, list, revoke, rotate, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
-    forward_auth, landing,
+    forward_auth, landing, me,
     middleware::{self, Settings},
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
@@ -26,6 +26,7 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate::rotate_self))
         .routes(routes!(rotate::end_own_previous_secret))
         .routes(routes!(usage::own_usage))
+        .routes(routes!(usage::tenant_usage))
         .routes(routes!(events::own_events))
         .routes(routes!(events::tenant_events))
         .routes(routes!(events::key_events))
@@ -33,6 +34,7 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate::rotate))
         .routes(routes!(rotate::end_previous_secret))
         .routes(routes!(get_key::get, update::update, revoke::revoke))
+        .routes(routes!(me::me))
 }
 
 /// What needs no credential and is in the description.

@@ -61,6 +61,7 @@ mod limits;
 mod list;
 mod logs;
 mod lookups;
+mod me;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]

@@ -57,6 +57,27 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
+        "TenantUsageResponse" => json!({
+            "interval": "day",
+            "from": "2026-11-22T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z",
+            "requests": 1204,
+            "denied": 3,
+            "buckets": [
+                {
+                    "start": "2026-11-22T00:00:00Z",
+                    "requests": 0,
+                    "denied": 0,
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0},
+                },
+                {
+                    "start": "2026-11-23T00:00:00Z",
+                    "requests": 1204,
+                    "denied": 3,
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0},
+                },
+            ],
+        }),
         "ApiKeyUsageResponse" => json!({
             "interval": "day",
             "from": "2026-11-22T00:00:00Z",
@@ -86,6 +107,12 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                 "lastAddress": "203.0.113.7",
                 "lastUserAgent": "etl/2.1",
             }],
+        }),
+        "MeResponse" => json!({
+            "principal": {"kind": "api-key", "id": KEY, "name": "Zapier Sync"},
+            "tenant": {"slug": "acme", "name": "Acme"},
+            "scopes": "read,write",
+            "canCreate": false,
         }),
         _ => return None,
     })
