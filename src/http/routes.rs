@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    api_keys::{create, events, get as get_key, list, revoke, rotate, update, usage},
+    api_keys::{create, events, get as get_key, list, revoke, rotate, suspend, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
@@ -32,6 +32,8 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(events::key_events))
         .routes(routes!(usage::usage))
         .routes(routes!(rotate::rotate))
+        .routes(routes!(suspend::suspend))
+        .routes(routes!(suspend::resume))
         .routes(routes!(rotate::end_previous_secret))
         .routes(routes!(get_key::get, update::update, revoke::revoke))
         .routes(routes!(me::me))
@@ -197,7 +199,7 @@ mod tests {
         let document = document();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let requests: Vec<_> = schemas.iter().filter(|(name, _)| name.ends_with("Request")).collect();
-        assert_eq!(requests.len(), 3);
+        assert_eq!(requests.len(), 5);
         for (name, schema) in requests {
             for (property, schema) in schema["properties"].as_object().unwrap() {
                 assert!(schema.get("default").is_none(), "{name}.{property}");

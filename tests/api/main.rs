@@ -90,6 +90,7 @@ mod scopes;
 mod shutdown;
 mod stamps;
 mod start;
+mod suspend;
 mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
