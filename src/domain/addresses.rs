@@ -111,6 +111,13 @@ impl AllowedAddresses {
         &self.0
     }
 
+    /// True if these allow every address that the others do. Blocks that adjoin are not joined.
+    #[must_use]
+    pub fn allow_all_of(&self, others: &Self) -> bool {
+        let is_within = |block: &AddressBlock| self.0.iter().any(|own| own.0.contains(&block.0));
+        self.is_any() || (!others.is_any() && others.0.iter().all(is_within))
+    }
+
     /// Whether a request from that address is allowed. `None`: the address is not known.
     #[must_use]
     pub fn allow(&self, address: Option<IpAddr>) -> bool {
@@ -241,6 +248,17 @@ mod tests {
             let expected = blocks.is_empty() || blocks.iter().any(|block| contains(*block, address));
             prop_assert_eq!(allowed.allow(Some(address)), expected);
             prop_assert_eq!(allowed.allow(None), blocks.is_empty());
+        }
+
+        #[test]
+        fn wider_blocks_allow_every_address_of_the_others(
+            wide in prop::collection::vec(blocks(), 0..4), narrow in prop::collection::vec(blocks(), 0..4), address in addresses(),
+        ) {
+            let [wide, narrow] = [wide, narrow].map(AllowedAddresses::new);
+            prop_assert!(wide.allow_all_of(&wide));
+            if wide.allow_all_of(&narrow) {
+                prop_assert!(wide.allow(Some(address)) || !narrow.allow(Some(address)));
+            }
         }
 
         #[test]

@@ -51,6 +51,12 @@ impl RateLimit {
         })
     }
 
+    /// True if it lets in no request that the other would not.
+    #[must_use]
+    pub const fn is_within(self, other: Self) -> bool {
+        self.requests <= other.requests && self.window_seconds >= other.window_seconds
+    }
+
     #[must_use]
     pub const fn requests(self) -> u32 {
         self.requests
@@ -76,6 +82,12 @@ impl Quota {
     #[must_use]
     pub fn new(requests: i64, per: QuotaPeriod) -> Option<Self> {
         (1..=Self::MAX_REQUESTS).contains(&requests).then_some(Self { requests, per })
+    }
+
+    /// True if it lets in no request that the other would not.
+    #[must_use]
+    pub fn is_within(self, other: Self) -> bool {
+        self.requests <= other.requests && self.per == other.per
     }
 
     #[must_use]

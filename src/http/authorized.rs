@@ -20,7 +20,7 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
@@ -112,6 +112,8 @@ pub struct Authorized<R> {
     /// Private, so that a change goes through [`Self::begin_change`].
     keys: TenantStore,
     target: Option<ApiKeyId>,
+    /// The calling key's, once a change has begun.
+    own_limits: Option<KeyLimits>,
     address: IpAddr,
     base_url: String,
     request_id: RequestId,
@@ -143,6 +145,7 @@ impl<R: Requirement> Authorized<R> {
             // A secret that was deleted has ended.
             let secret = transaction.secret_state(&key, secret).await?.unwrap_or(SecretState::ENDED);
             self.principal = self.principal.with_grants_of(&key);
+            self.own_limits = Some(key.limits.clone());
             self.decide(&key, secret, clock.now())?; // after the wait for the locks
         }
         Ok(transaction)
@@ -209,6 +212,12 @@ impl<R> Authorized<R> {
         self.keys.begin_read().await
     }
 
+    /// The limits of the calling key, once a change has begun; `None`: the caller is a user.
+    #[must_use]
+    pub const fn own_limits(&self) -> Option<&KeyLimits> {
+        self.own_limits.as_ref()
+    }
+
     /// The absolute URL of a path, on the host that the request named.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
@@ -267,6 +276,7 @@ where
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {
             target,
+            own_limits: None,
             keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
             base_url: authenticator.tenancy.base_url(&parts.uri, &parts.headers, peer.0),

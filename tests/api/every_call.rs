@@ -16,6 +16,12 @@ pub async fn call_everything(server: &TestServer) {
     let key = admin.create("Zapier", "read,write").await;
     let path = key.path();
     admin.patch(&path, &json!({"name": "Zapier Sync", "scopes": "admin"})).await.expect(200);
+    admin.post(&format!("{path}/suspend"), &json!({"reason": "a try"})).await.expect(200);
+    admin.post(&format!("{path}/resume"), &json!({})).await.expect(200);
+    let limits =
+        json!({"description": "all day", "allowedAddresses": ["127.0.0.0/8"], "quota": {"requests": 9, "per": "day"}});
+    admin.patch(&path, &limits).await.expect(200);
+    admin.patch(&path, &json!({"quota": null})).await.expect(200);
     admin.get(&path).await.expect(200);
     let holder = admin.with_key(&key.secret);
     assert_eq!(holder.get(CHECK).await.status, 200);
@@ -73,6 +79,8 @@ pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) 
     home.succeed(&[&["keys", "create", "--name", "n"], &of[..]].concat(), &settings).await;
     let list = home.succeed(&[&["keys", "list"], &of[..]].concat(), &settings).await;
     let id = list.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a key");
+    home.succeed(&[&["keys", "suspend", id], &of[..]].concat(), &settings).await;
+    home.succeed(&[&["keys", "resume", id], &of[..]].concat(), &settings).await;
     home.succeed(&[&["keys", "revoke", id], &of[..]].concat(), &settings).await;
     home.succeed(&["tenant", "delete", &renamed, "--yes"], &settings).await;
     let verified = home.succeed(&["events", "verify", "--tenant", "acme"], &settings).await;

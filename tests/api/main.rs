@@ -19,6 +19,7 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod addresses;
 mod asvs_page;
 mod binary;
 mod bodies;

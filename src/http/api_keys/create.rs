@@ -10,7 +10,11 @@ use axum::{
 use utoipa::ToSchema;
 
 use super::{
-    events::grant_details, grants::refuse_more_than_own, limit_fields, responses::ApiKeyCreatedResponse, schema,
+    events::grant_details,
+    grants::{refuse_more_addresses, refuse_more_than_own},
+    limit_fields,
+    responses::ApiKeyCreatedResponse,
+    schema,
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
@@ -150,6 +154,7 @@ pub(crate) async fn create(
     let mut transaction = caller.begin_change(&clock).await?;
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
+    refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     transaction.commit_with(&caller.event(EventKind::Created, id, now).with_details(details)).await?;

@@ -3,7 +3,7 @@
 use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
-    grants::refuse_secret_of_later_end,
+    grants::{refuse_more_addresses, refuse_secret_of_later_end},
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
@@ -118,6 +118,7 @@ async fn give_new_secret<R: Requirement>(
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     check_rotation(&caller.principal, &key, conditions, now)?;
+    refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);

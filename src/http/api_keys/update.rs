@@ -102,7 +102,7 @@ pub(crate) async fn update(
     if ends_in_the_past(&patch, key.expires_at, now) {
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", PAST)]));
     }
-    refuse_widening(&caller.principal, &key, &patch)?;
+    refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
     conditions.check_change(&key, now)?;
     let mut patched = key.clone();
     let changes = patched.apply(patch);
