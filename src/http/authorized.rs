@@ -150,7 +150,7 @@ impl<R: Requirement> Authorized<R> {
 
     /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
     /// long list gives nothing more to a key that was revoked meanwhile.
-    pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
+    pub async fn begin_read_of_page(&self, page: &Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
         if page.after.is_some() {
             self.read_own_key(&mut transaction, clock).await?;
