@@ -85,6 +85,12 @@ pub enum Error {
     /// The secret is right, and its key is revoked.
     #[error("revoked key")]
     KeyRevoked,
+    /// The secret is right, and its key is suspended.
+    #[error("suspended key")]
+    KeySuspended,
+    /// The secret is right, and its key may not be used from the client's address.
+    #[error("the key may not be used from this address")]
+    AddressNotAllowed,
     /// The token is not valid.
     #[error("invalid token: {0}")]
     InvalidToken(#[from] TokenError),
@@ -180,6 +186,9 @@ pub enum TokenError {
     /// The claim that names another audience: `aud`, `client_id` or `azp`.
     #[error("it is not meant for this service (`{0}`)")]
     WrongAudience(&'static str),
+    /// It has a claim `cnf` (RFC 7800), as DPoP- and certificate-bound tokens do.
+    #[error("it is bound to a key of its sender (`cnf`), and only Bearer tokens are accepted")]
+    SenderConstrained,
     /// `exp` is missing.
     #[error("it has no `exp`")]
     NoExpiry,
@@ -201,6 +210,8 @@ impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {
         match reason {
             DenialReason::KeyRevoked => Self::KeyRevoked,
+            DenialReason::KeySuspended => Self::KeySuspended,
+            DenialReason::AddressNotAllowed => Self::AddressNotAllowed,
             DenialReason::KeyExpired => Self::KeyExpired,
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),

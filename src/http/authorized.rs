@@ -171,14 +171,28 @@ impl<R: Requirement> Authorized<R> {
     pub fn may<Other: Requirement>(&self, own: Option<&OwnKey>, now: Timestamp) -> bool {
         let required = Other::required_access(None);
         let facts = match own {
-            Some(own) => facts_of(&own.key, own.secret, now, required),
+            Some(own) => self.facts_of(&own.key, own.secret, now, required),
             None => Facts { scopes: self.principal.scopes(), key: None, required },
         };
         decide(&facts).is_ok()
     }
 
     fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
-        Ok(decide(&facts_of(key, secret, now, R::required_access(self.target)))?)
+        Ok(decide(&self.facts_of(key, secret, now, R::required_access(self.target)))?)
+    }
+
+    fn facts_of<'a>(
+        &self,
+        key: &'a ApiKey,
+        secret: SecretState,
+        now: Timestamp,
+        required: RequiredAccess,
+    ) -> Facts<'a> {
+        let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
+        let allowed_addresses = Some(&limits.allowed_addresses);
+        let client_address = Some(self.address);
+        let facts = KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
+        Facts { scopes: key.scopes, key: Some(facts), required }
     }
 }
 
@@ -186,11 +200,6 @@ impl<R: Requirement> Authorized<R> {
 pub struct OwnKey {
     pub key: ApiKey,
     secret: SecretState,
-}
-
-fn facts_of(key: &ApiKey, secret: SecretState, now: Timestamp, required: RequiredAccess) -> Facts {
-    let ApiKey { id, expires_at, revoked_at, .. } = *key;
-    Facts { scopes: key.scopes, key: Some(KeyFacts { now, id, expires_at, revoked_at, secret }), required }
 }
 
 impl<R> Authorized<R> {

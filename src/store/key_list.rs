@@ -4,6 +4,7 @@
 //! that match one are collected, in whatever order is cheapest, up to [`MAX_COUNTED`]. If these are all, the page is sorted
 //! out of them; if there are more, so many keys match that a walk along the index of the order soon meets a page of them.
 
+use ipnet::IpNet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -109,7 +110,9 @@ macro_rules! key_rows {
                      AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
                      AND ($4::text[] IS NULL OR
                           CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN k.expires_at <= $3::timestamptz THEN 'expired'
+                               WHEN k.suspended_at IS NOT NULL AND coalesce(k.suspended_until > $3::timestamptz, true)
+                                   THEN 'suspended'
+                               WHEN k.expires_at <= $3 THEN 'expired'
                                ELSE 'active' END = ANY ($4))
                      AND ($5::text[] IS NULL OR k.scopes = ANY ($5))
                      AND ($6::text IS NULL OR k.created_by = $6)
@@ -157,7 +160,9 @@ macro_rules! key_rows {
                )
                SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
-                      k.previous_expires_at, u.last_used_at,
+                      k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
+                      k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)

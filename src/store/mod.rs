@@ -20,6 +20,7 @@ mod database;
 mod diagnostics;
 mod key_list;
 mod limited;
+mod limits;
 mod lookups;
 mod migrate;
 mod notifications;

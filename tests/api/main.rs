@@ -19,6 +19,7 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod asvs_page;
 mod binary;
 mod bodies;
 mod cache_equivalence;
@@ -52,6 +53,7 @@ mod issuer;
 mod issuers_page;
 mod json_suites;
 mod jwt;
+mod key_limits;
 mod landing;
 mod last_used;
 mod late_bodies;
@@ -94,6 +96,7 @@ mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod tls_listener;
 mod token_explain;
 mod traces;
 mod unread_bodies;
