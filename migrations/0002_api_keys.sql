@@ -55,8 +55,11 @@ CREATE TABLE public.api_keys (
     CHECK (num_nulls(quota_requests, quota_period) IN (0, 2))
 );
 
--- The order of the list.
+-- The orders of the list, and the search for the last digits of a secret. (See 0004_usage.sql for the order by last use.)
 CREATE INDEX api_keys_newest_first ON public.api_keys (tenant_id, created_at DESC, id DESC);
+CREATE INDEX api_keys_by_name      ON public.api_keys (tenant_id, folded_name, id);
+CREATE INDEX api_keys_by_end       ON public.api_keys (tenant_id, expires_at, id);
+CREATE INDEX api_keys_by_last4     ON public.api_keys (tenant_id, last4);
 
 -- A secret of a key, never in plain text. A key has one that works, or two while a rotation overlaps; those that have
 -- ended stay, so that their use is noticed.

@@ -40,6 +40,9 @@ CREATE TABLE public.api_key_last_uses (
     PRIMARY KEY (tenant_id, key_id, lookup_digest)
 ) WITH (fillfactor = 70);
 
+-- The order of the list by last use. It makes a batch of 2,000 keys take about a fifth longer.
+CREATE INDEX api_key_last_uses_in_order ON public.api_key_last_uses (tenant_id, used_at, key_id);
+
 -- The last batch of each instance: a batch that is sent again, since its response was lost, counts once.
 CREATE TABLE public.usage_writers (
     id         uuid        PRIMARY KEY,

@@ -17,7 +17,7 @@ use crate::{
         Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
     http::{grant_details, suspension_details},
-    store::{Database, KeyFilter, Page, Revocation, TenantStore},
+    store::{Database, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
 #[derive(Debug, Subcommand)]
@@ -314,6 +314,7 @@ pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usiz
 
 /// The keys with one of these states, newest first.
 pub(super) async fn all(keys: &TenantStore, statuses: &[Status], now: Timestamp) -> Result<Vec<ApiKey>, Error> {
-    let filter = KeyFilter { statuses: statuses.to_vec(), search: None, unused_since: None, now };
-    Ok(keys.begin_read().await?.keys(&filter, Page::default()).await?.items)
+    let filter = KeyFilter { statuses: statuses.to_vec(), ..KeyFilter::all(now) };
+    let listed = keys.begin_read().await?.keys(&filter, KeyOrder::NEWEST_FIRST, &Page::default()).await?;
+    Ok(listed.items.into_iter().map(|(_, key)| key).collect())
 }

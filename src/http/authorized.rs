@@ -153,7 +153,7 @@ impl<R: Requirement> Authorized<R> {
 
     /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
     /// long list gives nothing more to a key that was revoked meanwhile.
-    pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
+    pub async fn begin_read_of_page(&self, page: &Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
         if page.after.is_some() {
             self.read_own_key(&mut transaction, clock).await?;
@@ -194,9 +194,8 @@ impl<R: Requirement> Authorized<R> {
         let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
         let allowed_addresses = Some(&limits.allowed_addresses);
         let client_address = Some(self.address);
-        let key_facts =
-            KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
-        Facts { scopes: key.scopes, key: Some(key_facts), required }
+        let facts = KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
+        Facts { scopes: key.scopes, key: Some(facts), required }
     }
 }
 

@@ -325,7 +325,7 @@ fn headers() -> Value {
         "Link": header(
             "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
             text(),
-            json!("<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AA52eFDv4AABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\""),
+            json!("<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AQAGYO483xYAobLD1OX2eJCrze8SNFZ4kA>; rel=\"next\""),
         ),
         "Location": json!({
             "description": "The key's absolute URL",

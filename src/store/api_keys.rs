@@ -8,39 +8,41 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx,
+    ChainHead, Error, Locked, NewSecret, ReadTx, WriteTx,
     limits::{LimitColumns, LimitRow},
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, ScopeSet, Status, Suspension,
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Scope, ScopeSet, Status, Suspension,
     Timestamp, fold_case,
 };
 
-struct ApiKeyRow {
-    id: Uuid,
-    name: String,
-    scopes: String,
-    expires_at: Option<Timestamp>,
-    created_at: Timestamp,
-    created_by: Option<String>,
-    revoked_at: Option<Timestamp>,
-    version: i64,
-    last4: String,
-    last_used_at: Option<Timestamp>,
-    previous_last4: Option<String>,
-    previous_expires_at: Option<Timestamp>,
-    previous_last_used_at: Option<Timestamp>,
-    description: Option<String>,
-    suspended_at: Option<Timestamp>,
-    suspended_until: Option<Timestamp>,
-    suspension_reason: Option<String>,
-    allowed_addresses: Vec<IpNet>,
-    rate_limit_requests: Option<i32>,
-    rate_limit_window_seconds: Option<i32>,
-    quota_requests: Option<i64>,
-    quota_period: Option<String>,
+pub(super) struct ApiKeyRow {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) scopes: String,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) created_at: Timestamp,
+    pub(super) created_by: Option<String>,
+    pub(super) revoked_at: Option<Timestamp>,
+    pub(super) version: i64,
+    pub(super) last4: String,
+    pub(super) last_used_at: Option<Timestamp>,
+    pub(super) previous_last4: Option<String>,
+    pub(super) previous_expires_at: Option<Timestamp>,
+    pub(super) previous_last_used_at: Option<Timestamp>,
+    pub(super) description: Option<String>,
+    pub(super) suspended_at: Option<Timestamp>,
+    pub(super) suspended_until: Option<Timestamp>,
+    pub(super) suspension_reason: Option<String>,
+    pub(super) allowed_addresses: Vec<IpNet>,
+    pub(super) rate_limit_requests: Option<i32>,
+    pub(super) rate_limit_window_seconds: Option<i32>,
+    pub(super) quota_requests: Option<i64>,
+    pub(super) quota_period: Option<String>,
+    /// In lists by name.
+    pub(super) folded_name: Option<String>,
     /// Keys of all pages, where they were counted.
-    total: Option<i64>,
+    pub(super) total: Option<i64>,
 }
 
 impl TryFrom<ApiKeyRow> for ApiKey {
@@ -82,13 +84,19 @@ impl TryFrom<ApiKeyRow> for ApiKey {
     }
 }
 
-/// The keys of a list.
+/// The keys of a list: those that match all of it.
 #[derive(Clone, Debug)]
 pub struct KeyFilter {
     /// Keys with one of these states.
     pub statuses: Vec<Status>,
     /// Keys whose name contains this, in any case, or whose current secret ends in these 4 digits.
     pub search: Option<String>,
+    /// Keys that have this scope, also if another one implies it.
+    pub scope: Option<Scope>,
+    /// Keys of exactly this creator.
+    pub created_by: Option<String>,
+    /// Keys that expire before that time, or have expired.
+    pub expires_before: Option<Timestamp>,
     /// Keys that existed at that time and have not been used since.
     pub unused_since: Option<Timestamp>,
     /// The time at which expiry is evaluated.
@@ -96,16 +104,24 @@ pub struct KeyFilter {
 }
 
 impl KeyFilter {
+    /// Every key.
+    #[must_use]
+    pub fn all(now: Timestamp) -> Self {
+        Self {
+            statuses: Status::ALL.to_vec(),
+            search: None,
+            scope: None,
+            created_by: None,
+            expires_before: None,
+            unused_since: None,
+            now,
+        }
+    }
+
     /// Evaluates the filter at another time.
     pub fn move_to(&mut self, now: Timestamp) {
         self.unused_since = self.unused_since.map(|since| since + (now - self.now));
         self.now = now;
-    }
-
-    /// `None`: all states. PostgreSQL cannot estimate how many rows the condition selects, so it is left out.
-    fn status_names(&self) -> Option<Vec<String>> {
-        let is_partial = self.statuses.len() < Status::ALL.len();
-        is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
     }
 }
 
@@ -149,7 +165,7 @@ macro_rules! select_key {
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
-                      NULL::bigint AS total
+                      NULL::text AS folded_name, NULL::bigint AS total
                FROM public.api_keys k
                WHERE k.tenant_id = $1 AND k.id = $2"# + $lock,
             $tenant.0,
@@ -159,80 +175,6 @@ macro_rules! select_key {
 }
 
 impl ReadTx {
-    /// The tenant's keys, newest first.
-    pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Listed<ApiKey>, Error> {
-        let rows = self.key_rows(filter, page).await?;
-        let total = match rows.first() {
-            Some(row) => row.total,
-            // A page after the last one: the first page has the total.
-            None if page.counted && page.after.is_some() => self
-                .key_rows(filter, Page { limit: Some(1), after: None, ..page })
-                .await?
-                .first()
-                .and_then(|row| row.total),
-            None => None,
-        };
-        let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?;
-        Ok(Listed { items, total: total.unwrap_or(0) })
-    }
-
-    async fn key_rows(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKeyRow>, Error> {
-        Ok(sqlx::query_as!(
-            ApiKeyRow,
-            // The page first; then the last uses of its keys or, without a limit, of all keys of the tenant: to look them
-            // up one by one would cost PostgreSQL as much as the rest.
-            r#"WITH matching AS NOT MATERIALIZED (
-                   SELECT *
-                   FROM public.api_keys k
-                   WHERE k.tenant_id = $1
-                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
-                     AND ($4::text[] IS NULL OR
-                          CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN k.suspended_at IS NOT NULL AND coalesce(k.suspended_until > $3, true) THEN 'suspended'
-                               WHEN k.expires_at <= $3 THEN 'expired'
-                               ELSE 'active' END = ANY ($4))
-                     AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
-                         true)))
-               ), page AS MATERIALIZED (
-                   SELECT *
-                   FROM matching
-                   WHERE $5::timestamptz IS NULL OR (created_at, id) < ($5, $6)
-                   ORDER BY created_at DESC, id DESC
-                   LIMIT $7::bigint
-               )
-               SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
-                      k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
-                      k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
-                      k.suspension_reason, k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
-                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, u.last_used_at,
-                      CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM public.api_key_last_uses
-                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
-                      END AS previous_last_used_at,
-                      CASE WHEN $9::bool THEN (SELECT count(*) FROM matching) END AS total
-               FROM page k
-               LEFT JOIN (
-                   SELECT key_id, max(used_at) AS last_used_at
-                   FROM public.api_key_last_uses
-                   WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
-                   GROUP BY key_id
-               ) u ON u.key_id = k.id
-               ORDER BY k.created_at DESC, k.id DESC"#,
-            self.tenant.0,
-            filter.search.as_deref().map(fold_case),
-            filter.now,
-            filter.status_names() as Option<Vec<String>>,
-            page.after.map(|after| after.at),
-            page.after.map(|after| after.id),
-            page.limit,
-            filter.unused_since,
-            page.counted,
-        )
-        .fetch_all(self.transaction.session())
-        .await?)
-    }
-
     /// The tenant's key of that id.
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let row = select_key!(self.tenant, id, "").fetch_optional(self.transaction.session()).await?;

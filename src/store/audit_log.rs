@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Page, ReadTx, UsageStore, WriteTx};
+use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx};
 use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
 
 /// A use of a secret that has ended.
@@ -223,23 +223,23 @@ impl ReadTx {
     }
 
     /// The tenant's events, newest first.
-    pub async fn events(&mut self, filter: EventFilter, page: Page) -> Result<Listed<Event>, Error> {
+    pub async fn events(&mut self, filter: EventFilter, page: &Page) -> Result<Listed<Event>, Error> {
         let rows = self.event_rows(filter, page).await?;
         let total = match rows.first() {
             Some(row) => row.total,
             // A page after the last one: the first page has the total.
             None if page.counted && page.after.is_some() => self
-                .event_rows(filter, Page { limit: Some(1), after: None, ..page })
+                .event_rows(filter, &Page { limit: Some(1), after: None, counted: true })
                 .await?
                 .first()
                 .and_then(|row| row.total),
             None => None,
         };
         let items = rows.into_iter().map(Event::try_from).collect::<Result<_, _>>()?;
-        Ok(Listed { items, total: total.unwrap_or(0) })
+        Ok(Listed { items, total: Some(total.unwrap_or(0)) })
     }
 
-    async fn event_rows(&mut self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, Error> {
+    async fn event_rows(&mut self, filter: EventFilter, page: &Page) -> Result<Vec<EventRow>, Error> {
         Ok(sqlx::query_as!(
             EventRow,
             r#"WITH matching AS NOT MATERIALIZED (
@@ -258,8 +258,8 @@ impl ReadTx {
             self.tenant.0,
             filter.key.map(|key| key.0),
             filter.kind.map(EventKind::as_str),
-            page.after.map(|after| after.at),
-            page.after.map(|after| after.id),
+            page.after.as_ref().and_then(Position::time),
+            page.after.as_ref().map(|after| after.id),
             page.limit,
             page.counted,
         )

@@ -22,9 +22,10 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
 ];
 
 /// The tables with rows of tenants.
-pub(super) const TENANT_TABLES: [&str; 7] = [
+pub(super) const TENANT_TABLES: [&str; 8] = [
     "tenants",
     "api_keys",
+    "api_key_texts",
     "api_key_secrets",
     "api_key_events",
     "api_key_event_heads",
@@ -142,13 +143,13 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
         .filter(|trigger| !is_always(trigger))
         .map(|(table, trigger)| format!("ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {trigger}"))
         .collect();
-    // Those of foreign keys, and the one that starts the audit trail of a new tenant, run in ordinary sessions.
+    // Those of foreign keys, and those that write rows beside a new one, run in ordinary sessions.
     let disabled: Vec<String> = sqlx::query_scalar(
         "SELECT format('ALTER TABLE public.%I ENABLE TRIGGER %I', c.relname, t.tgname)
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('D', 'R')
-           AND (t.tgisinternal OR t.tgname = 'start_event_chain')
+           AND (t.tgisinternal OR t.tgname IN ('start_event_chain', 'count_new_keys', 'write_text'))
          ORDER BY 1",
     )
     .persistent(false)

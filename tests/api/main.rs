@@ -60,6 +60,8 @@ mod last_used;
 mod late_bodies;
 mod limits;
 mod list;
+mod list_filters;
+mod list_orders;
 mod logs;
 mod lookups;
 mod me;

@@ -2,7 +2,7 @@
 
 use super::{
     event_details::{self, GrantDetails, SuspensionDetails},
-    paging::{self, PageParams},
+    paging::{self, PageParams, Paging},
     responses::ApiKeyEventResponse,
     schema,
     streamed_list::{self, Items, ListSource},
@@ -17,11 +17,14 @@ use crate::{
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{EventFilter, Listed, Page, Position},
+    store::{EventFilter, KeyOrder, Listed, Page, Position},
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
+
+/// Of every list of events.
+const ORDER: KeyOrder = KeyOrder::NEWEST_FIRST;
 
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
@@ -132,12 +135,12 @@ async fn respond<R: Requirement>(
     query: &[(&str, Option<String>)],
     mut fields: InputFields,
 ) -> Result<Response, Problem> {
-    let page = paging::read(&mut fields);
+    let page = paging::read(&mut fields, ORDER);
     fields.finish(&[])?;
     let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
     let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
-    streamed_list::respond(buffers, tenant, list, page, &url, own_filters).await
+    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, own_filters).await
 }
 
 struct EventList<R> {
@@ -149,7 +152,7 @@ struct EventList<R> {
 impl<R: Requirement> ListSource for EventList<R> {
     type Item = ApiKeyEventResponse;
 
-    async fn read(&self, page: Page) -> Result<Option<Items<ApiKeyEventResponse>>, Error> {
+    async fn read(&self, page: &Page) -> Result<Option<Items<ApiKeyEventResponse>>, Error> {
         let mut transaction = self.caller.begin_read_of_page(page, &self.clock).await?;
         if let Some(key) = self.filter.key
             && !transaction.key_exists(key).await?
@@ -158,7 +161,7 @@ impl<R: Requirement> ListSource for EventList<R> {
         }
         let Listed { items, total } = transaction.events(self.filter, page).await?;
         let events = items.into_iter().map(|event| {
-            let position = Position { at: event.occurred_at, id: event.id };
+            let position = Position::at(event.occurred_at, event.id);
             (position, ApiKeyEventResponse::from(event))
         });
         Ok(Some(Listed { items: events.collect(), total }))

@@ -6,25 +6,27 @@ use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
 use super::{
-    paging::{self, PageParams},
+    paging::{self, PageParams, Paging},
     responses::ApiKeyResponse,
     schema,
     streamed_list::{self, Items, ListSource},
 };
 use crate::{
     auth::error::Error,
-    domain::{Clock, Secret, Status, Timestamp},
+    domain::{Clock, Scope, Secret, Status, Timestamp, format_timestamp},
     http::{
         authorized::{Authorized, Read},
-        input::{InputFields, QueryParams},
+        input::{InputFields, QueryParams, parse_query_timestamp},
         names::API_KEYS,
         problem::{CALLER, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{KeyFilter, Listed, Page, Position},
+    store::{KeyFilter, KeyOrder, Listed, Page, SortBy},
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
+/// As in the database.
+const MAX_CREATOR_CHARS: usize = 320;
 const MAX_UNUSED_DAYS: i64 = 3650;
 
 #[derive(IntoParams)]
@@ -37,32 +39,99 @@ struct ListParams {
     /// Only keys whose name contains this text (case-insensitive)
     #[param(schema_with = schema::search, required = false)]
     search: Option<String>,
+    /// Only keys that have this scope, also if another one implies it
+    #[param(schema_with = schema::scope, required = false)]
+    scope: Option<Scope>,
+    /// Only keys whose `createdBy` is exactly this
+    #[param(schema_with = schema::created_by, required = false)]
+    created_by: Option<String>,
+    /// Only keys that expire before this time, or have expired
+    #[param(value_type = Option<DateTime<Utc>>, nullable = false, example = "2030-01-01T00:00:00Z")]
+    expires_before: Option<Timestamp>,
     /// Only keys that were not used for this number of days; a key that was never used counts from its creation
     #[param(value_type = Option<i64>, minimum = 1, maximum = 3650, nullable = false, example = 90)]
     unused_for_days: Option<i64>,
+    /// The order, descending with `-` (default: `-createdAt`)
+    #[param(schema_with = schema::sort, required = false)]
+    sort: Option<KeyOrder>,
 }
 
 fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
-    let statuses = fields.parse("status", parse_statuses).unwrap_or_else(|| Status::ALL.to_vec());
-    let search = fields.parse("search", parse_search).flatten();
     let unused_for_days = fields.parse("unusedForDays", parse_days);
-    KeyFilter { statuses, search, unused_since: unused_for_days.map(|days| now - TimeDelta::days(days)), now }
+    KeyFilter {
+        statuses: fields.parse("status", parse_statuses).unwrap_or_else(|| Status::ALL.to_vec()),
+        search: fields.parse("search", parse_search).flatten(),
+        scope: fields.parse("scope", |name| Scope::from_name(name).ok_or("must be one of read, write, admin")),
+        created_by: fields.parse("createdBy", parse_creator),
+        expires_before: fields.parse("expiresBefore", parse_query_timestamp),
+        unused_since: unused_for_days.map(|days| now - TimeDelta::days(days)),
+        now,
+    }
 }
 
 /// The query of the next page.
-fn write_filter(filter: &KeyFilter) -> Serializer<'static, String> {
+fn write_query(filter: &KeyFilter, order: KeyOrder) -> Serializer<'static, String> {
+    let KeyFilter { statuses, search, scope, created_by, expires_before, unused_since, now } = filter;
     let mut query = Serializer::new(String::new());
-    if filter.statuses.len() < Status::ALL.len() {
-        let names: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    if statuses.len() < Status::ALL.len() {
+        let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         query.append_pair("status", &names.join(","));
     }
-    if let Some(search) = &filter.search {
-        query.append_pair("search", search);
-    }
-    if let Some(since) = filter.unused_since {
-        query.append_pair("unusedForDays", &(filter.now - since).num_days().to_string());
+    let others = [
+        ("search", search.clone()),
+        ("scope", scope.map(|scope| scope.to_string())),
+        ("createdBy", created_by.clone()),
+        ("expiresBefore", expires_before.map(format_timestamp)),
+        ("unusedForDays", unused_since.map(|since| (*now - since).num_days().to_string())),
+        ("sort", (order != KeyOrder::NEWEST_FIRST).then(|| sort_name(order).to_owned())),
+    ];
+    for (name, value) in others {
+        if let Some(value) = value {
+            query.append_pair(name, &value);
+        }
     }
     query
+}
+
+/// Every order by its name.
+pub(super) const SORTS: [(&str, KeyOrder); 8] = {
+    const fn by(by: SortBy, descending: bool) -> KeyOrder {
+        KeyOrder { by, descending }
+    }
+    [
+        ("createdAt", by(SortBy::CreatedAt, false)),
+        ("-createdAt", by(SortBy::CreatedAt, true)),
+        ("name", by(SortBy::Name, false)),
+        ("-name", by(SortBy::Name, true)),
+        ("lastUsedAt", by(SortBy::LastUsedAt, false)),
+        ("-lastUsedAt", by(SortBy::LastUsedAt, true)),
+        ("expiresAt", by(SortBy::ExpiresAt, false)),
+        ("-expiresAt", by(SortBy::ExpiresAt, true)),
+    ]
+};
+
+fn sort_name(order: KeyOrder) -> &'static str {
+    SORTS.iter().find(|(_, other)| *other == order).map_or("", |(name, _)| name)
+}
+
+fn parse_sort(text: &str) -> Result<KeyOrder, String> {
+    SORTS.iter().find(|(name, _)| *name == text).map(|(_, order)| *order).ok_or_else(|| {
+        let names: Vec<&str> = SORTS.iter().map(|(name, _)| *name).collect();
+        format!("must be one of {}", names.join(", "))
+    })
+}
+
+fn parse_creator(text: &str) -> Result<String, &'static str> {
+    if !(1..=MAX_CREATOR_CHARS).contains(&text.chars().count()) {
+        return Err("must have 1 to 320 characters");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    if Secret::is_in(text) {
+        return Err("must not contain an API key's secret");
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_statuses(text: &str) -> Result<Vec<Status>, &'static str> {
@@ -95,7 +164,7 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Lists the tenant's keys, newest first, including inactive ones.
+/// Lists the tenant's keys, including inactive ones.
 ///
 /// All keys in one response, unless there is a `limit`.
 #[utoipa::path(
@@ -115,31 +184,32 @@ pub(crate) async fn list(
     QueryParams(mut fields): QueryParams,
 ) -> Result<Response, Problem> {
     let filter = read_filter(&mut fields, clock.now());
-    let page = paging::read(&mut fields);
+    let order = fields.parse("sort", parse_sort);
+    let order = order.unwrap_or(KeyOrder::NEWEST_FIRST);
+    let page = paging::read(&mut fields, order);
     fields.finish(&[])?;
-    let (tenant, url, query) = (caller.tenant.id, caller.url(API_KEYS), write_filter(&filter).finish());
-    streamed_list::respond(buffers, tenant, KeyList { caller, clock, filter }, page, &url, query).await
+    let (tenant, url, query) = (caller.tenant.id, caller.url(API_KEYS), write_query(&filter, order).finish());
+    let list = KeyList { caller, clock, filter, order };
+    streamed_list::respond(buffers, tenant, list, Paging { page, order }, &url, query).await
 }
 
 struct KeyList {
     caller: Authorized<Read>,
     clock: Clock,
     filter: KeyFilter,
+    order: KeyOrder,
 }
 
 impl ListSource for KeyList {
     type Item = ApiKeyResponse;
 
-    async fn read(&self, page: Page) -> Result<Option<Items<ApiKeyResponse>>, Error> {
+    async fn read(&self, page: &Page) -> Result<Option<Items<ApiKeyResponse>>, Error> {
         let mut transaction = self.caller.begin_read_of_page(page, &self.clock).await?;
         let mut filter = self.filter.clone();
         let now = self.clock.now(); // after the wait for a connection
         filter.move_to(now);
-        let Listed { items, total } = transaction.keys(&filter, page).await?;
-        let keys = items.into_iter().map(|key| {
-            let position = Position { at: key.created_at, id: key.id.0 };
-            (position, ApiKeyResponse::new(key, now))
-        });
+        let Listed { items, total } = transaction.keys(&filter, self.order, page).await?;
+        let keys = items.into_iter().map(|(position, key)| (position, ApiKeyResponse::new(key, now)));
         Ok(Some(Listed { items: keys.collect(), total }))
     }
 }

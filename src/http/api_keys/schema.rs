@@ -6,7 +6,8 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
 };
 
-use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Reason, Status, UsageInterval};
+use super::list::SORTS;
+use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Reason, Scope, Status, UsageInterval};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
@@ -123,6 +124,27 @@ pub(super) fn search() -> ObjectBuilder {
         .max_length(Some(100))
         .pattern(Some(NO_CONTROL_CHARACTERS))
         .examples(["zapier"])
+}
+
+pub(super) fn scope() -> ObjectBuilder {
+    one_of("Scope", Scope::ALL.iter().map(|scope| scope.as_str()))
+        .description(Some("Only keys that have this scope, also if another one implies it"))
+        .examples(["admin"])
+}
+
+pub(super) fn created_by() -> ObjectBuilder {
+    string()
+        .description(Some("Only keys whose `createdBy` is exactly this"))
+        .min_length(Some(1))
+        .max_length(Some(320))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
+        .examples(["admin@acme.com"])
+}
+
+pub(super) fn sort() -> ObjectBuilder {
+    one_of("KeySort", SORTS.iter().map(|(name, _)| *name))
+        .description(Some("The order, descending with `-` (default: `-createdAt`). Equal keys are ordered by id. A key that was never used is before all others by `lastUsedAt`, one that never expires after all others by `expiresAt`"))
+        .examples(["-lastUsedAt"])
 }
 
 pub(super) fn key_status() -> ObjectBuilder {

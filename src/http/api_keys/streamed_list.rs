@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, future::ready, stream};
 use serde::Serialize;
 use tracing::{Instrument as _, warn};
 
-use super::paging;
+use super::paging::{self, Paging};
 use crate::{
     auth::error::Error,
     domain::TenantId,
@@ -42,7 +42,7 @@ pub(super) trait ListSource: Send + Sync + 'static {
     type Item: Serialize + Send;
 
     /// Reads a page in a transaction of its own. `None`: the key whose items they would be does not exist.
-    fn read(&self, page: Page) -> impl Future<Output = Result<Option<Items<Self::Item>>, Error>> + Send;
+    fn read(&self, page: &Page) -> impl Future<Output = Result<Option<Items<Self::Item>>, Error>> + Send;
 }
 
 /// The response with the page that the client asked for, or with all items. `query`: the list's own filters.
@@ -50,15 +50,16 @@ pub(super) async fn respond(
     buffers: ResponseBuffers,
     tenant: TenantId,
     source: impl ListSource,
-    page: Page,
+    Paging { page, order }: Paging,
     path: &str,
     query: String,
 ) -> Result<Response, Problem> {
     let buffer = buffers.take(tenant, FIRST_BUFFER_TIMEOUT).await?;
     if page.limit.is_some() {
-        let listed = source.read(paging::with_lookahead(page)).await?;
+        let listed = source.read(&paging::with_lookahead(&page)).await?;
         let Listed { mut items, total } = listed.ok_or(Code::KeyNotFound)?;
-        let headers = paging::finish(page, &mut items, total, path, Serializer::new(query), |(position, _)| *position);
+        let next = paging::take_next(&page, &mut items);
+        let headers = paging::headers(&page, order, next.as_ref(), total, path, Serializer::new(query));
         let whole = write_page(items, usize::MAX, usize::MAX, b"[");
         return Ok(json(headers, buffer.fill(whole.json).into()));
     }
@@ -96,8 +97,8 @@ struct CutOff;
 impl<S: ListSource> StreamedList<S> {
     async fn read(&self, buffer: ResponseBuffer, after: Option<Position>) -> Result<Option<Part<Bytes>>, Error> {
         let limit = i64::try_from(PAGE_ITEMS + 1).ok(); // one more shows whether there is a next page
-        let Some(listed) = self.source.read(Page { limit, after, counted: false }).await? else { return Ok(None) };
         let start = if after.is_none() { b"[" } else { b"," };
+        let Some(listed) = self.source.read(&Page { limit, after, counted: false }).await? else { return Ok(None) };
         let Part { json, next } = write_page(listed.items, PAGE_ITEMS, PAGE_BYTES, start);
         Ok(Some(Part { json: buffer.fill(json), next }))
     }
@@ -166,7 +167,7 @@ mod tests {
     use crate::domain::Timestamp;
 
     fn items(from: u8, to: u8) -> Vec<(Position, u8)> {
-        let position = |n| Position { at: Timestamp::UNIX_EPOCH, id: Uuid::from_u128(n) };
+        let position = |n| Position::at(Timestamp::UNIX_EPOCH, Uuid::from_u128(n));
         (from..to).map(|n| (position(u128::from(n)), n)).collect()
     }
 
