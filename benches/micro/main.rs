@@ -24,10 +24,10 @@ use rally_api_keys::{
         cache::{
             AuthCache,
             cached_secret::{CachedSecret, Evidence},
-            lease::{Lease, Moment},
+            lease::Lease,
         },
     },
-    domain::{ApiKeyId, Clock, ScopeSet, Secret, TenantId},
+    domain::{ApiKeyId, Clock, Moment, ScopeSet, Secret, TenantId},
     usage::UsageCounter,
 };
 use uuid::Uuid;

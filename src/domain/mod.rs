@@ -8,6 +8,8 @@ mod api_key;
 mod audit_event;
 mod clock;
 mod fold_case;
+mod gcra;
+mod moment;
 mod principal;
 mod random;
 mod scope;
@@ -27,6 +29,8 @@ pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
 // Tests and benchmarks use these.
 pub use api_key::ApiKeyId;
 pub use clock::{Clock, Timestamp, clock_offset, format_timestamp};
+pub use gcra::{Budget, Gcra};
+pub use moment::Moment;
 pub use scope::{Scope, ScopeSet};
 pub use secret::{KeyHint, Secret};
 pub use tenant::{ExternalId, Slug, Tenant, TenantId};

@@ -43,6 +43,7 @@ use self::{
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
+    limits::RateLimiter,
 };
 
 /// What handlers can extract.
@@ -54,6 +55,7 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.
     pub ready: Gauge,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 43] = [
+const FAMILIES: [(&str, &str); 44] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -47,6 +47,7 @@ const FAMILIES: [(&str, &str); 43] = [
     ("rally_key_stamps_written", "counter"),
     ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
+    ("rally_limits_keys", "gauge"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_ready", "gauge"),
     ("rally_response_buffers", "gauge"),
@@ -284,9 +285,16 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
     let operations = include_str!("../../docs/operations.md");
     let of_issuers =
         [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter"), ("rally_jwks_keys", "gauge")];
+    let of_redis = [
+        ("rally_limits_redis_up", "gauge"),
+        ("rally_limits_redis_seconds", "histogram"),
+        ("rally_limits_redis_failures", "counter"),
+        ("rally_limits_counted_alone", "counter"),
+    ];
     let known: BTreeSet<String> = FAMILIES
         .into_iter()
         .chain(of_issuers)
+        .chain(of_redis)
         .flat_map(|(name, kind)| {
             let suffixes: &[&str] = match kind {
                 "counter" => &["_total"],
