@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
 };
@@ -39,10 +39,12 @@ pub struct UsageCounter {
     lookup_digest: LookupDigest,
     /// The newest hour with a request, since 1970.
     hour: AtomicU32,
-    /// Counts of that hour and of the one before, at the hour's number modulo 2. Counters are written every few seconds,
-    /// so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour are added
-    /// to a later one.
-    counts: [HourCounts; 2],
+    /// All requests of that hour and of the one before, at the hour's number modulo 2. Counters are written every few
+    /// seconds, so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour
+    /// are added to a later one.
+    requests: [AtomicU32; 2],
+    /// The denied requests, in the same places. Most secrets are never denied anything.
+    denied: OnceLock<Box<[DeniedCounts; 2]>>,
     last_used_micros: AtomicI64,
     /// The hash of `last_client`; 0: none. A client that comes again is recognised without the lock.
     last_client_hash: AtomicU32,
@@ -54,11 +56,24 @@ pub struct UsageCounter {
 }
 
 #[derive(Debug, Default)]
-struct HourCounts {
-    requests: AtomicU32,
-    denied_expired: AtomicU32,
-    denied_scope: AtomicU32,
-    denied_revoked: AtomicU32,
+struct DeniedCounts {
+    expired: AtomicU32,
+    scope: AtomicU32,
+    revoked: AtomicU32,
+    suspended: AtomicU32,
+    address: AtomicU32,
+}
+
+impl DeniedCounts {
+    const fn of(&self, why: Denied) -> &AtomicU32 {
+        match why {
+            Denied::Expired => &self.expired,
+            Denied::Scope => &self.scope,
+            Denied::Revoked => &self.revoked,
+            Denied::Suspended => &self.suspended,
+            Denied::Address => &self.address,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -76,7 +91,8 @@ impl UsageCounter {
             key,
             lookup_digest,
             hour: AtomicU32::new(0),
-            counts: Default::default(),
+            requests: Default::default(),
+            denied: OnceLock::new(),
             last_used_micros: AtomicI64::new(i64::MIN),
             last_client_hash: AtomicU32::new(0),
             last_client: Mutex::default(),
@@ -99,7 +115,7 @@ impl UsageCounter {
 
     /// Counts a request that was let in. `client_hash` is not 0.
     pub(super) fn used(&self, at: Timestamp, client: Client<'_>, client_hash: u32) {
-        self.counts_at(at).requests.fetch_add(1, Ordering::SeqCst);
+        self.requests[self.place_of(at)].fetch_add(1, Ordering::SeqCst);
         if self.last_client_hash.load(Ordering::Relaxed) != client_hash {
             self.set_last_client(client, client_hash);
         }
@@ -116,28 +132,20 @@ impl UsageCounter {
 
     /// Counts a request that was denied.
     pub(super) fn denied(&self, at: Timestamp, why: Denied) {
-        let counts = self.counts_at(at);
-        match why {
-            Denied::Expired => {
-                counts.requests.fetch_add(1, Ordering::SeqCst);
-                counts.denied_expired.fetch_add(1, Ordering::SeqCst);
-            }
-            Denied::Revoked => {
-                counts.requests.fetch_add(1, Ordering::SeqCst);
-                counts.denied_revoked.fetch_add(1, Ordering::SeqCst);
-            }
-            Denied::Scope => {
-                counts.denied_scope.fetch_add(1, Ordering::SeqCst);
-            }
+        let place = self.place_of(at);
+        // One that was denied for its scope was counted as a use.
+        if why != Denied::Scope {
+            self.requests[place].fetch_add(1, Ordering::SeqCst);
         }
+        self.denied.get_or_init(Box::default)[place].of(why).fetch_add(1, Ordering::SeqCst);
     }
 
-    fn counts_at(&self, at: Timestamp) -> &HourCounts {
+    fn place_of(&self, at: Timestamp) -> usize {
         let hour = hour_number(at);
         if self.hour.load(Ordering::Relaxed) < hour {
             self.hour.fetch_max(hour, Ordering::SeqCst);
         }
-        &self.counts[usize::from(hour % 2 == 1)]
+        place(hour)
     }
 
     /// True where the counter was not queued: the caller has to put it into the queue.
@@ -170,15 +178,17 @@ impl UsageCounter {
         let mut last_use = self.take_last_use();
         let newest = self.hour.load(Ordering::SeqCst);
         for mut hour in [newest, newest.saturating_sub(1)] {
-            let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
-            let [requests, denied_expired, denied_scope, denied_revoked] =
-                [&counts.requests, &counts.denied_expired, &counts.denied_scope, &counts.denied_revoked].map(take);
+            let requests = take(&self.requests[place(hour)]);
+            let denied = |why| self.denied.get().map_or(0, |denied| take(denied[place(hour)].of(why)));
+            let denied =
+                [Denied::Expired, Denied::Scope, Denied::Revoked, Denied::Suspended, Denied::Address].map(denied);
+            let [denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address] = denied;
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }
-            if last_use.is_none() && [requests, denied_expired, denied_scope, denied_revoked] == [0; 4] {
+            if last_use.is_none() && requests == 0 && denied.iter().all(|count| *count == 0) {
                 continue;
             }
             let Some(hour) = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0) else { continue };
@@ -191,6 +201,8 @@ impl UsageCounter {
                 denied_expired,
                 denied_scope,
                 denied_revoked,
+                denied_suspended,
+                denied_address,
                 last_use: last_use.take(),
             });
         }
@@ -209,6 +221,11 @@ impl UsageCounter {
 /// Hours since 1970.
 fn hour_number(at: Timestamp) -> u32 {
     u32::try_from(at.timestamp().div_euclid(SECONDS_PER_HOUR)).unwrap_or(0)
+}
+
+/// Where the counts of an hour are.
+fn place(hour: u32) -> usize {
+    usize::from(hour % 2 == 1)
 }
 
 /// The first characters of a `User-Agent`, without control characters, and without a secret that has strayed into it.
