@@ -115,6 +115,7 @@ impl Stand {
                 KeyFallback::Deny,
                 cache.clone(),
                 recorder,
+                RateLimiter::default(),
                 verifier_clock,
             ),
             cache.clone(),

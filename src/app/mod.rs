@@ -181,7 +181,15 @@ impl Service {
             &database,
             config.tenancy.clone(),
             TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
-            KeyVerifier::new(database.lookups(), hasher.clone(), keys.fallback, cache.clone(), recorder, clock.clone()),
+            KeyVerifier::new(
+                database.lookups(),
+                hasher.clone(),
+                keys.fallback,
+                cache.clone(),
+                recorder,
+                limiter.clone(),
+                clock.clone(),
+            ),
             cache,
         ));
         authenticator.keys.metrics().register(&mut metrics);

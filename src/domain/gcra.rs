@@ -5,40 +5,27 @@
 
 use std::time::Duration;
 
+use super::RateLimit;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// A limit of requests in a window, all of which may come at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gcra {
-    requests: u32,
+impl RateLimit {
     /// Nanoseconds that a request uses up; rounded up, so that a window never has more than its requests.
-    cost: u64,
-}
-
-impl Gcra {
-    /// Zeros count as ones.
-    #[must_use]
-    pub fn new(requests: u32, window_seconds: u32) -> Self {
-        let requests = requests.max(1);
-        let window = u64::from(window_seconds.max(1)) * NANOS_PER_SECOND;
-        Self { requests, cost: window.div_ceil(requests.into()) }
-    }
-
-    /// Nanoseconds that a request uses up.
-    pub(crate) const fn cost(self) -> u64 {
-        self.cost
+    pub(crate) fn cost(self) -> u64 {
+        let window = u64::from(self.window_seconds()) * NANOS_PER_SECOND;
+        window.div_ceil(self.requests().into())
     }
 
     /// Nanoseconds that the whole burst uses up. At most 10^14.
-    pub(crate) const fn burst(self) -> u64 {
-        self.cost * self.requests as u64
+    pub(crate) fn burst(self) -> u64 {
+        self.cost() * u64::from(self.requests())
     }
 }
 
 /// What is left of a limit at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    gcra: Gcra,
+    limit: RateLimit,
     /// Nanoseconds until the whole burst is available again.
     used: u64,
 }
@@ -46,15 +33,19 @@ pub struct Budget {
 impl Budget {
     /// More than the burst counts as the burst: the limit may have been lowered, and clocks may be set back.
     #[must_use]
-    pub fn new(gcra: Gcra, used: u64) -> Self {
-        Self { gcra, used: used.min(gcra.burst()) }
+    pub fn new(limit: RateLimit, used: u64) -> Self {
+        Self { limit, used: used.min(limit.burst()) }
     }
 
     /// The budget after one more request. `None`: the request is beyond the limit, and uses up nothing.
     #[must_use]
     pub fn take(self) -> Option<Self> {
-        let used = self.used + self.gcra.cost;
-        (used <= self.gcra.burst()).then_some(Self { used, ..self })
+        let used = self.used + self.limit.cost();
+        (used <= self.limit.burst()).then_some(Self { used, ..self })
+    }
+
+    pub(crate) const fn limit(self) -> RateLimit {
+        self.limit
     }
 
     /// Nanoseconds until the whole burst is available again.
@@ -65,16 +56,35 @@ impl Budget {
     /// How many requests may come now.
     #[must_use]
     pub fn remaining(self) -> u32 {
-        let left = (self.gcra.burst() - self.used) / self.gcra.cost;
-        u32::try_from(left).unwrap_or(self.gcra.requests) // at most `requests`
+        let left = (self.limit.burst() - self.used) / self.limit.cost();
+        u32::try_from(left).unwrap_or(self.limit.requests()) // at most `requests`
     }
 
     /// The time until one more request may come than now. `None`: the whole burst is available.
     #[must_use]
     pub fn next_in(self) -> Option<Duration> {
-        let with_one_more = (u64::from(self.remaining()) + 1) * self.gcra.cost;
-        let until = (self.used + with_one_more).checked_sub(self.gcra.burst())?;
+        let with_one_more = (u64::from(self.remaining()) + 1) * self.limit.cost();
+        let until = (self.used + with_one_more).checked_sub(self.limit.burst())?;
         (self.used > 0).then(|| Duration::from_nanos(until))
+    }
+}
+
+/// The outcome for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Whether the request is within the limit.
+    pub allowed: bool,
+    /// What is left after it.
+    pub budget: Budget,
+}
+
+impl Taken {
+    pub(crate) const fn allowed(budget: Budget) -> Self {
+        Self { allowed: true, budget }
+    }
+
+    pub(crate) const fn refused(budget: Budget) -> Self {
+        Self { allowed: false, budget }
     }
 }
 
@@ -82,6 +92,10 @@ impl Budget {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn limit(requests: u32, window_seconds: u32) -> RateLimit {
+        RateLimit::new(requests.into(), window_seconds.into()).unwrap()
+    }
 
     /// A token bucket in plain fractions of whole numbers: tokens are counted in units of 1/window, in nanoseconds.
     struct TokenBucket {
@@ -112,13 +126,13 @@ mod tests {
     }
 
     /// Waiting times around what matters: nothing, one request's time, the window.
-    fn waits(gcra: Gcra) -> impl Strategy<Value = Vec<u64>> {
-        let cost = gcra.cost();
+    fn waits(limit: RateLimit) -> impl Strategy<Value = Vec<u64>> {
+        let cost = limit.cost();
         let wait = prop_oneof![
             5 => Just(0),
             3 => 0..=cost,
             2 => (0_u64..4).prop_map(move |n| (cost + n).saturating_sub(2)),
-            1 => 0..=2 * gcra.burst(),
+            1 => 0..=2 * limit.burst(),
         ];
         proptest::collection::vec(wait, 1..300)
     }
@@ -135,14 +149,14 @@ mod tests {
     }
 
     fn with_waits(limits: impl Strategy<Value = (u32, u32)>) -> impl Strategy<Value = ((u32, u32), Vec<u64>)> {
-        limits.prop_flat_map(|limit| (Just(limit), waits(Gcra::new(limit.0, limit.1))))
+        limits.prop_flat_map(|(requests, window)| (Just((requests, window)), waits(limit(requests, window))))
     }
 
     proptest! {
         #[test]
         fn a_limit_decides_as_a_token_bucket_does(((requests, window), waits) in with_waits(exact_limits())) {
             let mut bucket = TokenBucket::full(requests, window);
-            let mut budget = Budget::new(Gcra::new(requests, window), 0);
+            let mut budget = Budget::new(limit(requests, window), 0);
             for wait in waits {
                 bucket.wait(wait);
                 budget = Budget { used: budget.used.saturating_sub(wait), ..budget };
@@ -156,7 +170,7 @@ mod tests {
         #[test]
         fn a_rounded_limit_never_lets_more_in_than_a_token_bucket(((requests, window), waits) in with_waits(limits())) {
             let mut bucket = TokenBucket::full(requests, window);
-            let mut budget = Budget::new(Gcra::new(requests, window), 0);
+            let mut budget = Budget::new(limit(requests, window), 0);
             for wait in waits {
                 bucket.wait(wait);
                 budget = Budget { used: budget.used.saturating_sub(wait), ..budget };
@@ -169,13 +183,13 @@ mod tests {
 
         #[test]
         fn one_more_request_may_come_exactly_at_the_time_that_is_told((requests, window) in limits(), used in any::<u64>()) {
-            let gcra = Gcra::new(requests, window);
-            let budget = Budget::new(gcra, used % (gcra.burst() + 1));
+            let limit = limit(requests, window);
+            let budget = Budget::new(limit, used % (limit.burst() + 1));
             let Some(wait) = budget.next_in() else {
                 prop_assert_eq!(budget.remaining(), requests);
                 return Ok(());
             };
-            let after = |wait: u64| Budget::new(gcra, budget.used.saturating_sub(wait)).remaining();
+            let after = |wait: u64| Budget::new(limit, budget.used.saturating_sub(wait)).remaining();
             let wait = u64::try_from(wait.as_nanos()).unwrap();
             prop_assert_eq!(after(wait), budget.remaining() + 1);
             prop_assert_eq!(after(wait - 1), budget.remaining());
@@ -187,7 +201,7 @@ mod tests {
         for (requests, window) in
             [(1, 1), (3, 1), (7, 60), (1_000_000, 1), (999_999, 1), (1_000_000, 86_400), (1, 86_400)]
         {
-            let mut budget = Budget::new(Gcra::new(requests, window), 0);
+            let mut budget = Budget::new(limit(requests, window), 0);
             for left in (0..requests).rev() {
                 budget = budget.take().unwrap_or_else(|| panic!("{requests} in {window} s: {left} left"));
                 assert_eq!(budget.remaining(), left);
@@ -198,9 +212,9 @@ mod tests {
 
     #[test]
     fn after_a_change_of_the_limit_as_much_time_is_used_and_at_most_the_new_burst() {
-        let half = Budget::new(Gcra::new(100, 60), 30 * NANOS_PER_SECOND);
+        let half = Budget::new(limit(100, 60), 30 * NANOS_PER_SECOND);
         assert_eq!(half.remaining(), 50);
-        let with = |requests, window| Budget::new(Gcra::new(requests, window), half.used()).remaining();
+        let with = |requests, window| Budget::new(limit(requests, window), half.used()).remaining();
         assert_eq!(with(10, 60), 5, "in the same window: the same proportion");
         assert_eq!(with(1000, 60), 500);
         assert_eq!(with(100, 20), 0, "a shorter window: it is available again after the new window at the latest");

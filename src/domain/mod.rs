@@ -27,7 +27,7 @@ pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;
 pub(crate) use free_text::Description;
-pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod, RateLimit};
+pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use secret::LookupDigest;
@@ -35,7 +35,8 @@ pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
 // Tests and benchmarks use these.
 pub use api_key::ApiKeyId;
 pub use clock::{Clock, Timestamp, clock_offset, format_timestamp};
-pub use gcra::{Budget, Gcra};
+pub use gcra::{Budget, Taken};
+pub use limits::RateLimit;
 pub use moment::Moment;
 pub use scope::{Scope, ScopeSet};
 pub use secret::{KeyHint, Secret};

@@ -18,6 +18,7 @@ mod openapi;
 mod operator_endpoints;
 mod origins;
 mod problem;
+mod rate_limit_fields;
 mod refusal_log;
 mod request_body;
 pub(crate) mod request_metrics;

@@ -7,8 +7,7 @@ use std::{
 
 use hashbrown::HashTable;
 
-use super::Taken;
-use crate::domain::{ApiKeyId, Budget, Gcra, Moment};
+use crate::domain::{ApiKeyId, Budget, Moment, RateLimit, Taken};
 
 /// A power of two.
 const SHARDS: usize = 64;
@@ -44,28 +43,28 @@ impl LocalCounts {
 
     /// Takes one request out of the key's budget. The clock is read under the lock, so in the order of the requests:
     /// otherwise the last request of a burst could seem to come before the others, and be refused.
-    pub(super) fn take(&self, key: ApiKeyId, gcra: Gcra, now: impl FnOnce() -> Moment) -> Taken {
+    pub(super) fn take(&self, key: ApiKeyId, limit: RateLimit, now: impl FnOnce() -> Moment) -> Taken {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let now = now();
         let Some(used) = shard.find_mut(hash, |used| used.key == key) else {
-            let full = Budget::new(gcra, 0);
+            let full = Budget::new(limit, 0);
             let Some(budget) = full.take() else { return Taken::refused(full) };
             self.insert(&mut shard, hash, UsedKey { key, full_at: full_at(budget, now) }, now);
             return Taken::allowed(budget);
         };
-        let budget = used.budget(gcra, now);
+        let budget = used.budget(limit, now);
         let Some(budget) = budget.take() else { return Taken::refused(budget) };
         used.full_at = full_at(budget, now);
         Taken::allowed(budget)
     }
 
     /// The key's budget. The clock is read under the lock, as in [`Self::take`].
-    pub(super) fn read(&self, key: ApiKeyId, gcra: Gcra, now: impl FnOnce() -> Moment) -> Budget {
+    pub(super) fn read(&self, key: ApiKeyId, limit: RateLimit, now: impl FnOnce() -> Moment) -> Budget {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let now = now();
-        shard.find(hash, |used| used.key == key).map_or(Budget::new(gcra, 0), |used| used.budget(gcra, now))
+        shard.find(hash, |used| used.key == key).map_or(Budget::new(limit, 0), |used| used.budget(limit, now))
     }
 
     /// Replaces what the key has used.
@@ -132,8 +131,8 @@ fn evict(shard: &mut HashTable<UsedKey>, random: u64) {
 }
 
 impl UsedKey {
-    fn budget(&self, gcra: Gcra, now: Moment) -> Budget {
-        Budget::new(gcra, self.full_at.0.saturating_sub(now.0))
+    fn budget(&self, limit: RateLimit, now: Moment) -> Budget {
+        Budget::new(limit, self.full_at.0.saturating_sub(now.0))
     }
 }
 
@@ -154,6 +153,10 @@ mod tests {
 
     const START: Moment = Moment(1_000);
 
+    fn limit(requests: u32, window_seconds: u32) -> RateLimit {
+        RateLimit::new(requests.into(), window_seconds.into()).unwrap()
+    }
+
     fn key(number: usize) -> ApiKeyId {
         ApiKeyId(Uuid::from_u128(number as u128))
     }
@@ -164,9 +167,9 @@ mod tests {
 
     #[test]
     fn as_many_threads_as_there_are_let_in_exactly_the_burst() {
-        let (counts, gcra) = (LocalCounts::default(), Gcra::new(10_000, 60));
+        let (counts, limit) = (LocalCounts::default(), limit(10_000, 60));
         let allowed: usize = thread::scope(|scope| {
-            let take = || (0..4_000).filter(|_| counts.take(key(1), gcra, || START).allowed).count();
+            let take = || (0..4_000).filter(|_| counts.take(key(1), limit, || START).allowed).count();
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(take)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
@@ -176,10 +179,10 @@ mod tests {
     #[test]
     fn requests_at_the_same_time_are_in_the_order_of_the_clock() {
         for _ in 0..200 {
-            let (counts, gcra) = (LocalCounts::default(), Gcra::new(8, 86_400));
+            let (counts, limit) = (LocalCounts::default(), limit(8, 86_400));
             let allowed = thread::scope(|scope| {
                 let threads: Vec<_> =
-                    (0..8).map(|_| scope.spawn(|| counts.take(key(1), gcra, Moment::now).allowed)).collect();
+                    (0..8).map(|_| scope.spawn(|| counts.take(key(1), limit, Moment::now).allowed)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).filter(|allowed| *allowed).count()
             });
             assert_eq!(allowed, 8);
@@ -188,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_gives_nothing_and_takes_no_more_than_the_window() {
-        let (counts, gcra) = (LocalCounts::default(), Gcra::new(2, 10));
-        assert!(counts.take(key(1), gcra, || after(100)).allowed);
-        assert_eq!(counts.read(key(1), gcra, || after(50)).remaining(), 0, "not even one, for these 50 ns");
-        let long_before = counts.read(key(1), gcra, || Moment(0)).next_in().unwrap();
+        let (counts, limit) = (LocalCounts::default(), limit(2, 10));
+        assert!(counts.take(key(1), limit, || after(100)).allowed);
+        assert_eq!(counts.read(key(1), limit, || after(50)).remaining(), 0, "not even one, for these 50 ns");
+        let long_before = counts.read(key(1), limit, || Moment(0)).next_in().unwrap();
         assert!(long_before.as_secs() <= 5, "{long_before:?}");
-        assert!(counts.take(key(1), gcra, || after(100)).allowed && !counts.take(key(1), gcra, || START).allowed);
+        assert!(counts.take(key(1), limit, || after(100)).allowed && !counts.take(key(1), limit, || START).allowed);
     }
 
     /// (key, nanoseconds since the call before)
@@ -205,15 +208,15 @@ mod tests {
         /// The reference keeps every key for ever.
         #[test]
         fn keys_without_state_are_those_with_their_whole_burst(calls in calls(), requests in 1_u32..5, window in 1_u32..30) {
-            let (counts, gcra) = (LocalCounts::default(), Gcra::new(requests, window));
+            let (counts, limit) = (LocalCounts::default(), limit(requests, window));
             let mut reference: HashMap<usize, u64> = HashMap::new();
             let mut now = START;
             for (number, wait) in calls {
                 now = Moment(now.0 + wait);
                 let full_at = reference.entry(number).or_insert(0);
-                let expected = Budget::new(gcra, full_at.saturating_sub(now.0));
-                prop_assert_eq!(counts.read(key(number), gcra, || now), expected);
-                let taken = counts.take(key(number), gcra, || now);
+                let expected = Budget::new(limit, full_at.saturating_sub(now.0));
+                prop_assert_eq!(counts.read(key(number), limit, || now), expected);
+                let taken = counts.take(key(number), limit, || now);
                 prop_assert_eq!(taken.allowed, expected.take().is_some());
                 prop_assert_eq!(taken.budget, expected.take().unwrap_or(expected));
                 if taken.allowed {
@@ -225,9 +228,9 @@ mod tests {
 
     #[test]
     fn a_hundred_thousand_limited_keys_take_at_most_64_bytes_each() {
-        let (counts, gcra) = (LocalCounts::default(), Gcra::new(100, 60));
+        let (counts, limit) = (LocalCounts::default(), limit(100, 60));
         for number in 0..100_000 {
-            assert!(counts.take(key(number), gcra, || START).allowed);
+            assert!(counts.take(key(number), limit, || START).allowed);
         }
         let allocated: usize = counts.shards.iter().map(|shard| lock(shard).allocation_size()).sum();
         // The limit itself, in the cached secret: two numbers of 32 bits.
@@ -237,10 +240,10 @@ mod tests {
 
     #[test]
     fn the_table_shrinks_when_keys_have_their_whole_burst_again() {
-        let (counts, gcra) = (LocalCounts::default(), Gcra::new(1, 1));
+        let (counts, limit) = (LocalCounts::default(), limit(1, 1));
         let second = |second: usize| after(second as u64 * 1_000_000_000);
         for number in 0..1_000_000 {
-            assert!(counts.take(key(number), gcra, || second(number / 20_000)).allowed);
+            assert!(counts.take(key(number), limit, || second(number / 20_000)).allowed);
         }
         let allocated: usize = counts.shards.iter().map(|shard| lock(shard).allocation_size()).sum();
         assert!(counts.len() < 100_000 && allocated < 4 << 20, "{} keys, {allocated} bytes", counts.len());
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn beyond_the_bound_keys_that_are_near_to_their_whole_burst_make_room() {
         let counts = LocalCounts::with_room_for(SHARDS * 100);
-        let (short, long) = (Gcra::new(1, 1), Gcra::new(1, 86_400));
+        let (short, long) = (limit(1, 1), limit(1, 86_400));
         for number in 0..SHARDS * 50 {
             counts.take(key(number), long, || START);
         }

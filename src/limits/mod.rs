@@ -15,26 +15,7 @@ use tracing::info;
 
 pub use self::redis_url::RedisUrl;
 use self::{local::LocalCounts, metrics::KeysWithState, shared::SharedCounts};
-use crate::domain::{ApiKeyId, Budget, Gcra, Moment};
-
-/// The outcome for a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Whether the request is within the limit.
-    pub allowed: bool,
-    /// What is left after it.
-    pub budget: Budget,
-}
-
-impl Taken {
-    fn allowed(budget: Budget) -> Self {
-        Self { allowed: true, budget }
-    }
-
-    fn refused(budget: Budget) -> Self {
-        Self { allowed: false, budget }
-    }
-}
+use crate::domain::{ApiKeyId, Budget, Moment, RateLimit, Taken};
 
 /// Counts requests of keys that have a rate limit. Clones count together.
 #[derive(Clone, Default)]
@@ -64,37 +45,37 @@ impl RateLimiter {
     }
 
     /// Takes one request out of the key's budget, without I/O. `None`: Redis has to be asked, by [`Self::take`].
-    pub fn take_at_once(&self, key: ApiKeyId, gcra: Gcra) -> Option<Taken> {
+    pub fn take_at_once(&self, key: ApiKeyId, limit: RateLimit) -> Option<Taken> {
         match &self.shared {
             Some(shared) if shared.is_up() => {
-                let known = self.read(key, gcra);
+                let known = self.read(key, limit);
                 known.take().is_none().then(|| Taken::refused(known))
             }
             Some(shared) => {
                 shared.count_alone();
-                Some(self.local.take(key, gcra, Moment::now))
+                Some(self.local.take(key, limit, Moment::now))
             }
-            None => Some(self.local.take(key, gcra, Moment::now)),
+            None => Some(self.local.take(key, limit, Moment::now)),
         }
     }
 
     /// Takes one request out of the key's budget. Waits for Redis for 20 ms at most.
-    pub async fn take(&self, key: ApiKeyId, gcra: Gcra) -> Taken {
-        let Some(shared) = &self.shared else { return self.local.take(key, gcra, Moment::now) };
+    pub async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Taken {
+        let Some(shared) = &self.shared else { return self.local.take(key, limit, Moment::now) };
         let sent = Moment::now();
-        if let Ok((allowed, budget)) = shared.take(key, gcra).await {
+        if let Ok(taken) = shared.take(key, limit).await {
             // As of before the call: the key is not refused for longer than Redis would.
-            self.local.set(key, budget, sent);
-            return Taken { allowed, budget };
+            self.local.set(key, taken.budget, sent);
+            return taken;
         }
         shared.count_alone();
-        self.local.take(key, gcra, Moment::now)
+        self.local.take(key, limit, Moment::now)
     }
 
     /// What is left of the key's limit, as far as this instance knows.
     #[must_use]
-    pub fn read(&self, key: ApiKeyId, gcra: Gcra) -> Budget {
-        self.local.read(key, gcra, Moment::now)
+    pub fn read(&self, key: ApiKeyId, limit: RateLimit) -> Budget {
+        self.local.read(key, limit, Moment::now)
     }
 
     /// False while Redis should count and is away.

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::RedisUrl;
-use crate::domain::{ApiKeyId, Budget, Gcra};
+use crate::domain::{ApiKeyId, Budget, RateLimit, Taken};
 
 /// How long a check waits for Redis: it delays the gateway's request.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(20);
@@ -110,34 +110,35 @@ impl SharedCounts {
         self.metrics.counted_alone.inc();
     }
 
-    /// Takes one request out of the key's budget. True if it is within the limit.
-    pub(super) async fn take(&self, key: ApiKeyId, gcra: Gcra) -> Result<(bool, Budget), Failure> {
+    /// Takes one request out of the key's budget.
+    pub(super) async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Result<Taken, Failure> {
         let mut connected = self.connected().ok_or(Failure::NotConnected)?;
         let started = Instant::now();
-        let taken = self.call(&mut connected.connection, key, gcra).await;
+        let taken = self.call(&mut connected.connection, key, limit.cost(), limit.burst()).await;
         self.metrics.latency.observe(started.elapsed().as_secs_f64());
         if let Err(failure) = &taken {
             self.lose(&connected, failure);
         }
-        taken
+        taken.map(|(allowed, used)| Taken { allowed, budget: Budget::new(limit, used) })
     }
 
+    /// Whether the request is within the limit, and what is used then. In nanoseconds, as [`RateLimit`] counts.
     async fn call(
         &self,
         connection: &mut MultiplexedConnection,
         key: ApiKeyId,
-        gcra: Gcra,
-    ) -> Result<(bool, Budget), Failure> {
+        cost: u64,
+        burst: u64,
+    ) -> Result<(bool, u64), Failure> {
         let mut call = self.script.key(format!("{NAME_PREFIX}{key}"));
-        call.arg(gcra.cost()).arg(gcra.burst());
-        let response = timeout(CHECK_TIMEOUT, call.invoke_async::<(bool, u64)>(connection)).await;
-        let (allowed, used) = response.map_err(|_| Failure::TimedOut(CHECK_TIMEOUT))??;
-        Ok((allowed, Budget::new(gcra, used)))
+        call.arg(cost).arg(burst);
+        let response = timeout(CHECK_TIMEOUT, call.invoke_async(connection)).await;
+        Ok(response.map_err(|_| Failure::TimedOut(CHECK_TIMEOUT))??)
     }
 
     /// Writes, as a check does: a server that is out of memory, or a replica, answers to a PING too.
     async fn probe(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
-        self.call(connection, PROBE, Gcra::new(1_000_000, 1)).await.map(drop)
+        self.call(connection, PROBE, 1_000, 1_000_000_000).await.map(drop)
     }
 
     /// Connects if there is no connection, and counts once to find out whether that works.

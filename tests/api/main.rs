@@ -73,6 +73,7 @@ mod planted;
 mod pooler;
 mod proxy;
 mod queries;
+mod rate_limits;
 mod raw;
 mod redis_server;
 mod reference_implementations;

@@ -7,8 +7,8 @@ use std::{
 
 use futures_util::future::join_all;
 use rally_api_keys::{
-    domain::{ApiKeyId, Gcra},
-    limits::{RateLimiter, RedisUrl, Taken},
+    domain::{ApiKeyId, RateLimit, Taken},
+    limits::{RateLimiter, RedisUrl},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::task::JoinHandle;
@@ -34,16 +34,16 @@ impl Instance {
     }
 
     /// As a check of a key does.
-    async fn take(&self, key: ApiKeyId, gcra: Gcra) -> Taken {
-        match self.limiter.take_at_once(key, gcra) {
+    async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Taken {
+        match self.limiter.take_at_once(key, limit) {
             Some(taken) => taken,
-            None => self.limiter.take(key, gcra).await,
+            None => self.limiter.take(key, limit).await,
         }
     }
 
     /// How many of so many requests at once are within the limit.
-    async fn allowed(&self, key: ApiKeyId, gcra: Gcra, requests: usize) -> usize {
-        let taken = join_all((0..requests).map(|_| self.take(key, gcra))).await;
+    async fn allowed(&self, key: ApiKeyId, limit: RateLimit, requests: usize) -> usize {
+        let taken = join_all((0..requests).map(|_| self.take(key, limit))).await;
         taken.iter().filter(|taken| taken.allowed).count()
     }
 
@@ -62,9 +62,13 @@ fn key() -> ApiKeyId {
     ApiKeyId(Uuid::now_v7())
 }
 
+fn limit(requests: u32, window_seconds: u32) -> RateLimit {
+    RateLimit::new(requests.into(), window_seconds.into()).unwrap()
+}
+
 /// None of it comes back during a test.
-fn burst(requests: u32) -> Gcra {
-    Gcra::new(requests, 86_400)
+fn burst(requests: u32) -> RateLimit {
+    limit(requests, 86_400)
 }
 
 /// Neither a slow machine nor another test makes a call fail, which would count elsewhere.
@@ -79,11 +83,11 @@ async fn two_instances_together_let_in_exactly_the_burst() {
     let Some(redis) = RedisServer::start("together").await else { return };
     let (one, other) = (Instance::start(&redis.url()).await, Instance::start(&redis.url()).await);
     settled(&[&one, &other]).await;
-    let (key, gcra) = (key(), burst(100));
+    let (key, limit) = (key(), burst(100));
     let (mut by_one, mut by_other) = (0, 0);
     for _ in 0..15 {
-        by_one += one.allowed(key, gcra, 5).await;
-        by_other += other.allowed(key, gcra, 5).await;
+        by_one += one.allowed(key, limit, 5).await;
+        by_other += other.allowed(key, limit, 5).await;
     }
     assert_eq!((by_one + by_other, by_one.abs_diff(by_other) <= 5), (100, true), "{by_one} and {by_other}");
     assert!(one.limiter.is_up() && other.limiter.is_up());
@@ -93,8 +97,8 @@ async fn two_instances_together_let_in_exactly_the_burst() {
 async fn redis_holds_a_prefix_an_id_and_a_time_which_expires() {
     let Some(redis) = RedisServer::start("names").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, gcra) = (key(), Gcra::new(3, 60));
-    let taken = instance.take(key, gcra).await;
+    let (key, limit) = (key(), limit(3, 60));
+    let taken = instance.take(key, limit).await;
     assert!(taken.allowed && taken.budget.remaining() == 2);
     let name = format!("rally:limit:{key}");
     let names: Vec<String> = redis.query("KEYS *").await;
@@ -111,10 +115,10 @@ async fn redis_holds_a_prefix_an_id_and_a_time_which_expires() {
 async fn a_state_from_a_clock_far_ahead_costs_at_most_the_window() {
     let Some(redis) = RedisServer::start("clock").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, gcra) = (key(), Gcra::new(2, 10));
+    let (key, limit) = (key(), limit(2, 10));
     for (state, allowed) in [("9999999999999999.999", false), ("1000000000000000.000", true), ("not a state", true)] {
         let _: String = redis.query(&format!("SET rally:limit:{key} {}", state.replace(' ', "_"))).await;
-        let taken = Instance::start(&redis.url()).await.take(key, gcra).await;
+        let taken = Instance::start(&redis.url()).await.take(key, limit).await;
         assert_eq!(taken.allowed, allowed, "{state}");
         assert!(taken.budget.next_in().unwrap() <= Duration::from_secs(5), "{state}");
     }
@@ -125,34 +129,34 @@ async fn a_state_from_a_clock_far_ahead_costs_at_most_the_window() {
 async fn a_key_known_to_be_limited_is_refused_without_a_call() {
     let Some(redis) = RedisServer::start("known").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, gcra) = (key(), burst(1));
-    assert!(instance.take(key, gcra).await.allowed);
+    let (key, once) = (key(), limit(1, 3_600));
+    assert!(instance.take(key, once).await.allowed);
     redis.signal("STOP");
     for _ in 0..1_000 {
-        let taken = instance.limiter.take_at_once(key, gcra).expect("no call");
-        assert!(!taken.allowed && taken.budget.next_in().unwrap() > Duration::from_secs(86_000));
+        let taken = instance.limiter.take_at_once(key, once).expect("no call");
+        assert!(!taken.allowed && taken.budget.next_in().unwrap() > Duration::from_secs(3_500));
     }
     redis.signal("CONT");
     // With a longer window it is not beyond the limit: Redis has to be asked.
     instance.is_up(true).await;
-    assert!(instance.limiter.take_at_once(key, Gcra::new(2, 10 * 86_400)).is_none());
+    assert!(instance.limiter.take_at_once(key, limit(2, 86_400)).is_none());
 }
 
 #[tokio::test]
 async fn while_redis_is_killed_an_instance_goes_on_from_what_it_knew_and_comes_back() {
     let Some(mut redis) = RedisServer::start("killed").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, gcra) = (key(), burst(10));
-    assert_eq!(instance.allowed(key, gcra, 4).await, 4);
+    let (key, limit) = (key(), burst(10));
+    assert_eq!(instance.allowed(key, limit, 4).await, 4);
     redis.kill();
-    assert_eq!(instance.allowed(key, gcra, 20).await, 6, "four of the burst are used");
+    assert_eq!(instance.allowed(key, limit, 20).await, 6, "four of the burst are used");
     assert!(!instance.limiter.is_up());
     let other = self::key();
-    assert_eq!(instance.allowed(other, gcra, 20).await, 10);
+    assert_eq!(instance.allowed(other, limit, 20).await, 10);
     redis.restart().await;
     instance.is_up(true).await;
     let calls = redis.calls().await;
-    assert!(instance.take(self::key(), gcra).await.allowed);
+    assert!(instance.take(self::key(), limit).await.allowed);
     assert!(redis.calls().await > calls, "it counts in Redis again");
 }
 
@@ -160,14 +164,14 @@ async fn while_redis_is_killed_an_instance_goes_on_from_what_it_knew_and_comes_b
 async fn while_redis_is_frozen_checks_do_not_wait_for_it() {
     let Some(redis) = RedisServer::start("frozen").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let gcra = burst(10);
-    assert!(instance.take(key(), gcra).await.allowed);
+    let limit = burst(10);
+    assert!(instance.take(key(), limit).await.allowed);
     redis.signal("STOP");
     let started = Instant::now();
-    assert_eq!(instance.allowed(key(), gcra, 20).await, 10);
+    assert_eq!(instance.allowed(key(), limit, 20).await, 10);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     // From now on not even the 20 ms.
-    let at_once = (0..500).filter(|_| instance.limiter.take_at_once(key(), gcra).is_some()).count();
+    let at_once = (0..500).filter(|_| instance.limiter.take_at_once(key(), limit).is_some()).count();
     assert_eq!(at_once, 500);
     redis.signal("CONT");
     instance.is_up(true).await;
@@ -178,24 +182,24 @@ async fn a_redis_that_is_away_at_the_start_is_used_once_it_is_there() {
     let Some(mut redis) = RedisServer::start("late").await else { return };
     redis.kill();
     let instance = Instance::start(&redis.url()).await;
-    let gcra = burst(1);
-    assert!(!instance.limiter.is_up() && instance.limiter.take_at_once(key(), gcra).unwrap().allowed);
+    let limit = burst(1);
+    assert!(!instance.limiter.is_up() && instance.limiter.take_at_once(key(), limit).unwrap().allowed);
     redis.restart().await;
     instance.is_up(true).await;
-    assert!(instance.limiter.take_at_once(key(), gcra).is_none(), "Redis is asked");
+    assert!(instance.limiter.take_at_once(key(), limit).is_none(), "Redis is asked");
 }
 
 #[tokio::test]
 async fn flushed_scripts_are_loaded_again() {
     let Some(redis) = RedisServer::start("flushed").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, gcra) = (key(), burst(100));
+    let (key, limit) = (key(), burst(100));
     for n in 1..=20_usize {
         let _: String = redis.query("SCRIPT FLUSH SYNC").await;
-        assert!(instance.take(key, gcra).await.allowed);
+        assert!(instance.take(key, limit).await.allowed);
         assert!(redis.calls().await >= n);
     }
-    assert_eq!(instance.limiter.read(key, gcra).remaining(), 80);
+    assert_eq!(instance.limiter.read(key, limit).remaining(), 80);
     assert!(instance.limiter.is_up());
 }
 
