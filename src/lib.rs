@@ -60,7 +60,8 @@
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
 //! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
-//! `domain::access` allows or denies, `usage` counts, and the key is the principal.
+//! `domain::access` allows or denies; last, `limits` counts the request, if the key has a rate limit: here, or in Redis.
+//! `usage` counts, and the key is the principal.
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
 //! the signature with a configured key, or with a key of its issuer's key set: the one that `kid` names, or any for a token

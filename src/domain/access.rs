@@ -186,9 +186,10 @@ pub fn decide_rate(taken: &Taken, now: Timestamp) -> Result<(), DenialReason> {
     if taken.allowed {
         return Ok(());
     }
-    let wait = taken.budget.next_in().unwrap_or_default();
-    // At most a window.
-    let until = TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now);
+    // At most a window. Rounded up to whole microseconds, as all times are.
+    let wait = taken.budget.next_in().unwrap_or_default().as_nanos().div_ceil(1_000);
+    let wait = TimeDelta::microseconds(i64::try_from(wait).unwrap_or(i64::MAX));
+    let until = now.checked_add_signed(wait).unwrap_or(now);
     Err(DenialReason::RateLimited { budget: taken.budget, until })
 }
 

@@ -6,7 +6,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, HeaderValue},
+};
 
 use super::names::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::domain::Budget;
@@ -20,14 +23,21 @@ const MAX_SECONDS: u64 = 3_600;
 pub(crate) fn insert(budget: Option<Budget>, headers: &mut HeaderMap) {
     let Some(budget) = budget else { return };
     let limit = budget.limit();
-    let (requests, window) = (limit.requests(), limit.window_seconds());
-    set(headers, RATE_LIMIT_POLICY, format_args!(r#""{KEY_POLICY}";q={requests};w={window}"#));
-    let remaining = budget.remaining();
-    match budget.next_in() {
-        Some(next) => {
-            set(headers, RATE_LIMIT, format_args!(r#""{KEY_POLICY}";r={remaining};t={}"#, whole_seconds(next)));
+    // Both values share one allocation. Writing to a String does not fail.
+    let mut text = String::with_capacity(64);
+    let _ = write!(text, r#""{KEY_POLICY}";q={};w={}"#, limit.requests(), limit.window_seconds());
+    let policy = 0..text.len();
+    let _ = write!(text, r#""{KEY_POLICY}";r={}"#, budget.remaining());
+    if let Some(next) = budget.next_in() {
+        let _ = write!(text, ";t={}", whole_seconds(next));
+    }
+    let left = policy.end..text.len();
+    let text = Bytes::from(text);
+    for (name, place) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+        // Digits and a name of ours are always a valid value.
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(place)) {
+            headers.insert(name, value);
         }
-        None => set(headers, RATE_LIMIT, format_args!(r#""{KEY_POLICY}";r={remaining}"#)),
     }
 }
 
@@ -36,15 +46,6 @@ pub(crate) fn insert(budget: Option<Budget>, headers: &mut HeaderMap) {
 pub(crate) fn whole_seconds(time: Duration) -> u64 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     seconds.clamp(1, MAX_SECONDS)
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: std::fmt::Arguments<'_>) {
-    let mut text = String::with_capacity(48);
-    // Writing to a String does not fail, and digits are always a valid value.
-    let _ = text.write_fmt(value);
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(name, value);
-    }
 }
 
 #[cfg(test)]

@@ -62,9 +62,9 @@ impl LocalCounts {
     /// The key's budget. The clock is read under the lock, as in [`Self::take`].
     pub(super) fn read(&self, key: ApiKeyId, limit: RateLimit, now: impl FnOnce() -> Moment) -> Budget {
         let hash = self.hash(key);
-        let shard = self.shard(hash);
+        let mut shard = self.shard(hash);
         let now = now();
-        shard.find(hash, |used| used.key == key).map_or(Budget::new(limit, 0), |used| used.budget(limit, now))
+        shard.find_mut(hash, |used| used.key == key).map_or(Budget::new(limit, 0), |used| used.budget(limit, now))
     }
 
     /// Replaces what the key has used.
@@ -131,8 +131,12 @@ fn evict(shard: &mut HashTable<UsedKey>, random: u64) {
 }
 
 impl UsedKey {
-    fn budget(&self, limit: RateLimit, now: Moment) -> Budget {
-        Budget::new(limit, self.full_at.0.saturating_sub(now.0))
+    /// Keeps that the whole burst is available after a window at the latest: otherwise a key whose window was shortened
+    /// would wait for as long as the former one.
+    fn budget(&mut self, limit: RateLimit, now: Moment) -> Budget {
+        let budget = Budget::new(limit, self.full_at.0.saturating_sub(now.0));
+        self.full_at = self.full_at.min(full_at(budget, now));
+        budget
     }
 }
 
@@ -197,6 +201,23 @@ mod tests {
         let long_before = counts.read(key(1), limit, || Moment(0)).next_in().unwrap();
         assert!(long_before.as_secs() <= 5, "{long_before:?}");
         assert!(counts.take(key(1), limit, || after(100)).allowed && !counts.take(key(1), limit, || START).allowed);
+    }
+
+    #[test]
+    fn after_a_change_to_a_shorter_window_the_key_waits_for_that_one() {
+        let second = 1_000_000_000;
+        for refused in [true, false] {
+            let counts = LocalCounts::default();
+            assert!(counts.take(key(1), limit(1, 86_400), || START).allowed);
+            // By a refused request, or by a look.
+            if refused {
+                assert!(!counts.take(key(1), limit(4, 4), || START).allowed);
+            } else {
+                assert_eq!(counts.read(key(1), limit(4, 4), || START).remaining(), 0);
+            }
+            assert!(!counts.take(key(1), limit(4, 4), || after(second - 1)).allowed);
+            assert!(counts.take(key(1), limit(4, 4), || after(second)).allowed);
+        }
     }
 
     /// (key, nanoseconds since the call before)

@@ -10,16 +10,20 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local cost, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local used = 0
+local used, is_beyond = 0, false
 local micros, nanos = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%.(%d+)$')
 if micros then
-    -- At most the burst: the limit may have been lowered, and the clock set back.
-    used = math.min(math.max((micros - now) * 1000 + nanos, 0), burst)
+    -- At most the burst, which is kept: the window may have been shortened, and the clock set back.
+    used = math.max((micros - now) * 1000 + nanos, 0)
+    is_beyond = used > burst
+    used = math.min(used, burst)
 end
-if used + cost > burst then
-    return {0, used}
+local is_allowed = used + cost <= burst
+if is_allowed then
+    used = used + cost
 end
-used = used + cost
-local full_at = string.format('%.0f.%03.0f', now + math.floor(used / 1000), used % 1000)
-redis.call('SET', KEYS[1], full_at, 'PX', math.ceil(used / 1000000))
-return {1, used}
+if is_allowed or is_beyond then
+    local full_at = string.format('%.0f.%03.0f', now + math.floor(used / 1000), used % 1000)
+    redis.call('SET', KEYS[1], full_at, 'PX', math.ceil(used / 1000000))
+end
+return {is_allowed and 1 or 0, used}

@@ -112,15 +112,23 @@ async fn redis_holds_a_prefix_an_id_and_a_time_which_expires() {
 }
 
 #[tokio::test]
-async fn a_state_from_a_clock_far_ahead_costs_at_most_the_window() {
+async fn a_state_from_a_clock_far_ahead_or_of_a_longer_window_costs_at_most_the_window() {
     let Some(redis) = RedisServer::start("clock").await else { return };
     let instance = Instance::start(&redis.url()).await;
-    let (key, limit) = (key(), limit(2, 10));
+    let (key, brief) = (key(), limit(2, 10));
     for (state, allowed) in [("9999999999999999.999", false), ("1000000000000000.000", true), ("not a state", true)] {
         let _: String = redis.query(&format!("SET rally:limit:{key} {}", state.replace(' ', "_"))).await;
-        let taken = Instance::start(&redis.url()).await.take(key, limit).await;
+        let taken = Instance::start(&redis.url()).await.take(key, brief).await;
         assert_eq!(taken.allowed, allowed, "{state}");
         assert!(taken.budget.next_in().unwrap() <= Duration::from_secs(5), "{state}");
+    }
+    // An instance that was asked before, and one that was not.
+    let (key, day, short) = (self::key(), limit(1, 86_400), limit(4, 2));
+    assert!(instance.take(key, day).await.allowed);
+    for instance in [&instance, &Instance::start(&redis.url()).await] {
+        let _: String = redis.query(&format!("SET rally:limit:{key} 9999999999999999.999")).await;
+        assert!(!instance.take(key, short).await.allowed);
+        wait_until(async || instance.take(key, short).await.allowed).await;
     }
     assert!(instance.limiter.is_up());
 }

@@ -192,13 +192,12 @@ impl Problem {
     pub(crate) fn rate_limited(budget: Budget, until: Timestamp) -> Self {
         let limit = budget.limit();
         let (requests, seconds) = (limit.requests(), limit.window_seconds());
-        let wait = whole_seconds(budget.next_in().unwrap_or_default());
         let detail = format!(
-            "The API key may be used {requests} times in {seconds} seconds, and was used more often. Try again in {wait} \
-             seconds, as Retry-After says."
+            "The rate limit of the API key, {requests} requests in {seconds} seconds, is used up. Try again after the \
+             seconds in Retry-After."
         );
         let mut problem = Self::with_detail(Code::RateLimited, detail);
-        problem.headers.push((header::RETRY_AFTER, wait.into()));
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(budget.next_in().unwrap_or_default()).into()));
         Self { reset_at: Some(until), ..problem }
     }
 
