@@ -1,11 +1,12 @@
--- Usage: what each key was used for in each hour, and when and by whom each secret was last used. Written in batches by
--- record_usage; read by plain queries. No table here has a trigger or refers to another table, so that statistics take
--- no lock that a change of a key needs.
+-- Usage: what each key, and the tenant as a whole, was used for in each hour, and when and by whom each secret was last
+-- used. Written in batches by record_usage; read by plain queries. No table here has a trigger or refers to another table,
+-- so that statistics take no lock that a change of a key needs.
 
 SET LOCAL search_path = '';
 
 CREATE TABLE public.api_key_usage (
     tenant_id      uuid        NOT NULL,
+    -- ffffffff-ffff-ffff-ffff-ffffffffffff: the sum of all keys, so that reading it costs a row for each hour.
     key_id         uuid        NOT NULL,
     -- The start of the hour, in UTC.
     hour           timestamptz NOT NULL CHECK (date_trunc('hour', hour, 'UTC') = hour),
@@ -119,17 +120,19 @@ BEGIN
         PERFORM set_config('rally.usage_worker', '', true);
         RETURN false;
     END IF;
-    -- Rows in the order of their keys, so that two instances do not wait for each other.
+    -- Rows in the order of their keys, so that two instances do not wait for each other in turn. Those of tenants come last,
+    -- since every instance writes them.
     INSERT INTO public.api_key_usage AS u
             (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
              denied_address, denied_rate_limit)
-        SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
-               sum(b.revoked)::bigint, sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.rate_limit)::bigint
+        SELECT b.tenant_id, coalesce(b.key_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid), b.hour,
+               sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint, sum(b.revoked)::bigint,
+               sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.rate_limit)::bigint
         FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
                     denied_address, denied_rate_limit)
              b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, rate_limit)
-        GROUP BY b.tenant_id, b.key_id, b.hour
-        ORDER BY b.tenant_id, b.key_id, b.hour
+        GROUP BY GROUPING SETS ((b.tenant_id, b.key_id, b.hour), (b.tenant_id, b.hour))
+        ORDER BY grouping(b.key_id), b.tenant_id, b.key_id, b.hour
         ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
         SET requests       = u.requests + excluded.requests,
             denied_expired = u.denied_expired + excluded.denied_expired,

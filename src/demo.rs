@@ -105,22 +105,21 @@ impl PrivateDatabase {
         let mut admin = TenantAdmin::connect(&self.url).await?;
         admin.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
         let host = format!("{DEMO_TENANT}.{}", config.tenancy.base_domain);
-        let port = address.port();
+        let url = format!("{}://{host}:{}", config.tenancy.public_scheme, address.port());
         let Some(secret) = config.jwt.secret.as_deref() else {
-            return Ok(commands(&host, port, None));
+            return Ok(commands(&host, &url, None));
         };
         let signer = TokenSigner::hs256(secret, config.jwt.rules.clone())?;
         let now = clock.now();
         let scopes = ScopeSet::from_iter([Scope::Admin]);
         let token = signer.sign(&slug, DEMO_ADMIN, scopes, now, now + TimeDelta::days(DEMO_TOKEN_DAYS))?;
-        Ok(commands(&host, port, Some(&token)))
+        Ok(commands(&host, &url, Some(&token)))
     }
 }
 
 /// The demo's commands. Each works on its own when pasted into a shell. Without a token, since an issuer signs them,
 /// they read it from `$TOKEN`.
-fn commands(host: &str, port: u16, token: Option<&str>) -> String {
-    let url = format!("http://{host}:{port}");
+fn commands(host: &str, url: &str, token: Option<&str>) -> String {
     let mut text = format!(
         "\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\
          Every call, to read about and to try in a browser:  {url}/docs\n\n"
@@ -145,7 +144,7 @@ Create another key and let it read its own entry:
 curl -sS {url}/api/v1/api-keys/self -H "X-Api-Key: $(curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application/json' -d '{{"name": "ETL Pipeline"}}' | sed 's/.*"key":"\([^"]*\)".*/\1/')"
 
 Where {host} is not found, as by Python, Node.js and wget on Debian, add the line "127.0.0.1 {host}"
-to /etc/hosts, or call 127.0.0.1 with the header "Host: {host}".
+to /etc/hosts, or call 127.0.0.1 with the header "Host: {host}" (not in fetch of Node.js, which does not send it).
 
 Stop with Ctrl-C. The keys are still there at the next start.
 "#

@@ -1,5 +1,5 @@
-//! API keys for Rally CRM: the management API under `/api/v1/api-keys`, and `/forward-auth`, by which a gateway checks
-//! the credential of every request to the CRM.
+//! API keys for Rally CRM: the management API under `/api/v1/api-keys` (and `/api/v1/me`), and `/forward-auth`, by which a
+//! gateway checks the credential of every request to the CRM.
 //!
 //! # Rooms
 //! The modules at the top, called rooms, from the command line down:

@@ -26,7 +26,7 @@ pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecr
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;
-pub(crate) use free_text::Description;
+pub(crate) use free_text::{Description, Reason};
 pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;

@@ -152,35 +152,55 @@ impl<R: Requirement> Authorized<R> {
     /// long list gives nothing more to a key that was revoked meanwhile.
     pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
-        if page.after.is_some()
-            && let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret())
-        {
-            let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
-            let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
-            self.decide(&key, secret, clock.now())?;
+        if page.after.is_some() {
+            self.read_own_key(&mut transaction, clock).await?;
         }
         Ok(transaction)
     }
 
+    /// The calling key, after its access has been decided again. `None`: the caller is a user.
+    pub async fn read_own_key(&self, transaction: &mut ReadTx, clock: &Clock) -> Result<Option<OwnKey>, Error> {
+        let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) else { return Ok(None) };
+        let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
+        let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
+        self.decide(&key, secret, clock.now())?;
+        Ok(Some(OwnKey { key, secret }))
+    }
+
+    /// Whether the caller has the access that another endpoint requires. `own`: of [`Self::read_own_key`].
+    pub fn may<Other: Requirement>(&self, own: Option<&OwnKey>, now: Timestamp) -> bool {
+        let required = Other::required_access(None);
+        let facts = match own {
+            Some(own) => self.facts_of(&own.key, own.secret, now, required),
+            None => Facts { scopes: self.principal.scopes(), key: None, required },
+        };
+        decide(&facts).is_ok()
+    }
+
     fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
+        Ok(decide(&self.facts_of(key, secret, now, R::required_access(self.target)))?)
+    }
+
+    fn facts_of<'a>(
+        &self,
+        key: &'a ApiKey,
+        secret: SecretState,
+        now: Timestamp,
+        required: RequiredAccess,
+    ) -> Facts<'a> {
         let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
         let allowed_addresses = Some(&limits.allowed_addresses);
         let client_address = Some(self.address);
-        Ok(decide(&Facts {
-            scopes: key.scopes,
-            key: Some(KeyFacts {
-                now,
-                id,
-                expires_at,
-                revoked_at,
-                suspension,
-                secret,
-                allowed_addresses,
-                client_address,
-            }),
-            required: R::required_access(self.target),
-        })?)
+        let key_facts =
+            KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
+        Facts { scopes: key.scopes, key: Some(key_facts), required }
     }
+}
+
+/// The calling key, and the secret that it presented.
+pub struct OwnKey {
+    pub key: ApiKey,
+    secret: SecretState,
 }
 
 impl<R> Authorized<R> {

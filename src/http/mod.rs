@@ -11,6 +11,7 @@ mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
 mod landing;
+mod me;
 mod metrics_text;
 mod middleware;
 mod names;
@@ -29,6 +30,7 @@ mod routes;
 mod sender;
 pub(crate) mod server;
 mod socket;
+pub(crate) mod tls;
 mod watched_body;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-pub(crate) use self::api_keys::events::grant_details;
+pub(crate) use self::api_keys::events::{grant_details, suspension_details};
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,

@@ -50,6 +50,7 @@ use crate::{
         event_details::GrantDetails,
         event_details::ReusedSecretDetails,
         event_details::RotationDetails,
+        event_details::SuspensionDetails,
         event_details::UpdateDetails
     ))
 )]

@@ -165,7 +165,15 @@ impl UsageStore {
     }
 }
 
+/// The tenant as a whole, in the place of a key: `record_usage` writes the sum of all keys too.
+const ALL_KEYS: ApiKeyId = ApiKeyId(Uuid::max());
+
 impl ReadTx {
+    /// As [`Self::usage`], of all keys together. Reads a row for each hour.
+    pub async fn tenant_usage(&mut self, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
+        self.usage(ALL_KEYS, window).await
+    }
+
     /// The key's usage in each part of the window in which there was any.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(

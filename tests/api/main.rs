@@ -19,6 +19,7 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod asvs_page;
 mod binary;
 mod bodies;
 mod cache_equivalence;
@@ -60,6 +61,7 @@ mod limits;
 mod list;
 mod logs;
 mod lookups;
+mod me;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]
@@ -91,10 +93,12 @@ mod shared_limits;
 mod shutdown;
 mod stamps;
 mod start;
+mod suspend;
 mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod tls_listener;
 mod token_explain;
 mod traces;
 mod unread_bodies;

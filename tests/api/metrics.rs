@@ -283,18 +283,21 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
     let alerts = include_str!("../../deploy/prometheus/alerts.yml");
     let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
     let operations = include_str!("../../docs/operations.md");
-    let of_issuers =
-        [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter"), ("rally_jwks_keys", "gauge")];
-    let of_redis = [
-        ("rally_limits_redis_up", "gauge"),
-        ("rally_limits_redis_seconds", "histogram"),
-        ("rally_limits_redis_failures", "counter"),
+    let of_settings = [
+        ("rally_jwks_age_seconds", "gauge"),
+        ("rally_jwks_fetches", "counter"),
+        ("rally_jwks_keys", "gauge"),
         ("rally_limits_counted_alone", "counter"),
+        ("rally_limits_redis_failures", "counter"),
+        ("rally_limits_redis_seconds", "histogram"),
+        ("rally_limits_redis_up", "gauge"),
+        ("rally_tls_certificate_not_after_timestamp_seconds", "gauge"),
+        ("rally_tls_failed_handshakes", "counter"),
+        ("rally_tls_files_usable", "gauge"),
     ];
     let known: BTreeSet<String> = FAMILIES
         .into_iter()
-        .chain(of_issuers)
-        .chain(of_redis)
+        .chain(of_settings)
         .flat_map(|(name, kind)| {
             let suffixes: &[&str] = match kind {
                 "counter" => &["_total"],

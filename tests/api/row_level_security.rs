@@ -302,8 +302,8 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         assert_eq!(affected(&mut connection, &batch).await, 1);
     }
     for table in ["api_key_usage", "api_key_last_uses"] {
-        assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 2);
-        let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT tenant_id FROM {table}")))
+        assert_eq!(database.count(&format!("SELECT count(DISTINCT tenant_id) FROM {table}")).await, 2);
+        let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT DISTINCT tenant_id FROM {table}")))
             .fetch_all(&mut connection)
             .await
             .unwrap();
