@@ -22,6 +22,8 @@ CREATE TABLE public.api_key_usage (
     denied_suspended bigint    NOT NULL DEFAULT 0 CHECK (denied_suspended >= 0::bigint),
     -- Denied, since the key may not be used from the client's address.
     denied_address bigint      NOT NULL DEFAULT 0 CHECK (denied_address >= 0::bigint),
+    -- Denied, since the key was beyond its rate limit.
+    denied_rate_limit bigint   NOT NULL DEFAULT 0 CHECK (denied_rate_limit >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
     -- Room on each page for the next versions of its rows, so that updates change no index (HOT).
 ) WITH (fillfactor = 70);
@@ -70,8 +72,8 @@ CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
-GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address)
-                                                        ON public.api_key_usage     TO rally_app;
+GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address,
+              denied_rate_limit)                        ON public.api_key_usage     TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, UPDATE, DELETE                    ON public.usage_writers     TO rally_app;
@@ -101,6 +103,7 @@ CREATE FUNCTION public.record_usage(
     tenants uuid[], keys uuid[], digests bytea[], hours timestamptz[],
     requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[], denied_suspended bigint[],
     denied_address bigint[],
+    denied_rate_limit bigint[],
     used_at timestamptz[], addresses inet[], user_agents text[]
 ) RETURNS boolean
 LANGUAGE plpgsql
@@ -124,13 +127,13 @@ BEGIN
     -- since every instance writes them.
     INSERT INTO public.api_key_usage AS u
             (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-             denied_address)
+             denied_address, denied_rate_limit)
         SELECT b.tenant_id, coalesce(b.key_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid), b.hour,
                sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint, sum(b.revoked)::bigint,
-               sum(b.suspended)::bigint, sum(b.address)::bigint
+               sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.rate_limit)::bigint
         FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-                    denied_address)
-             b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address)
+                    denied_address, denied_rate_limit)
+             b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, rate_limit)
         GROUP BY GROUPING SETS ((b.tenant_id, b.key_id, b.hour), (b.tenant_id, b.hour))
         ORDER BY grouping(b.key_id), b.tenant_id, b.key_id, b.hour
         ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
@@ -139,7 +142,8 @@ BEGIN
             denied_scope   = u.denied_scope + excluded.denied_scope,
             denied_revoked = u.denied_revoked + excluded.denied_revoked,
             denied_suspended = u.denied_suspended + excluded.denied_suspended,
-            denied_address = u.denied_address + excluded.denied_address;
+            denied_address = u.denied_address + excluded.denied_address,
+            denied_rate_limit = u.denied_rate_limit + excluded.denied_rate_limit;
     INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
         SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
         FROM unnest(tenants, keys, digests, used_at, addresses, user_agents)
@@ -228,12 +232,12 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], timestamptz[], inet[], text[]),
+                        bigint[], bigint[], bigint[], timestamptz[], inet[], text[]),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], timestamptz[], inet[], text[]),
+                        bigint[], bigint[], bigint[], timestamptz[], inet[], text[]),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;
 

@@ -1,5 +1,7 @@
 //! What bounds a key, beside its scopes and its end.
 
+use std::num::NonZeroU32;
+
 use serde::Serialize;
 
 use super::AllowedAddresses;
@@ -33,18 +35,21 @@ pub struct LimitsPatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    requests: u32,
-    window_seconds: u32,
+    requests: NonZeroU32,
+    window_seconds: NonZeroU32,
 }
 
 impl RateLimit {
+    /// Of the requests.
     pub const MAX_REQUESTS: u32 = 1_000_000;
+    /// Of the window.
     pub const MAX_WINDOW_SECONDS: u32 = 24 * 60 * 60;
 
     /// `None`: out of range. Neither is 0.
     #[must_use]
     pub fn new(requests: i64, window_seconds: i64) -> Option<Self> {
-        let within = |number: i64, max| u32::try_from(number).ok().filter(|number| (1..=max).contains(number));
+        let within =
+            |number: i64, max| NonZeroU32::new(u32::try_from(number).ok()?).filter(|number| number.get() <= max);
         Some(Self {
             requests: within(requests, Self::MAX_REQUESTS)?,
             window_seconds: within(window_seconds, Self::MAX_WINDOW_SECONDS)?,
@@ -54,17 +59,19 @@ impl RateLimit {
     /// True if it lets in no request that the other would not.
     #[must_use]
     pub const fn is_within(self, other: Self) -> bool {
-        self.requests <= other.requests && self.window_seconds >= other.window_seconds
+        self.requests() <= other.requests() && self.window_seconds() >= other.window_seconds()
     }
 
+    /// How many.
     #[must_use]
     pub const fn requests(self) -> u32 {
-        self.requests
+        self.requests.get()
     }
 
+    /// In which time.
     #[must_use]
     pub const fn window_seconds(self) -> u32 {
-        self.window_seconds
+        self.window_seconds.get()
     }
 }
 

@@ -20,16 +20,16 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Budget, Clock, EventKind, KeyLimits, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
-/// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
-/// key.
+/// Where [`Authorized`] leaves the principal, and what is left of a key's rate limit, for the layer around the handler,
+/// which writes the headers about a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
+pub struct CallerSlot(pub Arc<OnceLock<(Principal, Option<Budget>)>>);
 
 /// What an endpoint requires of its caller.
 pub trait Requirement: Send + Sync + 'static {
@@ -265,12 +265,12 @@ where
             Authentication::Ready(outcome) => outcome,
             Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
         };
-        let principal = match &outcome {
-            Ok(caller) => Some(&caller.principal),
-            Err(refusal) => refusal.valid_principal(),
+        let caller = match &outcome {
+            Ok(caller) => Some((&caller.principal, caller.budget)),
+            Err(refusal) => refusal.valid_caller(),
         };
-        if let (Some(principal), Some(CallerSlot(slot))) = (principal, parts.extensions.get()) {
-            let _ = slot.set(principal.clone());
+        if let (Some((principal, budget)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
+            let _ = slot.set((principal.clone(), budget));
         }
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {

@@ -19,6 +19,7 @@ mod openapi;
 mod operator_endpoints;
 mod origins;
 mod problem;
+mod rate_limit_fields;
 mod refusal_log;
 mod request_body;
 pub(crate) mod request_metrics;
@@ -45,6 +46,7 @@ use self::{
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
+    limits::RateLimiter,
 };
 
 /// What handlers can extract.
@@ -56,6 +58,7 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.
     pub ready: Gauge,

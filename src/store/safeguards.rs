@@ -40,7 +40,7 @@ const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
 const FUNCTIONS: [&str; 5] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
-    "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], \
+    "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], \
      timestamptz[], inet[], text[])",
     "public.remove_old_usage(timestamptz, integer)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",

@@ -36,6 +36,8 @@ pub struct SecretUsage {
     pub denied_suspended: i64,
     /// Those that were denied since the key may not be used from the client's address.
     pub denied_address: i64,
+    /// Those that were denied since the key was beyond its rate limit.
+    pub denied_rate_limit: i64,
     /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
 }
@@ -117,12 +119,13 @@ impl UsageStore {
         let denied_revoked: Vec<_> = batch.iter().map(|usage| usage.denied_revoked).collect();
         let denied_suspended: Vec<_> = batch.iter().map(|usage| usage.denied_suspended).collect();
         let denied_address: Vec<_> = batch.iter().map(|usage| usage.denied_address).collect();
+        let denied_rate_limit: Vec<_> = batch.iter().map(|usage| usage.denied_rate_limit).collect();
         let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!(
-                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS "is_new!""#,
+                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS "is_new!""#,
                 writer,
                 number,
                 &tenants,
@@ -135,6 +138,7 @@ impl UsageStore {
                 &denied_revoked,
                 &denied_suspended,
                 &denied_address,
+                &denied_rate_limit,
                 &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
                 &agents as &[Option<&str>],
@@ -178,7 +182,8 @@ impl ReadTx {
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
                       sum(denied_revoked)::bigint AS "denied_revoked!",
                       sum(denied_suspended)::bigint AS "denied_suspended!",
-                      sum(denied_address)::bigint AS "denied_address!"
+                      sum(denied_address)::bigint AS "denied_address!",
+                      sum(denied_rate_limit)::bigint AS "denied_rate_limit!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1

@@ -53,6 +53,8 @@ pub enum Denied {
     Suspended,
     /// The key may not be used from the client's address.
     Address,
+    /// The key was beyond its rate limit.
+    RateLimit,
 }
 
 /// The sender of a request.

@@ -74,7 +74,7 @@ async fn requests_and_refusals_are_counted() {
     assert_eq!(response["interval"], "day");
     assert_eq!(response["buckets"].as_array().unwrap().len(), 30);
     let (first, from) = (&response["buckets"][0], &response["from"]);
-    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0}});
+    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0}});
     assert_eq!(first, &empty);
 }
 

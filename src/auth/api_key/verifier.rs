@@ -19,9 +19,10 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Clock, LookupDigest, Principal, Secret, Tenant, Timestamp,
-        access::{DenialReason, Facts, RequiredAccess, decide},
+        Budget, Clock, KeyLimits, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
+        access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
+    limits::RateLimiter,
     store::{Lookups, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
@@ -56,11 +57,33 @@ pub(in crate::auth) struct KeyRequest<'a> {
     pub(in crate::auth) request_id: &'a RequestId,
 }
 
+/// What is decided about a key.
+#[derive(Clone, Copy)]
+pub(in crate::auth) struct Decision {
+    pub(in crate::auth) outcome: Result<(), DenialReason>,
+    /// What is left of the key's rate limit. `None`: it has none.
+    pub(in crate::auth) budget: Option<Budget>,
+}
+
+/// The outcome of [`KeyVerifier::authorize`].
+pub(in crate::auth) enum Authorization {
+    Decided(Decision),
+    /// The key may, if it is within its rate limit, which Redis counts: call [`KeyVerifier::authorize_by_redis`].
+    AskRedis(RateLimit),
+}
+
+impl Decision {
+    fn of_rate(taken: Taken, now: Timestamp) -> Self {
+        Self { outcome: decide_rate(&taken, now), budget: Some(taken.budget) }
+    }
+}
+
 /// Verifies secrets, and decides about their keys.
 pub struct KeyVerifier {
     cache: Arc<AuthCache>,
     lookup: Arc<SecretLookup>,
     recorder: UsageRecorder,
+    limiter: RateLimiter,
     metrics: Arc<VerificationMetrics>,
     clock: Clock,
 }
@@ -74,11 +97,12 @@ impl KeyVerifier {
         fallback: KeyFallback,
         cache: Arc<AuthCache>,
         recorder: UsageRecorder,
+        limiter: RateLimiter,
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerificationMetrics>::default();
         let lookup = Arc::new(SecretLookup { lookups, hasher, fallback, metrics: metrics.clone() });
-        Self { cache, lookup, recorder, metrics, clock }
+        Self { cache, lookup, recorder, limiter, metrics, clock }
     }
 
     pub(crate) fn metrics(&self) -> &VerificationMetrics {
@@ -130,12 +154,33 @@ impl KeyVerifier {
     }
 
     /// Decides whether the key may do what the request requires, and records the use of its secret.
-    pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Result<(), DenialReason> {
+    pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Authorization {
         let (secret, now) = (&verified.secret, self.clock.now());
         let key = secret.facts(now, request.client.address);
-        let facts = Facts { scopes: secret.scopes, key: Some(key), required: request.required };
-        let decision = decide(&facts);
-        self.record(verified, decision, now, request);
+        let outcome = decide(&Facts { scopes: secret.scopes, key: Some(key), required: request.required });
+        let decision = match secret.rate_limit {
+            None => Decision { outcome, budget: None },
+            Some(limit) if outcome.is_ok() => match self.limiter.take_at_once(secret.usage.key(), limit) {
+                Some(taken) => Decision::of_rate(taken, now),
+                None => return Authorization::AskRedis(limit),
+            },
+            Some(limit) => Decision { outcome, budget: Some(self.limiter.read(secret.usage.key(), limit)) },
+        };
+        self.record(verified, decision.outcome, now, request);
+        Authorization::Decided(decision)
+    }
+
+    /// Decides about the rate limit, after [`Self::authorize`] has decided about all else.
+    pub(in crate::auth) async fn authorize_by_redis(
+        &self,
+        verified: &Verified,
+        limit: RateLimit,
+        request: &KeyRequest<'_>,
+    ) -> Decision {
+        let taken = self.limiter.take(verified.secret.usage.key(), limit).await;
+        let now = self.clock.now();
+        let decision = Decision::of_rate(taken, now);
+        self.record(verified, decision.outcome, now, request);
         decision
     }
 
@@ -170,6 +215,10 @@ impl KeyVerifier {
                 self.recorder.denied(secret, now, Denied::Address);
                 "address_not_allowed"
             }
+            Err(DenialReason::RateLimited { .. }) => {
+                self.recorder.denied(secret, now, Denied::RateLimit);
+                "rate_limited"
+            }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
                 self.recorder.denied(secret, now, Denied::Revoked);
                 self.recorder.dead_secret_used(&secret.usage, secret.hint, now, client.address, request_id.as_str());
@@ -200,12 +249,15 @@ impl SecretLookup {
             revoked_at: row.revoked_at,
             suspension: row.suspension,
         };
+        let rate_limit = row.limits.rate_limit;
+        let other_limits = KeyLimits { rate_limit: None, ..row.limits };
         Ok(CachedSecret {
             usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             rare_times: rare_times.boxed(),
-            limits: (!row.limits.is_unlimited()).then(|| Box::new(row.limits)),
+            rate_limit,
+            other_limits: (!other_limits.is_unlimited()).then(|| Box::new(other_limits)),
             hint: row.hint,
             evidence,
         })

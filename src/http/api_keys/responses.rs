@@ -353,6 +353,8 @@ pub(super) struct DeniedByReason {
     pub(super) suspended: i64,
     /// The key may not be used from the client's address
     pub(super) address: i64,
+    /// The key was beyond its rate limit
+    pub(super) rate_limit: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -367,6 +369,7 @@ impl From<UsageBucket> for UsageBucketResponse {
                 revoked: bucket.denied_revoked,
                 suspended: bucket.denied_suspended,
                 address: bucket.denied_address,
+                rate_limit: bucket.denied_rate_limit,
             },
         }
     }

@@ -110,6 +110,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    RateLimited "rate_limited" TOO_MANY_REQUESTS
+        "The API key is beyond its rate limit"
+        "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
@@ -149,6 +152,7 @@ pub(crate) const CALLER: &[Code] = &[
     Code::WrongTenant,
     Code::InsufficientScope,
     Code::TenantNotFound,
+    Code::RateLimited,
     Code::Busy,
     Code::DatabaseUnavailable,
     Code::IssuerUnavailable,

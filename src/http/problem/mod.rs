@@ -21,7 +21,8 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use crate::domain::{Scope, Secret};
+use super::{forward_auth::LimitedStatus, rate_limit_fields::whole_seconds};
+use crate::domain::{Budget, Scope, Secret, Timestamp, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -64,6 +65,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
+    reset_at: Option<Timestamp>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Why the service could not respond otherwise. For the log, not for the client.
     cause: Option<String>,
@@ -96,6 +98,10 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = scope_schema, required = false)]
     required_scope: Option<&'a str>,
+    /// When the next request may come. `Retry-After` is at most an hour
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    reset_at: Option<String>,
 }
 
 /// The schema of one scope.
@@ -124,6 +130,7 @@ impl From<Code> for Problem {
             detail: code.default_detail().into(),
             errors: Vec::new(),
             required_scope: None,
+            reset_at: None,
             headers: header.into_iter().collect(),
             cause: None,
         }
@@ -181,16 +188,32 @@ impl Problem {
         problem
     }
 
+    /// The request is beyond a key's limit, until then.
+    pub(crate) fn rate_limited(budget: Budget, until: Timestamp) -> Self {
+        let limit = budget.limit();
+        let (requests, seconds) = (limit.requests(), limit.window_seconds());
+        let detail = format!(
+            "The rate limit of the API key, {requests} requests in {seconds} seconds, is used up. Try again after the \
+             seconds in Retry-After."
+        );
+        let mut problem = Self::with_detail(Code::RateLimited, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(budget.next_in().unwrap_or_default()).into()));
+        Self { reset_at: Some(until), ..problem }
+    }
+
     pub(crate) fn internal() -> Self {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503. A check that is wrong in itself becomes 403,
-    /// since no other credential would help; any other client error becomes 401, any other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503, and 429 if they ask for it. What no other
+    /// credential would help, a check that is wrong in itself and a key beyond its limits, becomes 403; any other client
+    /// error becomes 401, any other server error 503.
     #[must_use]
-    pub(crate) fn for_gateways(mut self) -> Self {
+    pub(crate) fn for_gateways(mut self, limited: LimitedStatus) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            StatusCode::TOO_MANY_REQUESTS if limited == LimitedStatus::TooManyRequests => {}
+            StatusCode::TOO_MANY_REQUESTS => self.status = StatusCode::FORBIDDEN,
             _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
                 self.status = StatusCode::SERVICE_UNAVAILABLE;
@@ -274,6 +297,7 @@ impl Problem {
             request_id,
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
+            reset_at: self.reset_at.map(format_timestamp),
         }
     }
 
@@ -326,7 +350,7 @@ mod tests {
         #[test]
         fn a_challenge_is_well_formed(detail in any::<String>(), code in prop::sample::select(Code::ALL.to_vec()), gateway in any::<bool>()) {
             let problem = Problem::with_detail(code, detail);
-            let problem = if gateway { problem.for_gateways() } else { problem };
+            let problem = if gateway { problem.for_gateways(LimitedStatus::default()) } else { problem };
             let needs_one = problem.status == StatusCode::UNAUTHORIZED;
             let Some(challenge) = problem.challenge() else {
                 prop_assert!(!needs_one);
