@@ -352,7 +352,10 @@ async fn only_admins_with_a_current_secret_suspend_and_resume() {
         "SELECT actor FROM api_key_events WHERE key_id = '{}' AND kind IN ('suspended', 'resumed') ORDER BY seq",
         key.id
     );
-    assert_eq!(server.database.texts(&actors).await, [format!("api-key:{}", caller.id), format!("api-key:{}", caller.id)]);
+    assert_eq!(
+        server.database.texts(&actors).await,
+        [format!("api-key:{}", caller.id), format!("api-key:{}", caller.id)]
+    );
 }
 
 // ---- Promises
