@@ -221,7 +221,7 @@ impl KeyFacts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::AddressBlock;
+    use crate::domain::{AddressBlock, RateLimit};
     use DenialReason::{
         AddressNotAllowed, InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, KeySuspended, SecretEnded,
         SecretRetired,
@@ -334,6 +334,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_request_beyond_the_rate_limit_is_told_when_the_next_one_may_come() {
+        let budget = Budget::new(RateLimit::new(2, 60).unwrap(), 45_000_000_000);
+        let denied = decide_rate(&Taken::refused(budget), at(NOW));
+        assert_eq!(denied, Err(DenialReason::RateLimited { budget, until: at(NOW + 15) }));
+        assert!(denied.unwrap_err().credential_is_valid());
+        assert_eq!(decide_rate(&Taken::allowed(budget), at(NOW)), Ok(()));
     }
 
     #[test]
