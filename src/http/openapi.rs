@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::Scope,
+    domain::{Scope, Violation},
 };
 
 /// The parts that are no operation's.
@@ -36,6 +36,7 @@ use crate::{
     tags(
         (name = "API keys", description = "For the tenant's admins"),
         (name = "Rotation", description = "A new secret for the same key; both secrets work for a while"),
+        (name = "Policy", description = "Rules for all keys of the tenant"),
         (name = "Usage and events", description = "What keys are used for, and who changed them"),
         (name = "The calling key", description = "The same operations, for the key that sends the request"),
         (name = "Gateways", description = "The check of every request to the CRM"),
@@ -47,6 +48,7 @@ use crate::{
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::ReusedSecretDetails,
+        event_details::PolicyChangeDetails,
         event_details::RotationDetails,
         event_details::SuspensionDetails,
         event_details::UpdateDetails
@@ -283,6 +285,7 @@ fn example(code: Code) -> Problem {
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::TooManyRotations => Problem::too_many_rotations(41),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
+        Code::PolicyViolation => Violation { rule: "maxLifetimeDays", limit: json!(365), value: json!(null) }.into(),
         other => other.into(),
     }
 }

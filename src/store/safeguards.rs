@@ -22,10 +22,11 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
 ];
 
 /// The tables with rows of tenants.
-pub(super) const TENANT_TABLES: [&str; 7] = [
+pub(super) const TENANT_TABLES: [&str; 8] = [
     "tenants",
     "api_keys",
     "api_key_secrets",
+    "api_key_policies",
     "api_key_events",
     "api_key_event_heads",
     "api_key_usage",

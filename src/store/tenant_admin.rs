@@ -143,7 +143,8 @@ impl TenantAdmin {
             .execute(
                 "DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
                  DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_usage;
-                 DELETE FROM public.api_key_last_uses; DELETE FROM public.api_keys",
+                 DELETE FROM public.api_key_last_uses; DELETE FROM public.api_key_policies;
+                 DELETE FROM public.api_keys",
             )
             .await?;
         transaction.commit().await?;

@@ -55,9 +55,9 @@ async fn triggers_that_do_not_always_run_are_refused_with_what_to_run() {
     let (home, url) = (Home::new("triggers"), database.url_text(None).await);
     let doctor = async || String::from_utf8(home.run(&["doctor"], &[("DATABASE_URL", &url)]).await.stdout).unwrap();
     assert!(doctor().await.contains("ok    triggers: run in every session"));
-    // The trigger for new tenants must not run where a replica receives tenants and their trails.
-    let of_origin = format!("{TRIGGERS} AND t.tgenabled = 'O'");
-    assert_eq!(database.texts(&of_origin).await, ["tenants start_event_chain"]);
+    // The triggers for new tenants must not run where a replica receives tenants with their trails and policies.
+    let of_origin = format!("{TRIGGERS} AND t.tgenabled = 'O' ORDER BY 1");
+    assert_eq!(database.texts(&of_origin).await, ["tenants start_event_chain", "tenants start_policy"]);
 
     let all = database.texts(&format!("{TRIGGERS} ORDER BY 1")).await;
     assert!(all.len() > 10, "{all:?}");

@@ -110,6 +110,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    PolicyViolation "policy_violation" UNPROCESSABLE_ENTITY
+        "The tenant's policy forbids this"
+        "Change what `rule` limits, or ask an admin of the tenant to change the policy."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."

@@ -21,7 +21,7 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use crate::domain::{Scope, Secret};
+use crate::domain::{Scope, Secret, Violation};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -64,6 +64,8 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
+    /// Boxed, since it is rare.
+    violation: Option<Box<Violation>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Why the service could not respond otherwise. For the log, not for the client.
     cause: Option<String>,
@@ -96,6 +98,18 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = scope_schema, required = false)]
     required_scope: Option<&'a str>,
+    /// Of a `policy_violation`: the property of the policy
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    rule: Option<&'a str>,
+    /// Of a `policy_violation`: what the rule says
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    limit: Option<&'a Value>,
+    /// Of a `policy_violation`: what the key would have
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    value: Option<&'a Value>,
 }
 
 /// The schema of one scope.
@@ -124,9 +138,21 @@ impl From<Code> for Problem {
             detail: code.default_detail().into(),
             errors: Vec::new(),
             required_scope: None,
+            violation: None,
             headers: header.into_iter().collect(),
             cause: None,
         }
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        let Violation { rule, limit, value } = &violation;
+        let detail = format!(
+            "The tenant's policy has `{rule}` = {limit}, and the key would have {value}. Change the request, or ask an \
+             admin of the tenant to change the policy."
+        );
+        Self { violation: Some(Box::new(violation)), ..Self::with_detail(Code::PolicyViolation, detail) }
     }
 }
 
@@ -274,6 +300,9 @@ impl Problem {
             request_id,
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
+            rule: self.violation.as_ref().map(|violation| violation.rule),
+            limit: self.violation.as_ref().map(|violation| &violation.limit),
+            value: self.violation.as_ref().map(|violation| &violation.value),
         }
     }
 
