@@ -100,10 +100,36 @@ CREATE UNIQUE INDEX api_key_secrets_one_current ON public.api_key_secrets (tenan
 -- For remove_ended_secrets.
 CREATE INDEX api_key_secrets_by_end ON public.api_key_secrets (least(expires_at, ended_at)) WHERE retired_at IS NOT NULL;
 
+-- The tenant's rules for all of its keys; NULL: no rule. Each tenant has a row, so that calls that a rule binds can lock it.
+CREATE TABLE public.api_key_policies (
+    tenant_id                         uuid    PRIMARY KEY REFERENCES public.tenants DEFERRABLE,
+    max_lifetime_days                 integer CHECK (max_lifetime_days BETWEEN 1 AND 3650),
+    max_active_keys                   integer CHECK (max_active_keys BETWEEN 1 AND 1000000),
+    idle_suspend_days                 integer CHECK (idle_suspend_days BETWEEN 1 AND 3650),
+    allowed_scopes                    text    CHECK (allowed_scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
+                                                                        'write,admin', 'read,write,admin')),
+    require_allowed_addresses         boolean,
+    on_leak                           text    NOT NULL DEFAULT 'revoke' CHECK (on_leak IN ('revoke', 'suspend', 'notify')),
+    default_rate_limit_requests       integer CHECK (default_rate_limit_requests BETWEEN 1 AND 1000000),
+    default_rate_limit_window_seconds integer CHECK (default_rate_limit_window_seconds BETWEEN 1 AND 86400),
+    CHECK (num_nulls(default_rate_limit_requests, default_rate_limit_window_seconds) IN (0, 2))
+);
+
+CREATE FUNCTION public.start_policy() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    INSERT INTO public.api_key_policies (tenant_id) VALUES (NEW.id);
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.start_policy() FROM PUBLIC;
+CREATE TRIGGER start_policy AFTER INSERT ON public.tenants FOR EACH ROW EXECUTE FUNCTION public.start_policy();
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- FORCE: the tables' owner is bound too. (A superuser never is, so the service never works as one.)
 ALTER TABLE public.api_keys        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.api_key_secrets ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.api_key_policies ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY one_tenant ON public.api_keys TO rally_app
     USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
@@ -111,6 +137,10 @@ CREATE POLICY one_tenant ON public.api_keys TO rally_app
 CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
     USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+CREATE POLICY one_tenant ON public.api_key_policies TO rally_app
+    USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
+    WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+CREATE POLICY without_rules ON public.api_key_policies FOR INSERT TO rally_operator WITH CHECK (true);
 -- Nothing but a secret that was replaced and has ended can be deleted.
 CREATE POLICY ended_alone ON public.api_key_secrets AS RESTRICTIVE FOR DELETE TO rally_app
     USING (retired_at IS NOT NULL AND (ended_at IS NOT NULL OR expires_at < now() - interval '1 day'));
@@ -124,7 +154,15 @@ CREATE POLICY of_deleted_tenant ON public.api_key_secrets FOR DELETE TO rally_op
     USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
            AND NOT EXISTS (SELECT FROM public.tenants t
                            WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
-GRANT DELETE ON public.api_keys, public.api_key_secrets TO rally_operator;
+CREATE POLICY of_deleted_tenant ON public.api_key_policies FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+GRANT DELETE ON public.api_keys, public.api_key_secrets, public.api_key_policies TO rally_operator;
+GRANT INSERT (tenant_id) ON public.api_key_policies TO rally_operator;
+GRANT SELECT ON public.api_key_policies TO rally_app;
+GRANT UPDATE (max_lifetime_days, max_active_keys, idle_suspend_days, allowed_scopes, require_allowed_addresses, on_leak,
+              default_rate_limit_requests, default_rate_limit_window_seconds) ON public.api_key_policies TO rally_app;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,

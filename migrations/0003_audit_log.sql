@@ -5,10 +5,11 @@ SET LOCAL search_path = '';
 CREATE TABLE public.api_key_events (
     tenant_id     uuid        NOT NULL REFERENCES public.tenants DEFERRABLE,
     id            uuid        NOT NULL,
-    key_id        uuid        NOT NULL,
+    -- NULL: an event of the tenant itself.
+    key_id        uuid        CHECK ((key_id IS NULL) = (kind = 'policy_changed')),
     kind          text        NOT NULL
                               CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
-                                              'resumed', 'revoked', 'secret_reused')),
+                                              'resumed', 'revoked', 'secret_reused', 'policy_changed')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,

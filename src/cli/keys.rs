@@ -197,7 +197,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
             let event = by.event(EventKind::Suspended, id, now);
             let end =
                 until.map_or_else(|| "until it is resumed".into(), |end| format!("until {}", format_timestamp(end)));
-            if change_suspension(&keys, &tenant, event, reason.as_ref(), apply).await? {
+            if change_suspension(&keys, &tenant, id, event, reason.as_ref(), apply).await? {
                 writeln!(stdout(), "suspended API key {id} {end}")?;
             } else {
                 writeln!(stdout(), "API key {id} was suspended {end} before")?;
@@ -205,7 +205,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
         }
         KeysCommand::Resume { by, id, why: Why { reason }, .. } => {
             let event = by.event(EventKind::Resumed, id, now);
-            if change_suspension(&keys, &tenant, event, reason.as_ref(), |key| key.resume(now)).await? {
+            if change_suspension(&keys, &tenant, id, event, reason.as_ref(), |key| key.resume(now)).await? {
                 writeln!(stdout(), "resumed API key {id}")?;
             } else {
                 writeln!(stdout(), "API key {id} is not suspended")?;
@@ -276,14 +276,15 @@ fn no_such_key(Tenant { slug, .. }: &Tenant, id: ApiKeyId) -> Error {
 async fn change_suspension(
     keys: &TenantStore,
     tenant: &Tenant,
+    id: ApiKeyId,
     event: NewEvent,
     reason: Option<&Reason>,
     apply: impl FnOnce(&ApiKey) -> Option<ApiKey>,
 ) -> Result<bool, Error> {
     let mut transaction = keys.begin_revocation().await?;
-    let key = transaction.lock_key(event.key_id).await?.ok_or_else(|| no_such_key(tenant, event.key_id))?;
+    let key = transaction.lock_key(id).await?.ok_or_else(|| no_such_key(tenant, id))?;
     if key.revoked_at.is_some() {
-        return Err(Error::Refused(format!("API key {} is revoked, which is final", event.key_id)));
+        return Err(Error::Refused(format!("API key {id} is revoked, which is final")));
     }
     let Some(mut changed) = apply(&key) else { return Ok(false) };
     transaction.update_suspension(&key, &mut changed).await?;

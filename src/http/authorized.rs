@@ -225,7 +225,7 @@ impl<R> Authorized<R> {
 
     /// An audit event of this caller and request.
     #[must_use]
-    pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
+    pub fn event(&self, kind: EventKind, key: impl Into<Option<ApiKeyId>>, at: Timestamp) -> NewEvent {
         NewEvent::new(kind, key, &self.principal, at).with_request(Some(self.address), self.request_id.as_str())
     }
 }

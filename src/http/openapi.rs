@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::{Budget, RateLimit, Scope, parse_timestamp},
+    domain::{Budget, RateLimit, Scope, Violation, parse_timestamp},
 };
 
 /// The parts that are no operation's.
@@ -38,6 +38,7 @@ use crate::{
     tags(
         (name = "API keys", description = "For the tenant's admins"),
         (name = "Rotation", description = "A new secret for the same key; both secrets work for a while"),
+        (name = "Policy", description = "Rules for all keys of the tenant"),
         (name = "Usage and events", description = "What keys are used for, and who changed them"),
         (name = "The calling key", description = "The same operations, for the key that sends the request"),
         (name = "Gateways", description = "The check of every request to the CRM"),
@@ -49,6 +50,7 @@ use crate::{
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::ReusedSecretDetails,
+        event_details::PolicyChangeDetails,
         event_details::RotationDetails,
         event_details::SuspensionDetails,
         event_details::UpdateDetails
@@ -299,6 +301,7 @@ fn example(code: Code) -> Problem {
             .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
             .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
+        Code::PolicyViolation => Violation { rule: "maxLifetimeDays", limit: json!(365), value: json!(null) }.into(),
         other => other.into(),
     }
 }

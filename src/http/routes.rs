@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    api_keys::{create, events, get as get_key, list, revoke, rotate, suspend, update, usage},
+    api_keys::{create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
@@ -29,6 +29,7 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(events::own_events))
         .routes(routes!(events::tenant_events))
+        .routes(routes!(policy::get, policy::put))
         .routes(routes!(events::key_events))
         .routes(routes!(usage::usage))
         .routes(routes!(rotate::rotate))
@@ -199,7 +200,7 @@ mod tests {
         let document = document();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let requests: Vec<_> = schemas.iter().filter(|(name, _)| name.ends_with("Request")).collect();
-        assert_eq!(requests.len(), 5);
+        assert_eq!(requests.len(), 6);
         for (name, schema) in requests {
             for (property, schema) in schema["properties"].as_object().unwrap() {
                 assert!(schema.get("default").is_none(), "{name}.{property}");

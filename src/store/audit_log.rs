@@ -48,7 +48,7 @@ pub struct EventFilter {
 
 struct EventRow {
     id: Uuid,
-    key_id: Uuid,
+    key_id: Option<Uuid>,
     kind: String,
     occurred_at: Timestamp,
     actor: Option<String>,
@@ -66,7 +66,7 @@ impl TryFrom<EventRow> for Event {
         let bad_kind = Error::BadRow { table: "api_key_events", column: "kind" };
         Ok(Self {
             id: row.id,
-            key_id: ApiKeyId(row.key_id),
+            key_id: row.key_id.map(ApiKeyId),
             kind: EventKind::from_name(&row.kind).ok_or(bad_kind)?,
             occurred_at: row.occurred_at,
             actor: row.actor,
@@ -81,7 +81,7 @@ const BAD_HEAD: Error = Error::BadRow { table: "api_key_event_heads", column: "h
 
 struct LinkRow {
     id: Uuid,
-    key_id: Uuid,
+    key_id: Option<Uuid>,
     kind: String,
     occurred_at: Timestamp,
     actor: Option<String>,
@@ -164,7 +164,7 @@ impl WriteTx {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             self.tenant.0,
             chained.event.id,
-            new.key_id.0,
+            new.key_id.map(|key| key.0),
             new.kind.as_str(),
             new.occurred_at,
             new.actor,

@@ -27,6 +27,7 @@ pub(super) const TENANT_TABLES: [&str; 8] = [
     "api_keys",
     "api_key_texts",
     "api_key_secrets",
+    "api_key_policies",
     "api_key_events",
     "api_key_event_heads",
     "api_key_usage",

@@ -144,6 +144,7 @@ impl TenantAdmin {
                 "DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
                  DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_usage;
                  DELETE FROM public.api_key_last_uses; DELETE FROM public.api_key_texts;
+                 DELETE FROM public.api_key_policies;
                  DELETE FROM public.api_keys",
             )
             .await?;

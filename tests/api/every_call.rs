@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     binary::Home,
-    client::PATH,
+    client::{PATH, send},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -66,6 +66,11 @@ pub async fn call_everything(server: &TestServer) {
     admin.get(&format!("{PATH}/events")).await.expect(200);
     admin.get(&format!("{PATH}/usage")).await.expect(200);
     admin.get("/api/v1/me").await.expect(200);
+    let policy = format!("{PATH}/policy");
+    for rules in [json!({"maxActiveKeys": 1000, "allowedScopes": "admin"}), json!({})] {
+        send(admin.request(reqwest::Method::PUT, &policy).json(&rules)).await.expect(200);
+        admin.get(&policy).await.expect(200);
+    }
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.expect(204);
     assert_eq!(holder.get(CHECK).await.status, 401);

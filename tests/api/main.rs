@@ -76,6 +76,7 @@ mod openapi;
 mod operator;
 mod overload;
 mod planted;
+mod policy;
 mod pooler;
 mod proxy;
 mod queries;

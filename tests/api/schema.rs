@@ -57,7 +57,9 @@ async fn triggers_that_do_not_always_run_are_refused_with_what_to_run() {
     assert!(doctor().await.contains("ok    triggers: run in every session"));
     // Those that write rows beside a new one must not run where a replica receives these rows too.
     let of_origin = database.texts(&format!("{TRIGGERS} AND t.tgenabled = 'O' ORDER BY 1")).await;
-    assert_eq!(of_origin, ["api_keys count_new_keys", "api_keys write_text", "tenants start_event_chain"]);
+    let expected =
+        ["api_keys count_new_keys", "api_keys write_text", "tenants start_event_chain", "tenants start_policy"];
+    assert_eq!(of_origin, expected);
 
     let all = database.texts(&format!("{TRIGGERS} ORDER BY 1")).await;
     assert!(all.len() > 10, "{all:?}");

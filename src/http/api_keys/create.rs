@@ -13,6 +13,7 @@ use super::{
     events::grant_details,
     grants::{refuse_more_addresses, refuse_more_than_own},
     limit_fields,
+    policy::{refuse_breach, refuse_one_more},
     responses::ApiKeyCreatedResponse,
     schema,
 };
@@ -110,7 +111,7 @@ impl CreateApiKeyRequest {
         headers(("Location")),
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::SecretRetired]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::SecretRetired, Code::PolicyViolation]]))),
 )]
 pub(crate) async fn create(
     mut caller: Authorized<Admin>,
@@ -130,7 +131,7 @@ pub(crate) async fn create(
     // Before the transaction, so that no connection waits for the hashing.
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
-    let key = ApiKey {
+    let mut key = ApiKey {
         id,
         name: request.name,
         scopes: request.scopes,
@@ -155,6 +156,10 @@ pub(crate) async fn create(
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
+    let policy = transaction.lock_policy().await?;
+    key.limits.rate_limit = key.limits.rate_limit.or(policy.default_rate_limit);
+    refuse_breach(policy.violations((&key).into(), now).into_iter().next())?;
+    refuse_one_more(&mut transaction, &policy, now).await?;
     transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     transaction.commit_with(&caller.event(EventKind::Created, id, now).with_details(details)).await?;

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{responses::optional_time, schema};
+use super::{policy::PolicyRules, responses::optional_time, schema};
 use crate::domain::{
     AllowedAddresses, ApiKey, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
     format_timestamp,
@@ -228,6 +228,18 @@ pub(in crate::http) struct ActorDetails {
     /// The prefix and last four digits of the acting key's secret
     #[schema(example = "rk_live_…1b4c")]
     actor_key_hint: String,
+}
+
+/// The policy before and after
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct PolicyChangeDetails<'a> {
+    from: &'a PolicyRules,
+    to: &'a PolicyRules,
+}
+
+pub(super) fn policy_change(from: &PolicyRules, to: &PolicyRules) -> serde_json::Value {
+    json(&PolicyChangeDetails { from, to })
 }
 
 /// The details as JSON.

@@ -61,63 +61,36 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
-        "TenantUsageResponse" => json!({
-            "interval": "day",
-            "from": "2026-11-22T00:00:00Z",
-            "to": "2026-11-24T00:00:00Z",
-            "requests": 1204,
-            "denied": 3,
-            "buckets": [
-                {
-                    "start": "2026-11-22T00:00:00Z",
-                    "requests": 0,
-                    "denied": 0,
-                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0},
-                },
-                {
-                    "start": "2026-11-23T00:00:00Z",
-                    "requests": 1204,
-                    "denied": 3,
-                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0},
-                },
-            ],
-        }),
-        "ApiKeyUsageResponse" => json!({
-            "interval": "day",
-            "from": "2026-11-22T00:00:00Z",
-            "to": "2026-11-24T00:00:00Z",
-            "requests": 1204,
-            "denied": 3,
-            "buckets": [
-                {
-                    "start": "2026-11-22T00:00:00Z",
-                    "requests": 0,
-                    "denied": 0,
-                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
-                },
-                {
-                    "start": "2026-11-23T00:00:00Z",
-                    "requests": 1204,
-                    "denied": 3,
-                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
-                },
-            ],
-            "secrets": [{
-                "keyHint": "rk_live_…1b4c",
-                "createdAt": "2026-11-23T09:30:00Z",
-                "retiredAt": null,
-                "expiresAt": null,
-                "lastUsedAt": "2026-11-23T17:02:11.482913Z",
-                "lastAddress": "203.0.113.7",
-                "lastUserAgent": "etl/2.1",
-            }],
-        }),
+        "TenantUsageResponse" => {
+            let mut response = usage();
+            if let Some(members) = response.as_object_mut() {
+                members.remove("secrets");
+            }
+            response
+        }
         "MeResponse" => json!({
             "principal": {"kind": "api-key", "id": KEY, "name": "Zapier Sync"},
             "tenant": {"slug": "acme", "name": "Acme"},
             "scopes": "read,write",
             "canCreate": false,
         }),
+        "PolicyRequest" => policy(),
+        "PolicyResponse" => {
+            let mut response = policy();
+            response["activeKeys"] = json!(17);
+            response["violationCount"] = json!(1);
+            response["violations"] = json!([{
+                "keyId": KEY,
+                "name": "Zapier Sync",
+                "keyHint": "rk_live_…9f02",
+                "rules": [{"rule": "maxLifetimeDays", "limit": 365, "value": null}],
+                "lastUsedAt": "2026-11-24T17:02:11.482913Z",
+                "lastAddress": "203.0.113.7",
+                "lastUserAgent": "etl/2.1",
+            }]);
+            response
+        }
+        "ApiKeyUsageResponse" => usage(),
         _ => return None,
     })
 }
@@ -128,6 +101,57 @@ pub(in crate::http) fn of_list(item: &str) -> Option<Value> {
 }
 
 const KEY: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+
+fn usage() -> Value {
+    json!({
+        "interval": "day",
+        "from": "2026-11-22T00:00:00Z",
+        "to": "2026-11-24T00:00:00Z",
+        "requests": 1204,
+        "denied": 3,
+        "buckets": [
+            {
+                "start": "2026-11-22T00:00:00Z",
+                "requests": 0,
+                "denied": 0,
+                "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
+            },
+            {
+                "start": "2026-11-23T00:00:00Z",
+                "requests": 1204,
+                "denied": 3,
+                "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
+            },
+        ],
+        "secrets": [{
+            "keyHint": "rk_live_…1b4c",
+            "createdAt": "2026-11-23T09:30:00Z",
+            "retiredAt": null,
+            "expiresAt": null,
+            "lastUsedAt": "2026-11-23T17:02:11.482913Z",
+            "lastAddress": "203.0.113.7",
+            "lastUserAgent": "etl/2.1",
+        }],
+    })
+}
+
+fn policy() -> Value {
+    json!({
+        "maxLifetimeDays": 365,
+        "maxActiveKeys": 200,
+        "idleSuspendDays": 90,
+        "allowedScopes": "read,write",
+        "requireAllowedAddresses": true,
+        "onLeak": "revoke",
+        "defaultRateLimit": {"requests": 600, "windowSeconds": 60},
+    })
+}
+
+fn policy_change() -> Value {
+    let mut before = policy();
+    before["maxLifetimeDays"] = Value::Null;
+    json!({"from": before, "to": policy(), "actorSubject": "8d1f0c52"})
+}
 
 /// One of each type, newest first.
 fn events() -> Value {
@@ -154,7 +178,10 @@ fn events() -> Value {
         })
     };
     let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
+    let mut policy_changed = event("97", "policy_changed", "2026-11-28T09:00:00Z", admin, policy_change());
+    policy_changed["keyId"] = Value::Null;
     json!([
+        policy_changed,
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
         event(

@@ -15,7 +15,7 @@ pub(super) fn read(fields: &mut InputFields) -> LimitsPatch {
     }
 }
 
-fn rate_limit(fields: &mut InputFields) -> Option<RateLimit> {
+pub(super) fn rate_limit(fields: &mut InputFields) -> Option<RateLimit> {
     let requests = fields.required_integer("requests", 1..=RateLimit::MAX_REQUESTS.into());
     let window_seconds = fields.required_integer("windowSeconds", 1..=RateLimit::MAX_WINDOW_SECONDS.into());
     RateLimit::new(requests?, window_seconds?)

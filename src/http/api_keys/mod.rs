@@ -10,6 +10,7 @@ mod grants;
 mod limit_fields;
 pub(super) mod list;
 mod paging;
+pub(super) mod policy;
 mod preconditions;
 mod responses;
 pub(super) mod revoke;

@@ -215,8 +215,8 @@ pub(super) struct ApiKeyEventResponse {
     /// What happened
     #[schema(schema_with = schema::event_type)]
     pub(super) r#type: &'static str,
-    /// The key's id
-    pub(super) key_id: Uuid,
+    /// The key's id (null: an event of the tenant itself, `policy_changed`)
+    pub(super) key_id: Option<Uuid>,
     /// When it happened
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
@@ -238,7 +238,7 @@ impl From<Event> for ApiKeyEventResponse {
         Self {
             id: event.id,
             r#type: event.kind.as_str(),
-            key_id: event.key_id.0,
+            key_id: event.key_id.map(|key| key.0),
             occurred_at: event.occurred_at,
             actor: event.actor,
             address: event.address,

@@ -4,6 +4,7 @@ use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
+    policy::refuse_breach,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
@@ -55,7 +56,7 @@ struct RotateApiKeyRequest {
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
@@ -83,7 +84,7 @@ pub(crate) async fn rotate(
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
@@ -120,6 +121,8 @@ async fn give_new_secret<R: Requirement>(
     check_rotation(&caller.principal, &key, conditions, now)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
+    let policy = transaction.lock_policy().await?;
+    refuse_breach(policy.violations((&*key).into(), now).into_iter().next())?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));

@@ -7,7 +7,7 @@ use utoipa::{
 };
 
 use super::list::SORTS;
-use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Reason, Scope, Status, UsageInterval};
+use crate::domain::{AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
@@ -41,6 +41,29 @@ pub(super) fn description() -> ObjectBuilder {
         ))
         .max_length(Some(Description::MAX_CHARS))
         .examples(["Nightly sync of deals"])
+}
+
+pub(super) fn allowed_scopes() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("No key has a scope that these do not imply"))
+        .pattern(Some(SCOPES))
+        .examples(["read,write"])
+}
+
+pub(super) fn on_leak_of_response() -> ObjectBuilder {
+    one_of("OnLeak", OnLeak::ALL.iter().map(|on_leak| on_leak.as_str()))
+        .description(Some("What happens to a key whose secret is reported as leaked"))
+}
+
+pub(super) fn on_leak() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What happens to a key whose secret is reported as leaked: `revoke`, `suspend` or `notify` (null: revoke)",
+        ))
+        .pattern(Some("^(revoke|suspend|notify)$"))
+        .examples(["suspend"])
 }
 
 pub(super) fn no_end() -> ObjectBuilder {

@@ -6,20 +6,22 @@ use super::{
     create::{PAST, READ_ONLY},
     grants::refuse_widening,
     limit_fields,
+    policy::{refuse_breach, refuse_one_more},
     preconditions::{PreconditionParams, Preconditions, show},
     responses::ApiKeyResponse,
     schema,
 };
 use crate::{
     domain::{
-        AllowedAddresses, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, Quota, RateLimit, ScopeSet,
-        Timestamp, parse_timestamp,
+        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, Quota, RateLimit,
+        ScopeSet, Timestamp, parse_timestamp,
     },
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody, NoQuery},
         problem::{BODY, CALLER, Code, FieldError, PARAMS, Problem, SERVER},
     },
+    store::WriteTx,
 };
 use utoipa::ToSchema;
 
@@ -73,7 +75,7 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     )),
     responses((status = 200, description = "The changed key", body = ApiKeyResponse, headers(("ETag")))),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed, Code::PolicyViolation]]))),
 )]
 pub(crate) async fn update(
     mut caller: Authorized<Admin>,
@@ -103,14 +105,31 @@ pub(crate) async fn update(
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", PAST)]));
     }
     refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
-    conditions.check_change(&key, now)?;
+    let may_widen = patch.scopes.is_some() || patch.expires_at.is_some() || patch.limits.allowed_addresses.is_some();
     let mut patched = key.clone();
     let changes = patched.apply(patch);
+    if may_widen {
+        check_policy(&mut transaction, &key, &patched, now).await?;
+    }
+    conditions.check_change(&key, now)?;
     if !changes.is_empty() {
         transaction.update_key(&key, &mut patched).await?;
         transaction.commit_with(&caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes)).await?;
     }
     Ok(show(patched, clock.now()))
+}
+
+/// Refuses what the policy forbids, unless the key has it already.
+async fn check_policy(
+    transaction: &mut WriteTx,
+    before: &ApiKey,
+    after: &ApiKey,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let policy = transaction.lock_policy().await?;
+    refuse_breach(policy.violation_of_change(before.into(), after.into(), now))?;
+    let is_expired = |key: &ApiKey| key.expires_at.is_some_and(|end| now >= end);
+    if is_expired(before) && !is_expired(after) { refuse_one_more(transaction, &policy, now).await } else { Ok(()) }
 }
 
 /// Whether the key may be able to do less afterwards.

@@ -148,6 +148,26 @@ impl InputFields {
         value.filter(|_| is_good).map(Some)
     }
 
+    /// Like `integer`. Null is as absent.
+    pub(crate) fn nullable_integer(&mut self, name: &'static str, bounds: RangeInclusive<i64>) -> Option<i64> {
+        self.take_null(name);
+        self.integer(name, bounds)
+    }
+
+    /// Takes a boolean. Null is as absent.
+    pub(crate) fn nullable_boolean(&mut self, name: &'static str) -> Option<bool> {
+        self.take_null(name);
+        let value = self.take(name)?;
+        if !value.is_boolean() {
+            self.refuse(name, "must be a boolean or null");
+        }
+        value.as_bool()
+    }
+
+    fn take_null(&mut self, name: &str) {
+        self.members.retain(|(member, value)| member != name || !value.is_null());
+    }
+
     /// Like `integer`, and absence is an error.
     pub(crate) fn required_integer(&mut self, name: &'static str, bounds: RangeInclusive<i64>) -> Option<i64> {
         self.require(name);

@@ -110,6 +110,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    PolicyViolation "policy_violation" UNPROCESSABLE_ENTITY
+        "The tenant's policy forbids this"
+        "Change what `rule` limits, or ask an admin of the tenant to change the policy."
     RateLimited "rate_limited" TOO_MANY_REQUESTS
         "The API key is beyond its rate limit"
         "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."

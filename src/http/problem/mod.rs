@@ -22,7 +22,7 @@ use utoipa::{
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
 use super::{forward_auth::LimitedStatus, rate_limit_fields::whole_seconds};
-use crate::domain::{Budget, Scope, Secret, Timestamp, format_timestamp};
+use crate::domain::{Budget, Scope, Secret, Timestamp, Violation, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -66,6 +66,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
     reset_at: Option<Timestamp>,
+    /// Boxed, since it is rare.
+    violation: Option<Box<Violation>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Why the service could not respond otherwise. For the log, not for the client.
     cause: Option<String>,
@@ -102,6 +104,18 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false)]
     reset_at: Option<String>,
+    /// Of a `policy_violation`: the property of the policy
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    rule: Option<&'a str>,
+    /// Of a `policy_violation`: what the rule says
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    limit: Option<&'a Value>,
+    /// Of a `policy_violation`: what the key would have
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    value: Option<&'a Value>,
 }
 
 /// The schema of one scope.
@@ -131,9 +145,21 @@ impl From<Code> for Problem {
             errors: Vec::new(),
             required_scope: None,
             reset_at: None,
+            violation: None,
             headers: header.into_iter().collect(),
             cause: None,
         }
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        let Violation { rule, limit, value } = &violation;
+        let detail = format!(
+            "The tenant's policy has `{rule}` = {limit}, and the key would have {value}. Change the request, or ask an \
+             admin of the tenant to change the policy."
+        );
+        Self { violation: Some(Box::new(violation)), ..Self::with_detail(Code::PolicyViolation, detail) }
     }
 }
 
@@ -298,6 +324,9 @@ impl Problem {
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
             reset_at: self.reset_at.map(format_timestamp),
+            rule: self.violation.as_ref().map(|violation| violation.rule),
+            limit: self.violation.as_ref().map(|violation| &violation.limit),
+            value: self.violation.as_ref().map(|violation| &violation.value),
         }
     }
 
