@@ -17,7 +17,8 @@ use crate::{
         format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
     http::grant_details,
-    store::{Database, KeyFilter, Page, Revocation, TenantStore},
+    store::{Database, KeyCaller, KeyFilter, Page, Revocation, TenantStore},
+    usage::{CALLER_AGE, CALLERS_OF_A_KEY},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,14 @@ pub(super) enum KeysCommand {
     List {
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// List who used an API key in the last 30 days: what to look at before revoking it
+    Callers {
+        #[command(flatten)]
+        of: OfTenant,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
     },
     /// Create an API key and print its secret, which cannot be shown again
     Create {
@@ -110,13 +119,21 @@ pub(super) async fn run(mut config: Config, command: KeysCommand) -> Result<(), 
 }
 
 async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand) -> Result<(), Error> {
-    let (KeysCommand::List { of } | KeysCommand::Create { of, .. } | KeysCommand::Revoke { of, .. }) = &command;
+    let (KeysCommand::List { of }
+    | KeysCommand::Callers { of, .. }
+    | KeysCommand::Create { of, .. }
+    | KeysCommand::Revoke { of, .. }) = &command;
     let tenant = database.tenant(&of.tenant).await?;
     let opened = Database::open_for_command(&database.url).await?;
     let keys = opened.tenant_stores().tenant(tenant.id);
     let now = Clock::default().now();
     match command {
         KeysCommand::List { .. } => list(&keys, now).await?,
+        KeysCommand::Callers { id, .. } => {
+            if !callers(&keys, id, now).await? {
+                return Err(no_such_key(&tenant, id));
+            }
+        }
         KeysCommand::Create { by, name, scopes, expires_at, .. } => {
             if expires_at.is_some_and(|end| end <= now) {
                 return Err(Error::Refused("--expires-at must be in the future".into()));
@@ -140,16 +157,46 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
         KeysCommand::Revoke { by, id, .. } => match revoke(&keys, id, &by, now).await? {
             Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
             Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
-            Revocation::NotFound => {
-                let slug = tenant.slug;
-                return Err(Error::Refused(format!(
-                    "tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"
-                )));
-            }
+            Revocation::NotFound => return Err(no_such_key(&tenant, id)),
         },
     }
     opened.close().await;
     Ok(())
+}
+
+fn no_such_key(Tenant { slug, .. }: &Tenant, id: ApiKeyId) -> Error {
+    Error::Refused(format!("tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"))
+}
+
+/// False: there is no such key.
+async fn callers(keys: &TenantStore, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+    let mut transaction = keys.begin_read().await?;
+    if !transaction.key_exists(id).await? {
+        return Ok(false);
+    }
+    let mut output = std::io::BufWriter::new(stdout());
+    let row = |[address, secret, first, last, requests, agent]: [&str; 6]| {
+        format!("{address:<39} {secret:<8} {first:<27} {last:<27} {requests:>10} {agent}")
+    };
+    writeln!(output, "{}", row(["ADDRESS", "SECRET", "FIRST-SEEN", "LAST-SEEN", "REQUESTS", "USER-AGENT"]))?;
+    for KeyCaller { caller, uses_current_secret } in
+        transaction.callers(id, now - CALLER_AGE, CALLERS_OF_A_KEY.into()).await?
+    {
+        writeln!(
+            output,
+            "{}",
+            row([
+                &caller.address.map_or_else(|| "(others)".to_owned(), |address| address.to_string()),
+                if uses_current_secret { "current" } else { "previous" },
+                &format_timestamp(caller.first_seen_at),
+                &format_timestamp(caller.last_seen_at),
+                &caller.requests.to_string(),
+                caller.user_agent.as_deref().unwrap_or("-"),
+            ])
+        )?;
+    }
+    output.flush()?;
+    Ok(true)
 }
 
 async fn list(keys: &TenantStore, now: Timestamp) -> Result<(), Error> {

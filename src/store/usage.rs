@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Error, ReadTx, TenantStores, retry::retry_within};
@@ -45,6 +46,112 @@ pub struct LastUse {
     pub address: Option<IpAddr>,
     /// The client's `User-Agent`, truncated and without control characters.
     pub user_agent: Option<Box<str>>,
+}
+
+/// The figures of a batch. The two lists are independent of one another.
+#[derive(Debug, Default)]
+pub struct UsageBatch {
+    /// Counts and last uses.
+    pub usage: Vec<SecretUsage>,
+    /// Callers.
+    pub callers: Vec<CallerUsage>,
+}
+
+impl UsageBatch {
+    /// The number of rows.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.usage.len() + self.callers.len()
+    }
+
+    /// True if there are no rows.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes about half of the rows.
+    #[must_use]
+    pub fn split_off_half(&mut self) -> Self {
+        if self.usage.is_empty() {
+            let callers = self.callers.split_off(self.callers.len() / 2);
+            Self { callers, ..Self::default() }
+        } else if self.callers.is_empty() {
+            let usage = self.usage.split_off(self.usage.len() / 2);
+            Self { usage, ..Self::default() }
+        } else {
+            Self { callers: std::mem::take(&mut self.callers), ..Self::default() }
+        }
+    }
+}
+
+/// What a caller used a secret for since that was last written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerUsage {
+    /// The tenant of the key.
+    pub tenant: TenantId,
+    /// The key of the secret.
+    pub key: ApiKeyId,
+    /// The secret.
+    pub lookup_digest: LookupDigest,
+    /// Its caller.
+    pub caller: SecretCaller,
+}
+
+/// A caller of a secret: an address and a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretCaller {
+    /// The client's address, as far as trusted proxies tell it. `None`: callers that are not told apart.
+    pub address: Option<IpAddr>,
+    /// The client's `User-Agent`, truncated and without control characters.
+    pub user_agent: Option<Box<str>>,
+    /// When it was first let in.
+    pub first_seen_at: Timestamp,
+    /// When it was last let in.
+    pub last_seen_at: Timestamp,
+    /// How often it was let in.
+    pub requests: i64,
+}
+
+impl SecretCaller {
+    /// What makes it the same caller, in 16 bytes.
+    fn digest(&self) -> [u8; 16] {
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        let hash = Sha256::new().chain_update(address).chain_update(b" ");
+        let hash = hash.chain_update(self.user_agent.as_deref().unwrap_or_default()).finalize();
+        std::array::from_fn(|place| hash[place])
+    }
+}
+
+/// A caller of a key.
+#[derive(Clone, Debug)]
+pub struct KeyCaller {
+    /// The caller.
+    pub caller: SecretCaller,
+    /// It used the key's current secret, and not one that a rotation has replaced.
+    pub uses_current_secret: bool,
+}
+
+struct KeyCallerRow {
+    address: Option<IpNet>,
+    user_agent: Option<String>,
+    first_seen_at: Timestamp,
+    last_seen_at: Timestamp,
+    requests: i64,
+    uses_current_secret: bool,
+}
+
+impl From<KeyCallerRow> for KeyCaller {
+    fn from(row: KeyCallerRow) -> Self {
+        let caller = SecretCaller {
+            address: row.address.map(|net| net.addr()),
+            user_agent: row.user_agent.map(Into::into),
+            first_seen_at: row.first_seen_at,
+            last_seen_at: row.last_seen_at,
+            requests: row.requests,
+        };
+        Self { caller, uses_current_secret: row.uses_current_secret }
+    }
 }
 
 /// One secret of a key and its last use.
@@ -102,21 +209,34 @@ pub struct UsageStore {
 impl UsageStore {
     /// Adds a batch of usage, of any number of tenants, in one statement. `number` increases
     /// with each batch of `writer`; a number that is sent again is not added again, and the result is then false.
-    pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &[SecretUsage]) -> Result<bool, Error> {
-        let tenants: Vec<_> = batch.iter().map(|usage| usage.tenant.0).collect();
-        let keys: Vec<_> = batch.iter().map(|usage| usage.key.0).collect();
-        let digests: Vec<_> = batch.iter().map(|usage| usage.lookup_digest.as_bytes()).collect();
-        let hours: Vec<_> = batch.iter().map(|usage| usage.hour).collect();
-        let requests: Vec<_> = batch.iter().map(|usage| usage.requests).collect();
-        let denied_expired: Vec<_> = batch.iter().map(|usage| usage.denied_expired).collect();
-        let denied_scope: Vec<_> = batch.iter().map(|usage| usage.denied_scope).collect();
-        let denied_revoked: Vec<_> = batch.iter().map(|usage| usage.denied_revoked).collect();
-        let used_at: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
-        let addresses: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
-        let agents: Vec<_> = batch.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
+    pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &UsageBatch) -> Result<bool, Error> {
+        let UsageBatch { usage, callers } = batch;
+        let tenants: Vec<_> = usage.iter().map(|usage| usage.tenant.0).collect();
+        let keys: Vec<_> = usage.iter().map(|usage| usage.key.0).collect();
+        let digests: Vec<_> = usage.iter().map(|usage| usage.lookup_digest.as_bytes()).collect();
+        let hours: Vec<_> = usage.iter().map(|usage| usage.hour).collect();
+        let requests: Vec<_> = usage.iter().map(|usage| usage.requests).collect();
+        let denied_expired: Vec<_> = usage.iter().map(|usage| usage.denied_expired).collect();
+        let denied_scope: Vec<_> = usage.iter().map(|usage| usage.denied_scope).collect();
+        let denied_revoked: Vec<_> = usage.iter().map(|usage| usage.denied_revoked).collect();
+        let used_at: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
+        let addresses: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
+        let agents: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
+        let callers_tenants: Vec<_> = callers.iter().map(|row| row.tenant.0).collect();
+        let callers_keys: Vec<_> = callers.iter().map(|row| row.key.0).collect();
+        let callers_digests: Vec<_> = callers.iter().map(|row| row.lookup_digest.as_bytes()).collect();
+        let callers: Vec<_> = callers.iter().map(|row| &row.caller).collect();
+        let callers_ids: Vec<_> = callers.iter().map(|caller| caller.digest()).collect();
+        let callers_ids: Vec<_> = callers_ids.iter().map(<[u8; 16]>::as_slice).collect();
+        let callers_addresses: Vec<_> = callers.iter().map(|caller| caller.address.map(IpNet::from)).collect();
+        let callers_agents: Vec<_> = callers.iter().map(|caller| caller.user_agent.as_deref()).collect();
+        let callers_first: Vec<_> = callers.iter().map(|caller| caller.first_seen_at).collect();
+        let callers_last: Vec<_> = callers.iter().map(|caller| caller.last_seen_at).collect();
+        let callers_requests: Vec<_> = callers.iter().map(|caller| caller.requests).collect();
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!(
-                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS "is_new!""#,
+                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+                                              $14, $15, $16, $17, $18, $19, $20, $21, $22) AS "is_new!""#,
                 writer,
                 number,
                 &tenants,
@@ -130,8 +250,26 @@ impl UsageStore {
                 &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
                 &agents as &[Option<&str>],
+                &callers_tenants,
+                &callers_keys,
+                &callers_digests as &[&[u8]],
+                &callers_ids as &[&[u8]],
+                &callers_addresses as &[Option<IpNet>],
+                &callers_agents as &[Option<&str>],
+                &callers_first,
+                &callers_last,
+                &callers_requests,
             )
             .fetch_one(session)
+        })
+    }
+
+    /// Removes some callers, of all tenants, that were last seen before that time or are not among the latest `keep` of their
+    /// key. Returns how many, or `None` where another instance is removing them.
+    pub async fn remove_old_callers(&self, before: Timestamp, keep: i32) -> Result<Option<i32>, Error> {
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_old_callers($1, $2, $3)", before, keep, REMOVE_AT_ONCE)
+                .fetch_one(session)
         })
     }
 
@@ -173,6 +311,28 @@ impl ReadTx {
         )
         .fetch_all(self.transaction.session())
         .await?)
+    }
+
+    /// The key's latest callers, of those seen after that time, the latest first.
+    pub async fn callers(&mut self, key: ApiKeyId, after: Timestamp, at_most: i64) -> Result<Vec<KeyCaller>, Error> {
+        let rows = sqlx::query_as!(
+            KeyCallerRow,
+            r#"SELECT c.address AS "address: IpNet", c.user_agent, c.first_seen_at, c.last_seen_at, c.requests,
+                      EXISTS (SELECT FROM public.api_key_secrets s
+                              WHERE s.tenant_id = c.tenant_id AND s.lookup_digest = c.lookup_digest
+                                AND s.retired_at IS NULL) AS "uses_current_secret!"
+               FROM public.api_key_callers c
+               WHERE c.tenant_id = $1 AND c.key_id = $2 AND c.last_seen_at > $3
+               ORDER BY c.last_seen_at DESC, c.caller
+               LIMIT $4"#,
+            self.tenant.0,
+            key.0,
+            after,
+            at_most,
+        )
+        .fetch_all(self.transaction.session())
+        .await?;
+        Ok(rows.into_iter().map(KeyCaller::from).collect())
     }
 
     /// The key's secrets with their last uses, the newest first.

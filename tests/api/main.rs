@@ -23,6 +23,7 @@ mod binary;
 mod bodies;
 mod cache_equivalence;
 mod cache_states;
+mod callers;
 mod chain;
 mod client;
 mod clients_page;

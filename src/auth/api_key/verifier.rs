@@ -153,7 +153,7 @@ impl KeyVerifier {
                 "accepted"
             }
             Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired | DenialReason::SecretRetired) => {
-                self.recorder.used(secret, now, *client);
+                self.recorder.set_last_use(secret, now, *client);
                 self.recorder.denied(secret, now, Denied::Scope);
                 "accepted"
             }

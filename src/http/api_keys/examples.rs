@@ -69,6 +69,14 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                 "lastUserAgent": "etl/2.1",
             }],
         }),
+        "ApiKeyCallerResponse" => json!({
+            "address": "203.0.113.7",
+            "userAgent": "etl/2.1",
+            "firstSeenAt": "2026-11-23T09:31:40.027518Z",
+            "lastSeenAt": "2026-11-23T17:02:11.482913Z",
+            "requests": 1201,
+            "secret": "current",
+        }),
         _ => return None,
     })
 }
