@@ -105,22 +105,21 @@ impl PrivateDatabase {
         let mut admin = TenantAdmin::connect(&self.url).await?;
         admin.create_tenant(&slug, "Acme", clock.now()).await.map_err(ConnectError::from)?;
         let host = format!("{DEMO_TENANT}.{}", config.tenancy.base_domain);
-        let port = address.port();
+        let url = format!("{}://{host}:{}", config.tenancy.public_scheme, address.port());
         let Some(secret) = config.jwt.secret.as_deref() else {
-            return Ok(commands(&host, port, None));
+            return Ok(commands(&host, &url, None));
         };
         let signer = TokenSigner::hs256(secret, config.jwt.rules.clone())?;
         let now = clock.now();
         let scopes = ScopeSet::from_iter([Scope::Admin]);
         let token = signer.sign(&slug, DEMO_ADMIN, scopes, now, now + TimeDelta::days(DEMO_TOKEN_DAYS))?;
-        Ok(commands(&host, port, Some(&token)))
+        Ok(commands(&host, &url, Some(&token)))
     }
 }
 
 /// The demo's commands. Each works on its own when pasted into a shell. Without a token, since an issuer signs them,
 /// they read it from `$TOKEN`.
-fn commands(host: &str, port: u16, token: Option<&str>) -> String {
-    let url = format!("http://{host}:{port}");
+fn commands(host: &str, url: &str, token: Option<&str>) -> String {
     let mut text = format!(
         "\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\
          Every call, to read about and to try in a browser:  {url}/docs\n\n"

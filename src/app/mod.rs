@@ -28,8 +28,13 @@ use crate::{
     config::{self, Config, Jwt},
     domain::{Clock, random_bytes},
     http::{
-        self, AppState, dispatch::Dispatcher, drain::Drain, request_metrics::RequestMetrics,
-        request_traces::RequestTraces, response_buffers::ResponseBuffers,
+        self, AppState,
+        dispatch::Dispatcher,
+        drain::Drain,
+        request_metrics::RequestMetrics,
+        request_traces::RequestTraces,
+        response_buffers::ResponseBuffers,
+        tls::{TlsError, TlsHandshakes, TlsReloader},
     },
     store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
@@ -57,6 +62,9 @@ pub enum StartError {
     /// The export of traces cannot be started.
     #[error(transparent)]
     Traces(#[from] TracesError),
+    /// The files of the settings for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The database is unreachable or does not fit this version.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -80,6 +88,8 @@ struct Listener {
     dispatcher: Dispatcher,
     /// How many connections are open.
     open: Gauge,
+    /// `None`: plain HTTP.
+    tls: Option<TlsHandshakes>,
 }
 
 impl Listener {
@@ -88,10 +98,11 @@ impl Listener {
         setting: &'static str,
         dispatcher: Dispatcher,
         open: Gauge,
+        tls: Option<TlsHandshakes>,
     ) -> Result<Self, StartError> {
         let bind = async {
             let socket = TcpListener::bind(address).await?;
-            Ok(Self { address: socket.local_addr()?, socket, dispatcher, open })
+            Ok(Self { address: socket.local_addr()?, socket, dispatcher, open, tls })
         };
         bind.await.map_err(|source| StartError::Listen { address, setting, source })
     }
@@ -117,6 +128,7 @@ pub struct Service {
     usage_worker: UsageWorker,
     database: Database,
     trace_export: Option<TraceExport>,
+    tls: Option<TlsReloader>,
     max_connections: usize,
     drain_time: Duration,
     /// From the signal until the end, at most.
@@ -188,6 +200,9 @@ impl Service {
         authenticator.tokens.register(&mut metrics);
         let connections = ConnectionGauges::register(&mut metrics, config.http.max_connections);
         let ready = metrics::ready(&mut metrics);
+        let tls =
+            config.http.tls.clone().map(|files| TlsReloader::start(files, clock.clone(), &mut metrics)).transpose()?;
+        let handshakes = tls.as_ref().map(TlsReloader::handshakes);
         let metrics = Arc::new(metrics);
         let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
         let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
@@ -203,7 +218,7 @@ impl Service {
             traces,
             drain: drain.clone(),
         };
-        let (public, admin) = bind_listeners(config, state, tasks.clone(), connections).await?;
+        let (public, admin) = bind_listeners(config, state, tasks.clone(), connections, handshakes).await?;
         if let Some(admin) = &admin {
             info!(address = %admin.address, "listening for metrics and probes");
         }
@@ -218,6 +233,7 @@ impl Service {
             usage_worker,
             database,
             trace_export,
+            tls,
             max_connections: config.http.max_connections,
             drain_time: config.http.shutdown_drain,
             grace: config.http.shutdown_grace,
@@ -243,16 +259,17 @@ async fn bind_listeners(
     state: AppState,
     tasks: TaskTracker,
     connections: ConnectionGauges,
+    tls: Option<TlsHandshakes>,
 ) -> Result<(Listener, Option<Listener>), StartError> {
     let admin = match config.http.admin_listen_addr {
         None => None,
         Some(address) => {
             let dispatcher = http::operator_dispatcher(state.clone());
-            Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin).await?)
+            Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin, None).await?)
         }
     };
     let dispatcher = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks, admin.is_none());
-    let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public).await?;
+    let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public, tls).await?;
     Ok((public, admin))
 }
 

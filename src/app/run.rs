@@ -30,6 +30,9 @@ impl Service {
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }
+        if let Some(tls) = self.tls {
+            background.spawn(tls.run());
+        }
         let (stop_usage_worker, stopped) = oneshot::channel::<Instant>();
         let usage_worker = tokio::spawn(self.usage_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
         let drain = self.drain.clone();
@@ -50,11 +53,12 @@ impl Service {
                 let stopped = async {
                     let _ = stopped.await;
                 };
-                server::serve(socket, dispatcher, MAX_ADMIN_CONNECTIONS, &open, &drain, stopped).await
+                server::serve(socket, None, dispatcher, MAX_ADMIN_CONNECTIONS, &open, &drain, stopped).await
             })
         });
-        let Listener { socket, dispatcher, open, .. } = self.public;
-        let connections = server::serve(socket, dispatcher, self.max_connections, &open, &self.drain, drained).await;
+        let Listener { socket, dispatcher, open, tls, .. } = self.public;
+        let connections =
+            server::serve(socket, tls, dispatcher, self.max_connections, &open, &self.drain, drained).await;
         info!(grace = ?deadline.saturating_duration_since(Instant::now()), "stopping: no new connections");
         let requests = async {
             connections.shutdown().await;

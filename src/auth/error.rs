@@ -180,6 +180,9 @@ pub enum TokenError {
     /// The claim that names another audience: `aud`, `client_id` or `azp`.
     #[error("it is not meant for this service (`{0}`)")]
     WrongAudience(&'static str),
+    /// It has a claim `cnf` (RFC 7800), as DPoP- and certificate-bound tokens do.
+    #[error("it is bound to a key of its sender (`cnf`), and only Bearer tokens are accepted")]
+    SenderConstrained,
     /// `exp` is missing.
     #[error("it has no `exp`")]
     NoExpiry,

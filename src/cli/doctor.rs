@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _, stdout};
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::Error;
@@ -13,9 +14,13 @@ use crate::{
     },
     config::{ANY_AUDIENCE, Config, Database, Jwt, Warning},
     demo::{IfMissing, PrivateDatabase},
-    domain::Clock,
+    domain::{Clock, format_timestamp},
+    http::tls::{LoadedTls, TlsFiles},
     store::{Finding, Inspected, Level, inspect},
 };
+
+/// When a certificate that is still valid is reported: most issuers renew theirs earlier.
+const RENEW_BEFORE: TimeDelta = TimeDelta::days(7);
 
 /// Checks everything that the service depends on and prints what to do about each failure. Changes nothing. Without
 /// DATABASE_URL, it starts the private PostgreSQL for the checks, if there is one.
@@ -29,6 +34,7 @@ pub(super) async fn doctor(mut config: Config, json: bool) -> Result<(), Error> 
     };
     let mut findings = Vec::from_iter(missing);
     findings.extend(settings(&config));
+    findings.extend(config.http.tls.as_ref().map(|files| tls(files, &Clock::default())));
     findings.push(trusted_proxies(&config));
     findings.extend(users_tokens(&config).await);
     findings.push(pepper(&config));
@@ -105,6 +111,28 @@ fn trusted_proxies(config: &Config) -> Finding {
         (Level::Warn, problem.to_owned())
     };
     Finding::new("trusted proxies", level, text)
+}
+
+fn tls(files: &TlsFiles, clock: &Clock) -> Finding {
+    let (level, text) = match files.load() {
+        Err(error) => (Level::Fail, error.to_string()),
+        Ok(LoadedTls { not_after, .. }) => {
+            let left = not_after - clock.now();
+            let clients = if files.client_ca.is_some() { "required" } else { "not required" };
+            let text = format!(
+                "the certificate is valid until {}; certificates of clients are {clients}",
+                format_timestamp(not_after)
+            );
+            match left {
+                _ if left <= TimeDelta::zero() => {
+                    (Level::Fail, format!("{text}: it has expired, so clients refuse it; renew TLS_CERT_FILE"))
+                }
+                _ if left < RENEW_BEFORE => (Level::Warn, format!("{text}: renew TLS_CERT_FILE")),
+                _ => (Level::Ok, text),
+            }
+        }
+    };
+    Finding::new("TLS", level, text)
 }
 
 async fn users_tokens(config: &Config) -> Vec<Finding> {

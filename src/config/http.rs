@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -10,9 +11,12 @@ use ipnet::{IpNet, Ipv4Net};
 use reqwest::Url;
 
 use super::{joined, reader::Reader};
-use crate::auth::{
-    client_address::TrustedProxies,
-    tenant_host::{TenantResolver, parse_scheme},
+use crate::{
+    auth::{
+        client_address::TrustedProxies,
+        tenant_host::{TenantResolver, parse_scheme},
+    },
+    http::tls::TlsFiles,
 };
 
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct Http {
     pub(crate) listen_addr: SocketAddr,
     /// A second listener for metrics and probes. Metrics are then served there only, probes on both.
     pub(crate) admin_listen_addr: Option<SocketAddr>,
+    /// TLS on the public listener; `None`: plain HTTP.
+    pub(crate) tls: Option<TlsFiles>,
     /// On the public listener, at the same time.
     pub(crate) max_connections: usize,
     /// From the signal to stop until the process ends at the latest, the drain included.
@@ -48,6 +54,7 @@ impl Http {
         Self {
             listen_addr,
             admin_listen_addr,
+            tls: tls_files(settings, admin_listen_addr.is_some()),
             max_connections: settings.number("HTTP_MAX_CONNECTIONS", 10_000, (1, 1_000_000), "10000"),
             shutdown_grace: Duration::from_secs(grace),
             shutdown_drain: Duration::from_secs(drain),
@@ -60,16 +67,52 @@ impl Http {
     }
 
     pub(super) fn effective(&self) -> Vec<(&'static str, String)> {
+        let file = |path: fn(&TlsFiles) -> Option<&PathBuf>| {
+            self.tls.as_ref().and_then(path).map(|path| path.display().to_string()).unwrap_or_default()
+        };
         let origin = |origin: &HeaderValue| String::from_utf8_lossy(origin.as_bytes()).into_owned();
         vec![
             ("LISTEN_ADDR", self.listen_addr.to_string()),
             ("ADMIN_LISTEN_ADDR", self.admin_listen_addr.map(|address| address.to_string()).unwrap_or_default()),
+            ("TLS_CERT_FILE", file(|tls| Some(&tls.certificate))),
+            ("TLS_KEY_FILE", file(|tls| Some(&tls.key))),
+            ("TLS_CLIENT_CA_FILE", file(|tls| tls.client_ca.as_ref())),
             ("CORS_ALLOWED_ORIGINS", joined(self.cors_origins.iter().map(origin))),
             ("HTTP_MAX_CONNECTIONS", self.max_connections.to_string()),
             ("SHUTDOWN_GRACE_SECONDS", self.shutdown_grace.as_secs().to_string()),
             ("SHUTDOWN_DRAIN_SECONDS", self.shutdown_drain.as_secs().to_string()),
         ]
     }
+}
+
+fn tls_files(settings: &mut Reader, has_admin_listener: bool) -> Option<TlsFiles> {
+    const KEY: &str = "/etc/rally-api-keys/tls.key";
+    const CERTIFICATE: &str = "/etc/rally-api-keys/tls.crt";
+    let [certificate, key, client_ca] =
+        ["TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CLIENT_CA_FILE"].map(|name| settings.get(name).map(PathBuf::from));
+    let (certificate, key) = match (certificate, key, &client_ca) {
+        (Some(certificate), Some(key), _) => (certificate, key),
+        (None, None, None) => return None,
+        (Some(_), None, _) => {
+            settings.reject("TLS_KEY_FILE", "must be set where TLS_CERT_FILE is", KEY);
+            return None;
+        }
+        (None, ..) => {
+            let problem = "must be set where TLS_KEY_FILE or TLS_CLIENT_CA_FILE is";
+            settings.reject("TLS_CERT_FILE", problem, CERTIFICATE);
+            return None;
+        }
+    };
+    if client_ca.is_some() && !has_admin_listener {
+        let problem =
+            "must be set where TLS_CLIENT_CA_FILE is: probes and `rally-api-keys health` have no client certificate";
+        settings.reject("ADMIN_LISTEN_ADDR", problem, "127.0.0.1:9090");
+    }
+    settings.warn_if_exposed("TLS_KEY_FILE");
+    for name in ["TLS_CERT_FILE", "TLS_CLIENT_CA_FILE"] {
+        settings.warn_if_replaceable(name);
+    }
+    Some(TlsFiles { certificate, key, client_ca })
 }
 
 /// An origin (RFC 6454) as browsers send it: scheme, host and port only, without a port that is the scheme's own.
@@ -92,16 +135,15 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&url.origin().ascii_serialization()).map_err(|_| not_an_origin())
 }
 
-pub(super) fn tenancy(settings: &mut Reader, listen_addr: SocketAddr) -> TenantResolver {
+pub(super) fn tenancy(settings: &mut Reader, http: &Http) -> TenantResolver {
     let base_domain =
         settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".to_owned());
-    // Nobody has a certificate for it.
-    let default_scheme = if base_domain == "localhost" { Scheme::HTTP } else { Scheme::HTTPS };
+    let default_scheme = if base_domain == "localhost" && http.tls.is_none() { Scheme::HTTP } else { Scheme::HTTPS };
     let scheme = |text: &str| parse_scheme(text).ok_or("must be http or https");
     TenantResolver {
         public_scheme: settings.parse("PUBLIC_SCHEME", "https", scheme).unwrap_or(default_scheme),
         // Elsewhere a proxy stands in front, with a port of its own.
-        example_port: (base_domain == "localhost").then_some(listen_addr.port()).filter(|port| *port != 0),
+        example_port: (base_domain == "localhost").then_some(http.listen_addr.port()).filter(|port| *port != 0),
         base_domain,
         trusted_proxies: TrustedProxies(settings.list(
             "TRUSTED_PROXIES",

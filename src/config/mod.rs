@@ -37,6 +37,9 @@ use crate::auth::tenant_host::TenantResolver;
 pub(crate) const NAMES: &[&str] = &[
     "LISTEN_ADDR",
     "ADMIN_LISTEN_ADDR",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CLIENT_CA_FILE",
     "BASE_DOMAIN",
     "PUBLIC_SCHEME",
     "TRUSTED_PROXIES",
@@ -154,7 +157,7 @@ impl Config {
         let http = Http::read(&mut settings);
         let mut config = Self {
             database: Database::read(&mut settings),
-            tenancy: http::tenancy(&mut settings, http.listen_addr),
+            tenancy: http::tenancy(&mut settings, &http),
             http,
             jwt: Jwt::read(&mut settings),
             keys: Keys::read(&mut settings),

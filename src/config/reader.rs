@@ -169,6 +169,15 @@ impl Reader {
         self.warnings.extend(problem.map(|problem| Warning::of_unsafe(name, problem)));
     }
 
+    /// Warnings, if others may read or replace the file that a setting names. A missing file is an error elsewhere.
+    pub(super) fn warn_if_exposed(&mut self, name: &'static str) {
+        let Some(path) = self.get(name).map(Path::new) else { return };
+        let Ok(found) = path.metadata() else { return };
+        let warnings: Vec<_> =
+            secret_file::exposed(path, &found).map(|problem| Warning::of_unsafe(name, problem)).collect();
+        self.warnings.extend(warnings);
+    }
+
     pub(super) fn take_warnings(&mut self) -> Vec<Warning> {
         mem::take(&mut self.warnings)
     }

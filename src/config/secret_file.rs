@@ -44,8 +44,13 @@ pub(super) fn read(path: &Path) -> Result<SecretFile, String> {
     if text.trim().is_empty() {
         return Err("names an empty file".into());
     }
-    let warnings = readable_by_all(path, &found).into_iter().chain(replaceable(path)).collect();
+    let warnings = exposed(path, &found).collect();
     Ok(SecretFile { text, warnings })
+}
+
+/// Warnings, if others may read or replace the file.
+pub(super) fn exposed(path: &Path, found: &Metadata) -> impl Iterator<Item = String> {
+    readable_by_all(path, found).into_iter().chain(replaceable(path))
 }
 
 /// A read-only file of root is one that a container platform mounts (mode 0444), where there are no other users.

@@ -28,6 +28,7 @@ mod routes;
 mod sender;
 pub(crate) mod server;
 mod socket;
+pub(crate) mod tls;
 mod watched_body;
 
 use std::sync::Arc;

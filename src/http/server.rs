@@ -11,7 +11,7 @@
 //! - Headers: 100 fields (hyper's own limit) and 32 KiB in all; more is a 431.
 //! - Connections are limited; more of them wait in the kernel's queue.
 //!
-//! HTTP/2 without TLS is for clients that start with its preface (RFC 9113, section 3.3).
+//! With TLS, its handshake is a part of `FIRST_REQUEST`. HTTP/2 without TLS is for clients that start with its preface (RFC 9113, section 3.3).
 
 use std::{
     convert::Infallible,
@@ -39,6 +39,7 @@ use hyper_util::{
 };
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep, sleep_until},
@@ -51,6 +52,7 @@ use super::{
     drain::Drain,
     request_body::{self, Unread},
     socket::Socket,
+    tls::{self, TlsHandshakes},
     watched_body,
 };
 use crate::auth::request::Peer;
@@ -78,6 +80,7 @@ impl OpenConnections {
 /// Accepts and serves connections until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsHandshakes>,
     dispatch: Dispatcher,
     max_connections: usize,
     counted: &Gauge,
@@ -87,10 +90,16 @@ pub async fn serve(
     let open = OpenConnections(watch::Sender::new(()));
     let permits = Arc::new(Semaphore::new(max_connections));
     let admit = |stream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>| {
-        let (dispatch, drain, stop) = (dispatch.clone(), drain.clone(), open.0.subscribe());
-        let counted = CountedConnection::new(counted);
+        let connection = Connection {
+            peer: Peer(peer.ip()),
+            dispatch: dispatch.clone(),
+            drain: drain.clone(),
+            stop: open.0.subscribe(),
+            activity: Activity::new(),
+        };
+        let (tls, counted) = (tls.clone(), CountedConnection::new(counted));
         tokio::spawn(async move {
-            if let Err(error) = serve_connection(stream, peer, dispatch, drain, stop).await {
+            if let Err(error) = connection.serve(stream, tls).await {
                 debug!(%peer, error, "a connection was closed before its client closed it");
             }
             drop((permit, counted));
@@ -224,79 +233,117 @@ impl Activity {
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+/// An accepted connection.
+struct Connection {
+    peer: Peer,
     dispatch: Dispatcher,
     drain: Drain,
     stop: watch::Receiver<()>,
-) -> Result<(), BoxError> {
-    let activity = Activity::new();
-    tokio::select! {
-        biased;
-        outcome = handle_requests(stream, peer, dispatch, drain, stop, activity.clone()) => outcome,
-        () = activity.times_out() => Err("no request in time, or a response was not read in time".into()),
-    }
+    activity: Arc<Activity>,
 }
 
-async fn handle_requests(
-    stream: TcpStream,
-    peer: SocketAddr,
-    dispatch: Dispatcher,
-    drain: Drain,
-    mut stop: watch::Receiver<()>,
-    activity: Arc<Activity>,
-) -> Result<(), BoxError> {
+impl Connection {
+    async fn serve(self, stream: TcpStream, tls: Option<TlsHandshakes>) -> Result<(), BoxError> {
+        let activity = self.activity.clone();
+        let served = async {
+            match tls {
+                None => self.serve_plain(stream).await,
+                Some(tls) => self.serve_tls(stream, tls).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = served => outcome,
+            () = activity.times_out() => Err("no request in time, or a response was not read in time".into()),
+        }
+    }
+
     // At a stop, `auto` closes a connection of which it has read nothing, even if a request has just arrived. So it gets
     // the connection once there is something to read.
-    let mut first_byte = [0];
-    tokio::select! {
-        biased; // what has arrived is read before the stop
-        readable = stream.peek(&mut first_byte) => readable.map(drop)?,
-        _ = stop.changed() => return Ok(()),
-    }
-    let finish = move |response: Response, unread: Unread, version: Version, drain: &Drain| {
-        let mut response = unread.discard_after(response);
-        if drain.has_begun() && version < Version::HTTP_2 {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    async fn serve_plain(mut self, stream: TcpStream) -> Result<(), BoxError> {
+        let mut first_byte = [0];
+        match self.unless_stopped(stream.peek(&mut first_byte)).await {
+            Some(readable) => readable.map(drop)?,
+            None => return Ok(()),
         }
-        Ok::<_, Infallible>(response)
-    };
-    let of_service = activity.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let activity = &of_service;
-        let version = request.version();
-        let (request, unread) = request_body::track(request);
-        match dispatch.respond(request, Peer(peer.ip())) {
-            Either::Left(at_once) => {
-                activity.record_response();
-                Either::Left(ready(finish(at_once.into_inner(), unread, version, &drain)))
-            }
-            Either::Right(later) => {
-                let (drain, in_flight) = (drain.clone(), InFlight::new(activity));
-                Either::Right(async move {
-                    let response = watched_body::watch(later.await, in_flight, InFlight::stall);
-                    finish(response, unread, version, &drain)
-                })
-            }
-        }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().header_read_timeout(None).max_buf_size(MAX_HEADER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_send_buf_size(MAX_SEND_BUFFER)
-        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
-        .keep_alive_interval(IDLE);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Socket::new(stream)?), service));
-    tokio::select! {
-        biased; // as above
-        outcome = &mut connection => return outcome,
-        _ = stop.changed() => {}
-        () = activity.stalled.cancelled() => {}
+        self.handle_requests(Socket::new(stream)?).await
     }
-    connection.as_mut().graceful_shutdown();
-    connection.await
+
+    async fn serve_tls(mut self, stream: TcpStream, tls: TlsHandshakes) -> Result<(), BoxError> {
+        let mut first_byte = [0];
+        match self.unless_stopped(stream.peek(&mut first_byte)).await.transpose()? {
+            None | Some(0) => return Ok(()),
+            Some(_) if first_byte != [tls::HANDSHAKE] => return Ok(tls.refuse_plain_http(stream).await?),
+            Some(_) => {}
+        }
+        let mut stream = match self.unless_stopped(tls.accept(Socket::new(stream)?)).await {
+            Some(accepted) => accepted?,
+            None => return Ok(()),
+        };
+        match self.unless_stopped(stream.fill_buf()).await {
+            Some(readable) => drop(readable?),
+            None => return Ok(()),
+        }
+        self.handle_requests(stream).await
+    }
+
+    /// `None`: the service stops. What has arrived is read before that.
+    async fn unless_stopped<T>(&mut self, arrival: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            arrived = arrival => Some(arrived),
+            _ = self.stop.changed() => None,
+        }
+    }
+
+    async fn handle_requests(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<(), BoxError> {
+        let Self { peer, dispatch, drain, mut stop, activity } = self;
+        let finish = move |response: Response, unread: Unread, version: Version, drain: &Drain| {
+            let mut response = unread.discard_after(response);
+            if drain.has_begun() && version < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        };
+        let of_service = activity.clone();
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let activity = &of_service;
+            let version = request.version();
+            let (request, unread) = request_body::track(request);
+            match dispatch.respond(request, peer) {
+                Either::Left(at_once) => {
+                    activity.record_response();
+                    Either::Left(ready(finish(at_once.into_inner(), unread, version, &drain)))
+                }
+                Either::Right(later) => {
+                    let (drain, in_flight) = (drain.clone(), InFlight::new(activity));
+                    Either::Right(async move {
+                        let response = watched_body::watch(later.await, in_flight, InFlight::stall);
+                        finish(response, unread, version, &drain)
+                    })
+                }
+            }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().header_read_timeout(None).max_buf_size(MAX_HEADER_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buf_size(MAX_SEND_BUFFER)
+            .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+            .keep_alive_interval(IDLE);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            biased; // as above
+            outcome = &mut connection => return outcome,
+            _ = stop.changed() => {}
+            () = activity.stalled.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        connection.await
+    }
 }

@@ -1,6 +1,6 @@
 //! Connecting, and what is checked of a server and of the login.
 
-use std::{fmt, io, path::Path, str::FromStr as _, time::Duration};
+use std::{fmt, io, net::IpAddr, path::Path, str::FromStr as _, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction,
@@ -73,6 +73,15 @@ impl DatabaseUrl {
             PgSslMode::VerifyFull => "verify-full",
         };
         format!("{self}?sslmode={mode}")
+    }
+
+    /// True if the server is on another machine, and could be an impostor or be listened to.
+    pub(super) fn is_unverified_remote(&self) -> bool {
+        let host = self.options.get_host();
+        let is_local = self.options.get_socket().is_some()
+            || host == "localhost"
+            || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        !is_local && !matches!(self.options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull)
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {

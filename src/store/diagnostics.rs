@@ -75,14 +75,17 @@ pub struct Inspected<'a> {
 /// Checks everything that the service needs of a database.
 pub async fn inspect(inspected: Inspected<'_>, clock: &Clock) -> Vec<Finding> {
     let url = inspected.url;
+    let urls = [Some(url), inspected.direct, inspected.owner].into_iter().flatten();
+    let mut findings: Vec<_> = urls.filter(|url| url.is_unverified_remote()).map(unverified).collect();
     let mut connection = match url.connect().await {
         Ok(connection) => connection,
         Err(error) => {
             let why = format!("cannot connect to {url}: {error}. Does it run, and does DATABASE_URL name it?");
-            return vec![Finding::new("connection", Level::Fail, why)];
+            findings.push(Finding::new("connection", Level::Fail, why));
+            return findings;
         }
     };
-    let mut findings = vec![Finding::new("connection", Level::Ok, url.to_string())];
+    findings.push(Finding::new("connection", Level::Ok, url.to_string()));
     let statements = check_statements(&mut connection, url).await;
     findings.push(Finding::of("statements", statements.map(|()| "stay prepared as expected".into())));
     let server = check_server(&mut connection).await;
@@ -96,6 +99,12 @@ pub async fn inspect(inspected: Inspected<'_>, clock: &Clock) -> Vec<Finding> {
     }
     findings.push(Finding::of("change feed", change_feed(url, inspected.direct).await));
     findings
+}
+
+fn unverified(url: &DatabaseUrl) -> Finding {
+    let problem = "the server's certificate is not verified, so whoever is on the way can read and change everything: set \
+                   sslmode=verify-full, and sslrootcert for a private authority";
+    Finding::new("TLS to the database", Level::Warn, format!("{}: {problem}", url.with_ssl_mode()))
 }
 
 /// What depends on the migrations.

@@ -210,3 +210,23 @@ async fn config_check_prints_settings_without_secrets() {
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
     assert!(home.fail(&["config", "check"], &[("BASE_DOMAIN", "x:y")]).await.contains("BASE_DOMAIN must be"));
 }
+
+#[tokio::test]
+async fn doctor_warns_of_a_database_elsewhere_whose_certificate_is_not_verified() {
+    let home = Home::new("doctor-sslmode");
+    // No such host exists (RFC 6761, section 6.4).
+    for (host, mode, warns) in [
+        ("db.invalid", "", true),
+        ("db.invalid", "?sslmode=require", true),
+        ("db.invalid", "?sslmode=verify-full", false),
+        ("127.0.0.1", "", false),
+        ("localhost", "", false),
+    ] {
+        let url = format!("postgres://rally_api:secret@{host}:1/rally{mode}");
+        let printed = home.run(&["doctor"], &[("DATABASE_URL", &url)]).await.stdout;
+        let printed = String::from_utf8(printed).unwrap();
+        let warning = printed.lines().find(|line| line.starts_with("WARN  TLS to the database: "));
+        assert_eq!(warning.is_some(), warns, "{url}: {printed}");
+        assert!(!printed.contains("secret@"), "{printed}");
+    }
+}

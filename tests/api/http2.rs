@@ -8,6 +8,7 @@ use hyper::{
     body::{Body, Bytes, Frame},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::client::Reply;
 
@@ -17,7 +18,16 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    send_on(tokio::net::TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// As [`send`], on an open connection.
+pub async fn send_on<S, B>(stream: S, request: Request<B>) -> Reply
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);

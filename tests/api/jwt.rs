@@ -491,6 +491,21 @@ async fn a_token_with_another_issuer_or_audience_is_refused() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_bound_to_a_key_of_its_sender_is_no_bearer_token() {
+    let server = TestServer::start().await;
+    let with = |cnf: &Value| sign(&claims(&server, &json!({"cnf": cnf})));
+    assert_accepted(&list_with_token(&server, &with(&Value::Null)).await, &"no cnf");
+    for cnf in
+        [json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}), json!({"x5t#S256": "x"}), json!({}), json!("")]
+    {
+        let reply = list_with_token(&server, &with(&cnf)).await;
+        assert_invalid_token(&reply, &cnf);
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("bound to a key of its sender (`cnf`)"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_for_another_tenant_is_refused() {
     let server = TestServer::start().await;
     let (acme, globex) = (server.database.acme.to_string(), server.database.globex.to_string());

@@ -19,6 +19,7 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod asvs_page;
 mod binary;
 mod bodies;
 mod cache_equivalence;
@@ -92,6 +93,7 @@ mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]
 mod tls;
+mod tls_listener;
 mod token_explain;
 mod traces;
 mod unread_bodies;

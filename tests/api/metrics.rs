@@ -282,11 +282,17 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
     let alerts = include_str!("../../deploy/prometheus/alerts.yml");
     let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
     let operations = include_str!("../../docs/operations.md");
-    let of_issuers =
-        [("rally_jwks_age_seconds", "gauge"), ("rally_jwks_fetches", "counter"), ("rally_jwks_keys", "gauge")];
+    let of_issuers_and_tls = [
+        ("rally_jwks_age_seconds", "gauge"),
+        ("rally_jwks_fetches", "counter"),
+        ("rally_jwks_keys", "gauge"),
+        ("rally_tls_certificate_not_after_timestamp_seconds", "gauge"),
+        ("rally_tls_failed_handshakes", "counter"),
+        ("rally_tls_files_usable", "gauge"),
+    ];
     let known: BTreeSet<String> = FAMILIES
         .into_iter()
-        .chain(of_issuers)
+        .chain(of_issuers_and_tls)
         .flat_map(|(name, kind)| {
             let suffixes: &[&str] = match kind {
                 "counter" => &["_total"],

@@ -79,6 +79,15 @@ impl ClaimRules {
         if named.iter().any(is_ours) { Ok(()) } else { Err(TokenError::WrongAudience(claim)) }
     }
 
+    /// A token that is bound to a key is worthless without a proof of that key, which is not checked here. So whoever stole it
+    /// must not be able to use it.
+    pub(super) fn check_unbound(claims: &Map<String, Value>) -> Result<(), TokenError> {
+        match claims.get("cnf") {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(TokenError::SenderConstrained),
+        }
+    }
+
     pub(super) fn check_tenant(&self, claims: &Map<String, Value>, tenant: &Tenant) -> Result<(), Error> {
         let wrong = |why: String| Err(Error::WrongTenant(why));
         let Some(value) = self.tenant.find(claims) else {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    claims::{LEEWAY_SECONDS, Validity, tenant_names},
+    claims::{ClaimRules, LEEWAY_SECONDS, Validity, tenant_names},
     token::{Token, excerpt},
     verifier::TokenVerifier,
 };
@@ -87,7 +87,8 @@ impl TokenVerifier {
         });
         let read: Vec<_> = read.take(1).collect();
         let read = read.first().map_or("none", String::as_str);
-        self.rules.check_audience(&token.claims).map_err(|error| format!("{read}: {}", advised(&error.into())))?;
+        let checked = self.rules.check_audience(&token.claims).and_then(|()| ClaimRules::check_unbound(&token.claims));
+        checked.map_err(|error| format!("{read}: {}", advised(&error.into())))?;
         Ok(if self.rules.audiences.is_empty() {
             format!("{read}, not checked (JWT_AUDIENCE is not set)")
         } else {
@@ -216,6 +217,9 @@ fn advice(error: &Error) -> Option<&'static str> {
         TokenError::NoUsableKey => "usable are RSA keys of 2048 bits or more, P-256, P-384 and Ed25519",
         TokenError::NoAudience => "let the issuer write an audience, or unset JWT_AUDIENCE",
         TokenError::WrongAudience(_) => "list its audience in JWT_AUDIENCE, if the token is for this service",
+        TokenError::SenderConstrained => {
+            "let the issuer write Bearer tokens for this service, without DPoP or a client certificate"
+        }
         TokenError::NoName(_) => "JWT_NAME_CLAIM sets which claims name the user",
         _ => return None,
     })

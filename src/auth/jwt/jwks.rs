@@ -143,7 +143,7 @@ pub enum FetchError {
 }
 
 /// The error with its sources: reqwest's own text leaves the cause out.
-fn chain(error: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -175,6 +175,7 @@ impl TokenVerifier {
         let claims = &token.claims;
         self.rules.check_issuer(claims)?;
         self.rules.check_audience(claims)?;
+        ClaimRules::check_unbound(claims)?;
         let validity = Validity::of(claims)?;
         validity.check(self.clock.now())?;
         let user = Arc::new(self.rules.user(claims)?);
