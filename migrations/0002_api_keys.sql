@@ -22,6 +22,22 @@ CREATE TABLE public.api_keys (
     created_at          timestamptz NOT NULL,
     created_by          text        CHECK (char_length(created_by) BETWEEN 1 AND 320),
     revoked_at          timestamptz,
+    -- Free text, which may have several lines: tabs and other control characters than U+000A are refused.
+    description         text        CHECK (char_length(description) BETWEEN 1 AND 500)
+                                    CHECK (description !~ '[\u0001-\u0009\u000b-\u001f\u007f-\u009f]'),
+    -- While it is suspended, the key does not work: until suspended_until, or until it is resumed.
+    suspended_at        timestamptz,
+    suspended_until     timestamptz,
+    suspension_reason   text        CHECK (char_length(suspension_reason) BETWEEN 1 AND 200),
+    -- Where the key may be used from; empty: anywhere.
+    allowed_addresses   cidr[]      NOT NULL DEFAULT '{}'
+                                    CHECK (cardinality(allowed_addresses) <= 50 AND array_ndims(allowed_addresses) IS NOT DISTINCT FROM
+                                               CASE WHEN cardinality(allowed_addresses) > 0 THEN 1 END)
+                                    CHECK (array_position(allowed_addresses, NULL) IS NULL),
+    rate_limit_requests       integer CHECK (rate_limit_requests BETWEEN 1 AND 1000000),
+    rate_limit_window_seconds integer CHECK (rate_limit_window_seconds BETWEEN 1 AND 86400),
+    quota_requests      bigint      CHECK (quota_requests BETWEEN 1 AND 1000000000000),
+    quota_period        text        CHECK (quota_period IN ('day', 'month')),
     -- Counts the changes; a part of the entity tag (ETag).
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
     -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, unless that has
@@ -32,7 +48,11 @@ CREATE TABLE public.api_keys (
     previous_last4      text        CHECK (previous_last4 ~ '^[0-9a-f]{4}$'),
     previous_expires_at timestamptz,
     PRIMARY KEY (tenant_id, id),
-    CHECK (num_nulls(previous_digest, previous_last4, previous_expires_at) IN (0, 3))
+    CHECK (num_nulls(previous_digest, previous_last4, previous_expires_at) IN (0, 3)),
+    CHECK (suspended_at IS NOT NULL OR num_nonnulls(suspended_until, suspension_reason) = 0),
+    CHECK (suspended_until > suspended_at),
+    CHECK (num_nulls(rate_limit_requests, rate_limit_window_seconds) IN (0, 2)),
+    CHECK (num_nulls(quota_requests, quota_period) IN (0, 2))
 );
 
 -- The order of the list.
@@ -103,7 +123,8 @@ GRANT DELETE ON public.api_keys, public.api_key_secrets TO rally_operator;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
-              previous_expires_at) ON public.api_keys TO rally_app;
+              previous_expires_at, description, suspended_at, suspended_until, suspension_reason, allowed_addresses,
+              rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
@@ -188,7 +209,14 @@ RETURNS TABLE (
     secret_expires_at timestamptz,
     secret_retired_at timestamptz,
     secret_ended_at   timestamptz,
-    last4             text
+    last4             text,
+    suspended_at      timestamptz,
+    suspended_until   timestamptz,
+    allowed_addresses cidr[],
+    rate_limit_requests       integer,
+    rate_limit_window_seconds integer,
+    quota_requests    bigint,
+    quota_period      text
 )
 LANGUAGE plpgsql
 SET role = rally_app
@@ -219,7 +247,8 @@ BEGIN
         -- Read after the secret, so that a revocation that has been committed is seen.
         RETURN QUERY
             SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
-                   secret.expires_at, secret.retired_at, secret.ended_at, secret.last4
+                   secret.expires_at, secret.retired_at, secret.ended_at, secret.last4, k.suspended_at, k.suspended_until,
+                   k.allowed_addresses, k.rate_limit_requests, k.rate_limit_window_seconds, k.quota_requests, k.quota_period
             FROM public.api_keys k
             WHERE k.tenant_id = tenant AND k.id = secret.key_id;
     END LOOP;

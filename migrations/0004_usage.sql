@@ -17,6 +17,10 @@ CREATE TABLE public.api_key_usage (
     denied_scope   bigint      NOT NULL CHECK (denied_scope >= 0::bigint),
     -- Denied, since the key was revoked, or the secret had ended.
     denied_revoked bigint      NOT NULL CHECK (denied_revoked >= 0::bigint),
+    -- Denied, since the key was suspended.
+    denied_suspended bigint    NOT NULL DEFAULT 0 CHECK (denied_suspended >= 0::bigint),
+    -- Denied, since the key may not be used from the client's address.
+    denied_address bigint      NOT NULL DEFAULT 0 CHECK (denied_address >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
     -- Room on each page for the next versions of its rows, so that updates change no index (HOT).
 ) WITH (fillfactor = 70);
@@ -86,7 +90,8 @@ CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
-GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked) ON public.api_key_usage TO rally_app;
+GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address)
+                                                        ON public.api_key_usage     TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_callers   TO rally_app;
@@ -125,7 +130,8 @@ CREATE POLICY usage_worker_removes ON public.api_key_secrets FOR DELETE TO rally
 CREATE FUNCTION public.record_usage(
     writer uuid, batch bigint,
     tenants uuid[], keys uuid[], digests bytea[], hours timestamptz[],
-    requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[],
+    requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[], denied_suspended bigint[],
+    denied_address bigint[],
     used_at timestamptz[], addresses inet[], user_agents text[],
     callers_tenants uuid[], callers_keys uuid[], callers_digests bytea[], callers bytea[], callers_addresses inet[],
     callers_user_agents text[], callers_first_seen_at timestamptz[], callers_last_seen_at timestamptz[],
@@ -154,11 +160,13 @@ BEGIN
     END IF;
     -- Rows in the order of their keys, so that two instances do not wait for each other.
     INSERT INTO public.api_key_usage AS u
-            (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked)
+            (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
+             denied_address)
         SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
-               sum(b.revoked)::bigint
-        FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked)
-             b (tenant_id, key_id, hour, requests, expired, scope, revoked)
+               sum(b.revoked)::bigint, sum(b.suspended)::bigint, sum(b.address)::bigint
+        FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
+                    denied_address)
+             b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address)
         JOIN public.tenants t ON t.id = b.tenant_id
         GROUP BY b.tenant_id, b.key_id, b.hour
         ORDER BY b.tenant_id, b.key_id, b.hour
@@ -166,7 +174,9 @@ BEGIN
         SET requests       = u.requests + excluded.requests,
             denied_expired = u.denied_expired + excluded.denied_expired,
             denied_scope   = u.denied_scope + excluded.denied_scope,
-            denied_revoked = u.denied_revoked + excluded.denied_revoked;
+            denied_revoked = u.denied_revoked + excluded.denied_revoked,
+            denied_suspended = u.denied_suspended + excluded.denied_suspended,
+            denied_address = u.denied_address + excluded.denied_address;
     INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
         SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
         FROM unnest(tenants, keys, digests, used_at, addresses, user_agents)
@@ -317,15 +327,15 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[], text[], timestamptz[],
-                        timestamptz[], bigint[]),
+                        bigint[], bigint[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[],
+                        text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[], text[], timestamptz[],
-                        timestamptz[], bigint[]),
+                        bigint[], bigint[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[],
+                        text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;

@@ -131,6 +131,7 @@ async fn put(cache: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
         rare_times: None,
+        limits: None,
         hint: secret.hint(),
         evidence: Evidence::Stamp,
     };

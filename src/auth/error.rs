@@ -85,6 +85,12 @@ pub enum Error {
     /// The secret is right, and its key is revoked.
     #[error("revoked key")]
     KeyRevoked,
+    /// The secret is right, and its key is suspended.
+    #[error("suspended key")]
+    KeySuspended,
+    /// The secret is right, and its key may not be used from the client's address.
+    #[error("the key may not be used from this address")]
+    AddressNotAllowed,
     /// The token is not valid.
     #[error("invalid token: {0}")]
     InvalidToken(#[from] TokenError),
@@ -204,6 +210,8 @@ impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {
         match reason {
             DenialReason::KeyRevoked => Self::KeyRevoked,
+            DenialReason::KeySuspended => Self::KeySuspended,
+            DenialReason::AddressNotAllowed => Self::AddressNotAllowed,
             DenialReason::KeyExpired => Self::KeyExpired,
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),

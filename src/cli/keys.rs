@@ -13,8 +13,8 @@ use crate::{
     config::Config,
     demo::IfMissing,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyName, NewEvent, Principal, ScopeSet, Secret, Status, Tenant, Timestamp,
-        format_timestamp, parse_timestamp, visible_text::find_invisible,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, ScopeSet, Secret, Status, Tenant,
+        Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
     http::grant_details,
     store::{Database, KeyCaller, KeyFilter, Page, Revocation, TenantStore},
@@ -150,6 +150,9 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 created_at: now,
                 created_by: Some(by.audit_name()),
                 revoked_at: None,
+                suspension: None,
+                description: None,
+                limits: KeyLimits::default(),
                 version: 1,
             };
             create(config, &tenant, &keys, &by, &key, &secret).await?;
@@ -202,7 +205,7 @@ async fn callers(keys: &TenantStore, id: ApiKeyId, now: Timestamp) -> Result<boo
 async fn list(keys: &TenantStore, now: Timestamp) -> Result<(), Error> {
     let mut output = std::io::BufWriter::new(stdout());
     let row = |[id, secret, scopes, status, created, expires, used, name]: [&str; 8]| {
-        format!("{id:<36} {secret:<13} {scopes:<16} {status:<8} {created:<27} {expires:<27} {used:<27} {name}")
+        format!("{id:<36} {secret:<13} {scopes:<16} {status:<9} {created:<27} {expires:<27} {used:<27} {name}")
     };
     writeln!(output, "{}", row(["ID", "SECRET", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "NAME"]))?;
     for key in all(keys, &Status::ALL, now).await? {
@@ -245,7 +248,7 @@ async fn create(
     let sealed = hasher.seal(tenant.id, key.id, secret).await.map_err(crate::store::Error::from)?;
     let mut transaction = keys.begin_write().await?;
     transaction.insert_key(key, &sealed).await?;
-    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
     writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
     Ok(writeln!(stdout(), "{}", secret.reveal())?)
@@ -255,7 +258,7 @@ async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp)
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
     if let Revocation::Done(key) = &revocation {
-        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
         transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?;
     }
     Ok(revocation)
@@ -264,7 +267,7 @@ async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp)
 /// Revokes every key that is not revoked, one by one. Returns their number.
 pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usize, Error> {
     let now = Clock::default().now();
-    let working = all(keys, &[Status::Active, Status::Expired], now).await?;
+    let working = all(keys, &[Status::Active, Status::Suspended, Status::Expired], now).await?;
     for key in &working {
         revoke(keys, key.id, by, now).await?;
     }

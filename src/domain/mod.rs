@@ -4,10 +4,13 @@
 //! [`KeyName`], a [`ScopeSet`] or a [`Secret`] only through its `parse`.
 
 pub mod access;
+mod addresses;
 mod api_key;
 mod audit_event;
 mod clock;
 mod fold_case;
+mod free_text;
+mod limits;
 mod principal;
 mod random;
 mod scope;
@@ -16,10 +19,13 @@ mod tenant;
 mod usage_window;
 pub mod visible_text;
 
-pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
+pub(crate) use addresses::{AddressBlock, AllowedAddresses};
+pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status, Suspension};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;
+pub(crate) use free_text::Description;
+pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod, RateLimit};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use secret::LookupDigest;

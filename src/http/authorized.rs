@@ -163,10 +163,21 @@ impl<R: Requirement> Authorized<R> {
     }
 
     fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
-        let ApiKey { id, expires_at, revoked_at, .. } = *key;
+        let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
+        let allowed_addresses = Some(&limits.allowed_addresses);
+        let client_address = Some(self.address);
         Ok(decide(&Facts {
             scopes: key.scopes,
-            key: Some(KeyFacts { now, id, expires_at, revoked_at, secret }),
+            key: Some(KeyFacts {
+                now,
+                id,
+                expires_at,
+                revoked_at,
+                suspension,
+                secret,
+                allowed_addresses,
+                client_address,
+            }),
             required: R::required_access(self.target),
         })?)
     }

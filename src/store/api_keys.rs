@@ -4,10 +4,17 @@
 //! for the event. The two are joined, and not nested: where the lock waits for a row that another transaction then
 //! changes, PostgreSQL evaluates the query again, and it cannot evaluate a sub-select that changes rows twice.
 
+use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp, fold_case};
+use super::{
+    ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx,
+    limits::{LimitColumns, LimitRow},
+};
+use crate::domain::{
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, ScopeSet, Status, Suspension,
+    Timestamp, fold_case,
+};
 
 struct ApiKeyRow {
     id: Uuid,
@@ -23,6 +30,14 @@ struct ApiKeyRow {
     previous_last4: Option<String>,
     previous_expires_at: Option<Timestamp>,
     previous_last_used_at: Option<Timestamp>,
+    description: Option<String>,
+    suspended_at: Option<Timestamp>,
+    suspended_until: Option<Timestamp>,
+    allowed_addresses: Vec<IpNet>,
+    rate_limit_requests: Option<i32>,
+    rate_limit_window_seconds: Option<i32>,
+    quota_requests: Option<i64>,
+    quota_period: Option<String>,
     /// Keys of all pages, where they were counted.
     total: Option<i64>,
 }
@@ -50,6 +65,16 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             created_at: row.created_at,
             created_by: row.created_by,
             revoked_at: row.revoked_at,
+            suspension: row.suspended_at.map(|since| Suspension { since, until: row.suspended_until }),
+            description: row.description.map(Description::stored),
+            limits: LimitRow {
+                allowed_addresses: row.allowed_addresses,
+                rate_limit_requests: row.rate_limit_requests,
+                rate_limit_window_seconds: row.rate_limit_window_seconds,
+                quota_requests: row.quota_requests,
+                quota_period: row.quota_period,
+            }
+            .try_into()?,
             version: row.version,
         })
     }
@@ -93,6 +118,8 @@ pub struct RevokedKey {
     pub hint: KeyHint,
     /// When it would have expired.
     pub expires_at: Option<Timestamp>,
+    /// Its limits.
+    pub limits: KeyLimits,
 }
 
 /// The outcome of [`WriteTx::revoke_key`].
@@ -112,7 +139,9 @@ macro_rules! select_key {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
-                      k.previous_last4, k.previous_expires_at,
+                      k.previous_last4, k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
+                      k.allowed_addresses AS "allowed_addresses: Vec<IpNet>", k.rate_limit_requests,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
                       (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
@@ -157,6 +186,7 @@ impl ReadTx {
                      AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
                      AND ($4::text[] IS NULL OR
                           CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                               WHEN k.suspended_at IS NOT NULL AND coalesce(k.suspended_until > $3, true) THEN 'suspended'
                                WHEN k.expires_at <= $3 THEN 'expired'
                                ELSE 'active' END = ANY ($4))
                      AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
@@ -171,7 +201,9 @@ impl ReadTx {
                )
                SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
-                      k.previous_expires_at, u.last_used_at,
+                      k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
+                      k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
@@ -228,12 +260,15 @@ impl WriteTx {
     /// Inserts a key and its first secret.
     pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
         let (stamp, pepper_id) = secret.stamp_columns();
+        let limits = LimitColumns::from(&key.limits);
         let head = sqlx::query_as!(
             ChainHead,
             "WITH inserted AS (
                  INSERT INTO public.api_keys
-                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4)
-                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9)
+                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4,
+                      description, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests,
+                      quota_period)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20)
                  RETURNING id
              ), secret AS (
                  INSERT INTO public.api_key_secrets
@@ -259,6 +294,12 @@ impl WriteTx {
             stamp,
             pepper_id,
             fold_case(key.name.as_str()),
+            key.description.as_ref().map(Description::as_str),
+            &limits.allowed_addresses as &[IpNet],
+            limits.rate_limit_requests,
+            limits.rate_limit_window_seconds,
+            limits.quota_requests,
+            limits.quota_period,
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -269,10 +310,13 @@ impl WriteTx {
     /// Writes what a patch may change of the key, and increments its version.
     pub async fn update_key(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
         self.invalidate(key.id);
+        let limits = LimitColumns::from(&changed.limits);
         let row = sqlx::query!(
             "WITH changed AS (
                  UPDATE public.api_keys
-                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, version = version + 1
+                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, description = $7,
+                     allowed_addresses = $8::inet[]::cidr[], rate_limit_requests = $9, rate_limit_window_seconds = $10,
+                     quota_requests = $11, quota_period = $12, version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
@@ -286,6 +330,12 @@ impl WriteTx {
             changed.scopes.to_string(),
             changed.expires_at,
             fold_case(changed.name.as_str()),
+            changed.description.as_ref().map(Description::as_str),
+            &limits.allowed_addresses as &[IpNet],
+            limits.rate_limit_requests,
+            limits.rate_limit_window_seconds,
+            limits.quota_requests,
+            limits.quota_period,
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -298,16 +348,19 @@ impl WriteTx {
     /// caller acknowledges the revocation, and another instance may have made it just before.
     pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<Revocation, Error> {
         let row = sqlx::query!(
-            "WITH revoked AS (
+            r#"WITH revoked AS (
                  UPDATE public.api_keys
                  SET revoked_at = $3, version = version + 1
                  WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
-                 RETURNING name, scopes, last4, expires_at
+                 RETURNING name, scopes, last4, expires_at, allowed_addresses, rate_limit_requests,
+                           rate_limit_window_seconds, quota_requests, quota_period
              )
-             SELECT revoked.name, revoked.scopes, revoked.last4, revoked.expires_at, head.seq, head.hash
+             SELECT revoked.name, revoked.scopes, revoked.last4, revoked.expires_at,
+                    revoked.allowed_addresses AS "allowed_addresses: Vec<IpNet>", revoked.rate_limit_requests,
+                    revoked.rate_limit_window_seconds, revoked.quota_requests, revoked.quota_period, head.seq, head.hash
              FROM revoked CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
-             FOR NO KEY UPDATE OF head",
+             FOR NO KEY UPDATE OF head"#,
             self.tenant.0,
             id.0,
             now,
@@ -323,6 +376,14 @@ impl WriteTx {
                     scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
                     hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
                     expires_at: row.expires_at,
+                    limits: LimitRow {
+                        allowed_addresses: row.allowed_addresses,
+                        rate_limit_requests: row.rate_limit_requests,
+                        rate_limit_window_seconds: row.rate_limit_window_seconds,
+                        quota_requests: row.quota_requests,
+                        quota_period: row.quota_period,
+                    }
+                    .try_into()?,
                 })
             }
             None if self.lock_key(id).await?.is_some() => Revocation::Repeated,

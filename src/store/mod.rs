@@ -19,6 +19,7 @@ mod connection_turns;
 mod database;
 mod diagnostics;
 mod limited;
+mod limits;
 mod lookups;
 mod migrate;
 mod notifications;

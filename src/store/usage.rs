@@ -33,6 +33,10 @@ pub struct SecretUsage {
     pub denied_scope: i64,
     /// Those that were denied since the key was revoked, or the secret had ended.
     pub denied_revoked: i64,
+    /// Those that were denied since the key was suspended.
+    pub denied_suspended: i64,
+    /// Those that were denied since the key may not be used from the client's address.
+    pub denied_address: i64,
     /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
 }
@@ -219,6 +223,8 @@ impl UsageStore {
         let denied_expired: Vec<_> = usage.iter().map(|usage| usage.denied_expired).collect();
         let denied_scope: Vec<_> = usage.iter().map(|usage| usage.denied_scope).collect();
         let denied_revoked: Vec<_> = usage.iter().map(|usage| usage.denied_revoked).collect();
+        let denied_suspended: Vec<_> = usage.iter().map(|usage| usage.denied_suspended).collect();
+        let denied_address: Vec<_> = usage.iter().map(|usage| usage.denied_address).collect();
         let used_at: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
@@ -236,7 +242,7 @@ impl UsageStore {
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!(
                 r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-                                              $14, $15, $16, $17, $18, $19, $20, $21, $22) AS "is_new!""#,
+                                              $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) AS "is_new!""#,
                 writer,
                 number,
                 &tenants,
@@ -247,6 +253,8 @@ impl UsageStore {
                 &denied_expired,
                 &denied_scope,
                 &denied_revoked,
+                &denied_suspended,
+                &denied_address,
                 &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
                 &agents as &[Option<&str>],
@@ -298,7 +306,9 @@ impl ReadTx {
             UsageBucket,
             r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
-                      sum(denied_revoked)::bigint AS "denied_revoked!"
+                      sum(denied_revoked)::bigint AS "denied_revoked!",
+                      sum(denied_suspended)::bigint AS "denied_suspended!",
+                      sum(denied_address)::bigint AS "denied_address!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -42,10 +42,12 @@ pub struct UsageCounter {
     lookup_digest: LookupDigest,
     /// The newest hour with a request, since 1970.
     hour: AtomicU32,
-    /// Counts of that hour and of the one before, at the hour's number modulo 2. Counters are written every few seconds,
-    /// so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour are added
-    /// to a later one.
-    counts: [HourCounts; 2],
+    /// All requests of that hour and of the one before, at the hour's number modulo 2. Counters are written every few
+    /// seconds, so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour
+    /// are added to a later one.
+    requests: [AtomicU32; 2],
+    /// The denied requests, in the same places. Most secrets are never denied anything.
+    denied: OnceLock<Box<[DeniedCounts; 2]>>,
     last_used_micros: AtomicI64,
     /// The hash of the latest caller, in the upper half (0: none), and its requests since `callers` was changed. So a caller
     /// that comes again is counted without the lock.
@@ -58,11 +60,24 @@ pub struct UsageCounter {
 }
 
 #[derive(Debug, Default)]
-struct HourCounts {
-    requests: AtomicU32,
-    denied_expired: AtomicU32,
-    denied_scope: AtomicU32,
-    denied_revoked: AtomicU32,
+struct DeniedCounts {
+    expired: AtomicU32,
+    scope: AtomicU32,
+    revoked: AtomicU32,
+    suspended: AtomicU32,
+    address: AtomicU32,
+}
+
+impl DeniedCounts {
+    const fn of(&self, why: Denied) -> &AtomicU32 {
+        match why {
+            Denied::Expired => &self.expired,
+            Denied::Scope => &self.scope,
+            Denied::Revoked => &self.revoked,
+            Denied::Suspended => &self.suspended,
+            Denied::Address => &self.address,
+        }
+    }
 }
 
 impl UsageCounter {
@@ -74,7 +89,8 @@ impl UsageCounter {
             key,
             lookup_digest,
             hour: AtomicU32::new(0),
-            counts: Default::default(),
+            requests: Default::default(),
+            denied: OnceLock::new(),
             last_used_micros: AtomicI64::new(i64::MIN),
             latest_caller: AtomicU64::new(0),
             callers: Mutex::default(),
@@ -97,7 +113,7 @@ impl UsageCounter {
 
     /// Counts a request that was let in. `client_hash` is not 0. A permit of `spare` is needed for each further caller.
     pub(super) fn used(&self, at: Timestamp, client: Client<'_>, client_hash: u32, spare: &Arc<Semaphore>) {
-        self.counts_at(at).requests.fetch_add(1, Ordering::SeqCst);
+        self.requests[self.place_of(at)].fetch_add(1, Ordering::SeqCst);
         if !self.used_by_latest_caller(at, client_hash) {
             self.change_caller(at, client, client_hash, spare);
         }
@@ -144,22 +160,17 @@ impl UsageCounter {
 
     /// Counts a request that was denied.
     pub(super) fn denied(&self, at: Timestamp, why: Denied) {
-        let counts = self.counts_at(at);
-        counts.requests.fetch_add(1, Ordering::SeqCst);
-        let denied = match why {
-            Denied::Expired => &counts.denied_expired,
-            Denied::Revoked => &counts.denied_revoked,
-            Denied::Scope => &counts.denied_scope,
-        };
-        denied.fetch_add(1, Ordering::SeqCst);
+        let place = self.place_of(at);
+        self.requests[place].fetch_add(1, Ordering::SeqCst);
+        self.denied.get_or_init(Box::default)[place].of(why).fetch_add(1, Ordering::SeqCst);
     }
 
-    fn counts_at(&self, at: Timestamp) -> &HourCounts {
+    fn place_of(&self, at: Timestamp) -> usize {
         let hour = hour_number(at);
         if self.hour.load(Ordering::Relaxed) < hour {
             self.hour.fetch_max(hour, Ordering::SeqCst);
         }
-        &self.counts[usize::from(hour % 2 == 1)]
+        place(hour)
     }
 
     /// True where the counter was not queued: the caller has to put it into the queue.
@@ -198,15 +209,17 @@ impl UsageCounter {
     fn take_counts(&self, mut last_use: Option<LastUse>, mut keep: impl FnMut(SecretUsage)) {
         let newest = self.hour.load(Ordering::SeqCst);
         for mut hour in [newest, newest.saturating_sub(1)] {
-            let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
-            let [requests, denied_expired, denied_scope, denied_revoked] =
-                [&counts.requests, &counts.denied_expired, &counts.denied_scope, &counts.denied_revoked].map(take);
+            let requests = take(&self.requests[place(hour)]);
+            let denied = |why| self.denied.get().map_or(0, |denied| take(denied[place(hour)].of(why)));
+            let denied =
+                [Denied::Expired, Denied::Scope, Denied::Revoked, Denied::Suspended, Denied::Address].map(denied);
+            let [denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address] = denied;
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }
-            if last_use.is_none() && [requests, denied_expired, denied_scope, denied_revoked] == [0; 4] {
+            if last_use.is_none() && requests == 0 && denied.iter().all(|count| *count == 0) {
                 continue;
             }
             let Some(hour) = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0) else { continue };
@@ -219,6 +232,8 @@ impl UsageCounter {
                 denied_expired,
                 denied_scope,
                 denied_revoked,
+                denied_suspended,
+                denied_address,
                 last_use: last_use.take(),
             });
         }
@@ -258,6 +273,11 @@ fn hour_number(at: Timestamp) -> u32 {
 /// Not 0. In two bytes, since each cached secret has one.
 fn hour_of_seven_years(at: Timestamp) -> u16 {
     u16::try_from(hour_number(at) % u32::from(u16::MAX)).unwrap_or(0) + 1
+}
+
+/// Where the counts of an hour are.
+fn place(hour: u32) -> usize {
+    usize::from(hour % 2 == 1)
 }
 
 #[cfg(test)]

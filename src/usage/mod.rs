@@ -57,6 +57,10 @@ pub enum Denied {
     Scope,
     /// The key was revoked, or the secret had ended.
     Revoked,
+    /// The key was suspended.
+    Suspended,
+    /// The key may not be used from the client's address.
+    Address,
 }
 
 /// The sender of a request.

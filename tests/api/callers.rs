@@ -311,7 +311,8 @@ fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey) -> Strin
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid], ARRAY['{key}'::uuid],
              ARRAY['\\x{digest}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[3::bigint], ARRAY[0::bigint],
-             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()],
+             ARRAY['192.0.2.1'::inet], ARRAY['curl'],
              ARRAY['{tenant}'::uuid], ARRAY['{key}'::uuid], ARRAY['\\x{digest}'::bytea],
              ARRAY[substr(sha256('192.0.2.1 curl'), 1, 16)], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
              ARRAY[now() - interval '1 second'], ARRAY[now()], ARRAY[3::bigint])",

@@ -54,6 +54,7 @@ mod issuer;
 mod issuers_page;
 mod json_suites;
 mod jwt;
+mod key_limits;
 mod landing;
 mod last_used;
 mod late_bodies;

@@ -294,7 +294,8 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         let batch = format!(
             "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
                  ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['2001-02-03T04:00:00Z'::timestamptz], ARRAY[7::bigint],
-                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+                 ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
                  ARRAY['{tenant}'::uuid], ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['\\x{digest}'::bytea],
                  ARRAY['192.0.2.1'::inet], ARRAY['curl'], ARRAY[now()], ARRAY[now()], ARRAY[7::bigint])",
             id = key.id,

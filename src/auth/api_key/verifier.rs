@@ -132,7 +132,8 @@ impl KeyVerifier {
     /// Decides whether the key may do what the request requires, and records the use of its secret.
     pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Result<(), DenialReason> {
         let (secret, now) = (&verified.secret, self.clock.now());
-        let facts = Facts { scopes: secret.scopes, key: Some(secret.facts(now)), required: request.required };
+        let key = secret.facts(now, request.client.address);
+        let facts = Facts { scopes: secret.scopes, key: Some(key), required: request.required };
         let decision = decide(&facts);
         self.record(verified, decision, now, request);
         decision
@@ -160,6 +161,14 @@ impl KeyVerifier {
             Err(DenialReason::KeyExpired) => {
                 self.recorder.denied(secret, now, Denied::Expired);
                 "expired"
+            }
+            Err(DenialReason::KeySuspended) => {
+                self.recorder.denied(secret, now, Denied::Suspended);
+                "suspended"
+            }
+            Err(DenialReason::AddressNotAllowed) => {
+                self.recorder.denied(secret, now, Denied::Address);
+                "address_not_allowed"
             }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
                 self.recorder.denied(secret, now, Denied::Revoked);
@@ -189,12 +198,14 @@ impl SecretLookup {
             secret_retired_at: row.secret_retired_at,
             secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
+            suspension: row.suspension,
         };
         Ok(CachedSecret {
             usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             rare_times: rare_times.boxed(),
+            limits: (!row.limits.is_unlimited()).then(|| Box::new(row.limits)),
             hint: row.hint,
             evidence,
         })

@@ -4,8 +4,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::responses::optional_time;
-use crate::domain::{KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp};
+use super::{responses::optional_time, schema};
+use crate::domain::{
+    AllowedAddresses, KeyHint, KeyLimits, KeyName, Quota, RateLimit, ScopeSet, Timestamp, format_timestamp,
+};
 
 /// What the key grants, or granted
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,11 +26,35 @@ pub(in crate::http) struct GrantDetails {
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Timestamp>,
+    /// Where the key may be used from (empty: anywhere)
+    #[schema(value_type = Vec<String>)]
+    allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 impl GrantDetails {
-    pub(super) fn new(name: &KeyName, hint: KeyHint, scopes: ScopeSet, expires_at: Option<Timestamp>) -> Self {
-        Self { name: name.to_string(), key_hint: hint.to_string(), scopes: scopes.to_string(), expires_at }
+    pub(super) fn new(
+        name: &KeyName,
+        hint: KeyHint,
+        scopes: ScopeSet,
+        expires_at: Option<Timestamp>,
+        limits: &KeyLimits,
+    ) -> Self {
+        let KeyLimits { allowed_addresses, rate_limit, quota } = limits.clone();
+        Self {
+            name: name.to_string(),
+            key_hint: hint.to_string(),
+            scopes: scopes.to_string(),
+            expires_at,
+            allowed_addresses,
+            rate_limit,
+            quota,
+        }
     }
 }
 
@@ -43,6 +69,14 @@ pub(in crate::http) struct UpdateDetails {
     scopes: TextChange,
     #[schema(required = false)]
     expires_at: TimeChange,
+    #[schema(required = false)]
+    description: DescriptionChange,
+    #[schema(required = false)]
+    allowed_addresses: AddressesChange,
+    #[schema(required = false)]
+    rate_limit: RateLimitChange,
+    #[schema(required = false)]
+    quota: QuotaChange,
 }
 
 /// A property's value before and after an update
@@ -61,6 +95,42 @@ pub(in crate::http) struct TimeChange {
     from: Option<Timestamp>,
     #[schema(value_type = Option<DateTime<Utc>>)]
     to: Option<Timestamp>,
+}
+
+/// The description before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct DescriptionChange {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// The allowed addresses before and after an update (empty: any)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct AddressesChange {
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+/// The rate limit before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct RateLimitChange {
+    #[schema(value_type = Option<schema::RateLimit>)]
+    from: Option<RateLimit>,
+    #[schema(value_type = Option<schema::RateLimit>)]
+    to: Option<RateLimit>,
+}
+
+/// The quota before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct QuotaChange {
+    #[schema(value_type = Option<schema::Quota>)]
+    from: Option<Quota>,
+    #[schema(value_type = Option<schema::Quota>)]
+    to: Option<Quota>,
 }
 
 /// The new secret, and what became of those before it

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyName, ScopeSet, Timestamp},
+    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, ScopeSet, Timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -41,8 +41,9 @@ pub(crate) fn grant_details(
     hint: KeyHint,
     scopes: ScopeSet,
     expires_at: Option<Timestamp>,
+    limits: &KeyLimits,
 ) -> serde_json::Value {
-    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at))
+    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at, limits))
 }
 
 /// Lists the tenant's events, newest first.

@@ -6,7 +6,15 @@ use serde_json::{Value, json};
 pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
     Some(match name {
         "CreateApiKeyRequest" => {
-            json!({"name": "Zapier Sync", "scopes": "read,write", "expiresAt": "2030-01-01T00:00:00Z"})
+            json!({
+                "name": "Zapier Sync",
+                "scopes": "read,write",
+                "expiresAt": "2030-01-01T00:00:00Z",
+                "description": "Nightly sync of deals",
+                "allowedAddresses": ["203.0.113.0/24"],
+                "rateLimit": {"requests": 600, "windowSeconds": 60},
+                "quota": {"requests": 100_000, "per": "day"},
+            })
         }
         "UpdateApiKeyRequest" => json!({"name": "Zapier Sync", "scopes": "read"}),
         "RotateApiKeyRequest" => json!({"overlapSeconds": 3600}),
@@ -19,6 +27,11 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "expiresAt": "2030-01-01T00:00:00Z",
             "createdAt": "2026-11-23T09:30:00Z",
             "keyHint": "rk_live_…1b4c",
+            "description": "Nightly sync of deals",
+            "suspendedUntil": null,
+            "allowedAddresses": ["203.0.113.0/24"],
+            "rateLimit": {"requests": 600, "windowSeconds": 60},
+            "quota": {"requests": 100_000, "per": "day"},
         }),
         "ApiKeyResponse" => json!({
             "id": KEY,
@@ -38,6 +51,11 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                 "previousExpiresAt": "2026-11-25T08:00:00Z",
                 "previousLastUsedAt": "2026-11-24T11:47:30.118204Z",
             },
+            "description": "Nightly sync of deals",
+            "suspendedUntil": null,
+            "allowedAddresses": ["203.0.113.0/24"],
+            "rateLimit": {"requests": 600, "windowSeconds": 60},
+            "quota": {"requests": 100_000, "per": "day"},
         }),
         "ApiKeyUsageResponse" => json!({
             "interval": "day",
@@ -50,13 +68,13 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                     "start": "2026-11-22T00:00:00Z",
                     "requests": 0,
                     "denied": 0,
-                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0},
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0},
                 },
                 {
                     "start": "2026-11-23T00:00:00Z",
                     "requests": 1204,
                     "denied": 3,
-                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0},
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0},
                 },
             ],
             "secrets": [{
@@ -95,6 +113,9 @@ fn events() -> Value {
         "keyHint": "rk_live_…1b4c",
         "scopes": "read,write",
         "expiresAt": null,
+        "allowedAddresses": ["203.0.113.0/24"],
+        "rateLimit": {"requests": 600, "windowSeconds": 60},
+        "quota": {"requests": 100_000, "per": "day"},
         "actorSubject": "8d1f0c52",
     });
     let event = |id: &str, kind: &str, at: &str, actor: Option<&str>, details: Value| {
@@ -146,6 +167,10 @@ fn events() -> Value {
             json!({
                 "name": {"from": "Zapier", "to": "Zapier Sync"},
                 "expiresAt": {"from": null, "to": "2030-01-01T00:00:00Z"},
+                "description": {"from": null, "to": "Nightly sync of deals"},
+                "allowedAddresses": {"from": [], "to": ["203.0.113.0/24"]},
+                "rateLimit": {"from": null, "to": {"requests": 600, "windowSeconds": 60}},
+                "quota": {"from": null, "to": {"requests": 100_000, "per": "day"}},
                 "actorSubject": "8d1f0c52",
             })
         ),

@@ -67,7 +67,7 @@ fn write_filter(filter: &KeyFilter) -> Serializer<'static, String> {
 
 fn parse_statuses(text: &str) -> Result<Vec<Status>, &'static str> {
     let statuses: Option<Vec<_>> = text.split(',').map(|name| Status::from_name(name.trim())).collect();
-    let mut statuses = statuses.ok_or("must be a comma-separated list of active, expired, revoked")?;
+    let mut statuses = statuses.ok_or("must be a comma-separated list of active, suspended, expired, revoked")?;
     statuses.sort_by_key(|status| *status as u8);
     statuses.dedup();
     Ok(statuses)

@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use super::schema;
 use crate::{
-    domain::{ApiKey, Event, PreviousSecret, Secret, Status, Timestamp, UsageBucket, UsageWindow, format_timestamp},
+    domain::{
+        AllowedAddresses, ApiKey, Description, Event, PreviousSecret, Quota, RateLimit, Secret, Status, Timestamp,
+        UsageBucket, UsageWindow, format_timestamp,
+    },
     store::{KeyCaller, SecretUse},
 };
 
@@ -57,6 +60,22 @@ pub(super) struct ApiKeyResponse {
     pub(super) status: &'static str,
     /// The previous secret, while it still works (null: there is none)
     pub(super) rotation: Option<Rotation>,
+    /// What the key is for
+    #[schema(example = "Nightly sync of deals")]
+    pub(super) description: Option<String>,
+    /// When the suspension ends (null: not suspended, or suspended until the key is resumed; see `status`)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) suspended_until: Option<Timestamp>,
+    /// The addresses and CIDR blocks that the key may be used from (empty: any)
+    #[schema(value_type = Vec<String>)]
+    pub(super) allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    pub(super) rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    pub(super) quota: Option<Quota>,
 }
 
 /// A previous secret that still works
@@ -90,6 +109,7 @@ impl ApiKeyResponse {
     pub(super) fn new(key: ApiKey, now: Timestamp) -> Self {
         let status = key.status(now);
         let rotation = key.working_previous(now).map(Rotation::from);
+        let suspended_until = key.suspended_until(now);
         Self {
             id: key.id.0,
             key_prefix: Secret::PREFIX,
@@ -104,6 +124,11 @@ impl ApiKeyResponse {
             revoked_at: key.revoked_at,
             status: status.as_str(),
             rotation,
+            description: key.description.as_ref().map(Description::to_string),
+            suspended_until,
+            allowed_addresses: key.limits.allowed_addresses,
+            rate_limit: key.limits.rate_limit,
+            quota: key.limits.quota,
         }
     }
 }
@@ -137,10 +162,26 @@ pub(super) struct ApiKeyCreatedResponse {
     /// The prefix and last four digits of the secret
     #[schema(example = "rk_live_…1b4c")]
     key_hint: String,
+    /// What the key is for
+    #[schema(example = "Nightly sync of deals")]
+    description: Option<String>,
+    /// When the suspension ends (null: not suspended, or suspended until the key is resumed; see `status`)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    suspended_until: Option<Timestamp>,
+    /// The addresses and CIDR blocks that the key may be used from (empty: any)
+    #[schema(value_type = Vec<String>)]
+    allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 impl ApiKeyCreatedResponse {
-    pub(super) fn new(key: &ApiKey, secret: &Secret) -> Self {
+    pub(super) fn new(key: &ApiKey, secret: &Secret, now: Timestamp) -> Self {
         Self {
             id: key.id.0,
             key: secret.reveal().to_owned(),
@@ -150,6 +191,11 @@ impl ApiKeyCreatedResponse {
             expires_at: key.expires_at,
             created_at: key.created_at,
             key_hint: key.hint.to_string(),
+            description: key.description.as_ref().map(Description::to_string),
+            suspended_until: key.suspended_until(now),
+            allowed_addresses: key.limits.allowed_addresses.clone(),
+            rate_limit: key.limits.rate_limit,
+            quota: key.limits.quota,
         }
     }
 }
@@ -272,6 +318,10 @@ pub(super) struct DeniedByReason {
     pub(super) scope: i64,
     /// The key was revoked, or the secret had ended
     pub(super) revoked: i64,
+    /// The key was suspended
+    pub(super) suspended: i64,
+    /// The key may not be used from the client's address
+    pub(super) address: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -279,11 +329,13 @@ impl From<UsageBucket> for UsageBucketResponse {
         Self {
             start: bucket.start,
             requests: bucket.requests,
-            denied: bucket.denied_expired + bucket.denied_scope + bucket.denied_revoked,
+            denied: bucket.denied(),
             denied_by_reason: DeniedByReason {
                 expired: bucket.denied_expired,
                 scope: bucket.denied_scope,
                 revoked: bucket.denied_revoked,
+                suspended: bucket.denied_suspended,
+                address: bucket.denied_address,
             },
         }
     }

@@ -133,7 +133,7 @@ async fn give_new_secret<R: Requirement>(
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     transaction.commit_with(&event).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
-    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
+    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret, now)))
 }
 
 fn check_rotation(
@@ -160,8 +160,9 @@ async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: T
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
-    match key.status(now) {
-        Status::Active => Ok(()),
+    // A suspended key may be rotated: it stays suspended.
+    match Status::at(now, key.expires_at, None, key.revoked_at) {
+        Status::Active | Status::Suspended => Ok(()),
         Status::Expired => Err(Code::KeyExpiredConflict.into()),
         Status::Revoked => Err(Code::KeyRevokedConflict.into()),
     }

@@ -1,13 +1,16 @@
 //! Schemas of strings with a syntax of their own. Patterns are regular expressions in the dialect of JSON Schema
 //! (ECMA-262); tests hold them to the domain's parsers.
 
-use utoipa::openapi::{ObjectBuilder, Type};
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
+};
 
-use crate::domain::{EventKind, Status, UsageInterval};
+use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Status, UsageInterval};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
-const STATUSES: &str = "^(active|expired|revoked)(,(active|expired|revoked))*$";
+const STATUSES: &str = "^(active|suspended|expired|revoked)(,(active|suspended|expired|revoked))*$";
 const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
 fn string() -> ObjectBuilder {
@@ -27,6 +30,57 @@ pub(super) fn name() -> ObjectBuilder {
         .min_length(Some(1))
         .max_length(Some(100))
         .examples(["Zapier Sync"])
+}
+
+pub(super) fn description() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What the key is for, in any number of lines (null or blank: none). Other control characters than line breaks, invisible characters and the form of a secret are refused",
+        ))
+        .max_length(Some(Description::MAX_CHARS))
+        .examples(["Nightly sync of deals"])
+}
+
+pub(super) fn allowed_addresses() -> ArrayBuilder {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .description(Some(
+            "The addresses and CIDR blocks that the key may be used from, IPv4 and IPv6 (null or empty: any). A block must have no host bits. IPv4-mapped addresses become IPv4",
+        ))
+        .items(string().examples(["203.0.113.0/24"]))
+        .max_items(Some(AllowedAddresses::MAX))
+        .examples([serde_json::json!(["203.0.113.0/24", "2001:db8::7"])])
+}
+
+/// At most so many requests in any window of that length
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct RateLimit {
+    /// Requests in a window; as many may come at once
+    #[schema(minimum = 1, maximum = 1_000_000, example = 600)]
+    requests: i64,
+    /// The length of the window, in seconds
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
+    window_seconds: i64,
+}
+
+/// At most so many requests in each period
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct Quota {
+    /// Requests in a period
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 100_000)]
+    requests: i64,
+    #[schema(schema_with = quota_period)]
+    per: String,
+}
+
+fn quota_period() -> ObjectBuilder {
+    one_of("QuotaPeriod", QuotaPeriod::ALL.iter().map(|period| period.as_str()))
+        .description(Some("The period, which begins at midnight in UTC"))
 }
 
 pub(super) fn scopes() -> ObjectBuilder {

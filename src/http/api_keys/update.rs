@@ -5,12 +5,16 @@ use axum::{extract::State, response::IntoResponse};
 use super::{
     create::{PAST, READ_ONLY},
     grants::refuse_widening,
+    limit_fields,
     preconditions::{PreconditionParams, Preconditions, show},
     responses::ApiKeyResponse,
     schema,
 };
 use crate::{
-    domain::{ApiKeyPatch, Clock, EventKind, KeyName, ScopeSet, Timestamp, parse_timestamp},
+    domain::{
+        AllowedAddresses, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, Quota, RateLimit, ScopeSet,
+        Timestamp, parse_timestamp,
+    },
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody, NoQuery},
@@ -31,13 +35,24 @@ struct UpdateApiKeyRequest {
     /// Expiration date, in the future (null: the key never expires)
     #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
     expires_at: Option<Timestamp>,
+    #[schema(schema_with = schema::description, required = false)]
+    description: Option<Description>,
+    #[schema(schema_with = schema::allowed_addresses, required = false)]
+    allowed_addresses: AllowedAddresses,
+    /// At most so many requests in any window of that length (null: as many as are sent)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// At most so many requests in each day or month, in UTC (null: as many as are sent)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 fn read(fields: &mut InputFields) -> ApiKeyPatch {
     let name = fields.parse("name", KeyName::parse);
     let scopes = fields.parse("scopes", ScopeSet::parse);
     let expires_at = fields.parse_nullable("expiresAt", parse_timestamp);
-    ApiKeyPatch { name, scopes, expires_at }
+    let description = fields.parse_nullable("description", Description::parse).map(Option::flatten);
+    ApiKeyPatch { name, scopes, expires_at, description, limits: limit_fields::read(fields) }
 }
 
 /// An expiry that has passed is accepted only if the key has it already.
@@ -45,7 +60,7 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     patch.expires_at.flatten().is_some_and(|end| end <= now && Some(end) != present)
 }
 
-/// Changes a key's name, scopes or expiration date, by a JSON merge patch (RFC 7396).
+/// Changes what is sent of a key, by a JSON merge patch (RFC 7396).
 #[utoipa::path(
     patch,
     path = "/api/v1/api-keys/{id}",
@@ -100,7 +115,12 @@ pub(crate) async fn update(
 
 /// Whether the key may be able to do less afterwards.
 const fn may_narrow(patch: &ApiKeyPatch) -> bool {
-    patch.scopes.is_some() || matches!(patch.expires_at, Some(Some(_)))
+    let LimitsPatch { allowed_addresses, rate_limit, quota } = &patch.limits;
+    patch.scopes.is_some()
+        || matches!(patch.expires_at, Some(Some(_)))
+        || allowed_addresses.is_some()
+        || matches!(rate_limit, Some(Some(_)))
+        || matches!(quota, Some(Some(_)))
 }
 
 #[cfg(test)]

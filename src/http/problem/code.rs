@@ -56,6 +56,9 @@ codes! {
     KeyRevoked "key_revoked" UNAUTHORIZED
         "The API key is revoked"
         "The key was revoked and will not work again. Ask an admin of the tenant to create a new one."
+    KeySuspended "key_suspended" UNAUTHORIZED
+        "The API key is suspended"
+        "The key does not work until its suspension ends. Ask an admin of the tenant to resume the key."
     InvalidToken "invalid_token" UNAUTHORIZED
         "The token is not valid"
         "The Bearer token was refused. Get a new token and try again."
@@ -65,6 +68,9 @@ codes! {
     InsufficientScope "insufficient_scope" FORBIDDEN
         "The credential does not allow this"
         "Use a credential that has the scope in `requiredScope`."
+    AddressNotAllowed "address_not_allowed" FORBIDDEN
+        "The API key may not be used from this address"
+        "The key's allowedAddresses do not contain the address that the request came from. Ask an admin of the tenant to add it."
     WrongTenant "wrong_tenant" FORBIDDEN
         "The token belongs to another tenant"
         "The token's tenant claim does not name the tenant of the host. Use the host of the token's tenant."
@@ -136,8 +142,10 @@ pub(crate) const CALLER: &[Code] = &[
     Code::InvalidKey,
     Code::KeyExpired,
     Code::KeyRevoked,
+    Code::KeySuspended,
     Code::InvalidToken,
     Code::TokenExpired,
+    Code::AddressNotAllowed,
     Code::WrongTenant,
     Code::InsufficientScope,
     Code::TenantNotFound,

@@ -49,6 +49,8 @@ impl From<auth::error::Error> for Problem {
             Error::InvalidKey => Code::InvalidKey.into(),
             Error::KeyExpired => Code::KeyExpired.into(),
             Error::KeyRevoked => Code::KeyRevoked.into(),
+            Error::KeySuspended => Code::KeySuspended.into(),
+            Error::AddressNotAllowed => Code::AddressNotAllowed.into(),
             Error::InvalidToken(why) => {
                 Self::with_detail(Code::InvalidToken, format!("The Bearer token was refused: {why}."))
             }

@@ -37,11 +37,21 @@ pub(crate) struct FieldError {
     /// What is wrong with it; continues a sentence that starts with the field's name
     #[schema(value_type = String)]
     pub(crate) message: Cow<'static, str>,
+    /// What the log calls it. `None`: a name that a client has made up.
+    #[serde(skip)]
+    known: Option<&'static str>,
 }
 
 impl FieldError {
     pub(crate) fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        let field = field.into();
+        let known = if let Cow::Borrowed(known) = field { Some(known) } else { None };
+        Self { field, message: message.into(), known }
+    }
+
+    /// A part of a property that the API knows, such as `allowedAddresses[3]`.
+    pub(crate) fn of_part(known: &'static str, part: String, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: part.into(), message: message.into(), known: Some(known) }
     }
 }
 
@@ -220,10 +230,7 @@ impl Problem {
 
     /// The names of the bad fields, comma-separated, for the log: of fields that the API knows.
     pub(crate) fn bad_fields(&self) -> Option<String> {
-        let name = |error: &FieldError| match error.field {
-            Cow::Borrowed(known) => known,
-            Cow::Owned(_) => "(unknown)",
-        };
+        let name = |error: &FieldError| error.known.unwrap_or("(unknown)");
         (!self.errors.is_empty()).then(|| self.errors.iter().map(name).collect::<Vec<_>>().join(","))
     }
 

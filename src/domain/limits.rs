@@ -1,0 +1,149 @@
+//! What bounds a key, beside its scopes and its end.
+
+use serde::Serialize;
+
+use super::AllowedAddresses;
+
+/// The limits of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    pub allowed_addresses: AllowedAddresses,
+    pub rate_limit: Option<RateLimit>,
+    pub quota: Option<Quota>,
+}
+
+impl KeyLimits {
+    /// True if nothing is limited.
+    #[must_use]
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The part of a PATCH that changes a key's limits. `Some(None)` removes one.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::option_option, reason = "absent, null and a limit are three different requests")]
+pub struct LimitsPatch {
+    pub allowed_addresses: Option<AllowedAddresses>,
+    pub rate_limit: Option<Option<RateLimit>>,
+    pub quota: Option<Option<Quota>>,
+}
+
+/// So many requests in any window of that length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    requests: u32,
+    window_seconds: u32,
+}
+
+impl RateLimit {
+    pub const MAX_REQUESTS: u32 = 1_000_000;
+    pub const MAX_WINDOW_SECONDS: u32 = 24 * 60 * 60;
+
+    /// `None`: out of range. Neither is 0.
+    #[must_use]
+    pub fn new(requests: i64, window_seconds: i64) -> Option<Self> {
+        let within = |number: i64, max| u32::try_from(number).ok().filter(|number| (1..=max).contains(number));
+        Some(Self {
+            requests: within(requests, Self::MAX_REQUESTS)?,
+            window_seconds: within(window_seconds, Self::MAX_WINDOW_SECONDS)?,
+        })
+    }
+
+    #[must_use]
+    pub const fn requests(self) -> u32 {
+        self.requests
+    }
+
+    #[must_use]
+    pub const fn window_seconds(self) -> u32 {
+        self.window_seconds
+    }
+}
+
+/// So many requests in each period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Quota {
+    requests: i64,
+    per: QuotaPeriod,
+}
+
+impl Quota {
+    pub const MAX_REQUESTS: i64 = 1_000_000_000_000;
+
+    /// `None`: out of range. It is not 0.
+    #[must_use]
+    pub fn new(requests: i64, per: QuotaPeriod) -> Option<Self> {
+        (1..=Self::MAX_REQUESTS).contains(&requests).then_some(Self { requests, per })
+    }
+
+    #[must_use]
+    pub const fn requests(self) -> i64 {
+        self.requests
+    }
+
+    #[must_use]
+    pub const fn per(self) -> QuotaPeriod {
+        self.per
+    }
+}
+
+/// A period of the calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaPeriod {
+    Day,
+    Month,
+}
+
+impl QuotaPeriod {
+    pub const ALL: [Self; 2] = [Self::Day, Self::Month];
+
+    /// The name in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|period| period.as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_rate_limit_has_both_numbers_within_their_ranges(
+            requests in prop_oneof![-2_i64..3, 999_999_i64..1_000_002, any::<i64>()],
+            seconds in prop_oneof![-2_i64..3, 86_399_i64..86_402, any::<i64>()],
+        ) {
+            let limit = RateLimit::new(requests, seconds);
+            prop_assert_eq!(limit.is_some(), (1..=1_000_000).contains(&requests) && (1..=86_400).contains(&seconds));
+            if let Some(limit) = limit {
+                prop_assert_eq!((i64::from(limit.requests()), i64::from(limit.window_seconds())), (requests, seconds));
+            }
+        }
+
+        #[test]
+        fn a_quota_has_its_number_within_its_range(
+            requests in prop_oneof![-2_i64..3, 999_999_999_999_i64..1_000_000_000_002, any::<i64>()],
+            per in prop::sample::select(QuotaPeriod::ALL.to_vec()),
+        ) {
+            let quota = Quota::new(requests, per);
+            prop_assert_eq!(quota.is_some(), (1..=1_000_000_000_000).contains(&requests));
+            if let Some(quota) = quota {
+                prop_assert_eq!((quota.requests(), QuotaPeriod::from_name(quota.per().as_str())), (requests, Some(per)));
+            }
+        }
+    }
+}
