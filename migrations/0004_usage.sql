@@ -21,6 +21,8 @@ CREATE TABLE public.api_key_usage (
     denied_suspended bigint    NOT NULL DEFAULT 0 CHECK (denied_suspended >= 0::bigint),
     -- Denied, since the key may not be used from the client's address.
     denied_address bigint      NOT NULL DEFAULT 0 CHECK (denied_address >= 0::bigint),
+    -- Denied, since the key had used its quota up.
+    denied_quota   bigint      NOT NULL DEFAULT 0 CHECK (denied_quota >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
     -- Room on each page for the next versions of its rows, so that updates change no index (HOT).
 ) WITH (fillfactor = 70);
@@ -57,6 +59,20 @@ CREATE TABLE public.api_key_callers (
     PRIMARY KEY (tenant_id, key_id, lookup_digest, caller)
 ) WITH (fillfactor = 70);
 
+-- What each key that has a quota used of it in the present period, so that nobody has to sum hours up.
+CREATE TABLE public.api_key_quota_usage (
+    tenant_id     uuid        NOT NULL,
+    key_id        uuid        NOT NULL,
+    period        text        NOT NULL CHECK (period IN ('day', 'month')),
+    -- In UTC.
+    period_start  timestamptz NOT NULL CHECK (date_trunc(period, period_start, 'UTC') = period_start),
+    -- Requests that were let in.
+    requests      bigint      NOT NULL CHECK (requests >= 0::bigint),
+    -- False only within record_usage: `requests` does not have the earlier hours of the period yet.
+    is_summed     boolean     NOT NULL,
+    PRIMARY KEY (tenant_id, key_id)
+) WITH (fillfactor = 70);
+
 -- The last batch of each instance: a batch that is sent again, since its response was lost, counts once.
 CREATE TABLE public.usage_writers (
     id         uuid        PRIMARY KEY,
@@ -70,12 +86,15 @@ CREATE TABLE public.usage_writers (
 ALTER TABLE public.api_key_usage     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.api_key_last_uses ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.api_key_callers   ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.api_key_quota_usage ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.usage_writers     ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY one_tenant ON public.api_key_usage FOR SELECT TO rally_app
     USING (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
 CREATE POLICY one_tenant ON public.api_key_last_uses FOR SELECT TO rally_app
     USING (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
 CREATE POLICY one_tenant ON public.api_key_callers FOR SELECT TO rally_app
+    USING (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
+CREATE POLICY one_tenant ON public.api_key_quota_usage FOR SELECT TO rally_app
     USING (tenant_id = (SELECT nullif(current_setting('rally.tenant_id', true), '')::uuid));
 CREATE POLICY usage_worker ON public.api_key_usage TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
@@ -86,16 +105,21 @@ CREATE POLICY usage_worker ON public.api_key_last_uses TO rally_app
 CREATE POLICY usage_worker ON public.api_key_callers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
+CREATE POLICY usage_worker ON public.api_key_quota_usage TO rally_app
+    USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
+    WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
-GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address)
+GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address, denied_quota)
                                                         ON public.api_key_usage     TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_callers   TO rally_app;
 GRANT UPDATE (first_seen_at, last_seen_at, requests)    ON public.api_key_callers   TO rally_app;
+GRANT SELECT, INSERT                                    ON public.api_key_quota_usage TO rally_app;
+GRANT UPDATE (period, period_start, requests, is_summed) ON public.api_key_quota_usage TO rally_app;
 GRANT SELECT, INSERT, UPDATE, DELETE                    ON public.usage_writers     TO rally_app;
 
 -- record_usage sees which tenants exist.
@@ -114,7 +138,12 @@ CREATE POLICY of_deleted_tenant ON public.api_key_callers FOR DELETE TO rally_op
     USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
            AND NOT EXISTS (SELECT FROM public.tenants t
                            WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
-GRANT DELETE ON public.api_key_usage, public.api_key_last_uses, public.api_key_callers TO rally_operator;
+CREATE POLICY of_deleted_tenant ON public.api_key_quota_usage FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+GRANT DELETE ON public.api_key_usage, public.api_key_last_uses, public.api_key_callers, public.api_key_quota_usage
+    TO rally_operator;
 
 -- remove_ended_secrets sees secrets of all tenants, but none that works.
 CREATE POLICY usage_worker_sees ON public.api_key_secrets FOR SELECT TO rally_app
@@ -126,17 +155,20 @@ CREATE POLICY usage_worker_removes ON public.api_key_secrets FOR DELETE TO rally
 -- Adds one batch of usage, of any number of tenants. Element n of each array, up to user_agents, belongs to element n of the
 -- others: a secret and an hour, the requests since the last batch, and the secret's last use (NULL: none since then). A
 -- secret may have several elements. Then the same for callers. What belongs to a tenant that was deleted is left out.
--- False: this batch of this writer was written before.
+-- is_new is false where this batch of this writer was written before. quota_periods has the period of the key's quota, or
+-- NULL; of keys that have one, the totals of the present period are returned.
 CREATE FUNCTION public.record_usage(
     writer uuid, batch bigint,
     tenants uuid[], keys uuid[], digests bytea[], hours timestamptz[],
     requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[], denied_suspended bigint[],
-    denied_address bigint[],
+    denied_address bigint[], denied_quota bigint[], quota_periods text[],
     used_at timestamptz[], addresses inet[], user_agents text[],
     callers_tenants uuid[], callers_keys uuid[], callers_digests bytea[], callers bytea[], callers_addresses inet[],
     callers_user_agents text[], callers_first_seen_at timestamptz[], callers_last_seen_at timestamptz[],
-    callers_requests bigint[]
-) RETURNS boolean
+    callers_requests bigint[],
+    OUT is_new boolean, OUT quota_keys uuid[], OUT quota_totals_periods text[], OUT quota_starts timestamptz[],
+    OUT quota_requests bigint[]
+)
 LANGUAGE plpgsql
 SET role = rally_app
 SET search_path = ''
@@ -147,6 +179,9 @@ SET plan_cache_mode = force_generic_plan
 -- Plans are kept, and may be from when there were few tenants.
 SET enable_seqscan = off
 AS $$
+DECLARE
+    begun_tenants uuid[];
+    begun_keys uuid[];
 BEGIN
     PERFORM set_config('rally.usage_worker', 'on', true);
     -- Against the deletion of a tenant, which takes it alone: see TenantAdmin::delete_tenant.
@@ -154,55 +189,101 @@ BEGIN
     INSERT INTO public.usage_writers AS w (id, last_batch, written_at) VALUES (writer, batch, now())
         ON CONFLICT (id) DO UPDATE SET last_batch = excluded.last_batch, written_at = excluded.written_at
         WHERE w.last_batch < excluded.last_batch;
-    IF NOT FOUND THEN
-        PERFORM set_config('rally.usage_worker', '', true);
-        RETURN false;
+    is_new := FOUND;
+    IF is_new THEN
+        -- Rows in the order of their keys, so that two instances do not wait for each other.
+        INSERT INTO public.api_key_usage AS u
+                (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
+                 denied_address, denied_quota)
+            SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
+                   sum(b.revoked)::bigint, sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.quota)::bigint
+            FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
+                        denied_address, denied_quota)
+                 b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, quota)
+            JOIN public.tenants t ON t.id = b.tenant_id
+            GROUP BY b.tenant_id, b.key_id, b.hour
+            ORDER BY b.tenant_id, b.key_id, b.hour
+            ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
+            SET requests       = u.requests + excluded.requests,
+                denied_expired = u.denied_expired + excluded.denied_expired,
+                denied_scope   = u.denied_scope + excluded.denied_scope,
+                denied_revoked = u.denied_revoked + excluded.denied_revoked,
+                denied_suspended = u.denied_suspended + excluded.denied_suspended,
+                denied_address = u.denied_address + excluded.denied_address,
+                denied_quota   = u.denied_quota + excluded.denied_quota;
+        INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
+            SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
+            FROM unnest(tenants, keys, digests, used_at, addresses, user_agents)
+                 b (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
+            JOIN public.tenants t ON t.id = b.tenant_id
+            WHERE b.used_at IS NOT NULL
+            ORDER BY b.tenant_id, b.key_id, b.lookup_digest, b.used_at DESC
+            ON CONFLICT (tenant_id, key_id, lookup_digest) DO UPDATE
+            SET used_at = excluded.used_at, address = excluded.address, user_agent = excluded.user_agent
+            WHERE l.used_at <= excluded.used_at;
+        INSERT INTO public.api_key_callers AS c
+                (tenant_id, key_id, lookup_digest, caller, address, user_agent, first_seen_at, last_seen_at, requests)
+            SELECT b.tenant_id, b.key_id, b.lookup_digest, b.caller, min(b.address), min(b.user_agent), min(b.first_seen_at),
+                   max(b.last_seen_at), sum(b.requests)::bigint
+            FROM unnest(callers_tenants, callers_keys, callers_digests, callers, callers_addresses, callers_user_agents,
+                        callers_first_seen_at, callers_last_seen_at, callers_requests)
+                 b (tenant_id, key_id, lookup_digest, caller, address, user_agent, first_seen_at, last_seen_at, requests)
+            JOIN public.tenants t ON t.id = b.tenant_id
+            GROUP BY b.tenant_id, b.key_id, b.lookup_digest, b.caller
+            ORDER BY b.tenant_id, b.key_id, b.lookup_digest, b.caller
+            ON CONFLICT (tenant_id, key_id, lookup_digest, caller) DO UPDATE
+            SET first_seen_at = least(c.first_seen_at, excluded.first_seen_at),
+                last_seen_at  = greatest(c.last_seen_at, excluded.last_seen_at),
+                requests      = c.requests + excluded.requests;
+        IF EXISTS (SELECT FROM unnest(quota_periods) q (period) WHERE q.period IS NOT NULL)
+           OR EXISTS (SELECT FROM public.api_key_quota_usage) THEN
+            -- Keys that have a quota, and those that had one. A row of an earlier period, or of another quota, begins anew.
+            WITH written AS (
+                INSERT INTO public.api_key_quota_usage AS q (tenant_id, key_id, period, period_start, requests, is_summed)
+                    SELECT DISTINCT ON (p.tenant_id, p.key_id) p.tenant_id, p.key_id, p.period, p.period_start, p.requests, false
+                    FROM (SELECT b.tenant_id, b.key_id, coalesce(b.period, o.period) AS period,
+                                 date_trunc(coalesce(b.period, o.period), b.hour, 'UTC') AS period_start,
+                                 sum(b.requests - b.expired - b.scope - b.revoked - b.suspended - b.address - b.quota)::bigint
+                                     AS requests
+                          FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked,
+                                      denied_suspended, denied_address, denied_quota, quota_periods)
+                               b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, quota, period)
+                          JOIN public.tenants t ON t.id = b.tenant_id
+                          LEFT JOIN public.api_key_quota_usage o ON o.tenant_id = b.tenant_id AND o.key_id = b.key_id
+                          WHERE coalesce(b.period, o.period) IS NOT NULL
+                          GROUP BY 1, 2, 3, 4) p
+                    ORDER BY p.tenant_id, p.key_id, p.period_start DESC
+                    ON CONFLICT (tenant_id, key_id) DO UPDATE
+                    SET period = excluded.period, period_start = excluded.period_start,
+                        requests = q.requests + excluded.requests,
+                        is_summed = q.period = excluded.period AND q.period_start = excluded.period_start
+                    WHERE q.period <> excluded.period OR q.period_start <= excluded.period_start
+                    RETURNING q.tenant_id, q.key_id, q.is_summed
+            )
+            SELECT array_agg(w.tenant_id), array_agg(w.key_id) INTO begun_tenants, begun_keys
+            FROM written w
+            WHERE NOT w.is_summed;
+            IF begun_keys IS NOT NULL THEN
+                UPDATE public.api_key_quota_usage q
+                SET requests = (SELECT coalesce(sum(u.requests - u.denied_expired - u.denied_scope - u.denied_revoked
+                                                    - u.denied_suspended - u.denied_address - u.denied_quota), 0)::bigint
+                                FROM public.api_key_usage u
+                                WHERE u.tenant_id = q.tenant_id AND u.key_id = q.key_id AND u.hour >= q.period_start
+                                  AND date_trunc(q.period, u.hour, 'UTC') = q.period_start),
+                    is_summed = true
+                FROM unnest(begun_tenants, begun_keys) b (tenant_id, key_id)
+                WHERE q.tenant_id = b.tenant_id AND q.key_id = b.key_id;
+            END IF;
+        END IF;
     END IF;
-    -- Rows in the order of their keys, so that two instances do not wait for each other.
-    INSERT INTO public.api_key_usage AS u
-            (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-             denied_address)
-        SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
-               sum(b.revoked)::bigint, sum(b.suspended)::bigint, sum(b.address)::bigint
-        FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-                    denied_address)
-             b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address)
-        JOIN public.tenants t ON t.id = b.tenant_id
-        GROUP BY b.tenant_id, b.key_id, b.hour
-        ORDER BY b.tenant_id, b.key_id, b.hour
-        ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
-        SET requests       = u.requests + excluded.requests,
-            denied_expired = u.denied_expired + excluded.denied_expired,
-            denied_scope   = u.denied_scope + excluded.denied_scope,
-            denied_revoked = u.denied_revoked + excluded.denied_revoked,
-            denied_suspended = u.denied_suspended + excluded.denied_suspended,
-            denied_address = u.denied_address + excluded.denied_address;
-    INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
-        SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
-        FROM unnest(tenants, keys, digests, used_at, addresses, user_agents)
-             b (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
-        JOIN public.tenants t ON t.id = b.tenant_id
-        WHERE b.used_at IS NOT NULL
-        ORDER BY b.tenant_id, b.key_id, b.lookup_digest, b.used_at DESC
-        ON CONFLICT (tenant_id, key_id, lookup_digest) DO UPDATE
-        SET used_at = excluded.used_at, address = excluded.address, user_agent = excluded.user_agent
-        WHERE l.used_at <= excluded.used_at;
-    INSERT INTO public.api_key_callers AS c
-            (tenant_id, key_id, lookup_digest, caller, address, user_agent, first_seen_at, last_seen_at, requests)
-        SELECT b.tenant_id, b.key_id, b.lookup_digest, b.caller, min(b.address), min(b.user_agent), min(b.first_seen_at),
-               max(b.last_seen_at), sum(b.requests)::bigint
-        FROM unnest(callers_tenants, callers_keys, callers_digests, callers, callers_addresses, callers_user_agents,
-                    callers_first_seen_at, callers_last_seen_at, callers_requests)
-             b (tenant_id, key_id, lookup_digest, caller, address, user_agent, first_seen_at, last_seen_at, requests)
-        JOIN public.tenants t ON t.id = b.tenant_id
-        GROUP BY b.tenant_id, b.key_id, b.lookup_digest, b.caller
-        ORDER BY b.tenant_id, b.key_id, b.lookup_digest, b.caller
-        ON CONFLICT (tenant_id, key_id, lookup_digest, caller) DO UPDATE
-        SET first_seen_at = least(c.first_seen_at, excluded.first_seen_at),
-            last_seen_at  = greatest(c.last_seen_at, excluded.last_seen_at),
-            requests      = c.requests + excluded.requests;
+    SELECT coalesce(array_agg(q.key_id), '{}'), coalesce(array_agg(q.period), '{}'),
+           coalesce(array_agg(q.period_start), '{}'), coalesce(array_agg(q.requests), '{}')
+        INTO quota_keys, quota_totals_periods, quota_starts, quota_requests
+        FROM (SELECT DISTINCT b.tenant_id, b.key_id
+              FROM unnest(tenants, keys, quota_periods) b (tenant_id, key_id, period)
+              WHERE b.period IS NOT NULL) b
+        JOIN public.api_key_quota_usage q ON q.tenant_id = b.tenant_id AND q.key_id = b.key_id;
     PERFORM set_config('rally.usage_worker', '', true);
-    RETURN true;
 END
 $$;
 
@@ -327,15 +408,15 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[],
-                        text[], timestamptz[], timestamptz[], bigint[]),
+                        bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[],
+                        bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[],
-                        text[], timestamptz[], timestamptz[], bigint[]),
+                        bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[],
+                        bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Principal, Scope, Slug, Tenant, access::DenialReason},
+    domain::{Principal, QuotaUse, Scope, Slug, Tenant, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -115,6 +115,9 @@ pub enum Error {
     /// The secret still works, and the request needs the one that has replaced it.
     #[error("needs the key's current secret")]
     SecretRetired,
+    /// The key has used its quota up.
+    #[error("the quota is used up until {}", .0.resets_at)]
+    QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -217,6 +220,7 @@ impl From<DenialReason> for Error {
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),
             DenialReason::KeyRequired => Self::KeyRequired,
             DenialReason::SecretRetired => Self::SecretRetired,
+            DenialReason::QuotaExceeded(quota) => Self::QuotaExceeded(quota),
         }
     }
 }

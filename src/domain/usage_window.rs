@@ -61,6 +61,8 @@ pub struct UsageBucket {
     pub denied_suspended: i64,
     /// Denied because the key may not be used from the client's address.
     pub denied_address: i64,
+    /// Denied because the key had used its quota up.
+    pub denied_quota: i64,
 }
 
 impl UsageBucket {
@@ -74,13 +76,19 @@ impl UsageBucket {
             denied_revoked: 0,
             denied_suspended: 0,
             denied_address: 0,
+            denied_quota: 0,
         }
     }
 
     /// All denied requests.
     #[must_use]
     pub const fn denied(&self) -> i64 {
-        self.denied_expired + self.denied_scope + self.denied_revoked + self.denied_suspended + self.denied_address
+        self.denied_expired
+            + self.denied_scope
+            + self.denied_revoked
+            + self.denied_suspended
+            + self.denied_address
+            + self.denied_quota
     }
 }
 

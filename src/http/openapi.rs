@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::Scope,
+    domain::{Quota, QuotaPeriod, QuotaUse, Scope, parse_timestamp},
 };
 
 /// The parts that are no operation's.
@@ -281,9 +281,21 @@ fn example(code: Code) -> Problem {
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::TooManyRotations => Problem::too_many_rotations(41),
+        Code::QuotaExceeded => quota_use().map_or_else(|| code.into(), |quota| Problem::quota_exceeded(&quota)),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         other => other.into(),
     }
+}
+
+/// A quota that is used up.
+fn quota_use() -> Option<QuotaUse> {
+    let at = parse_timestamp("2026-11-24T17:02:11Z").ok()?;
+    Some(QuotaUse {
+        quota: Quota::new(100_000, QuotaPeriod::Day)?,
+        used: 100_000,
+        at,
+        resets_at: QuotaPeriod::Day.end(at),
+    })
 }
 
 fn reference(kind: &str, name: &str) -> Value {

@@ -146,7 +146,7 @@ impl TenantAdmin {
                  DELETE FROM public.api_key_event_heads; DELETE FROM public.api_keys;
                  SELECT pg_advisory_xact_lock(x'72616c6c79757365'::bigint);
                  DELETE FROM public.api_key_usage; DELETE FROM public.api_key_last_uses;
-                 DELETE FROM public.api_key_callers",
+                 DELETE FROM public.api_key_callers; DELETE FROM public.api_key_quota_usage",
             )
             .await?;
         transaction.commit().await?;

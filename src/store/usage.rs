@@ -1,13 +1,13 @@
 //! Usage of keys: written in batches, removed when it is old, and read by the hour or day.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Error, ReadTx, TenantStores, retry::retry_within};
-use crate::domain::{ApiKeyId, KeyHint, LookupDigest, TenantId, Timestamp, UsageBucket, UsageWindow};
+use crate::domain::{ApiKeyId, KeyHint, LookupDigest, QuotaPeriod, TenantId, Timestamp, UsageBucket, UsageWindow};
 
 /// How long a batch, or a removal, waits for the response once it has a connection.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,8 +37,68 @@ pub struct SecretUsage {
     pub denied_suspended: i64,
     /// Those that were denied since the key may not be used from the client's address.
     pub denied_address: i64,
+    /// Those that were denied since the key had used its quota up.
+    pub denied_quota: i64,
     /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
+}
+
+impl SecretUsage {
+    /// Requests that were let in.
+    #[must_use]
+    pub const fn allowed(&self) -> i64 {
+        self.requests
+            - self.denied_expired
+            - self.denied_scope
+            - self.denied_revoked
+            - self.denied_suspended
+            - self.denied_address
+            - self.denied_quota
+    }
+}
+
+/// What a key used of its quota in a period, on all instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaTotal {
+    /// The key.
+    pub key: ApiKeyId,
+    /// The length of the period.
+    pub period: QuotaPeriod,
+    /// Its start.
+    pub start: Timestamp,
+    /// Requests that were let in.
+    pub requests: i64,
+}
+
+/// What [`UsageStore::record_usage`] returns.
+#[derive(Debug)]
+pub struct RecordedUsage {
+    /// False: a batch of that number was added before, and this one was not.
+    pub is_new: bool,
+    /// Of the keys that have a quota.
+    pub totals: Vec<QuotaTotal>,
+}
+
+struct RecordedUsageRow {
+    is_new: bool,
+    quota_keys: Vec<Uuid>,
+    quota_periods: Vec<String>,
+    quota_starts: Vec<Timestamp>,
+    quota_requests: Vec<i64>,
+}
+
+impl TryFrom<RecordedUsageRow> for RecordedUsage {
+    type Error = Error;
+
+    fn try_from(row: RecordedUsageRow) -> Result<Self, Error> {
+        let totals = row.quota_keys.into_iter().zip(row.quota_periods).zip(row.quota_starts).zip(row.quota_requests);
+        let totals = totals.map(|(((key, period), start), requests)| {
+            let period = QuotaPeriod::from_name(&period);
+            let period = period.ok_or(Error::BadRow { table: "api_key_quota_usage", column: "period" })?;
+            Ok(QuotaTotal { key: ApiKeyId(key), period, start, requests })
+        });
+        Ok(Self { is_new: row.is_new, totals: totals.collect::<Result<_, Error>>()? })
+    }
 }
 
 /// When and by whom a secret was last used.
@@ -211,9 +271,15 @@ pub struct UsageStore {
 }
 
 impl UsageStore {
-    /// Adds a batch of usage, of any number of tenants, in one statement. `number` increases
-    /// with each batch of `writer`; a number that is sent again is not added again, and the result is then false.
-    pub async fn record_usage(&self, writer: Uuid, number: i64, batch: &UsageBatch) -> Result<bool, Error> {
+    /// Adds a batch of usage, of any number of tenants, in one statement. `number` increases with each batch of `writer`; a
+    /// number that is sent again is not added again. `quotas` are the periods of the keys that have a quota.
+    pub async fn record_usage(
+        &self,
+        writer: Uuid,
+        number: i64,
+        batch: &UsageBatch,
+        quotas: &HashMap<ApiKeyId, QuotaPeriod>,
+    ) -> Result<RecordedUsage, Error> {
         let UsageBatch { usage, callers } = batch;
         let tenants: Vec<_> = usage.iter().map(|usage| usage.tenant.0).collect();
         let keys: Vec<_> = usage.iter().map(|usage| usage.key.0).collect();
@@ -225,6 +291,8 @@ impl UsageStore {
         let denied_revoked: Vec<_> = usage.iter().map(|usage| usage.denied_revoked).collect();
         let denied_suspended: Vec<_> = usage.iter().map(|usage| usage.denied_suspended).collect();
         let denied_address: Vec<_> = usage.iter().map(|usage| usage.denied_address).collect();
+        let denied_quota: Vec<_> = usage.iter().map(|usage| usage.denied_quota).collect();
+        let quota_periods: Vec<_> = usage.iter().map(|usage| Some(quotas.get(&usage.key)?.as_str())).collect();
         let used_at: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
         let addresses: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.address.map(IpNet::from)).collect();
         let agents: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref()?.user_agent.as_deref()).collect();
@@ -239,10 +307,14 @@ impl UsageStore {
         let callers_first: Vec<_> = callers.iter().map(|caller| caller.first_seen_at).collect();
         let callers_last: Vec<_> = callers.iter().map(|caller| caller.last_seen_at).collect();
         let callers_requests: Vec<_> = callers.iter().map(|caller| caller.requests).collect();
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
-            sqlx::query_scalar!(
-                r#"SELECT public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-                                              $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) AS "is_new!""#,
+        let recorded =
+            retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+                sqlx::query_as!(
+                RecordedUsageRow,
+                r#"SELECT is_new AS "is_new!", quota_keys AS "quota_keys!", quota_totals_periods AS "quota_periods!",
+                          quota_starts AS "quota_starts!", quota_requests AS "quota_requests!"
+                   FROM public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+                                            $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"#,
                 writer,
                 number,
                 &tenants,
@@ -255,6 +327,8 @@ impl UsageStore {
                 &denied_revoked,
                 &denied_suspended,
                 &denied_address,
+                &denied_quota,
+                &quota_periods as &[Option<&str>],
                 &used_at as &[Option<Timestamp>],
                 &addresses as &[Option<IpNet>],
                 &agents as &[Option<&str>],
@@ -269,7 +343,8 @@ impl UsageStore {
                 &callers_requests,
             )
             .fetch_one(session)
-        })
+            })?;
+        recorded.try_into()
     }
 
     /// Removes some callers, of all tenants, that were last seen before that time or are not among the latest `keep` of their
@@ -308,7 +383,7 @@ impl ReadTx {
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
                       sum(denied_revoked)::bigint AS "denied_revoked!",
                       sum(denied_suspended)::bigint AS "denied_suspended!",
-                      sum(denied_address)::bigint AS "denied_address!"
+                      sum(denied_address)::bigint AS "denied_address!", sum(denied_quota)::bigint AS "denied_quota!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1

@@ -66,6 +66,7 @@ struct DeniedCounts {
     revoked: AtomicU32,
     suspended: AtomicU32,
     address: AtomicU32,
+    quota: AtomicU32,
 }
 
 impl DeniedCounts {
@@ -76,6 +77,7 @@ impl DeniedCounts {
             Denied::Revoked => &self.revoked,
             Denied::Suspended => &self.suspended,
             Denied::Address => &self.address,
+            Denied::Quota => &self.quota,
         }
     }
 }
@@ -212,9 +214,10 @@ impl UsageCounter {
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
             let requests = take(&self.requests[place(hour)]);
             let denied = |why| self.denied.get().map_or(0, |denied| take(denied[place(hour)].of(why)));
-            let denied =
-                [Denied::Expired, Denied::Scope, Denied::Revoked, Denied::Suspended, Denied::Address].map(denied);
-            let [denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address] = denied;
+            let reasons =
+                [Denied::Expired, Denied::Scope, Denied::Revoked, Denied::Suspended, Denied::Address, Denied::Quota];
+            let denied = reasons.map(denied);
+            let [denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address, denied_quota] = denied;
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
@@ -234,6 +237,7 @@ impl UsageCounter {
                 denied_revoked,
                 denied_suspended,
                 denied_address,
+                denied_quota,
                 last_use: last_use.take(),
             });
         }

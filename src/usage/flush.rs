@@ -18,6 +18,7 @@ use super::{
     HasUsageCounter, Metrics,
     callers::{MAX_CALLERS, TakeCallers},
     failure_log::FailureLog,
+    quotas::Quotas,
 };
 use crate::store::{self, SecretCaller, UsageBatch, UsageStore};
 
@@ -47,6 +48,7 @@ pub(super) struct Flusher {
     last_number: i64,
     is_stopping: bool,
     store: UsageStore,
+    quotas: Arc<Quotas>,
     metrics: Metrics,
     failures: FailureLog,
 }
@@ -57,7 +59,12 @@ struct Batch {
 }
 
 impl Flusher {
-    pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: UsageStore, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
+        store: UsageStore,
+        quotas: Arc<Quotas>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             queue,
             callers_due: VecDeque::new(),
@@ -67,6 +74,7 @@ impl Flusher {
             last_number: 0,
             is_stopping: false,
             store,
+            quotas,
             metrics,
             failures: FailureLog::default(),
         }
@@ -125,8 +133,10 @@ impl Flusher {
             self.unconfirmed = Some(Batch { rows, refusals });
         }
         let Some(batch) = &mut self.unconfirmed else { return true };
-        let error = match self.store.record_usage(self.writer, self.last_number, &batch.rows).await {
-            Ok(_is_new) => {
+        let quotas = self.quotas.of_batch(&batch.rows.usage);
+        let error = match self.store.record_usage(self.writer, self.last_number, &batch.rows, &quotas).await {
+            Ok(recorded) => {
+                self.quotas.written(&batch.rows.usage, &recorded.totals);
                 self.metrics.batches.inc();
                 self.unconfirmed = None;
                 if self.failures.succeeded() {
@@ -153,10 +163,12 @@ impl Flusher {
     /// batches whatever is in them, so this one is kept.
     async fn split_refused(&mut self, error: &store::Error) -> bool {
         // Uses the batch's number up, so that it cannot be written later.
-        let Ok(is_new) = self.store.record_usage(self.writer, self.last_number, &UsageBatch::default()).await else {
+        let nothing = UsageBatch::default();
+        let Ok(recorded) = self.store.record_usage(self.writer, self.last_number, &nothing, &HashMap::new()).await
+        else {
             return false;
         };
-        let Some(Batch { mut rows, .. }) = self.unconfirmed.take().filter(|_| is_new) else {
+        let Some(Batch { mut rows, .. }) = self.unconfirmed.take().filter(|_| recorded.is_new) else {
             return true; // it was written, and only the response was lost
         };
         if rows.len() == 1 {

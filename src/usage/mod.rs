@@ -10,6 +10,7 @@ mod counter;
 mod dead_secrets;
 mod failure_log;
 mod flush;
+mod quotas;
 mod retention;
 mod worker;
 
@@ -26,13 +27,14 @@ use prometheus_client::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
+use self::quotas::Quotas;
 pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
 use crate::{
-    domain::{Clock, KeyHint, Timestamp},
-    store::{SecretReuse, UsageStore},
+    domain::{ApiKeyId, Clock, KeyHint, Quota, QuotaUse, Timestamp, access::DenialReason},
+    store::{QuotaTotal, SecretReuse, UsageStore},
 };
 
 /// Counters that can wait to be written: more than secrets are cached by default.
@@ -61,6 +63,8 @@ pub enum Denied {
     Suspended,
     /// The key may not be used from the client's address.
     Address,
+    /// The key had used its quota up.
+    Quota,
 }
 
 /// The sender of a request.
@@ -92,6 +96,7 @@ pub struct UsageRecorder {
     dead_uses: mpsc::Sender<SecretReuse>,
     hasher: RandomState,
     spare_callers: Arc<Semaphore>,
+    quotas: Arc<Quotas>,
     metrics: Metrics,
 }
 
@@ -110,9 +115,10 @@ pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRec
     let (queue, queued) = mpsc::channel(QUEUE);
     let (dead_uses, queued_dead_uses) = mpsc::channel(DEAD_USES_QUEUE);
     let metrics = Metrics::default();
-    let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, metrics.clone());
+    let quotas = Arc::<Quotas>::default();
+    let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, quotas.clone(), metrics.clone());
     let spare_callers = Arc::new(Semaphore::new(SPARE_CALLERS));
-    (UsageRecorder { queue, dead_uses, hasher: RandomState::new(), spare_callers, metrics }, worker)
+    (UsageRecorder { queue, dead_uses, hasher: RandomState::new(), spare_callers, quotas, metrics }, worker)
 }
 
 impl UsageRecorder {
@@ -132,6 +138,26 @@ impl UsageRecorder {
     pub fn denied<T: HasUsageCounter>(&self, secret: &Arc<T>, at: Timestamp, why: Denied) {
         secret.usage().denied(at, why);
         self.enqueue(secret);
+    }
+
+    /// Takes one request out of the key's quota, if that allows it, without I/O. The use after it is returned too.
+    pub(crate) fn take_quota(
+        &self,
+        key: ApiKeyId,
+        quota: Quota,
+        at: Timestamp,
+    ) -> (Result<(), DenialReason>, QuotaUse) {
+        self.quotas.take(key, quota, at)
+    }
+
+    /// What the key has used of its quota, as far as this instance knows.
+    pub(crate) fn quota_use(&self, key: ApiKeyId, quota: Quota, at: Timestamp) -> QuotaUse {
+        self.quotas.read(key, quota, at)
+    }
+
+    /// A total that was read together with a key.
+    pub(crate) fn learn_quota_total(&self, total: &QuotaTotal, at: Timestamp) {
+        self.quotas.learn(total, at);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash")]

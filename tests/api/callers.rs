@@ -311,7 +311,8 @@ fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey) -> Strin
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid], ARRAY['{key}'::uuid],
              ARRAY['\\x{digest}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[3::bigint], ARRAY[0::bigint],
-             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()],
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+             ARRAY['day'], ARRAY[now()],
              ARRAY['192.0.2.1'::inet], ARRAY['curl'],
              ARRAY['{tenant}'::uuid], ARRAY['{key}'::uuid], ARRAY['\\x{digest}'::bytea],
              ARRAY[substr(sha256('192.0.2.1 curl'), 1, 16)], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
@@ -338,11 +339,11 @@ async fn a_batch_that_is_sent_again_counts_its_callers_once() {
     assert_eq!(server.database.texts(row).await, ["1 7"]);
 }
 
-const OF_ACME: [&str; 3] = ["api_key_usage", "api_key_last_uses", "api_key_callers"];
+const OF_USAGE: [&str; 4] = ["api_key_usage", "api_key_last_uses", "api_key_callers", "api_key_quota_usage"];
 
-async fn rows_of_usage(database: &TestDatabase) -> [i64; 3] {
-    let mut rows = [0; 3];
-    for (rows, table) in rows.iter_mut().zip(OF_ACME) {
+async fn rows_of_usage(database: &TestDatabase) -> [i64; 4] {
+    let mut rows = [0; 4];
+    for (rows, table) in rows.iter_mut().zip(OF_USAGE) {
         *rows = database.count(&format!("SELECT count(*) FROM {table} WHERE tenant_id = '{}'", database.acme)).await;
     }
     rows
@@ -373,14 +374,14 @@ async fn usage_of_a_deleted_tenant_is_not_written() {
         writer.execute("COMMIT").await.unwrap();
     };
     tokio::join!(deletion, commit);
-    assert_eq!(rows_of_usage(database).await, [0, 0, 0]);
+    assert_eq!(rows_of_usage(database).await, [0; 4]);
 
     // A batch that comes after it, with rows of another tenant, which are written.
     for (number, tenant, key) in [(2, database.acme, &key), (3, database.globex, &theirs)] {
         database.execute(&format!("SET ROLE rally_app; {}", batch(number, tenant, key))).await;
     }
-    assert_eq!(rows_of_usage(database).await, [0, 0, 0]);
-    for table in OF_ACME {
+    assert_eq!(rows_of_usage(database).await, [0; 4]);
+    for table in OF_USAGE {
         assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
     }
 }

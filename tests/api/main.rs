@@ -75,6 +75,7 @@ mod planted;
 mod pooler;
 mod proxy;
 mod queries;
+mod quotas;
 mod raw;
 mod reference_implementations;
 mod reference_page;

@@ -294,7 +294,7 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         let batch = format!(
             "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
                  ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['2001-02-03T04:00:00Z'::timestamptz], ARRAY[7::bigint],
-                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY['day'],
                  ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
                  ARRAY['{tenant}'::uuid], ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['\\x{digest}'::bytea],
                  ARRAY['192.0.2.1'::inet], ARRAY['curl'], ARRAY[now()], ARRAY[now()], ARRAY[7::bigint])",
@@ -303,7 +303,7 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
         );
         assert_eq!(affected(&mut connection, &batch).await, 1);
     }
-    for table in ["api_key_usage", "api_key_last_uses", "api_key_callers"] {
+    for table in ["api_key_usage", "api_key_last_uses", "api_key_callers", "api_key_quota_usage"] {
         assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 2);
         let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT tenant_id FROM {table}")))
             .fetch_all(&mut connection)
@@ -311,13 +311,14 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
             .unwrap();
         assert_eq!(tenants, [acme.0], "{table}");
     }
-    let rows = "SELECT (u, l, c)::text FROM api_key_usage u JOIN api_key_last_uses l USING (tenant_id)
-                JOIN api_key_callers c USING (tenant_id) ORDER BY 1";
+    let rows = "SELECT (u, l, c, q)::text FROM api_key_usage u JOIN api_key_last_uses l USING (tenant_id)
+                JOIN api_key_callers c USING (tenant_id) JOIN api_key_quota_usage q USING (tenant_id) ORDER BY 1";
     let before = database.texts(rows).await;
     for sql in [
         "UPDATE api_key_usage SET requests = 0",
         "UPDATE api_key_last_uses SET used_at = now()",
         "UPDATE api_key_callers SET requests = 1",
+        "UPDATE api_key_quota_usage SET requests = 1",
         "DELETE FROM api_key_usage",
         "DELETE FROM api_key_callers",
         "DELETE FROM usage_writers",
@@ -330,6 +331,9 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
                 "INSERT INTO api_key_usage VALUES ('{tenant}', gen_random_uuid(), '2001-02-03T04:00:00Z', 1, 0, 0, 0)"
             ),
             format!("INSERT INTO api_key_last_uses VALUES ('{tenant}', gen_random_uuid(), sha224('')::bytea, now())"),
+            format!(
+                "INSERT INTO api_key_quota_usage VALUES ('{tenant}', gen_random_uuid(), 'day', '2001-02-03Z', 1, true)"
+            ),
             format!(
                 "INSERT INTO api_key_callers SELECT '{tenant}', key_id, lookup_digest, caller, address, user_agent, now(),
                  now(), 1 FROM api_key_callers"

@@ -74,7 +74,7 @@ async fn requests_and_refusals_are_counted() {
     assert_eq!(response["interval"], "day");
     assert_eq!(response["buckets"].as_array().unwrap().len(), 30);
     let (first, from) = (&response["buckets"][0], &response["from"]);
-    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0}});
+    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "quota": 0}});
     assert_eq!(first, &empty);
 }
 
@@ -390,7 +390,7 @@ fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
              ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{count}::bigint],
-             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[NULL]::text[],
              ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
              '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')",
         key.id,

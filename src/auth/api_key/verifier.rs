@@ -77,7 +77,14 @@ impl KeyVerifier {
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerificationMetrics>::default();
-        let lookup = Arc::new(SecretLookup { lookups, hasher, fallback, metrics: metrics.clone() });
+        let lookup = Arc::new(SecretLookup {
+            lookups,
+            hasher,
+            fallback,
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        });
         Self { cache, lookup, recorder, metrics, clock }
     }
 
@@ -134,9 +141,15 @@ impl KeyVerifier {
         let (secret, now) = (&verified.secret, self.clock.now());
         let key = secret.facts(now, request.client.address);
         let facts = Facts { scopes: secret.scopes, key: Some(key), required: request.required };
-        let decision = decide(&facts);
+        let decision = decide(&facts).and_then(|()| self.take_quota(secret, now));
         self.record(verified, decision, now, request);
         decision
+    }
+
+    /// The last of all decisions, so that a request which is denied for another reason uses up nothing.
+    fn take_quota(&self, secret: &CachedSecret, now: Timestamp) -> Result<(), DenialReason> {
+        let quota = secret.limits.as_ref().and_then(|limits| limits.quota);
+        quota.map_or(Ok(()), |quota| self.recorder.take_quota(secret.usage.key(), quota, now).0)
     }
 
     /// The only place where the use of a key is counted.
@@ -170,6 +183,10 @@ impl KeyVerifier {
                 self.recorder.denied(secret, now, Denied::Address);
                 "address_not_allowed"
             }
+            Err(DenialReason::QuotaExceeded(_)) => {
+                self.recorder.denied(secret, now, Denied::Quota);
+                "quota_exceeded"
+            }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
                 self.recorder.denied(secret, now, Denied::Revoked);
                 self.recorder.dead_secret_used(&secret.usage, secret.hint, now, client.address, request_id.as_str());
@@ -185,6 +202,8 @@ struct SecretLookup {
     lookups: Lookups,
     hasher: SecretHasher,
     fallback: KeyFallback,
+    recorder: UsageRecorder,
+    clock: Clock,
     metrics: Arc<VerificationMetrics>,
 }
 
@@ -193,6 +212,9 @@ impl SecretLookup {
         let lookup_digest = secret.lookup_digest();
         let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        if let Some(total) = &row.quota_total {
+            self.recorder.learn_quota_total(total, self.clock.now());
+        }
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,

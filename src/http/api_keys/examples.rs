@@ -68,13 +68,13 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                     "start": "2026-11-22T00:00:00Z",
                     "requests": 0,
                     "denied": 0,
-                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0},
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "quota": 0},
                 },
                 {
                     "start": "2026-11-23T00:00:00Z",
                     "requests": 1204,
                     "denied": 3,
-                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0},
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "quota": 0},
                 },
             ],
             "secrets": [{

@@ -322,6 +322,8 @@ pub(super) struct DeniedByReason {
     pub(super) suspended: i64,
     /// The key may not be used from the client's address
     pub(super) address: i64,
+    /// The key had used its quota up
+    pub(super) quota: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -336,6 +338,7 @@ impl From<UsageBucket> for UsageBucketResponse {
                 revoked: bucket.denied_revoked,
                 suspended: bucket.denied_suspended,
                 address: bucket.denied_address,
+                quota: bucket.denied_quota,
             },
         }
     }

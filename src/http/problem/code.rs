@@ -110,6 +110,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
+        "The API key has used its quota up"
+        "The key may not be used again before the period of its quota ends: at `resetAt`."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
@@ -149,6 +152,7 @@ pub(crate) const CALLER: &[Code] = &[
     Code::WrongTenant,
     Code::InsufficientScope,
     Code::TenantNotFound,
+    Code::QuotaExceeded,
     Code::Busy,
     Code::DatabaseUnavailable,
     Code::IssuerUnavailable,

@@ -65,6 +65,7 @@ impl From<auth::error::Error> for Problem {
             }
             Error::KeyRequired => Code::KeyRequired.into(),
             Error::SecretRetired => Code::SecretRetired.into(),
+            Error::QuotaExceeded(quota) => Self::quota_exceeded(&quota),
             Error::Overloaded(overloaded) => overloaded.into(),
             Error::Store(error) => Self::from(&*error),
             Error::Misrouted(_) | Error::Panicked => {

@@ -6,7 +6,7 @@
 mod code;
 mod from_errors;
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use axum::{
     body::Body,
@@ -21,7 +21,7 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use crate::domain::{Scope, Secret};
+use crate::domain::{QuotaUse, Scope, Secret, Timestamp, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -64,6 +64,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
+    reset_at: Option<Timestamp>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Why the service could not respond otherwise. For the log, not for the client.
     cause: Option<String>,
@@ -96,6 +97,17 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = scope_schema, required = false)]
     required_scope: Option<&'a str>,
+    /// When the next request may come. `Retry-After` is at most an hour
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    reset_at: Option<String>,
+}
+
+/// The seconds of `Retry-After`: rounded up, so that a client does not come too early, and at most an hour, since longer
+/// times overflow in some clients, or park them.
+fn whole_seconds(time: Duration) -> u64 {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    seconds.clamp(1, 3_600)
 }
 
 /// The schema of one scope.
@@ -124,6 +136,7 @@ impl From<Code> for Problem {
             detail: code.default_detail().into(),
             errors: Vec::new(),
             required_scope: None,
+            reset_at: None,
             headers: header.into_iter().collect(),
             cause: None,
         }
@@ -181,6 +194,19 @@ impl Problem {
         problem
     }
 
+    /// The key has used its quota up.
+    pub(crate) fn quota_exceeded(quota: &QuotaUse) -> Self {
+        let (requests, per) = (quota.quota.requests(), quota.quota.per().as_str());
+        let detail = format!(
+            "The API key may be used {requests} times in a {per} (UTC), and was. Try again from {} on, or ask an admin to \
+             raise its quota.",
+            format_timestamp(quota.resets_at)
+        );
+        let mut problem = Self::with_detail(Code::QuotaExceeded, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(quota.resets_in()).into()));
+        Self { reset_at: Some(quota.resets_at), ..problem }
+    }
+
     pub(crate) fn internal() -> Self {
         Code::InternalError.into()
     }
@@ -191,6 +217,7 @@ impl Problem {
     pub(crate) fn for_gateways(mut self) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            StatusCode::TOO_MANY_REQUESTS => self.status = StatusCode::FORBIDDEN,
             _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
                 self.status = StatusCode::SERVICE_UNAVAILABLE;
@@ -274,6 +301,7 @@ impl Problem {
             request_id,
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
+            reset_at: self.reset_at.map(format_timestamp),
         }
     }
 
