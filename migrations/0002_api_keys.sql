@@ -259,7 +259,10 @@ RETURNS TABLE (
     rate_limit_requests       integer,
     rate_limit_window_seconds integer,
     quota_requests    bigint,
-    quota_period      text
+    quota_period      text,
+    -- Of the quota's period that was last written.
+    quota_start       timestamptz,
+    quota_used        bigint
 )
 LANGUAGE plpgsql
 SET role = rally_app
@@ -291,8 +294,13 @@ BEGIN
         RETURN QUERY
             SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
                    secret.expires_at, secret.retired_at, secret.ended_at, secret.last4, k.suspended_at, k.suspended_until,
-                   k.allowed_addresses, k.rate_limit_requests, k.rate_limit_window_seconds, k.quota_requests, k.quota_period
+                   k.allowed_addresses, k.rate_limit_requests, k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
+                   q.period_start, q.requests
             FROM public.api_keys k
+            LEFT JOIN LATERAL (SELECT u.period_start, u.requests
+                               FROM public.api_key_quota_usage u
+                               WHERE k.quota_period IS NOT NULL AND u.tenant_id = tenant AND u.key_id = k.id
+                                 AND u.period = k.quota_period) q ON true
             WHERE k.tenant_id = tenant AND k.id = secret.key_id;
     END LOOP;
 END

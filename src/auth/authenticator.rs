@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Budget, Principal, RateLimit, Secret, Slug, Tenant,
+        LimitsLeft, Principal, RateLimit, Secret, Slug, Tenant,
         access::{Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
@@ -32,8 +32,8 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     pub(crate) principal: Principal,
-    /// What is left of the rate limit of a key that has one.
-    pub(crate) budget: Option<Budget>,
+    /// What is left of a key's limits.
+    pub(crate) left: LimitsLeft,
     _authenticated: (),
 }
 
@@ -257,7 +257,9 @@ impl Authenticator {
             Err(error) => return refuse(span, &tenant, error),
         };
         let outcome = decide(&Facts { scopes: user.scopes(), key: None, required });
-        conclude(span, tenant, user, Decision { outcome, budget: None }).map_err(|refusal| match refusal.error {
+        conclude(span, tenant, user, Decision { outcome, left: LimitsLeft::default() }).map_err(|refusal| match refusal
+            .error
+        {
             Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
             _ => refusal,
         })
@@ -299,12 +301,12 @@ fn conclude(
     span: &Span,
     tenant: Tenant,
     principal: Principal,
-    Decision { outcome, budget }: Decision,
+    Decision { outcome, left }: Decision,
 ) -> Result<Caller, Refusal> {
     record_caller(span, &tenant, &principal);
     match outcome {
-        Ok(()) => Ok(Caller { tenant, principal, budget, _authenticated: () }),
-        Err(reason) => Err(Refusal::denied(reason, &tenant, principal, budget)),
+        Ok(()) => Ok(Caller { tenant, principal, left, _authenticated: () }),
+        Err(reason) => Err(Refusal::denied(reason, &tenant, principal, left)),
     }
 }
 

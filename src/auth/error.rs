@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Budget, Principal, Scope, Slug, Tenant, Timestamp, access::DenialReason},
+    domain::{Budget, LimitsLeft, Principal, QuotaUse, Scope, Slug, Tenant, Timestamp, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -24,8 +24,8 @@ pub(crate) struct RefusedCaller {
     principal: Option<Principal>,
     /// The credential is valid; it lacks permission.
     is_valid: bool,
-    /// What is left of the rate limit of a valid key.
-    budget: Option<Budget>,
+    /// What is left of the limits of a valid key.
+    left: LimitsLeft,
 }
 
 impl RefusedCaller {
@@ -37,22 +37,23 @@ impl RefusedCaller {
 
 impl Refusal {
     #[cold]
-    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal, budget: Option<Budget>) -> Self {
+    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal, left: LimitsLeft) -> Self {
         let is_valid = reason.credential_is_valid();
-        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, budget };
+        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, left };
         Self { error: reason.into(), caller: Some(Box::new(caller)) }
     }
 
     pub(super) fn of_tenant(tenant: &Tenant, error: Error) -> Self {
-        let caller = RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false, budget: None };
+        let caller =
+            RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false, left: LimitsLeft::default() };
         Self { error, caller: Some(Box::new(caller)) }
     }
 
     /// The caller, if the credential is valid and only does not permit what the request requires; and what is left of
-    /// its rate limit, if it has one.
-    pub(crate) fn valid_caller(&self) -> Option<(&Principal, Option<Budget>)> {
+    /// its limits.
+    pub(crate) fn valid_caller(&self) -> Option<(&Principal, &LimitsLeft)> {
         let caller = self.caller.as_ref().filter(|caller| caller.is_valid)?;
-        Some((caller.principal.as_ref()?, caller.budget))
+        Some((caller.principal.as_ref()?, &caller.left))
     }
 }
 
@@ -127,6 +128,9 @@ pub enum Error {
     /// The secret still works, and the request needs the one that has replaced it.
     #[error("needs the key's current secret")]
     SecretRetired,
+    /// The key has used its quota up.
+    #[error("the quota is used up until {}", .0.resets_at)]
+    QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -230,6 +234,7 @@ impl From<DenialReason> for Error {
             DenialReason::KeyRequired => Self::KeyRequired,
             DenialReason::RateLimited { budget, until } => Self::RateLimited { budget, until },
             DenialReason::SecretRetired => Self::SecretRetired,
+            DenialReason::QuotaExceeded(quota) => Self::QuotaExceeded(quota),
         }
     }
 }

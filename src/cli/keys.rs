@@ -17,7 +17,8 @@ use crate::{
         Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
     http::{grant_details, suspension_details},
-    store::{Database, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
+    store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
+    usage::{CALLER_AGE, CALLERS_OF_A_KEY},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,14 @@ pub(super) enum KeysCommand {
     List {
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// List who used an API key in the last 30 days: what to look at before revoking it
+    Callers {
+        #[command(flatten)]
+        of: OfTenant,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
     },
     /// Create an API key and print its secret, which cannot be shown again
     Create {
@@ -150,6 +159,7 @@ pub(super) async fn run(mut config: Config, command: KeysCommand) -> Result<(), 
 
 async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand) -> Result<(), Error> {
     let (KeysCommand::List { of }
+    | KeysCommand::Callers { of, .. }
     | KeysCommand::Create { of, .. }
     | KeysCommand::Suspend { of, .. }
     | KeysCommand::Resume { of, .. }
@@ -160,6 +170,11 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
     let now = Clock::default().now();
     match command {
         KeysCommand::List { .. } => list(&keys, now).await?,
+        KeysCommand::Callers { id, .. } => {
+            if !callers(&keys, id, now).await? {
+                return Err(no_such_key(&tenant, id));
+            }
+        }
         KeysCommand::Create { by, name, scopes, expires_at, .. } => {
             if expires_at.is_some_and(|end| end <= now) {
                 return Err(Error::Refused("--expires-at must be in the future".into()));
@@ -214,6 +229,37 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
     }
     opened.close().await;
     Ok(())
+}
+
+/// False: there is no such key.
+async fn callers(keys: &TenantStore, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+    let mut transaction = keys.begin_read().await?;
+    if !transaction.key_exists(id).await? {
+        return Ok(false);
+    }
+    let mut output = std::io::BufWriter::new(stdout());
+    let row = |[address, secret, first, last, requests, agent]: [&str; 6]| {
+        format!("{address:<39} {secret:<8} {first:<27} {last:<27} {requests:>10} {agent}")
+    };
+    writeln!(output, "{}", row(["ADDRESS", "SECRET", "FIRST-SEEN", "LAST-SEEN", "REQUESTS", "USER-AGENT"]))?;
+    for KeyCaller { caller, uses_current_secret } in
+        transaction.callers(id, now - CALLER_AGE, CALLERS_OF_A_KEY.into()).await?
+    {
+        writeln!(
+            output,
+            "{}",
+            row([
+                &caller.address.map_or_else(|| "(others)".to_owned(), |address| address.to_string()),
+                if uses_current_secret { "current" } else { "previous" },
+                &format_timestamp(caller.first_seen_at),
+                &format_timestamp(caller.last_seen_at),
+                &caller.requests.to_string(),
+                caller.user_agent.as_deref().unwrap_or("-"),
+            ])
+        )?;
+    }
+    output.flush()?;
+    Ok(true)
 }
 
 async fn list(keys: &TenantStore, now: Timestamp) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 
-use super::{AllowedAddresses, ApiKeyId, Budget, Scope, ScopeSet, Status, Suspension, Taken, Timestamp};
+use super::{AllowedAddresses, ApiKeyId, Budget, QuotaUse, Scope, ScopeSet, Status, Suspension, Taken, Timestamp};
 
 /// What an endpoint requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,8 @@ pub enum DenialReason {
     },
     /// The secret still works, and the endpoint requires the one that has replaced it.
     SecretRetired,
+    /// The key has used its quota up.
+    QuotaExceeded(QuotaUse),
 }
 
 impl DenialReason {
@@ -143,7 +145,14 @@ impl DenialReason {
     /// the key may not be used from: who sends from there need not be its owner.
     #[must_use]
     pub const fn credential_is_valid(self) -> bool {
-        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired | Self::SecretRetired | Self::RateLimited { .. })
+        matches!(
+            self,
+            Self::InsufficientScope(_)
+                | Self::KeyRequired
+                | Self::SecretRetired
+                | Self::RateLimited { .. }
+                | Self::QuotaExceeded(_)
+        )
     }
 }
 
@@ -193,6 +202,11 @@ pub fn decide_rate(taken: &Taken, now: Timestamp) -> Result<(), DenialReason> {
     Err(DenialReason::RateLimited { budget: taken.budget, until })
 }
 
+/// Decides about the quota, after all else has allowed the request: one that is denied uses up nothing of it.
+pub fn decide_quota(quota: &QuotaUse) -> Result<(), DenialReason> {
+    if quota.remaining() > 0 { Ok(()) } else { Err(DenialReason::QuotaExceeded(*quota)) }
+}
+
 impl KeyFacts<'_> {
     fn check_valid(&self) -> Result<(), DenialReason> {
         match Status::at(self.now, self.expires_at, self.suspension, self.revoked_at) {
@@ -221,7 +235,7 @@ impl KeyFacts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AddressBlock, RateLimit};
+    use crate::domain::{AddressBlock, Quota, QuotaPeriod, RateLimit};
     use DenialReason::{
         AddressNotAllowed, InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, KeySuspended, SecretEnded,
         SecretRetired,
@@ -384,6 +398,16 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_quota_allows_as_many_requests_as_it_has() {
+        let quota = Quota::new(3, QuotaPeriod::Day).unwrap();
+        for (used, allowed) in [(0, true), (2, true), (3, false), (4, false), (i64::MAX, false)] {
+            let quota = QuotaUse { quota, used, at: at(NOW), resets_at: at(NOW) };
+            let expected = if allowed { Ok(()) } else { Err(DenialReason::QuotaExceeded(quota)) };
+            assert_eq!(decide_quota(&quota), expected, "{used}");
         }
     }
 }

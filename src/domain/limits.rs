@@ -1,10 +1,11 @@
 //! What bounds a key, beside its scopes and its end.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
+use chrono::{DateTime, Days, Months, NaiveDate, NaiveTime};
 use serde::Serialize;
 
-use super::AllowedAddresses;
+use super::{AllowedAddresses, Budget, Timestamp};
 
 /// The limits of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,6 +133,70 @@ impl QuotaPeriod {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|period| period.as_str() == name)
     }
+
+    /// The start of the period that contains that time.
+    #[must_use]
+    pub fn start(self, at: Timestamp) -> Timestamp {
+        midnight(self.first_day(at))
+    }
+
+    /// The end of that period, which is the start of the next one.
+    #[must_use]
+    pub fn end(self, at: Timestamp) -> Timestamp {
+        let first = self.first_day(at);
+        let next = match self {
+            Self::Day => first.checked_add_days(Days::new(1)),
+            Self::Month => first.checked_add_months(Months::new(1)),
+        };
+        next.map_or(DateTime::<chrono::Utc>::MAX_UTC, midnight)
+    }
+
+    fn first_day(self, at: Timestamp) -> NaiveDate {
+        use chrono::Datelike as _;
+        let day = at.date_naive();
+        match self {
+            Self::Day => day,
+            Self::Month => day.with_day(1).unwrap_or(day), // each month has one
+        }
+    }
+}
+
+fn midnight(day: NaiveDate) -> Timestamp {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// What is left of the limits of a calling key.
+#[derive(Clone, Debug, Default)]
+pub struct LimitsLeft {
+    /// `None`: it has no rate limit.
+    pub budget: Option<Budget>,
+    /// `None`: it has no quota. Boxed, since few keys have one.
+    pub quota: Option<Box<QuotaUse>>,
+}
+
+/// What a key has used of its quota in the present period, as far as an instance knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaUse {
+    pub quota: Quota,
+    pub used: i64,
+    /// When that was so.
+    pub at: Timestamp,
+    /// When the next period starts.
+    pub resets_at: Timestamp,
+}
+
+impl QuotaUse {
+    /// How many requests may come until then.
+    #[must_use]
+    pub fn remaining(self) -> i64 {
+        self.quota.requests.saturating_sub(self.used).max(0)
+    }
+
+    /// The time until then.
+    #[must_use]
+    pub fn resets_in(self) -> Duration {
+        (self.resets_at - self.at).to_std().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -139,8 +204,54 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::parse_timestamp;
+
+    #[test]
+    fn periods_are_those_of_the_calendar_in_utc() {
+        let at = |text| parse_timestamp(text).unwrap();
+        for (time, day, month) in [
+            (
+                "2024-02-29T23:59:59.999999Z",
+                ["2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"],
+                ["2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"],
+            ),
+            (
+                "2026-12-31T12:00:00Z",
+                ["2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z"],
+                ["2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"],
+            ),
+            (
+                "2026-03-01T01:30:00+02:00",
+                ["2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"],
+                ["2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"],
+            ),
+        ] {
+            for (period, bounds) in [(QuotaPeriod::Day, day), (QuotaPeriod::Month, month)] {
+                assert_eq!([period.start(at(time)), period.end(at(time))], bounds.map(at), "{period:?} of {time}");
+            }
+        }
+    }
 
     proptest! {
+        #[test]
+        fn each_time_is_in_one_period_and_the_next_one_follows(
+            seconds in -62_135_596_800_i64..253_402_300_800,
+            period in prop::sample::select(QuotaPeriod::ALL.to_vec()),
+        ) {
+            let at = DateTime::from_timestamp(seconds, 0).unwrap();
+            let (start, end) = (period.start(at), period.end(at));
+            prop_assert!(start <= at && at < end);
+            prop_assert_eq!(period.start(start), start);
+            prop_assert_eq!(period.end(start), end);
+            prop_assert_eq!(period.start(end), end);
+            let last = end - chrono::TimeDelta::nanoseconds(1);
+            prop_assert_eq!((period.start(last), period.end(last)), (start, end));
+            let days = (end - start).num_days();
+            prop_assert!(if period == QuotaPeriod::Day { days == 1 } else { (28..=31).contains(&days) });
+            // Usage is counted by hours: no hour is in two periods.
+            prop_assert_eq!(start.timestamp() % 3600, 0);
+        }
+
         #[test]
         fn a_rate_limit_has_both_numbers_within_their_ranges(
             requests in prop_oneof![-2_i64..3, 999_999_i64..1_000_002, any::<i64>()],

@@ -63,6 +63,8 @@ pub struct UsageBucket {
     pub denied_address: i64,
     /// Denied because the key was beyond its rate limit.
     pub denied_rate_limit: i64,
+    /// Denied because the key had used its quota up.
+    pub denied_quota: i64,
 }
 
 impl UsageBucket {
@@ -77,6 +79,7 @@ impl UsageBucket {
             denied_suspended: 0,
             denied_address: 0,
             denied_rate_limit: 0,
+            denied_quota: 0,
         }
     }
 
@@ -89,6 +92,7 @@ impl UsageBucket {
             + self.denied_suspended
             + self.denied_address
             + self.denied_rate_limit
+            + self.denied_quota
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Budget, Clock, EventKind, KeyLimits, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, LimitsLeft, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
@@ -29,7 +29,7 @@ use crate::{
 /// Where [`Authorized`] leaves the principal, and what is left of a key's rate limit, for the layer around the handler,
 /// which writes the headers about a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct CallerSlot(pub Arc<OnceLock<(Principal, Option<Budget>)>>);
+pub struct CallerSlot(pub Arc<OnceLock<(Principal, LimitsLeft)>>);
 
 /// What an endpoint requires of its caller.
 pub trait Requirement: Send + Sync + 'static {
@@ -266,11 +266,11 @@ where
             Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
         };
         let caller = match &outcome {
-            Ok(caller) => Some((&caller.principal, caller.budget)),
+            Ok(caller) => Some((&caller.principal, &caller.left)),
             Err(refusal) => refusal.valid_caller(),
         };
-        if let (Some((principal, budget)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
-            let _ = slot.set((principal.clone(), budget));
+        if let (Some((principal, left)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
+            let _ = slot.set((principal.clone(), left.clone()));
         }
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {

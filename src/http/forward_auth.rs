@@ -42,7 +42,7 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, Budget, Principal, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, LimitsLeft, Principal, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
@@ -134,7 +134,7 @@ pub(super) fn begin<B>(
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, caller.budget)),
+        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.left)),
         Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
         Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender(), limited })),
     }
@@ -156,7 +156,7 @@ pub(super) async fn resolve(
 ) -> Response {
     let Pending { lookup, sender, limited } = *pending;
     match authenticator.resolve(lookup).await {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal, caller.budget),
+        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.left),
         Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),
     }
 }
@@ -172,15 +172,15 @@ fn refuse(
     let problem = Problem::from(refusal.error.clone()).for_gateways(limited);
     refusals.log(&problem, refusal.caller.as_deref(), sender, &scope.id);
     let mut response = respond_with(problem);
-    if let Some((principal, budget)) = refusal.valid_caller() {
+    if let Some((principal, left)) = refusal.valid_caller() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
-        rate_limit_fields::insert(budget, response.headers_mut());
+        rate_limit_fields::insert(left, response.headers_mut());
     }
     response
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
-fn allowed(tenant: &Tenant, principal: &Principal, budget: Option<Budget>) -> Response {
+fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Response {
     let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
         Principal::ApiKey { id, expires_at, .. } => values_of_key(tenant, *id, *expires_at),
         Principal::User { user, .. } => values_of_user(tenant, &user.name),
@@ -193,7 +193,7 @@ fn allowed(tenant: &Tenant, principal: &Principal, budget: Option<Budget>) -> Re
         *header = value;
     }
     key_lifecycle_headers::insert_rotation(principal, &mut headers);
-    rate_limit_fields::insert(budget, &mut headers);
+    rate_limit_fields::insert(left, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -304,7 +304,7 @@ mod tests {
             ("cache-control", "no-store", "no-store"),
         ] {
             for (principal, value) in [(&key, of_key), (&user, of_user)] {
-                let response = allowed(&tenant, principal, None);
+                let response = allowed(&tenant, principal, &LimitsLeft::default());
                 let values: Vec<_> = response.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
                 assert_eq!(values, [value.as_bytes()], "{name}");
             }

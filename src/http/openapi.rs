@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::{Budget, RateLimit, Scope, Violation, parse_timestamp},
+    domain::{Budget, Quota, QuotaPeriod, QuotaUse, RateLimit, Scope, Violation, parse_timestamp},
 };
 
 /// The parts that are no operation's.
@@ -300,10 +300,22 @@ fn example(code: Code) -> Problem {
         Code::RateLimited => RateLimit::new(100, 60)
             .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
             .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
+        Code::QuotaExceeded => quota_use().map_or_else(|| code.into(), |quota| Problem::quota_exceeded(&quota)),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         Code::PolicyViolation => Violation { rule: "maxLifetimeDays", limit: json!(365), value: json!(null) }.into(),
         other => other.into(),
     }
+}
+
+/// A quota that is used up.
+fn quota_use() -> Option<QuotaUse> {
+    let at = parse_timestamp("2026-11-24T17:02:11Z").ok()?;
+    Some(QuotaUse {
+        quota: Quota::new(100_000, QuotaPeriod::Day)?,
+        used: 100_000,
+        at,
+        resets_at: QuotaPeriod::Day.end(at),
+    })
 }
 
 fn reference(kind: &str, name: &str) -> Value {

@@ -7,7 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    api_keys::{create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
+    api_keys::{callers, create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
@@ -26,12 +26,14 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate::rotate_self))
         .routes(routes!(rotate::end_own_previous_secret))
         .routes(routes!(usage::own_usage))
+        .routes(routes!(callers::own_callers))
         .routes(routes!(usage::tenant_usage))
         .routes(routes!(events::own_events))
         .routes(routes!(events::tenant_events))
         .routes(routes!(policy::get, policy::put))
         .routes(routes!(events::key_events))
         .routes(routes!(usage::usage))
+        .routes(routes!(callers::callers))
         .routes(routes!(rotate::rotate))
         .routes(routes!(suspend::suspend))
         .routes(routes!(suspend::resume))

@@ -56,7 +56,10 @@ pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
-pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
+pub use usage::{
+    CallerUsage, KeyCaller, LastUse, QuotaTotal, RecordedUsage, SecretCaller, SecretUsage, SecretUse, UsageBatch,
+    UsageStore,
+};
 
 /// Limit of a lookup, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

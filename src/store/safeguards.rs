@@ -22,7 +22,7 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
 ];
 
 /// The tables with rows of tenants.
-pub(super) const TENANT_TABLES: [&str; 8] = [
+pub(super) const TENANT_TABLES: [&str; 11] = [
     "tenants",
     "api_keys",
     "api_key_texts",
@@ -32,18 +32,22 @@ pub(super) const TENANT_TABLES: [&str; 8] = [
     "api_key_event_heads",
     "api_key_usage",
     "api_key_last_uses",
+    "api_key_callers",
+    "api_key_quota_usage",
 ];
 
 /// The other tables.
 const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 6] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
-    "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], \
-     timestamptz[], inet[], text[])",
+    "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], \
+     bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
+     inet[], text[], timestamptz[], timestamptz[], bigint[])",
     "public.remove_old_usage(timestamptz, integer)",
+    "public.remove_old_callers(timestamptz, integer, integer)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",
 ];
 

@@ -9,6 +9,7 @@ use super::{
     limits::LimitRow,
     statements::Session,
     transaction::TenantTransaction,
+    usage::QuotaTotal,
 };
 use crate::domain::{
     ApiKey, ApiKeyId, KeyHint, KeyLimits, LookupDigest, ScopeSet, Suspension, TenantId, Timestamp, access::SecretState,
@@ -50,6 +51,8 @@ pub(crate) struct SecretRow {
     pub(crate) suspension: Option<Suspension>,
     /// The key's.
     pub(crate) limits: KeyLimits,
+    /// What the key used of its quota, when that was last written.
+    pub(crate) quota_total: Option<QuotaTotal>,
     /// Argon2id in PHC form.
     pub(crate) phc: String,
     /// The HMAC under the pepper, with the pepper's id.
@@ -78,6 +81,8 @@ struct FoundSecret {
     rate_limit_window_seconds: Option<i32>,
     quota_requests: Option<i64>,
     quota_period: Option<String>,
+    quota_start: Option<Timestamp>,
+    quota_used: Option<i64>,
 }
 
 impl TryFrom<FoundSecret> for SecretRow {
@@ -85,8 +90,20 @@ impl TryFrom<FoundSecret> for SecretRow {
 
     fn try_from(row: FoundSecret) -> Result<Self, Error> {
         let bad = |column| Error::BadRow { table: "api_key_secrets", column };
+        let limits: KeyLimits = LimitRow {
+            allowed_addresses: row.allowed_addresses,
+            rate_limit_requests: row.rate_limit_requests,
+            rate_limit_window_seconds: row.rate_limit_window_seconds,
+            quota_requests: row.quota_requests,
+            quota_period: row.quota_period,
+        }
+        .try_into()?;
+        let key = ApiKeyId(row.key_id);
+        let quota_total = limits.quota.zip(row.quota_start).zip(row.quota_used);
+        let quota_total =
+            quota_total.map(|((quota, start), requests)| QuotaTotal { key, period: quota.per(), start, requests });
         Ok(Self {
-            key_id: ApiKeyId(row.key_id),
+            key_id: key,
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,
@@ -94,14 +111,8 @@ impl TryFrom<FoundSecret> for SecretRow {
             secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
             suspension: row.suspended_at.map(|since| Suspension { since, until: row.suspended_until }),
-            limits: LimitRow {
-                allowed_addresses: row.allowed_addresses,
-                rate_limit_requests: row.rate_limit_requests,
-                rate_limit_window_seconds: row.rate_limit_window_seconds,
-                quota_requests: row.quota_requests,
-                quota_period: row.quota_period,
-            }
-            .try_into()?,
+            limits,
+            quota_total,
             phc: row.phc,
             stamp: row.stamp.zip(row.pepper_id),
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
@@ -125,7 +136,7 @@ impl BatchedStatement for FindSecrets {
                       phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, secret_ended_at,
                       last4 AS "last4!", suspended_at, suspended_until,
                       allowed_addresses AS "allowed_addresses!: Vec<IpNet>", rate_limit_requests,
-                      rate_limit_window_seconds, quota_requests, quota_period
+                      rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used
                FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],

@@ -60,7 +60,7 @@ pub async fn call_everything(server: &TestServer) {
         let cursor = link[at..].split(['>', '&']).next().unwrap();
         admin.get(&format!("{PATH}?limit=1&{cursor}")).await.expect(200);
     }
-    for part in ["usage", "events", "events?limit=2"] {
+    for part in ["usage", "callers", "events", "events?limit=2"] {
         admin.get(&format!("{path}/{part}")).await.expect(200);
     }
     admin.get(&format!("{PATH}/events")).await.expect(200);
@@ -97,6 +97,7 @@ pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) 
     let id = list.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a key");
     home.succeed(&[&["keys", "suspend", id], &of[..]].concat(), &settings).await;
     home.succeed(&[&["keys", "resume", id], &of[..]].concat(), &settings).await;
+    home.succeed(&[&["keys", "callers", id], &of[..]].concat(), &settings).await;
     home.succeed(&[&["keys", "revoke", id], &of[..]].concat(), &settings).await;
     home.succeed(&["tenant", "delete", &renamed, "--yes"], &settings).await;
     let verified = home.succeed(&["events", "verify", "--tenant", "acme"], &settings).await;

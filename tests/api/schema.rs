@@ -25,8 +25,14 @@ async fn each_function_has_an_empty_search_path_and_no_execute_for_public() {
     };
     assert_eq!(database.texts(&callable("public")).await, [""; 0]);
     assert_eq!(database.texts(&callable("rally_operator")).await, [""; 0]);
-    let of_the_service =
-        ["find_api_key_secrets", "find_tenants", "record_usage", "remove_ended_secrets", "remove_old_usage"];
+    let of_the_service = [
+        "find_api_key_secrets",
+        "find_tenants",
+        "record_usage",
+        "remove_ended_secrets",
+        "remove_old_callers",
+        "remove_old_usage",
+    ];
     assert_eq!(database.texts(&callable("rally_app")).await, of_the_service);
     // The service calls them outside its transactions, which set the role.
     let with_role = format!("SELECT p.proname::text {OURS} AND 'role=rally_app' = ANY (p.proconfig) ORDER BY 1");

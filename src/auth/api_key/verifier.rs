@@ -19,7 +19,7 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Budget, Clock, KeyLimits, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
+        Budget, Clock, KeyLimits, LimitsLeft, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
@@ -58,11 +58,9 @@ pub(in crate::auth) struct KeyRequest<'a> {
 }
 
 /// What is decided about a key.
-#[derive(Clone, Copy)]
 pub(in crate::auth) struct Decision {
     pub(in crate::auth) outcome: Result<(), DenialReason>,
-    /// What is left of the key's rate limit. `None`: it has none.
-    pub(in crate::auth) budget: Option<Budget>,
+    pub(in crate::auth) left: LimitsLeft,
 }
 
 /// The outcome of [`KeyVerifier::authorize`].
@@ -73,8 +71,12 @@ pub(in crate::auth) enum Authorization {
 }
 
 impl Decision {
+    fn new(outcome: Result<(), DenialReason>, budget: Option<Budget>) -> Self {
+        Self { outcome, left: LimitsLeft { budget, quota: None } }
+    }
+
     fn of_rate(taken: Taken, now: Timestamp) -> Self {
-        Self { outcome: decide_rate(&taken, now), budget: Some(taken.budget) }
+        Self::new(decide_rate(&taken, now), Some(taken.budget))
     }
 }
 
@@ -101,7 +103,14 @@ impl KeyVerifier {
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerificationMetrics>::default();
-        let lookup = Arc::new(SecretLookup { lookups, hasher, fallback, metrics: metrics.clone() });
+        let lookup = Arc::new(SecretLookup {
+            lookups,
+            hasher,
+            fallback,
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        });
         Self { cache, lookup, recorder, limiter, metrics, clock }
     }
 
@@ -158,19 +167,20 @@ impl KeyVerifier {
         let (secret, now) = (&verified.secret, self.clock.now());
         let key = secret.facts(now, request.client.address);
         let outcome = decide(&Facts { scopes: secret.scopes, key: Some(key), required: request.required });
-        let decision = match secret.rate_limit {
-            None => Decision { outcome, budget: None },
+        let mut decision = match secret.rate_limit {
+            None => Decision::new(outcome, None),
             Some(limit) if outcome.is_ok() => match self.limiter.take_at_once(secret.usage.key(), limit) {
                 Some(taken) => Decision::of_rate(taken, now),
                 None => return Authorization::AskRedis(limit),
             },
-            Some(limit) => Decision { outcome, budget: Some(self.limiter.read(secret.usage.key(), limit)) },
+            Some(limit) => Decision::new(outcome, Some(self.limiter.read(secret.usage.key(), limit))),
         };
+        self.decide_quota(&mut decision, secret, now);
         self.record(verified, decision.outcome, now, request);
         Authorization::Decided(decision)
     }
 
-    /// Decides about the rate limit, after [`Self::authorize`] has decided about all else.
+    /// Decides about the rate limit and the quota, after [`Self::authorize`] has decided about all else.
     pub(in crate::auth) async fn authorize_by_redis(
         &self,
         verified: &Verified,
@@ -179,9 +189,25 @@ impl KeyVerifier {
     ) -> Decision {
         let taken = self.limiter.take(verified.secret.usage.key(), limit).await;
         let now = self.clock.now();
-        let decision = Decision::of_rate(taken, now);
+        let mut decision = Decision::of_rate(taken, now);
+        self.decide_quota(&mut decision, &verified.secret, now);
         self.record(verified, decision.outcome, now, request);
         decision
+    }
+
+    /// The last of all decisions, so that a request which is denied for another reason uses up nothing.
+    fn decide_quota(&self, decision: &mut Decision, secret: &CachedSecret, now: Timestamp) {
+        let Some(quota) = secret.other_limits.as_ref().and_then(|limits| limits.quota) else { return };
+        let key = secret.usage.key();
+        let quota = match decision.outcome {
+            Ok(()) => {
+                let (outcome, quota) = self.recorder.take_quota(key, quota, now);
+                decision.outcome = outcome;
+                quota
+            }
+            Err(_) => self.recorder.quota_use(key, quota, now),
+        };
+        decision.left.quota = Some(Box::new(quota));
     }
 
     /// The only place where the use of a key is counted.
@@ -199,7 +225,7 @@ impl KeyVerifier {
                 "accepted"
             }
             Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired | DenialReason::SecretRetired) => {
-                self.recorder.used(secret, now, *client);
+                self.recorder.set_last_use(secret, now, *client);
                 self.recorder.denied(secret, now, Denied::Scope);
                 "accepted"
             }
@@ -219,6 +245,10 @@ impl KeyVerifier {
                 self.recorder.denied(secret, now, Denied::RateLimit);
                 "rate_limited"
             }
+            Err(DenialReason::QuotaExceeded(_)) => {
+                self.recorder.denied(secret, now, Denied::Quota);
+                "quota_exceeded"
+            }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
                 self.recorder.denied(secret, now, Denied::Revoked);
                 self.recorder.dead_secret_used(&secret.usage, secret.hint, now, client.address, request_id.as_str());
@@ -234,6 +264,8 @@ struct SecretLookup {
     lookups: Lookups,
     hasher: SecretHasher,
     fallback: KeyFallback,
+    recorder: UsageRecorder,
+    clock: Clock,
     metrics: Arc<VerificationMetrics>,
 }
 
@@ -242,6 +274,9 @@ impl SecretLookup {
         let lookup_digest = secret.lookup_digest();
         let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        if let Some(total) = &row.quota_total {
+            self.recorder.learn_quota_total(total, self.clock.now());
+        }
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,

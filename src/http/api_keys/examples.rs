@@ -68,6 +68,14 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             }
             response
         }
+        "ApiKeyCallerResponse" => json!({
+            "address": "203.0.113.7",
+            "userAgent": "etl/2.1",
+            "firstSeenAt": "2026-11-23T09:31:40.027518Z",
+            "lastSeenAt": "2026-11-23T17:02:11.482913Z",
+            "requests": 1201,
+            "secret": "current",
+        }),
         "MeResponse" => json!({
             "principal": {"kind": "api-key", "id": KEY, "name": "Zapier Sync"},
             "tenant": {"slug": "acme", "name": "Acme"},
@@ -114,13 +122,13 @@ fn usage() -> Value {
                 "start": "2026-11-22T00:00:00Z",
                 "requests": 0,
                 "denied": 0,
-                "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
+                "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0, "quota": 0},
             },
             {
                 "start": "2026-11-23T00:00:00Z",
                 "requests": 1204,
                 "denied": 3,
-                "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0},
+                "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0, "quota": 0},
             },
         ],
         "secrets": [{

@@ -1,5 +1,6 @@
 //! The management API: one file per endpoint, [`responses`] for the JSON of all.
 
+pub(super) mod callers;
 pub(super) mod create;
 pub(super) mod event_details;
 pub(super) mod event_schemas;

@@ -13,7 +13,7 @@ use crate::{
         AllowedAddresses, ApiKey, Description, Event, PreviousSecret, Quota, RateLimit, Secret, Status, Timestamp,
         UsageBucket, UsageWindow, format_timestamp,
     },
-    store::SecretUse,
+    store::{KeyCaller, SecretUse},
 };
 
 /// An API key
@@ -361,6 +361,8 @@ pub(super) struct DeniedByReason {
     pub(super) address: i64,
     /// The key was beyond its rate limit
     pub(super) rate_limit: i64,
+    /// The key had used its quota up
+    pub(super) quota: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -376,6 +378,7 @@ impl From<UsageBucket> for UsageBucketResponse {
                 suspended: bucket.denied_suspended,
                 address: bucket.denied_address,
                 rate_limit: bucket.denied_rate_limit,
+                quota: bucket.denied_quota,
             },
         }
     }
@@ -420,6 +423,43 @@ impl From<SecretUse> for SecretUseResponse {
             last_used_at: secret.last_used_at,
             last_address: secret.last_address,
             last_user_agent: secret.last_user_agent,
+        }
+    }
+}
+
+/// A caller of a key: an address and a program that were let in
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiKeyCallerResponse {
+    /// The client's address (null: several callers that were not told apart, since there were more than 8 within a short time)
+    #[schema(value_type = Option<String>)]
+    pub(super) address: Option<IpAddr>,
+    /// The client's `User-Agent`, cut to 200 characters (null: it sent none, or `address` is null)
+    pub(super) user_agent: Option<String>,
+    /// When it was first seen
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    pub(super) first_seen_at: Timestamp,
+    /// When it was last seen
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    pub(super) last_seen_at: Timestamp,
+    /// Its requests since `firstSeenAt`, without refused ones
+    pub(super) requests: i64,
+    /// Which secret it used
+    #[schema(schema_with = schema::caller_secret)]
+    pub(super) secret: &'static str,
+}
+
+impl From<KeyCaller> for ApiKeyCallerResponse {
+    fn from(KeyCaller { caller, uses_current_secret }: KeyCaller) -> Self {
+        Self {
+            address: caller.address,
+            user_agent: caller.user_agent.map(Into::into),
+            first_seen_at: caller.first_seen_at,
+            last_seen_at: caller.last_seen_at,
+            requests: caller.requests,
+            secret: if uses_current_secret { "current" } else { "previous" },
         }
     }
 }

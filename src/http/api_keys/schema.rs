@@ -194,6 +194,11 @@ pub(super) fn usage_interval() -> ObjectBuilder {
         .examples(["hour"])
 }
 
+pub(super) fn caller_secret() -> ObjectBuilder {
+    one_of("CallerSecret", ["current", "previous"].into_iter())
+        .description(Some("Which secret was used: the current one, or one that a rotation has replaced"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

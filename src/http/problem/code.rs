@@ -116,6 +116,9 @@ codes! {
     RateLimited "rate_limited" TOO_MANY_REQUESTS
         "The API key is beyond its rate limit"
         "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
+    QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
+        "The API key has used its quota up"
+        "The key may not be used again before the period of its quota ends: at `resetAt`."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
@@ -156,6 +159,7 @@ pub(crate) const CALLER: &[Code] = &[
     Code::InsufficientScope,
     Code::TenantNotFound,
     Code::RateLimited,
+    Code::QuotaExceeded,
     Code::Busy,
     Code::DatabaseUnavailable,
     Code::IssuerUnavailable,

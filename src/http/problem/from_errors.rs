@@ -66,6 +66,7 @@ impl From<auth::error::Error> for Problem {
             Error::KeyRequired => Code::KeyRequired.into(),
             Error::RateLimited { budget, until } => Self::rate_limited(budget, until),
             Error::SecretRetired => Code::SecretRetired.into(),
+            Error::QuotaExceeded(quota) => Self::quota_exceeded(&quota),
             Error::Overloaded(overloaded) => overloaded.into(),
             Error::Store(error) => Self::from(&*error),
             Error::Misrouted(_) | Error::Panicked => {

@@ -22,7 +22,7 @@ use utoipa::{
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
 use super::{forward_auth::LimitedStatus, rate_limit_fields::whole_seconds};
-use crate::domain::{Budget, Scope, Secret, Timestamp, Violation, format_timestamp};
+use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, Violation, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -225,6 +225,19 @@ impl Problem {
         let mut problem = Self::with_detail(Code::RateLimited, detail);
         problem.headers.push((header::RETRY_AFTER, whole_seconds(budget.next_in().unwrap_or_default()).into()));
         Self { reset_at: Some(until), ..problem }
+    }
+
+    /// The key has used its quota up.
+    pub(crate) fn quota_exceeded(quota: &QuotaUse) -> Self {
+        let (requests, per) = (quota.quota.requests(), quota.quota.per().as_str());
+        let detail = format!(
+            "The API key may be used {requests} times in a {per} (UTC), and was. Try again from {} on, or ask an admin to \
+             raise its quota.",
+            format_timestamp(quota.resets_at)
+        );
+        let mut problem = Self::with_detail(Code::QuotaExceeded, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(quota.resets_in()).into()));
+        Self { reset_at: Some(quota.resets_at), ..problem }
     }
 
     pub(crate) fn internal() -> Self {
