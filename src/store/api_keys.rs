@@ -12,8 +12,8 @@ use super::{
     limits::{LimitColumns, LimitRow},
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Scope, ScopeSet, Status, Suspension,
-    Timestamp, fold_case,
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Scope, ScopeSet, Status,
+    Suspension, Timestamp, fold_case,
 };
 
 pub(super) struct ApiKeyRow {

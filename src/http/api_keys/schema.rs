@@ -7,7 +7,9 @@ use utoipa::{
 };
 
 use super::list::SORTS;
-use crate::domain::{AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval};
+use crate::domain::{
+    AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval,
+};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
