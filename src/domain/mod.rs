@@ -28,7 +28,7 @@ pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;
 pub(crate) use free_text::{Description, Reason};
-pub(crate) use limits::{KeyLimits, LimitsLeft, LimitsPatch, Quota, QuotaPeriod, QuotaUse, RateLimit};
+pub(crate) use limits::{KeyLimits, LimitsLeft, LimitsPatch, Quota, QuotaPeriod, QuotaUse};
 pub(crate) use policy::{KeyState, OnLeak, Policy, Violation};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
