@@ -149,7 +149,7 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('D', 'R')
-           AND (t.tgisinternal OR t.tgname = 'start_event_chain')
+           AND (t.tgisinternal OR t.tgname IN ('start_event_chain', 'start_policy'))
          ORDER BY 1",
     )
     .persistent(false)

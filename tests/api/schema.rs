@@ -64,7 +64,7 @@ async fn triggers_that_do_not_always_run_are_refused_with_what_to_run() {
     for trigger in &all {
         let (table, name) = trigger.split_once(' ').unwrap();
         for state in ["DISABLE", "ENABLE REPLICA", "ENABLE"] {
-            if (name, state) == ("start_event_chain", "ENABLE") {
+            if name.starts_with("start_") && state == "ENABLE" {
                 continue;
             }
             database.execute(&format!("ALTER TABLE {table} {state} TRIGGER {name}")).await;
