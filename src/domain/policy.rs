@@ -76,6 +76,28 @@ impl<'a> From<&'a ApiKey> for KeyState<'a> {
     }
 }
 
+impl KeyState<'_> {
+    /// Whether a change gives the key something that a policy could forbid.
+    #[must_use]
+    pub fn is_widened_by(self, after: KeyState<'_>) -> bool {
+        let added = self.scopes_added_by(after);
+        self.ends_before(after) || added != ScopeSet::default() || self.is_unbound_by(after)
+    }
+
+    fn ends_before(self, after: KeyState<'_>) -> bool {
+        self.expires_at.is_some_and(|end| after.expires_at.is_none_or(|new| new > end))
+    }
+
+    /// Scopes that those before do not imply.
+    fn scopes_added_by(self, after: KeyState<'_>) -> ScopeSet {
+        after.scopes.iter().filter(|scope| !self.scopes.allows(*scope)).collect()
+    }
+
+    fn is_unbound_by(self, after: KeyState<'_>) -> bool {
+        after.allowed_addresses.is_any() && !self.allowed_addresses.is_any()
+    }
+}
+
 impl Policy {
     /// Every rule about a single key that the key breaks.
     #[must_use]
@@ -93,12 +115,9 @@ impl Policy {
     /// The first rule that a change breaks. What the key had before is never refused, nor what narrows that.
     #[must_use]
     pub fn violation_of_change(&self, before: KeyState<'_>, after: KeyState<'_>, now: Timestamp) -> Option<Violation> {
-        let ends_later = before.expires_at.is_some_and(|end| after.expires_at.is_none_or(|new| new > end));
-        let lifetime = self.check_lifetime(after.expires_at, now).filter(|_| ends_later);
-        let added: ScopeSet = after.scopes.iter().filter(|scope| !before.scopes.allows(*scope)).collect();
-        let is_unbound = after.allowed_addresses.is_any() && !before.allowed_addresses.is_any();
-        let addresses = || self.check_addresses(after.allowed_addresses).filter(|_| is_unbound);
-        lifetime.or_else(|| self.check_scopes(added)).or_else(addresses)
+        let lifetime = self.check_lifetime(after.expires_at, now).filter(|_| before.ends_before(after));
+        let addresses = || self.check_addresses(after.allowed_addresses).filter(|_| before.is_unbound_by(after));
+        lifetime.or_else(|| self.check_scopes(before.scopes_added_by(after))).or_else(addresses)
     }
 
     /// `None`: so many keys are allowed.
@@ -215,6 +234,8 @@ mod tests {
             let [before, after] = [0, 1].map(|n| KeyState { scopes: scopes[n], expires_at: ends[n], allowed_addresses: &addresses[n] });
             prop_assert_eq!(policy.violation_of_change(before, before, NOW), None);
             let refused = policy.violation_of_change(before, after, NOW);
+            prop_assert!(refused.is_none() || before.is_widened_by(after));
+            prop_assert!(!before.is_widened_by(before));
             let rules = |key| policy.violations(key, NOW).into_iter().map(|violation| violation.rule).collect::<Vec<_>>();
             let is_new = rules(after).iter().any(|rule| !rules(before).contains(rule));
             prop_assert!(!is_new || refused.is_some(), "{:?} → {:?}", before, after);

@@ -154,7 +154,7 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('D', 'R')
-           AND (t.tgisinternal OR t.tgname IN ('start_event_chain', 'count_new_keys', 'write_text'))
+           AND (t.tgisinternal OR t.tgname IN ('start_event_chain', 'start_policy', 'count_new_keys', 'write_text'))
          ORDER BY 1",
     )
     .persistent(false)

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, Quota, RateLimit,
-        ScopeSet, Timestamp, parse_timestamp,
+        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, KeyState, LimitsPatch, Quota,
+        RateLimit, ScopeSet, Timestamp, parse_timestamp,
     },
     http::{
         authorized::{Admin, Authorized},
@@ -105,10 +105,10 @@ pub(crate) async fn update(
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", PAST)]));
     }
     refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
-    let may_widen = patch.scopes.is_some() || patch.expires_at.is_some() || patch.limits.allowed_addresses.is_some();
     let mut patched = key.clone();
     let changes = patched.apply(patch);
-    if may_widen {
+    // A change that narrows does not wait for the policy's lock.
+    if KeyState::from(&*key).is_widened_by((&patched).into()) {
         check_policy(&mut transaction, &key, &patched, now).await?;
     }
     conditions.check_change(&key, now)?;
