@@ -7,8 +7,8 @@ CREATE TABLE public.api_key_events (
     id            uuid        NOT NULL,
     key_id        uuid        NOT NULL,
     kind          text        NOT NULL
-                              CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'revoked',
-                                              'secret_reused')),
+                              CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
+                                              'resumed', 'revoked', 'secret_reused')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,

@@ -1,11 +1,12 @@
--- Usage: what each key was used for in each hour, by whom, and when each secret was last used. Written in batches by
--- record_usage; read by plain queries. No table here has a trigger or refers to another table, so that statistics take
--- no lock that a change of a key needs.
+-- Usage: what each key, and the tenant as a whole, was used for in each hour, by whom, and when each secret was last
+-- used. Written in batches by record_usage; read by plain queries. No table here has a trigger or refers to another table,
+-- so that statistics take no lock that a change of a key needs.
 
 SET LOCAL search_path = '';
 
 CREATE TABLE public.api_key_usage (
     tenant_id      uuid        NOT NULL,
+    -- ffffffff-ffff-ffff-ffff-ffffffffffff: the sum of all keys, so that reading it costs a row for each hour.
     key_id         uuid        NOT NULL,
     -- The start of the hour, in UTC.
     hour           timestamptz NOT NULL CHECK (date_trunc('hour', hour, 'UTC') = hour),
@@ -21,6 +22,8 @@ CREATE TABLE public.api_key_usage (
     denied_suspended bigint    NOT NULL DEFAULT 0 CHECK (denied_suspended >= 0::bigint),
     -- Denied, since the key may not be used from the client's address.
     denied_address bigint      NOT NULL DEFAULT 0 CHECK (denied_address >= 0::bigint),
+    -- Denied, since the key was beyond its rate limit.
+    denied_rate_limit bigint   NOT NULL DEFAULT 0 CHECK (denied_rate_limit >= 0::bigint),
     -- Denied, since the key had used its quota up.
     denied_quota   bigint      NOT NULL DEFAULT 0 CHECK (denied_quota >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
@@ -112,8 +115,8 @@ CREATE POLICY usage_worker ON public.usage_writers TO rally_app
     USING      ((SELECT current_setting('rally.usage_worker', true) = 'on'))
     WITH CHECK ((SELECT current_setting('rally.usage_worker', true) = 'on'));
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_usage     TO rally_app;
-GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address, denied_quota)
-                                                        ON public.api_key_usage     TO rally_app;
+GRANT UPDATE (requests, denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address,
+              denied_rate_limit, denied_quota)          ON public.api_key_usage     TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_last_uses TO rally_app;
 GRANT UPDATE (used_at, address, user_agent)             ON public.api_key_last_uses TO rally_app;
 GRANT SELECT, INSERT, DELETE                            ON public.api_key_callers   TO rally_app;
@@ -161,7 +164,7 @@ CREATE FUNCTION public.record_usage(
     writer uuid, batch bigint,
     tenants uuid[], keys uuid[], digests bytea[], hours timestamptz[],
     requests bigint[], denied_expired bigint[], denied_scope bigint[], denied_revoked bigint[], denied_suspended bigint[],
-    denied_address bigint[], denied_quota bigint[], quota_periods text[],
+    denied_address bigint[], denied_rate_limit bigint[], denied_quota bigint[], quota_periods text[],
     used_at timestamptz[], addresses inet[], user_agents text[],
     callers_tenants uuid[], callers_keys uuid[], callers_digests bytea[], callers bytea[], callers_addresses inet[],
     callers_user_agents text[], callers_first_seen_at timestamptz[], callers_last_seen_at timestamptz[],
@@ -191,18 +194,20 @@ BEGIN
         WHERE w.last_batch < excluded.last_batch;
     is_new := FOUND;
     IF is_new THEN
-        -- Rows in the order of their keys, so that two instances do not wait for each other.
+        -- Rows in the order of their keys, so that two instances do not wait for each other in turn. Those of tenants come
+        -- last, since every instance writes them.
         INSERT INTO public.api_key_usage AS u
                 (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-                 denied_address, denied_quota)
-            SELECT b.tenant_id, b.key_id, b.hour, sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint,
-                   sum(b.revoked)::bigint, sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.quota)::bigint
+                 denied_address, denied_rate_limit, denied_quota)
+            SELECT b.tenant_id, coalesce(b.key_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid), b.hour,
+                   sum(b.requests)::bigint, sum(b.expired)::bigint, sum(b.scope)::bigint, sum(b.revoked)::bigint,
+                   sum(b.suspended)::bigint, sum(b.address)::bigint, sum(b.rate_limit)::bigint, sum(b.quota)::bigint
             FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked, denied_suspended,
-                        denied_address, denied_quota)
-                 b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, quota)
+                        denied_address, denied_rate_limit, denied_quota)
+                 b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, rate_limit, quota)
             JOIN public.tenants t ON t.id = b.tenant_id
-            GROUP BY b.tenant_id, b.key_id, b.hour
-            ORDER BY b.tenant_id, b.key_id, b.hour
+            GROUP BY GROUPING SETS ((b.tenant_id, b.key_id, b.hour), (b.tenant_id, b.hour))
+            ORDER BY grouping(b.key_id), b.tenant_id, b.key_id, b.hour
             ON CONFLICT (tenant_id, key_id, hour) DO UPDATE
             SET requests       = u.requests + excluded.requests,
                 denied_expired = u.denied_expired + excluded.denied_expired,
@@ -210,6 +215,7 @@ BEGIN
                 denied_revoked = u.denied_revoked + excluded.denied_revoked,
                 denied_suspended = u.denied_suspended + excluded.denied_suspended,
                 denied_address = u.denied_address + excluded.denied_address,
+                denied_rate_limit = u.denied_rate_limit + excluded.denied_rate_limit,
                 denied_quota   = u.denied_quota + excluded.denied_quota;
         INSERT INTO public.api_key_last_uses AS l (tenant_id, key_id, lookup_digest, used_at, address, user_agent)
             SELECT DISTINCT ON (b.tenant_id, b.key_id, b.lookup_digest) b.*
@@ -243,11 +249,12 @@ BEGIN
                     SELECT DISTINCT ON (p.tenant_id, p.key_id) p.tenant_id, p.key_id, p.period, p.period_start, p.requests, false
                     FROM (SELECT b.tenant_id, b.key_id, coalesce(b.period, o.period) AS period,
                                  date_trunc(coalesce(b.period, o.period), b.hour, 'UTC') AS period_start,
-                                 sum(b.requests - b.expired - b.scope - b.revoked - b.suspended - b.address - b.quota)::bigint
-                                     AS requests
+                                 sum(b.requests - b.expired - b.scope - b.revoked - b.suspended - b.address - b.rate_limit
+                                     - b.quota)::bigint AS requests
                           FROM unnest(tenants, keys, hours, requests, denied_expired, denied_scope, denied_revoked,
-                                      denied_suspended, denied_address, denied_quota, quota_periods)
-                               b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address, quota, period)
+                                      denied_suspended, denied_address, denied_rate_limit, denied_quota, quota_periods)
+                               b (tenant_id, key_id, hour, requests, expired, scope, revoked, suspended, address,
+                                  rate_limit, quota, period)
                           JOIN public.tenants t ON t.id = b.tenant_id
                           LEFT JOIN public.api_key_quota_usage o ON o.tenant_id = b.tenant_id AND o.key_id = b.key_id
                           WHERE coalesce(b.period, o.period) IS NOT NULL
@@ -266,7 +273,8 @@ BEGIN
             IF begun_keys IS NOT NULL THEN
                 UPDATE public.api_key_quota_usage q
                 SET requests = (SELECT coalesce(sum(u.requests - u.denied_expired - u.denied_scope - u.denied_revoked
-                                                    - u.denied_suspended - u.denied_address - u.denied_quota), 0)::bigint
+                                                    - u.denied_suspended - u.denied_address - u.denied_rate_limit
+                                                    - u.denied_quota), 0)::bigint
                                 FROM public.api_key_usage u
                                 WHERE u.tenant_id = q.tenant_id AND u.key_id = q.key_id AND u.hour >= q.period_start
                                   AND date_trunc(q.period, u.hour, 'UTC') = q.period_start),
@@ -408,15 +416,15 @@ $$;
 
 REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[],
-                        bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
+                        bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[],
+                        bytea[], bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
-                        bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[],
-                        bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
+                        bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[],
+                        bytea[], bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
     public.remove_old_callers(timestamptz, integer, integer),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;

@@ -36,6 +36,7 @@ use crate::{
         response_buffers::ResponseBuffers,
         tls::{TlsError, TlsHandshakes, TlsReloader},
     },
+    limits::RateLimiter,
     store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
     usage::{self, UsageWorker},
@@ -125,6 +126,7 @@ pub struct Service {
     tasks: TaskTracker,
     invalidation_listener: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
+    limiter: RateLimiter,
     usage_worker: UsageWorker,
     database: Database,
     trace_export: Option<TraceExport>,
@@ -178,10 +180,12 @@ impl Service {
         warn_of_open_settings(config);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
+        let limiter = RateLimiter::start(config.limits.redis.as_ref()).await;
         let mut metrics = metrics::registry();
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
+        limiter.register(&mut metrics);
         database.register(&mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
@@ -189,7 +193,15 @@ impl Service {
             &database,
             config.tenancy.clone(),
             TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
-            KeyVerifier::new(database.lookups(), hasher.clone(), keys.fallback, cache.clone(), recorder, clock.clone()),
+            KeyVerifier::new(
+                database.lookups(),
+                hasher.clone(),
+                keys.fallback,
+                cache.clone(),
+                recorder,
+                limiter.clone(),
+                clock.clone(),
+            ),
             cache,
         ));
         authenticator.keys.metrics().register(&mut metrics);
@@ -212,6 +224,7 @@ impl Service {
             buffers,
             clock,
             lease,
+            limiter: limiter.clone(),
             metrics,
             ready,
             requests,
@@ -230,6 +243,7 @@ impl Service {
             tasks,
             invalidation_listener,
             issuers,
+            limiter,
             usage_worker,
             database,
             trace_export,

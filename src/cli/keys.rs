@@ -13,10 +13,10 @@ use crate::{
     config::Config,
     demo::IfMissing,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, ScopeSet, Secret, Status, Tenant,
-        Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, ScopeSet, Secret, Status,
+        Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::grant_details,
+    http::{grant_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, Page, Revocation, TenantStore},
     usage::{CALLER_AGE, CALLERS_OF_A_KEY},
 };
@@ -52,6 +52,33 @@ pub(super) enum KeysCommand {
         #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
         expires_at: Option<Timestamp>,
     },
+    /// Suspend an API key until it is resumed, or until a time, on all instances at once
+    Suspend {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
+        /// When the suspension ends by itself, such as `2030-01-01T00:00:00Z` [default: not until it is resumed]
+        #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
+        until: Option<Timestamp>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// End the suspension of an API key
+    Resume {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
+        #[command(flatten)]
+        why: Why,
+    },
     /// Revoke an API key for good, on all instances at once
     Revoke {
         #[command(flatten)]
@@ -69,6 +96,14 @@ pub(super) struct OfTenant {
     /// The tenant's slug
     #[arg(long)]
     pub(super) tenant: String,
+}
+
+/// Why a key is changed, for the audit trail.
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// Why, for the audit trail: at most 200 characters
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<Reason>,
 }
 
 /// Who runs the command, for the audit trail.
@@ -102,6 +137,10 @@ fn parse_id(text: &str) -> Result<ApiKeyId, &'static str> {
     ApiKeyId::parse(text).ok_or("is not the id of a key, which is a UUID; see `rally-api-keys keys list`")
 }
 
+fn parse_reason(text: &str) -> Result<Reason, String> {
+    Reason::parse(text).map_err(|error| error.to_string())?.ok_or_else(|| "must not be blank".to_owned())
+}
+
 fn parse_operator(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
     if find_invisible(name).is_none() && (1..=200).contains(&name.chars().count()) {
@@ -122,6 +161,8 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
     let (KeysCommand::List { of }
     | KeysCommand::Callers { of, .. }
     | KeysCommand::Create { of, .. }
+    | KeysCommand::Suspend { of, .. }
+    | KeysCommand::Resume { of, .. }
     | KeysCommand::Revoke { of, .. }) = &command;
     let tenant = database.tenant(&of.tenant).await?;
     let opened = Database::open_for_command(&database.url).await?;
@@ -151,6 +192,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 created_by: Some(by.audit_name()),
                 revoked_at: None,
                 suspension: None,
+                suspension_reason: None,
                 description: None,
                 limits: KeyLimits::default(),
                 version: 1,
@@ -162,13 +204,31 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
             Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
             Revocation::NotFound => return Err(no_such_key(&tenant, id)),
         },
+        KeysCommand::Suspend { by, id, until, why: Why { reason }, .. } => {
+            if until.is_some_and(|until| until <= now) {
+                return Err(Error::Refused("--until must be in the future".into()));
+            }
+            let apply = |key: &ApiKey| key.suspend(now, until, reason.clone());
+            let event = by.event(EventKind::Suspended, id, now);
+            let end =
+                until.map_or_else(|| "until it is resumed".into(), |end| format!("until {}", format_timestamp(end)));
+            if change_suspension(&keys, &tenant, event, reason.as_ref(), apply).await? {
+                writeln!(stdout(), "suspended API key {id} {end}")?;
+            } else {
+                writeln!(stdout(), "API key {id} was suspended {end} before")?;
+            }
+        }
+        KeysCommand::Resume { by, id, why: Why { reason }, .. } => {
+            let event = by.event(EventKind::Resumed, id, now);
+            if change_suspension(&keys, &tenant, event, reason.as_ref(), |key| key.resume(now)).await? {
+                writeln!(stdout(), "resumed API key {id}")?;
+            } else {
+                writeln!(stdout(), "API key {id} is not suspended")?;
+            }
+        }
     }
     opened.close().await;
     Ok(())
-}
-
-fn no_such_key(Tenant { slug, .. }: &Tenant, id: ApiKeyId) -> Error {
-    Error::Refused(format!("tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"))
 }
 
 /// False: there is no such key.
@@ -252,6 +312,30 @@ async fn create(
     transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
     writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
     Ok(writeln!(stdout(), "{}", secret.reveal())?)
+}
+
+fn no_such_key(Tenant { slug, .. }: &Tenant, id: ApiKeyId) -> Error {
+    Error::Refused(format!("tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"))
+}
+
+/// Applies a change that returns the changed key. False: it returned none, since the key is as wanted already.
+async fn change_suspension(
+    keys: &TenantStore,
+    tenant: &Tenant,
+    event: NewEvent,
+    reason: Option<&Reason>,
+    apply: impl FnOnce(&ApiKey) -> Option<ApiKey>,
+) -> Result<bool, Error> {
+    let mut transaction = keys.begin_revocation().await?;
+    let key = transaction.lock_key(event.key_id).await?.ok_or_else(|| no_such_key(tenant, event.key_id))?;
+    if key.revoked_at.is_some() {
+        return Err(Error::Refused(format!("API key {} is revoked, which is final", event.key_id)));
+    }
+    let Some(mut changed) = apply(&key) else { return Ok(false) };
+    transaction.update_suspension(&key, &mut changed).await?;
+    let details = suspension_details(&changed, reason);
+    transaction.commit_with(&event.with_details(details)).await?;
+    Ok(true)
 }
 
 async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp) -> Result<Revocation, Error> {

@@ -1,12 +1,14 @@
 //! Access control: whether a caller may do what its request requires.
 //!
 //! Every rule about whether a caller is let in is here, and only here (`http::api_keys::grants` limits what a caller may grant).
-//! [`decide`] is pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
+//! [`decide`] and [`decide_rate`] are pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
 //! new fact has to be: `CachedSecret::facts` for checks, and `Authorized::begin_change` for changes under a lock.
 
 use std::net::IpAddr;
 
-use super::{AllowedAddresses, ApiKeyId, QuotaUse, Scope, ScopeSet, Status, Suspension, Timestamp};
+use chrono::TimeDelta;
+
+use super::{AllowedAddresses, ApiKeyId, Budget, QuotaUse, Scope, ScopeSet, Status, Suspension, Taken, Timestamp};
 
 /// What an endpoint requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,13 @@ pub enum DenialReason {
     InsufficientScope(Scope),
     /// The caller is a user, and the endpoint is for API keys.
     KeyRequired,
+    /// The key is beyond its rate limit.
+    RateLimited {
+        /// What is left of it.
+        budget: Budget,
+        /// When the next request may come.
+        until: Timestamp,
+    },
     /// The secret still works, and the endpoint requires the one that has replaced it.
     SecretRetired,
     /// The key has used its quota up.
@@ -136,7 +145,14 @@ impl DenialReason {
     /// the key may not be used from: who sends from there need not be its owner.
     #[must_use]
     pub const fn credential_is_valid(self) -> bool {
-        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired | Self::SecretRetired | Self::QuotaExceeded(_))
+        matches!(
+            self,
+            Self::InsufficientScope(_)
+                | Self::KeyRequired
+                | Self::SecretRetired
+                | Self::RateLimited { .. }
+                | Self::QuotaExceeded(_)
+        )
     }
 }
 
@@ -171,6 +187,19 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), DenialReason> {
         return Err(DenialReason::SecretRetired);
     }
     Ok(())
+}
+
+/// Decides about the rate limit, after [`decide`] has allowed the request: one that is denied for another reason uses up
+/// nothing of it.
+pub fn decide_rate(taken: &Taken, now: Timestamp) -> Result<(), DenialReason> {
+    if taken.allowed {
+        return Ok(());
+    }
+    // At most a window. Rounded up to whole microseconds, as all times are.
+    let wait = taken.budget.next_in().unwrap_or_default().as_nanos().div_ceil(1_000);
+    let wait = TimeDelta::microseconds(i64::try_from(wait).unwrap_or(i64::MAX));
+    let until = now.checked_add_signed(wait).unwrap_or(now);
+    Err(DenialReason::RateLimited { budget: taken.budget, until })
 }
 
 /// Decides about the quota, after all else has allowed the request: one that is denied uses up nothing of it.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Description, KeyHint, KeyLimits, LimitsPatch, ScopeSet, Secret, Timestamp, format_timestamp,
+    Description, KeyHint, KeyLimits, LimitsPatch, Reason, ScopeSet, Secret, Timestamp, format_timestamp,
     visible_text::find_invisible,
 };
 
@@ -184,6 +184,7 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
     /// Also one that has ended by itself.
     pub suspension: Option<Suspension>,
+    pub suspension_reason: Option<Reason>,
     pub description: Option<Description>,
     pub limits: KeyLimits,
     /// Incremented by each change; a part of the `ETag`.
@@ -217,6 +218,25 @@ impl ApiKey {
     #[must_use]
     pub fn suspended_until(&self, now: Timestamp) -> Option<Timestamp> {
         if self.status(now) == Status::Suspended { self.suspension?.until } else { None }
+    }
+
+    /// The key with a suspension until then. `None`: it has that already, with that reason.
+    #[must_use]
+    pub fn suspend(&self, now: Timestamp, until: Option<Timestamp>, reason: Option<Reason>) -> Option<Self> {
+        let in_force = self.suspension.filter(|_| self.status(now) == Status::Suspended);
+        if in_force.is_some_and(|suspension| suspension.until == until) && self.suspension_reason == reason {
+            return None;
+        }
+        // Not after now: the time may be of an instance whose clock is ahead.
+        let since = in_force.map_or(now, |suspension| suspension.since.min(now));
+        Some(Self { suspension: Some(Suspension { since, until }), suspension_reason: reason, ..self.clone() })
+    }
+
+    /// The key without its suspension. `None`: it is not suspended.
+    #[must_use]
+    pub fn resume(&self, now: Timestamp) -> Option<Self> {
+        let is_suspended = self.status(now) == Status::Suspended;
+        is_suspended.then(|| Self { suspension: None, suspension_reason: None, ..self.clone() })
     }
 
     /// Applies a patch and returns the fields whose value changed.
@@ -412,6 +432,7 @@ mod tests {
                 created_by: None,
                 revoked_at: None,
                 suspension: None,
+                suspension_reason: None,
                 description: Some(described("a")),
                 limits: KeyLimits {
                     allowed_addresses: from(&[1]),

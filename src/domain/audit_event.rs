@@ -15,14 +15,24 @@ pub enum EventKind {
     Rotated,
     /// An admin ended the overlap of a rotation early.
     PreviousSecretEnded,
+    Suspended,
+    Resumed,
     Revoked,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 6] =
-        [Self::Created, Self::Updated, Self::Rotated, Self::PreviousSecretEnded, Self::Revoked, Self::SecretReused];
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::Updated,
+        Self::Rotated,
+        Self::PreviousSecretEnded,
+        Self::Suspended,
+        Self::Resumed,
+        Self::Revoked,
+        Self::SecretReused,
+    ];
 
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -37,6 +47,8 @@ impl EventKind {
             Self::Updated => "updated",
             Self::Rotated => "rotated",
             Self::PreviousSecretEnded => "previous_secret_ended",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
             Self::Revoked => "revoked",
             Self::SecretReused => "secret_reused",
         }

@@ -54,6 +54,36 @@ impl fmt::Display for Description {
     }
 }
 
+/// Why a key was changed, for the audit trail: 1 to 200 characters in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(String);
+
+impl Reason {
+    pub const MAX_CHARS: usize = 200;
+
+    /// Trims the text and validates it. `None`: the text is blank.
+    pub fn parse(text: &str) -> Result<Option<Self>, InvalidText> {
+        Ok(validated(text, Self::MAX_CHARS, |_| false)?.map(Self))
+    }
+
+    /// A text from the database, by whichever rules it was accepted.
+    #[must_use]
+    pub const fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 fn validated(text: &str, max: usize, is_accepted: impl Fn(char) -> bool) -> Result<Option<String>, InvalidText> {
     let text = text.trim();
     if text.chars().any(|c| c.is_control() && !is_accepted(c)) {
@@ -109,6 +139,17 @@ mod tests {
         for good in ["rk_live_…1b4c", "می\u{200c}خواهم\nע", "👩\u{200d}💻\n"] {
             assert!(parsed(good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        let parsed = |text: &str| Reason::parse(text).map(|reason| reason.map(|reason| reason.0));
+        assert_eq!(parsed(" Too many writes\n"), Ok(Some("Too many writes".to_owned())));
+        assert_eq!(parsed(" "), Ok(None));
+        assert_eq!(parsed("a\nb"), Err(InvalidText::ControlCharacter));
+        assert!(parsed(&"🔑".repeat(200)).is_ok());
+        assert_eq!(parsed(&"🔑".repeat(201)), Err(InvalidText::Length(200)));
+        assert_eq!(parsed("rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c"), Err(InvalidText::Secret));
     }
 
     proptest! {

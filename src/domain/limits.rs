@@ -1,11 +1,11 @@
 //! What bounds a key, beside its scopes and its end.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use chrono::{DateTime, Days, Months, NaiveDate, NaiveTime};
 use serde::Serialize;
 
-use super::{AllowedAddresses, Timestamp};
+use super::{AllowedAddresses, Budget, Timestamp};
 
 /// The limits of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,32 +36,37 @@ pub struct LimitsPatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RateLimit {
-    requests: u32,
-    window_seconds: u32,
+    requests: NonZeroU32,
+    window_seconds: NonZeroU32,
 }
 
 impl RateLimit {
+    /// Of the requests.
     pub const MAX_REQUESTS: u32 = 1_000_000;
+    /// Of the window.
     pub const MAX_WINDOW_SECONDS: u32 = 24 * 60 * 60;
 
     /// `None`: out of range. Neither is 0.
     #[must_use]
     pub fn new(requests: i64, window_seconds: i64) -> Option<Self> {
-        let within = |number: i64, max| u32::try_from(number).ok().filter(|number| (1..=max).contains(number));
+        let within =
+            |number: i64, max| NonZeroU32::new(u32::try_from(number).ok()?).filter(|number| number.get() <= max);
         Some(Self {
             requests: within(requests, Self::MAX_REQUESTS)?,
             window_seconds: within(window_seconds, Self::MAX_WINDOW_SECONDS)?,
         })
     }
 
+    /// How many.
     #[must_use]
     pub const fn requests(self) -> u32 {
-        self.requests
+        self.requests.get()
     }
 
+    /// In which time.
     #[must_use]
     pub const fn window_seconds(self) -> u32 {
-        self.window_seconds
+        self.window_seconds.get()
     }
 }
 
@@ -146,6 +151,15 @@ impl QuotaPeriod {
 
 fn midnight(day: NaiveDate) -> Timestamp {
     day.and_time(NaiveTime::MIN).and_utc()
+}
+
+/// What is left of the limits of a calling key.
+#[derive(Clone, Debug, Default)]
+pub struct LimitsLeft {
+    /// `None`: it has no rate limit.
+    pub budget: Option<Budget>,
+    /// `None`: it has no quota. Boxed, since few keys have one.
+    pub quota: Option<Box<QuotaUse>>,
 }
 
 /// What a key has used of its quota in the present period, as far as an instance knows.

@@ -61,6 +61,8 @@ pub struct UsageBucket {
     pub denied_suspended: i64,
     /// Denied because the key may not be used from the client's address.
     pub denied_address: i64,
+    /// Denied because the key was beyond its rate limit.
+    pub denied_rate_limit: i64,
     /// Denied because the key had used its quota up.
     pub denied_quota: i64,
 }
@@ -76,6 +78,7 @@ impl UsageBucket {
             denied_revoked: 0,
             denied_suspended: 0,
             denied_address: 0,
+            denied_rate_limit: 0,
             denied_quota: 0,
         }
     }
@@ -88,6 +91,7 @@ impl UsageBucket {
             + self.denied_revoked
             + self.denied_suspended
             + self.denied_address
+            + self.denied_rate_limit
             + self.denied_quota
     }
 }

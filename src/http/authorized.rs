@@ -20,16 +20,16 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, LimitsLeft, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
-/// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
-/// key.
+/// Where [`Authorized`] leaves the principal, and what is left of a key's rate limit, for the layer around the handler,
+/// which writes the headers about a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
+pub struct CallerSlot(pub Arc<OnceLock<(Principal, LimitsLeft)>>);
 
 /// What an endpoint requires of its caller.
 pub trait Requirement: Send + Sync + 'static {
@@ -152,35 +152,55 @@ impl<R: Requirement> Authorized<R> {
     /// long list gives nothing more to a key that was revoked meanwhile.
     pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
-        if page.after.is_some()
-            && let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret())
-        {
-            let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
-            let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
-            self.decide(&key, secret, clock.now())?;
+        if page.after.is_some() {
+            self.read_own_key(&mut transaction, clock).await?;
         }
         Ok(transaction)
     }
 
+    /// The calling key, after its access has been decided again. `None`: the caller is a user.
+    pub async fn read_own_key(&self, transaction: &mut ReadTx, clock: &Clock) -> Result<Option<OwnKey>, Error> {
+        let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) else { return Ok(None) };
+        let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
+        let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
+        self.decide(&key, secret, clock.now())?;
+        Ok(Some(OwnKey { key, secret }))
+    }
+
+    /// Whether the caller has the access that another endpoint requires. `own`: of [`Self::read_own_key`].
+    pub fn may<Other: Requirement>(&self, own: Option<&OwnKey>, now: Timestamp) -> bool {
+        let required = Other::required_access(None);
+        let facts = match own {
+            Some(own) => self.facts_of(&own.key, own.secret, now, required),
+            None => Facts { scopes: self.principal.scopes(), key: None, required },
+        };
+        decide(&facts).is_ok()
+    }
+
     fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
+        Ok(decide(&self.facts_of(key, secret, now, R::required_access(self.target)))?)
+    }
+
+    fn facts_of<'a>(
+        &self,
+        key: &'a ApiKey,
+        secret: SecretState,
+        now: Timestamp,
+        required: RequiredAccess,
+    ) -> Facts<'a> {
         let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
         let allowed_addresses = Some(&limits.allowed_addresses);
         let client_address = Some(self.address);
-        Ok(decide(&Facts {
-            scopes: key.scopes,
-            key: Some(KeyFacts {
-                now,
-                id,
-                expires_at,
-                revoked_at,
-                suspension,
-                secret,
-                allowed_addresses,
-                client_address,
-            }),
-            required: R::required_access(self.target),
-        })?)
+        let key_facts =
+            KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
+        Facts { scopes: key.scopes, key: Some(key_facts), required }
     }
+}
+
+/// The calling key, and the secret that it presented.
+pub struct OwnKey {
+    pub key: ApiKey,
+    secret: SecretState,
 }
 
 impl<R> Authorized<R> {
@@ -237,12 +257,12 @@ where
             Authentication::Ready(outcome) => outcome,
             Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
         };
-        let principal = match &outcome {
-            Ok(caller) => Some(&caller.principal),
-            Err(refusal) => refusal.valid_principal(),
+        let caller = match &outcome {
+            Ok(caller) => Some((&caller.principal, &caller.left)),
+            Err(refusal) => refusal.valid_caller(),
         };
-        if let (Some(principal), Some(CallerSlot(slot))) = (principal, parts.extensions.get()) {
-            let _ = slot.set(principal.clone());
+        if let (Some((principal, left)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
+            let _ = slot.set((principal.clone(), left.clone()));
         }
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {

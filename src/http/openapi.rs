@@ -10,16 +10,18 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
     api_keys::{event_details, event_schemas, examples},
+    forward_auth::LimitedStatus,
     problem::{Code, FieldError, Problem, ProblemDocument},
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::{Quota, QuotaPeriod, QuotaUse, Scope, parse_timestamp},
+    domain::{Budget, Quota, QuotaPeriod, QuotaUse, RateLimit, Scope, parse_timestamp},
 };
 
 /// The parts that are no operation's.
@@ -48,6 +50,7 @@ use crate::{
         event_details::GrantDetails,
         event_details::ReusedSecretDetails,
         event_details::RotationDetails,
+        event_details::SuspensionDetails,
         event_details::UpdateDetails
     ))
 )]
@@ -64,7 +67,7 @@ const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];
 /// In every response of an operation that authenticates its caller.
 const OF_AUTHENTICATED: [&str; 1] = ["Cache-Control"];
 /// In a response to an authenticated key.
-const OF_CALLER: [&str; 3] = ["X-Rally-Key-Expires", "Deprecation", "Sunset"];
+const OF_CALLER: [&str; 5] = ["X-Rally-Key-Expires", "Deprecation", "Sunset", "RateLimit-Policy", "RateLimit"];
 
 /// Completes what utoipa collected from the handlers. `server`: the URL of a tenant's host.
 ///
@@ -239,14 +242,21 @@ fn problems(operation: &mut Map<String, Value>) -> BTreeMap<String, Vec<NamedPro
         let lists = operation.remove(extension).unwrap_or_default();
         let names = lists.as_array().into_iter().flatten().filter_map(Value::as_array).flatten();
         for code in names.filter_map(|name| Code::from_unique_name(name.as_str()?)) {
-            let (name, problem) = if is_for_gateways {
-                (format!("{GATEWAY}{}", code.unique_name()), example(code).for_gateways())
-            } else {
-                (code.unique_name().to_owned(), example(code))
+            let as_it_is = (code.unique_name().to_owned(), example(code));
+            let for_gateways = || {
+                let problem = example(code).for_gateways(LimitedStatus::Forbidden);
+                (format!("{GATEWAY}{}", code.unique_name()), problem)
             };
-            let problems = by_status.entry(problem.status().as_str().to_owned()).or_default();
-            if !problems.iter().any(|(other, _)| *other == name) {
-                problems.push((name, problem));
+            let forms = match (is_for_gateways, code.status()) {
+                (false, _) => vec![as_it_is],
+                (true, StatusCode::TOO_MANY_REQUESTS) => vec![for_gateways(), as_it_is],
+                (true, _) => vec![for_gateways()],
+            };
+            for (name, problem) in forms {
+                let problems = by_status.entry(problem.status().as_str().to_owned()).or_default();
+                if !problems.iter().any(|(other, _)| *other == name) {
+                    problems.push((name, problem));
+                }
             }
         }
     }
@@ -281,6 +291,9 @@ fn example(code: Code) -> Problem {
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::TooManyRotations => Problem::too_many_rotations(41),
+        Code::RateLimited => RateLimit::new(100, 60)
+            .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
+            .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
         Code::QuotaExceeded => quota_use().map_or_else(|| code.into(), |quota| Problem::quota_exceeded(&quota)),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         other => other.into(),
@@ -344,6 +357,18 @@ fn headers() -> Value {
             "schema": {"type": "string", "format": "uri"},
             "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
         }),
+        "RateLimit": header(
+            "What is left of the calling key's rate limit: `r` requests now, and one more in `t` seconds \
+             (draft-ietf-httpapi-ratelimit-headers-11)",
+            text(),
+            json!("\"rally-key\";r=99;t=1"),
+        ),
+        "RateLimit-Policy": header(
+            "The calling key's rate limit, if it has one: `q` requests in `w` seconds \
+             (draft-ietf-httpapi-ratelimit-headers-11)",
+            text(),
+            json!("\"rally-key\";q=100;w=60"),
+        ),
         "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"}), json!(1)),
         "Sunset": header(
             "When the secret in the request stops to work (RFC 8594)",

@@ -12,7 +12,7 @@ use super::{
     limits::{LimitColumns, LimitRow},
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, ScopeSet, Status, Suspension,
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, ScopeSet, Status, Suspension,
     Timestamp, fold_case,
 };
 
@@ -33,6 +33,7 @@ struct ApiKeyRow {
     description: Option<String>,
     suspended_at: Option<Timestamp>,
     suspended_until: Option<Timestamp>,
+    suspension_reason: Option<String>,
     allowed_addresses: Vec<IpNet>,
     rate_limit_requests: Option<i32>,
     rate_limit_window_seconds: Option<i32>,
@@ -66,6 +67,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             created_by: row.created_by,
             revoked_at: row.revoked_at,
             suspension: row.suspended_at.map(|since| Suspension { since, until: row.suspended_until }),
+            suspension_reason: row.suspension_reason.map(Reason::stored),
             description: row.description.map(Description::stored),
             limits: LimitRow {
                 allowed_addresses: row.allowed_addresses,
@@ -140,7 +142,7 @@ macro_rules! select_key {
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
                       k.previous_last4, k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
-                      k.allowed_addresses AS "allowed_addresses: Vec<IpNet>", k.rate_limit_requests,
+                      k.suspension_reason, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>", k.rate_limit_requests,
                       k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
                       (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
@@ -202,7 +204,7 @@ impl ReadTx {
                SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
                       k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
-                      k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
+                      k.suspension_reason, k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
                       k.rate_limit_window_seconds, k.quota_requests, k.quota_period, u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
@@ -391,6 +393,39 @@ impl WriteTx {
         };
         self.invalidate(id);
         Ok(revocation)
+    }
+
+    /// Writes the suspension of the changed key, or that it has none, and increments its version.
+    pub async fn update_suspension(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
+        self.invalidate(key.id);
+        let row = sqlx::query!(
+            "WITH changed AS (
+                 UPDATE public.api_keys
+                 SET suspended_at = $3, suspended_until = $4, suspension_reason = $5, version = version + 1
+                 WHERE tenant_id = $1 AND id = $2
+                 RETURNING version
+             )
+             SELECT changed.version, head.seq, head.hash
+             FROM changed CROSS JOIN public.api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
+            self.tenant.0,
+            key.id.0,
+            changed.suspension.map(|suspension| suspension.since),
+            changed.suspension.and_then(|suspension| suspension.until),
+            changed.suspension_reason.as_ref().map(Reason::as_str),
+        )
+        .fetch_one(self.transaction.session())
+        .await?;
+        changed.version = row.version;
+        self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+        Ok(())
+    }
+
+    /// Invalidates a key that is as wanted already: the caller acknowledges it, and another instance may have changed it just
+    /// before.
+    pub fn acknowledge_unchanged(mut self, key: &Locked<ApiKey>) {
+        self.invalidate(key.id);
     }
 
     /// Replaces the key's current secret by a new one; the current one then works until `previous_until`, or is ended if

@@ -42,8 +42,8 @@ const FUNCTIONS: [&str; 6] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
     "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], \
-     bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], inet[], \
-     text[], timestamptz[], timestamptz[], bigint[])",
+     bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
+     inet[], text[], timestamptz[], timestamptz[], bigint[])",
     "public.remove_old_usage(timestamptz, integer)",
     "public.remove_old_callers(timestamptz, integer, integer)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",

@@ -37,6 +37,8 @@ pub struct SecretUsage {
     pub denied_suspended: i64,
     /// Those that were denied since the key may not be used from the client's address.
     pub denied_address: i64,
+    /// Those that were denied since the key was beyond its rate limit.
+    pub denied_rate_limit: i64,
     /// Those that were denied since the key had used its quota up.
     pub denied_quota: i64,
     /// The last request that was not denied, or for its scope alone.
@@ -53,6 +55,7 @@ impl SecretUsage {
             - self.denied_revoked
             - self.denied_suspended
             - self.denied_address
+            - self.denied_rate_limit
             - self.denied_quota
     }
 }
@@ -291,6 +294,7 @@ impl UsageStore {
         let denied_revoked: Vec<_> = usage.iter().map(|usage| usage.denied_revoked).collect();
         let denied_suspended: Vec<_> = usage.iter().map(|usage| usage.denied_suspended).collect();
         let denied_address: Vec<_> = usage.iter().map(|usage| usage.denied_address).collect();
+        let denied_rate_limit: Vec<_> = usage.iter().map(|usage| usage.denied_rate_limit).collect();
         let denied_quota: Vec<_> = usage.iter().map(|usage| usage.denied_quota).collect();
         let quota_periods: Vec<_> = usage.iter().map(|usage| Some(quotas.get(&usage.key)?.as_str())).collect();
         let used_at: Vec<_> = usage.iter().map(|usage| usage.last_use.as_ref().map(|last| last.at)).collect();
@@ -314,7 +318,7 @@ impl UsageStore {
                 r#"SELECT is_new AS "is_new!", quota_keys AS "quota_keys!", quota_totals_periods AS "quota_periods!",
                           quota_starts AS "quota_starts!", quota_requests AS "quota_requests!"
                    FROM public.record_usage($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-                                            $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"#,
+                                            $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)"#,
                 writer,
                 number,
                 &tenants,
@@ -327,6 +331,7 @@ impl UsageStore {
                 &denied_revoked,
                 &denied_suspended,
                 &denied_address,
+                &denied_rate_limit,
                 &denied_quota,
                 &quota_periods as &[Option<&str>],
                 &used_at as &[Option<Timestamp>],
@@ -374,7 +379,15 @@ impl UsageStore {
     }
 }
 
+/// The tenant as a whole, in the place of a key: `record_usage` writes the sum of all keys too.
+const ALL_KEYS: ApiKeyId = ApiKeyId(Uuid::max());
+
 impl ReadTx {
+    /// As [`Self::usage`], of all keys together. Reads a row for each hour.
+    pub async fn tenant_usage(&mut self, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
+        self.usage(ALL_KEYS, window).await
+    }
+
     /// The key's usage in each part of the window in which there was any.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(
@@ -383,7 +396,8 @@ impl ReadTx {
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
                       sum(denied_revoked)::bigint AS "denied_revoked!",
                       sum(denied_suspended)::bigint AS "denied_suspended!",
-                      sum(denied_address)::bigint AS "denied_address!", sum(denied_quota)::bigint AS "denied_quota!"
+                      sum(denied_address)::bigint AS "denied_address!",
+                      sum(denied_rate_limit)::bigint AS "denied_rate_limit!", sum(denied_quota)::bigint AS "denied_quota!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = $2 AND hour >= $3 AND hour < $4
                GROUP BY 1

@@ -66,6 +66,7 @@ struct DeniedCounts {
     revoked: AtomicU32,
     suspended: AtomicU32,
     address: AtomicU32,
+    rate_limit: AtomicU32,
     quota: AtomicU32,
 }
 
@@ -77,6 +78,7 @@ impl DeniedCounts {
             Denied::Revoked => &self.revoked,
             Denied::Suspended => &self.suspended,
             Denied::Address => &self.address,
+            Denied::RateLimit => &self.rate_limit,
             Denied::Quota => &self.quota,
         }
     }
@@ -214,10 +216,25 @@ impl UsageCounter {
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
             let requests = take(&self.requests[place(hour)]);
             let denied = |why| self.denied.get().map_or(0, |denied| take(denied[place(hour)].of(why)));
-            let reasons =
-                [Denied::Expired, Denied::Scope, Denied::Revoked, Denied::Suspended, Denied::Address, Denied::Quota];
-            let denied = reasons.map(denied);
-            let [denied_expired, denied_scope, denied_revoked, denied_suspended, denied_address, denied_quota] = denied;
+            let denied = [
+                Denied::Expired,
+                Denied::Scope,
+                Denied::Revoked,
+                Denied::Suspended,
+                Denied::Address,
+                Denied::RateLimit,
+                Denied::Quota,
+            ]
+            .map(denied);
+            let [
+                denied_expired,
+                denied_scope,
+                denied_revoked,
+                denied_suspended,
+                denied_address,
+                denied_rate_limit,
+                denied_quota,
+            ] = denied;
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
@@ -237,6 +254,7 @@ impl UsageCounter {
                 denied_revoked,
                 denied_suspended,
                 denied_address,
+                denied_rate_limit,
                 denied_quota,
                 last_use: last_use.take(),
             });

@@ -63,6 +63,8 @@ pub enum Denied {
     Suspended,
     /// The key may not be used from the client's address.
     Address,
+    /// The key was beyond its rate limit.
+    RateLimit,
     /// The key had used its quota up.
     Quota,
 }

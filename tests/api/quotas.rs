@@ -60,7 +60,10 @@ async fn a_key_beyond_its_quota_is_refused_on_a_warm_and_on_a_cold_instance() {
     client.post(CHECK, &json!({})).await.refused(403, "insufficient_scope");
     client.post(PATH, &json!({"name": "n"})).await.refused(403, "insufficient_scope");
     client.get(PATH).await.expect(200);
-    checks(&client, 1).await;
+    let last = client.get(CHECK).await;
+    assert_eq!(last.status, 200);
+    assert_eq!(last.header("ratelimit-policy"), r#""rally-quota";q=4;w=86400"#);
+    assert!(last.header("ratelimit").starts_with(r#""rally-quota";r=0;t="#), "{last:?}");
     let now = server.clock.now();
     let midnight = refused(&client.get(CHECK).await);
     assert!(midnight > now && midnight - now <= TimeDelta::days(1), "{midnight}");
@@ -68,6 +71,9 @@ async fn a_key_beyond_its_quota_is_refused_on_a_warm_and_on_a_cold_instance() {
     let reply = client.get(PATH).await;
     reply.refused(429, "quota_exceeded");
     assert_eq!(reset_at(&reply), midnight);
+    assert!(reply.header("ratelimit").starts_with(r#""rally-quota";r=0;t="#), "{reply:?}");
+    // A gateway that asks for it gets the real status.
+    client.get("/forward-auth?limited=429").await.refused(429, "quota_exceeded");
     // A revoked key is told that, and not what is left of its quota.
     let revoked = create(&admin, 1, "day").await;
     let of_revoked = admin.with_key(&revoked.secret);
@@ -82,8 +88,8 @@ async fn a_key_beyond_its_quota_is_refused_on_a_warm_and_on_a_cold_instance() {
     let admin = cold.admin("acme");
     assert_eq!(refused(&admin.with_key(&key.secret).get(CHECK).await), midnight, "with its first request");
     let usage = async || admin.get(&format!("{}/usage", key.path())).await.expect(200)["buckets"][29].clone();
-    wait_until(async || usage().await["deniedByReason"]["quota"] == 3).await;
-    assert_eq!(usage().await["requests"], 4 + 2 + 3);
+    wait_until(async || usage().await["deniedByReason"]["quota"] == 4).await;
+    assert_eq!(usage().await["requests"], 4 + 2 + 4);
 }
 
 #[tokio::test]
@@ -225,10 +231,13 @@ async fn a_new_quota_counts_what_was_used_before_in_its_period() {
     server.database.execute(&earlier).await;
     admin.patch(&key.path(), &json!({"quota": {"requests": 1_000_000, "per": "month"}})).await.expect(200);
     checks(&client, 1).await;
-    let in_month = "SELECT sum(requests - denied_expired - denied_scope - denied_revoked)::bigint
-                    FROM api_key_usage WHERE hour >= date_trunc('month', now(), 'UTC')";
+    let in_month = format!(
+        "SELECT sum(requests - denied_expired - denied_scope - denied_revoked)::bigint
+         FROM api_key_usage WHERE key_id = '{}' AND hour >= date_trunc('month', now(), 'UTC')",
+        key.id
+    );
     wait_until(async || totals(&server).await.len() == 1).await;
-    let used = server.database.count(in_month).await;
+    let used = server.database.count(&in_month).await;
     assert_eq!(totals(&server).await, [used]);
     // A day's, after a month's.
     admin.patch(&key.path(), &json!({"quota": {"requests": 1_000_000, "per": "day"}})).await.expect(200);

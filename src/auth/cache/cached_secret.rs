@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::epoch_cache::Entry;
 use crate::{
     domain::{
-        KeyHint, KeyLimits, Principal, RotatedAway, ScopeSet, Suspension, Timestamp,
+        KeyHint, KeyLimits, Principal, RateLimit, RotatedAway, ScopeSet, Suspension, Timestamp,
         access::{KeyFacts, SecretState},
     },
     usage::{HasUsageCounter, UsageCounter},
@@ -22,8 +22,10 @@ pub struct CachedSecret {
     pub key_expires_at: Option<Timestamp>,
     /// Boxed, since most secrets have none of them.
     pub rare_times: Option<Box<RareTimes>>,
+    /// Apart from the other limits, so that a key with a rate limit alone has no box.
+    pub rate_limit: Option<RateLimit>,
     /// Boxed, since most keys have none.
-    pub limits: Option<Box<KeyLimits>>,
+    pub other_limits: Option<Box<KeyLimits>>,
     /// The secret's hint.
     pub hint: KeyHint,
     /// What it was verified by.
@@ -113,7 +115,7 @@ impl CachedSecret {
             revoked_at,
             suspension,
             secret,
-            allowed_addresses: self.limits.as_ref().map(|limits| &limits.allowed_addresses),
+            allowed_addresses: self.other_limits.as_ref().map(|limits| &limits.allowed_addresses),
             client_address,
         }
     }

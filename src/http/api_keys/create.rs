@@ -138,6 +138,7 @@ pub(crate) async fn create(
         created_by: Some(caller.principal.audit_name()),
         revoked_at: None,
         suspension: None,
+        suspension_reason: None,
         description: request.description,
         limits: KeyLimits {
             allowed_addresses: request.allowed_addresses,

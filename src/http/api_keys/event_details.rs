@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 use super::{responses::optional_time, schema};
 use crate::domain::{
-    AllowedAddresses, KeyHint, KeyLimits, KeyName, Quota, RateLimit, ScopeSet, Timestamp, format_timestamp,
+    AllowedAddresses, ApiKey, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
+    format_timestamp,
 };
 
 /// What the key grants, or granted
@@ -131,6 +132,36 @@ pub(in crate::http) struct QuotaChange {
     from: Option<Quota>,
     #[schema(value_type = Option<schema::Quota>)]
     to: Option<Quota>,
+}
+
+/// Which key was suspended or resumed, and why
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct SuspensionDetails {
+    /// Human-readable key name
+    #[schema(example = "Zapier Sync")]
+    name: String,
+    /// The prefix and last four digits of the newest secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// When the suspension ends by itself (null: it does not, or the key was resumed)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    until: Option<Timestamp>,
+    /// Why (null: not said)
+    #[schema(example = "Too many writes; under investigation")]
+    reason: Option<String>,
+}
+
+impl SuspensionDetails {
+    pub(super) fn new(key: &ApiKey, reason: Option<&Reason>) -> Self {
+        Self {
+            name: key.name.to_string(),
+            key_hint: key.hint.to_string(),
+            until: key.suspension.and_then(|suspension| suspension.until),
+            reason: reason.map(Reason::to_string),
+        }
+    }
 }
 
 /// The new secret, and what became of those before it

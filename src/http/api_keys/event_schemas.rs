@@ -16,6 +16,8 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::Updated => ("KeyUpdatedEvent", "UpdateDetails"),
         EventKind::Rotated => ("KeyRotatedEvent", "RotationDetails"),
         EventKind::PreviousSecretEnded => ("PreviousSecretEndedEvent", "EndedSecretDetails"),
+        EventKind::Suspended => ("KeySuspendedEvent", "SuspensionDetails"),
+        EventKind::Resumed => ("KeyResumedEvent", "SuspensionDetails"),
         EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
     }

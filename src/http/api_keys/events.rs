@@ -1,7 +1,7 @@
 //! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
-    event_details::{self, GrantDetails},
+    event_details::{self, GrantDetails, SuspensionDetails},
     paging::{self, PageParams},
     responses::ApiKeyEventResponse,
     schema,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, ScopeSet, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, ScopeSet, Timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -44,6 +44,11 @@ pub(crate) fn grant_details(
     limits: &KeyLimits,
 ) -> serde_json::Value {
     event_details::json(&GrantDetails::new(name, hint, scopes, expires_at, limits))
+}
+
+/// The suspension of a key, or what the resumption ended, for the details of its events.
+pub(crate) fn suspension_details(key: &ApiKey, reason: Option<&Reason>) -> serde_json::Value {
+    event_details::json(&SuspensionDetails::new(key, reason))
 }
 
 /// Lists the tenant's events, newest first.

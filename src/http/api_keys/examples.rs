@@ -17,6 +17,10 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             })
         }
         "UpdateApiKeyRequest" => json!({"name": "Zapier Sync", "scopes": "read"}),
+        "SuspendApiKeyRequest" => {
+            json!({"until": "2026-11-25T18:00:00Z", "reason": "Too many writes; under investigation"})
+        }
+        "ResumeApiKeyRequest" => json!({"reason": "The writes were meant"}),
         "RotateApiKeyRequest" => json!({"overlapSeconds": 3600}),
         "ApiKeyCreatedResponse" => json!({
             "id": KEY,
@@ -57,6 +61,27 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
+        "TenantUsageResponse" => json!({
+            "interval": "day",
+            "from": "2026-11-22T00:00:00Z",
+            "to": "2026-11-24T00:00:00Z",
+            "requests": 1204,
+            "denied": 3,
+            "buckets": [
+                {
+                    "start": "2026-11-22T00:00:00Z",
+                    "requests": 0,
+                    "denied": 0,
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0},
+                },
+                {
+                    "start": "2026-11-23T00:00:00Z",
+                    "requests": 1204,
+                    "denied": 3,
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0},
+                },
+            ],
+        }),
         "ApiKeyUsageResponse" => json!({
             "interval": "day",
             "from": "2026-11-22T00:00:00Z",
@@ -68,13 +93,13 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
                     "start": "2026-11-22T00:00:00Z",
                     "requests": 0,
                     "denied": 0,
-                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "quota": 0},
+                    "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0, "quota": 0},
                 },
                 {
                     "start": "2026-11-23T00:00:00Z",
                     "requests": 1204,
                     "denied": 3,
-                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "quota": 0},
+                    "deniedByReason": {"expired": 0, "scope": 3, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0, "quota": 0},
                 },
             ],
             "secrets": [{
@@ -94,6 +119,12 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "lastSeenAt": "2026-11-23T17:02:11.482913Z",
             "requests": 1201,
             "secret": "current",
+        }),
+        "MeResponse" => json!({
+            "principal": {"kind": "api-key", "id": KEY, "name": "Zapier Sync"},
+            "tenant": {"slug": "acme", "name": "Acme"},
+            "scopes": "read,write",
+            "canCreate": false,
         }),
         _ => return None,
     })
@@ -134,6 +165,32 @@ fn events() -> Value {
     json!([
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
+        event(
+            "96",
+            "resumed",
+            "2026-11-25T10:20:00Z",
+            admin,
+            json!({
+                "name": "Zapier Sync",
+                "keyHint": "rk_live_…9f02",
+                "until": null,
+                "reason": "The writes were meant",
+                "actorSubject": "8d1f0c52",
+            })
+        ),
+        event(
+            "95",
+            "suspended",
+            "2026-11-25T10:00:00Z",
+            admin,
+            json!({
+                "name": "Zapier Sync",
+                "keyHint": "rk_live_…9f02",
+                "until": "2026-11-25T18:00:00Z",
+                "reason": "Too many writes; under investigation",
+                "actorSubject": "8d1f0c52",
+            })
+        ),
         event(
             "92",
             "previous_secret_ended",

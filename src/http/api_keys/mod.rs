@@ -17,5 +17,6 @@ pub(super) mod revoke;
 pub(super) mod rotate;
 mod schema;
 mod streamed_list;
+pub(super) mod suspend;
 pub(super) mod update;
 pub(super) mod usage;

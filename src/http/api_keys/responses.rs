@@ -292,6 +292,37 @@ impl ApiKeyUsageResponse {
     }
 }
 
+/// Requests with all keys of the tenant by hour or day
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TenantUsageResponse {
+    /// `hour` or `day`, in UTC
+    #[schema(schema_with = schema::usage_interval)]
+    interval: &'static str,
+    /// Start of the first bucket
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    from: Timestamp,
+    /// End of the last bucket
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    to: Timestamp,
+    /// All requests from `from` to `to`, including refused ones
+    requests: i64,
+    /// The refused ones of these requests
+    denied: i64,
+    /// Every bucket, in order, including those without a request
+    buckets: Vec<UsageBucketResponse>,
+}
+
+impl TenantUsageResponse {
+    pub(super) fn new(window: &UsageWindow, counted: Vec<UsageBucket>) -> Self {
+        let ApiKeyUsageResponse { interval, from, to, requests, denied, buckets, secrets: _ } =
+            ApiKeyUsageResponse::new(window, counted, Vec::new());
+        Self { interval, from, to, requests, denied, buckets }
+    }
+}
+
 /// Requests in an hour or a day
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -300,7 +331,7 @@ pub(super) struct UsageBucketResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) start: Timestamp,
-    /// All requests with one of the key's secrets, including refused ones
+    /// All requests with a secret of the key, or of any of the tenant's keys, including refused ones
     pub(super) requests: i64,
     /// The refused ones of these requests
     pub(super) denied: i64,
@@ -322,6 +353,8 @@ pub(super) struct DeniedByReason {
     pub(super) suspended: i64,
     /// The key may not be used from the client's address
     pub(super) address: i64,
+    /// The key was beyond its rate limit
+    pub(super) rate_limit: i64,
     /// The key had used its quota up
     pub(super) quota: i64,
 }
@@ -338,6 +371,7 @@ impl From<UsageBucket> for UsageBucketResponse {
                 revoked: bucket.denied_revoked,
                 suspended: bucket.denied_suspended,
                 address: bucket.denied_address,
+                rate_limit: bucket.denied_rate_limit,
                 quota: bucket.denied_quota,
             },
         }

@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
 };
 
-use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Status, UsageInterval};
+use crate::domain::{AllowedAddresses, Description, EventKind, QuotaPeriod, Reason, Status, UsageInterval};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
@@ -40,6 +40,20 @@ pub(super) fn description() -> ObjectBuilder {
         ))
         .max_length(Some(Description::MAX_CHARS))
         .examples(["Nightly sync of deals"])
+}
+
+pub(super) fn no_end() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Null).description(Some("Accepted, since a suspension has it"))
+}
+
+pub(super) fn reason() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "Why, for the audit trail (null or blank: not said). Control characters, invisible characters and the form of a secret are refused",
+        ))
+        .max_length(Some(Reason::MAX_CHARS))
+        .examples(["Too many writes; under investigation"])
 }
 
 pub(super) fn allowed_addresses() -> ArrayBuilder {

@@ -110,6 +110,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    RateLimited "rate_limited" TOO_MANY_REQUESTS
+        "The API key is beyond its rate limit"
+        "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
     QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
         "The API key has used its quota up"
         "The key may not be used again before the period of its quota ends: at `resetAt`."
@@ -152,6 +155,7 @@ pub(crate) const CALLER: &[Code] = &[
     Code::WrongTenant,
     Code::InsufficientScope,
     Code::TenantNotFound,
+    Code::RateLimited,
     Code::QuotaExceeded,
     Code::Busy,
     Code::DatabaseUnavailable,

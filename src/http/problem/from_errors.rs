@@ -64,6 +64,7 @@ impl From<auth::error::Error> for Problem {
                 Self::insufficient_scope(scope, format!("This request needs the scope `{scope}`. {read}"))
             }
             Error::KeyRequired => Code::KeyRequired.into(),
+            Error::RateLimited { budget, until } => Self::rate_limited(budget, until),
             Error::SecretRetired => Code::SecretRetired.into(),
             Error::QuotaExceeded(quota) => Self::quota_exceeded(&quota),
             Error::Overloaded(overloaded) => overloaded.into(),

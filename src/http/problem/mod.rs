@@ -6,7 +6,7 @@
 mod code;
 mod from_errors;
 
-use std::{borrow::Cow, fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _};
 
 use axum::{
     body::Body,
@@ -21,7 +21,8 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use crate::domain::{QuotaUse, Scope, Secret, Timestamp, format_timestamp};
+use super::{forward_auth::LimitedStatus, rate_limit_fields::whole_seconds};
+use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -101,13 +102,6 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false)]
     reset_at: Option<String>,
-}
-
-/// The seconds of `Retry-After`: rounded up, so that a client does not come too early, and at most an hour, since longer
-/// times overflow in some clients, or park them.
-fn whole_seconds(time: Duration) -> u64 {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    seconds.clamp(1, 3_600)
 }
 
 /// The schema of one scope.
@@ -194,6 +188,19 @@ impl Problem {
         problem
     }
 
+    /// The request is beyond a key's limit, until then.
+    pub(crate) fn rate_limited(budget: Budget, until: Timestamp) -> Self {
+        let limit = budget.limit();
+        let (requests, seconds) = (limit.requests(), limit.window_seconds());
+        let detail = format!(
+            "The rate limit of the API key, {requests} requests in {seconds} seconds, is used up. Try again after the \
+             seconds in Retry-After."
+        );
+        let mut problem = Self::with_detail(Code::RateLimited, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(budget.next_in().unwrap_or_default()).into()));
+        Self { reset_at: Some(until), ..problem }
+    }
+
     /// The key has used its quota up.
     pub(crate) fn quota_exceeded(quota: &QuotaUse) -> Self {
         let (requests, per) = (quota.quota.requests(), quota.quota.per().as_str());
@@ -211,12 +218,14 @@ impl Problem {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503. A check that is wrong in itself becomes 403,
-    /// since no other credential would help; any other client error becomes 401, any other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503, and 429 if they ask for it. What no other
+    /// credential would help, a check that is wrong in itself and a key beyond its limits, becomes 403; any other client
+    /// error becomes 401, any other server error 503.
     #[must_use]
-    pub(crate) fn for_gateways(mut self) -> Self {
+    pub(crate) fn for_gateways(mut self, limited: LimitedStatus) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            StatusCode::TOO_MANY_REQUESTS if limited == LimitedStatus::TooManyRequests => {}
             StatusCode::TOO_MANY_REQUESTS => self.status = StatusCode::FORBIDDEN,
             _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
@@ -354,7 +363,7 @@ mod tests {
         #[test]
         fn a_challenge_is_well_formed(detail in any::<String>(), code in prop::sample::select(Code::ALL.to_vec()), gateway in any::<bool>()) {
             let problem = Problem::with_detail(code, detail);
-            let problem = if gateway { problem.for_gateways() } else { problem };
+            let problem = if gateway { problem.for_gateways(LimitedStatus::default()) } else { problem };
             let needs_one = problem.status == StatusCode::UNAUTHORIZED;
             let Some(challenge) = problem.challenge() else {
                 prop_assert!(!needs_one);
