@@ -247,7 +247,8 @@ mod tests {
             let last = end - chrono::TimeDelta::nanoseconds(1);
             prop_assert_eq!((period.start(last), period.end(last)), (start, end));
             let days = (end - start).num_days();
-            prop_assert!(if period == QuotaPeriod::Day { days == 1 } else { (28..=31).contains(&days) });
+            let is_whole = if period == QuotaPeriod::Day { days == 1 } else { (28..=31).contains(&days) };
+            prop_assert!(is_whole);
             // Usage is counted by hours: no hour is in two periods.
             prop_assert_eq!(start.timestamp() % 3600, 0);
         }

@@ -207,7 +207,7 @@ pub(crate) async fn list(
     let page = paging::read(&mut fields, order);
     let with_usage =
         fields.parse("include", |name| if name == "usage" { Ok(()) } else { Err("must be usage") }).is_some();
-    if with_usage && fields.is_good("limit") && !page.limit.is_some_and(|limit| limit <= MAX_LIMIT_WITH_USAGE) {
+    if with_usage && fields.is_good("limit") && page.limit.is_none_or(|limit| limit > MAX_LIMIT_WITH_USAGE) {
         fields.refuse("include", "needs a `limit` of at most 100");
     }
     fields.finish(&[])?;
