@@ -25,6 +25,8 @@ CREATE TABLE public.api_keys (
     -- Free text, which may have several lines: tabs and other control characters than U+000A are refused.
     description         text        CHECK (char_length(description) BETWEEN 1 AND 500)
                                     CHECK (description !~ '[\u0001-\u0009\u000b-\u001f\u007f-\u009f]'),
+    -- As folded_name.
+    folded_description  text        COLLATE "C",
     -- While it is suspended, the key does not work: until suspended_until, or until it is resumed.
     suspended_at        timestamptz,
     suspended_until     timestamptz,
@@ -126,7 +128,7 @@ GRANT DELETE ON public.api_keys, public.api_key_secrets TO rally_operator;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
-              previous_expires_at, description, suspended_at, suspended_until, suspension_reason, allowed_addresses,
+              previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, allowed_addresses,
               rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;

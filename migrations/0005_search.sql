@@ -31,14 +31,14 @@ CREATE FUNCTION public.write_key_text() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
     INSERT INTO public.api_key_texts AS t (tenant_id, key_id, text)
-        VALUES (NEW.tenant_id, NEW.id, NEW.folded_name)
+        VALUES (NEW.tenant_id, NEW.id, NEW.folded_name || coalesce(E'\n' || NEW.folded_description, ''))
         ON CONFLICT (tenant_id, key_id) DO UPDATE SET text = excluded.text WHERE t.text <> excluded.text;
     RETURN NULL;
 END
 $$;
 REVOKE EXECUTE ON FUNCTION public.write_key_text() FROM PUBLIC;
 
-CREATE TRIGGER write_text AFTER INSERT OR UPDATE OF folded_name ON public.api_keys
+CREATE TRIGGER write_text AFTER INSERT OR UPDATE OF folded_name, folded_description ON public.api_keys
     FOR EACH ROW EXECUTE FUNCTION public.write_key_text();
 
 -- An index of trigrams, where the extension pg_trgm is installed or may be. Without it, a search reads the texts of all keys of

@@ -7,6 +7,7 @@ mod authorized;
 pub mod dispatch;
 mod docs;
 pub mod drain;
+mod entity_tags;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;

@@ -59,6 +59,9 @@ const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 /// The schemas of responses that may lack properties.
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
+/// A schema and a property that only some of its responses have.
+const OPTIONAL: [(&str, &str); 1] = [("ApiKeyResponse", "usage")];
+
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];
 /// In every response of an operation that authenticates its caller.
@@ -103,7 +106,8 @@ pub(crate) fn complete(openapi: utoipa::openapi::OpenApi, server: &str) -> Value
         if !is_request && !PARTIAL.contains(&name.as_str()) {
             // A response has all its properties, also those that are null.
             let properties = schema["properties"].as_object().into_iter().flat_map(Map::keys);
-            schema["required"] = properties.map(String::as_str).collect();
+            let is_in_all = |property: &&str| !OPTIONAL.contains(&(name.as_str(), *property));
+            schema["required"] = properties.map(String::as_str).filter(is_in_all).collect();
         }
     }
     if let Some(schemas) = components["schemas"].as_object_mut() {

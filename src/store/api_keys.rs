@@ -87,7 +87,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
 pub struct KeyFilter {
     /// Keys with one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this, in any case, or whose current secret ends in these 4 digits.
+    /// Keys whose name or description contains this, in any case, or whose current secret ends in these 4 digits.
     pub search: Option<String>,
     /// Keys that have this scope, also if another one implies it.
     pub scope: Option<Scope>,
@@ -191,6 +191,10 @@ impl ReadTx {
     }
 }
 
+fn folded_description(key: &ApiKey) -> Option<String> {
+    key.description.as_ref().map(|text| fold_case(text.as_str()))
+}
+
 impl WriteTx {
     /// Locks the tenant's key of that id and reads it as it is under the lock.
     pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
@@ -209,8 +213,8 @@ impl WriteTx {
                  INSERT INTO public.api_keys
                      (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4,
                       description, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests,
-                      quota_period)
-                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20)
+                      quota_period, folded_description)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20, $21)
                  RETURNING id
              ), secret AS (
                  INSERT INTO public.api_key_secrets
@@ -242,6 +246,7 @@ impl WriteTx {
             limits.rate_limit_window_seconds,
             limits.quota_requests,
             limits.quota_period,
+            folded_description(key),
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -258,7 +263,8 @@ impl WriteTx {
                  UPDATE public.api_keys
                  SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, description = $7,
                      allowed_addresses = $8::inet[]::cidr[], rate_limit_requests = $9, rate_limit_window_seconds = $10,
-                     quota_requests = $11, quota_period = $12, version = version + 1
+                     quota_requests = $11, quota_period = $12, folded_description = $13,
+                     version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
@@ -278,6 +284,7 @@ impl WriteTx {
             limits.rate_limit_window_seconds,
             limits.quota_requests,
             limits.quota_period,
+            folded_description(changed),
         )
         .fetch_one(self.transaction.session())
         .await?;

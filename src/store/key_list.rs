@@ -107,7 +107,8 @@ macro_rules! key_rows {
                    SELECT *
                    FROM public.api_keys k
                    WHERE k.tenant_id = $1
-                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
+                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR strpos(k.folded_description, $2) > 0
+                          OR k.last4 = $2)
                      AND ($4::text[] IS NULL OR
                           CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                                WHEN k.suspended_at IS NOT NULL AND coalesce(k.suspended_until > $3::timestamptz, true)

@@ -170,6 +170,29 @@ impl ReadTx {
         self.usage(ALL_KEYS, window).await
     }
 
+    /// The requests with each of the keys in the parts of the window in which there were any.
+    pub async fn requests_of(
+        &mut self,
+        keys: &[ApiKeyId],
+        window: &UsageWindow,
+    ) -> Result<Vec<(ApiKeyId, Timestamp, i64)>, Error> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let rows = sqlx::query!(
+            r#"SELECT key_id, date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!"
+               FROM public.api_key_usage
+               WHERE tenant_id = $1 AND key_id = ANY ($2) AND hour >= $3 AND hour < $4
+               GROUP BY 1, 2"#,
+            self.tenant.0,
+            &ids,
+            window.from(),
+            window.to(),
+            window.interval().as_str(),
+        )
+        .fetch_all(self.transaction.session())
+        .await?;
+        Ok(rows.into_iter().map(|row| (ApiKeyId(row.key_id), row.start, row.requests)).collect())
+    }
+
     /// The key's usage in each part of the window in which there was any.
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(

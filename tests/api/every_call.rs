@@ -34,6 +34,15 @@ pub async fn call_everything(server: &TestServer) {
         "?search=zap",
         "?unusedForDays=1",
         "?limit=5&status=active&search=sync&unusedForDays=3",
+        "?limit=5&scope=read&createdBy=x&expiresBefore=2030-01-01T00:00:00Z",
+        "?limit=5&include=usage",
+        "?sort=createdAt&limit=5",
+        "?sort=name&limit=5",
+        "?sort=-name&search=zap&limit=5",
+        "?sort=lastUsedAt&limit=5",
+        "?sort=-lastUsedAt&status=active&limit=5",
+        "?sort=expiresAt&limit=5",
+        "?sort=-expiresAt&limit=5",
     ] {
         let listed = admin.get(&format!("{PATH}{query}")).await.expect(200);
         assert!(listed.as_array().is_some(), "{listed}");
@@ -49,6 +58,8 @@ pub async fn call_everything(server: &TestServer) {
         admin.get(&format!("{path}/{part}")).await.expect(200);
     }
     admin.get(&format!("{PATH}/events")).await.expect(200);
+    admin.get(&format!("{PATH}/usage")).await.expect(200);
+    admin.get("/api/v1/me").await.expect(200);
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.expect(204);
     assert_eq!(holder.get(CHECK).await.status, 401);

@@ -205,3 +205,60 @@ async fn a_search_finds_only_the_tenants_own_keys() {
     assert_eq!(counted.header("x-total-count"), "1");
     assert_eq!(names(&theirs, &[("limit", "5")]).await, ["Zapier theirs"]);
 }
+
+#[tokio::test]
+async fn a_search_finds_texts_of_descriptions() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let described = json!({"name": "Zapier Sync", "description": "Nachtlauf:\nÄPFEL nach Köln"});
+    let key = admin.create_with(&described).await;
+    admin.create("Other", "read").await;
+    for (search, found) in [
+        ("äpfel NACH", true),
+        ("köln", true),
+        ("zapier", true),
+        ("nachtlauf", true),
+        ("sync nacht", false),
+        ("apfel", false),
+    ] {
+        for limit in ["1", "100"] {
+            let expected: &[&str] = if found { &["Zapier Sync"] } else { &[] };
+            assert_eq!(names(&admin, &[("search", search), ("limit", limit)]).await, expected, "{search}");
+        }
+        assert_eq!(names(&admin, &[("search", search)]).await.len(), usize::from(found), "{search}");
+    }
+    admin.patch(&key.path(), &json!({"description": "Tageslauf"})).await.expect(200);
+    assert_eq!(names(&admin, &[("search", "tages"), ("limit", "5")]).await, ["Zapier Sync"]);
+    assert_eq!(names(&admin, &[("search", "äpfel"), ("limit", "5")]).await, [""; 0]);
+    admin.patch(&key.path(), &json!({"description": null, "name": "Renamed"})).await.expect(200);
+    assert_eq!(names(&admin, &[("search", "tages"), ("limit", "5")]).await, [""; 0]);
+    assert_eq!(names(&admin, &[("search", "renamed"), ("limit", "5")]).await, ["Renamed"]);
+}
+
+#[tokio::test]
+async fn a_status_filter_selects_suspended_keys_until_their_suspension_ends() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["working", "paused", "paused for good"] {
+        admin.create(name, "read").await;
+        server.clock.turn(TimeDelta::seconds(1));
+    }
+    let until = format_timestamp(server.clock.now() + TimeDelta::minutes(10));
+    let suspend = format!(
+        "UPDATE api_keys SET suspended_at = now(), suspended_until = '{until}' WHERE name = 'paused';
+         UPDATE api_keys SET suspended_at = now() WHERE name = 'paused for good'"
+    );
+    server.database.execute(&suspend).await;
+    let listed = async |status: &str| {
+        let path = list_path(&[("status", status), ("limit", "1")]);
+        let total = admin.get(&path).await.header("x-total-count").to_owned();
+        let names = names(&admin, &[("status", status)]).await;
+        assert_eq!(names.len().to_string(), total);
+        names
+    };
+    assert_eq!(listed("suspended").await, ["paused for good", "paused"]);
+    assert_eq!(listed("active").await, ["working"]);
+    server.clock.turn(TimeDelta::minutes(11));
+    assert_eq!(listed("suspended").await, ["paused for good"]);
+    assert_eq!(listed("active").await, ["paused", "working"]);
+}

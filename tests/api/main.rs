@@ -61,6 +61,7 @@ mod limits;
 mod list;
 mod list_filters;
 mod list_orders;
+mod list_usage;
 mod logs;
 mod lookups;
 mod me;

@@ -135,7 +135,7 @@ async fn respond<R: Requirement>(
     let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
     let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
-    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, own_filters).await
+    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, own_filters, None).await
 }
 
 struct EventList<R> {

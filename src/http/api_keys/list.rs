@@ -1,5 +1,7 @@
 //! `GET /api/v1/api-keys`
 
+use std::collections::HashMap;
+
 use axum::{extract::State, response::Response};
 use chrono::TimeDelta;
 use form_urlencoded::Serializer;
@@ -7,27 +9,30 @@ use utoipa::IntoParams;
 
 use super::{
     paging::{self, PageParams, Paging},
+    preconditions::{ListPreconditionParams, Preconditions},
     responses::ApiKeyResponse,
     schema,
     streamed_list::{self, Items, ListSource},
 };
 use crate::{
     auth::error::Error,
-    domain::{Clock, Scope, Secret, Status, Timestamp, format_timestamp},
+    domain::{ApiKeyId, Clock, Scope, Secret, Status, Timestamp, UsageBucket, UsageWindow, format_timestamp},
     http::{
         authorized::{Authorized, Read},
         input::{InputFields, QueryParams, parse_query_timestamp},
         names::API_KEYS,
-        problem::{CALLER, PARAMS, Problem, SERVER},
+        problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{KeyFilter, KeyOrder, Listed, Page, SortBy},
+    store::{self, KeyFilter, KeyOrder, Listed, Page, ReadTx, SortBy},
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
 /// As in the database.
 const MAX_CREATOR_CHARS: usize = 320;
 const MAX_UNUSED_DAYS: i64 = 3650;
+/// Of a list with usage, of which a key may have 720 rows.
+const MAX_LIMIT_WITH_USAGE: i64 = 100;
 
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
@@ -36,7 +41,7 @@ struct ListParams {
     /// Only keys with one of these states, comma-separated (default: all)
     #[param(schema_with = schema::statuses, required = false)]
     status: Option<String>,
-    /// Only keys whose name contains this text (case-insensitive)
+    /// Only keys whose name or description contains this text (case-insensitive)
     #[param(schema_with = schema::search, required = false)]
     search: Option<String>,
     /// Only keys that have this scope, also if another one implies it
@@ -54,6 +59,9 @@ struct ListParams {
     /// The order, descending with `-` (default: `-createdAt`)
     #[param(schema_with = schema::sort, required = false)]
     sort: Option<KeyOrder>,
+    /// `usage`: with the requests of each of the last 30 days. Needs a `limit` of at most 100
+    #[param(schema_with = schema::include, required = false)]
+    include: Option<String>,
 }
 
 fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
@@ -70,7 +78,7 @@ fn read_filter(fields: &mut InputFields, now: Timestamp) -> KeyFilter {
 }
 
 /// The query of the next page.
-fn write_query(filter: &KeyFilter, order: KeyOrder) -> Serializer<'static, String> {
+fn write_query(filter: &KeyFilter, order: KeyOrder, with_usage: bool) -> String {
     let KeyFilter { statuses, search, scope, created_by, expires_before, unused_since, now } = filter;
     let mut query = Serializer::new(String::new());
     if statuses.len() < Status::ALL.len() {
@@ -84,13 +92,14 @@ fn write_query(filter: &KeyFilter, order: KeyOrder) -> Serializer<'static, Strin
         ("expiresBefore", expires_before.map(format_timestamp)),
         ("unusedForDays", unused_since.map(|since| (*now - since).num_days().to_string())),
         ("sort", (order != KeyOrder::NEWEST_FIRST).then(|| sort_name(order).to_owned())),
+        ("include", with_usage.then(|| "usage".to_owned())),
     ];
     for (name, value) in others {
         if let Some(value) = value {
             query.append_pair(name, &value);
         }
     }
-    query
+    query.finish()
 }
 
 /// Every order by its name.
@@ -172,25 +181,41 @@ fn parse_search(text: &str) -> Result<Option<String>, &'static str> {
     path = "/api/v1/api-keys",
     operation_id = "listApiKeys",
     tag = "API keys",
-    params(ListParams, PageParams),
-    responses((status = 200, description = "The keys", body = [ApiKeyResponse], headers(("Link"), ("X-Total-Count")))),
+    params(ListParams, PageParams, ListPreconditionParams),
+    responses(
+        (
+            status = 200,
+            description = "The keys",
+            body = [ApiKeyResponse],
+            headers(("Link"), ("X-Total-Count"), ("ETag")),
+        ),
+        (status = 304, description = "The list is as `If-None-Match` names it", headers(("ETag"))),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn list(
     caller: Authorized<Read>,
     State(clock): State<Clock>,
     State(buffers): State<ResponseBuffers>,
+    conditions: Preconditions,
     QueryParams(mut fields): QueryParams,
 ) -> Result<Response, Problem> {
     let filter = read_filter(&mut fields, clock.now());
     let order = fields.parse("sort", parse_sort);
     let order = order.unwrap_or(KeyOrder::NEWEST_FIRST);
     let page = paging::read(&mut fields, order);
+    let with_usage =
+        fields.parse("include", |name| if name == "usage" { Ok(()) } else { Err("must be usage") }).is_some();
+    if with_usage && fields.is_good("limit") && !page.limit.is_some_and(|limit| limit <= MAX_LIMIT_WITH_USAGE) {
+        fields.refuse("include", "needs a `limit` of at most 100");
+    }
     fields.finish(&[])?;
-    let (tenant, url, query) = (caller.tenant.id, caller.url(API_KEYS), write_query(&filter, order).finish());
-    let list = KeyList { caller, clock, filter, order };
-    streamed_list::respond(buffers, tenant, list, Paging { page, order }, &url, query).await
+    let query = write_query(&filter, order, with_usage);
+    let (tenant, url) = (caller.tenant.id, caller.url(API_KEYS));
+    let list = KeyList { caller, clock, filter, order, with_usage };
+    let paging = Paging { page, order };
+    streamed_list::respond(buffers, tenant, list, paging, &url, query, Some(&conditions)).await
 }
 
 struct KeyList {
@@ -198,6 +223,27 @@ struct KeyList {
     clock: Clock,
     filter: KeyFilter,
     order: KeyOrder,
+    with_usage: bool,
+}
+
+impl KeyList {
+    /// The requests with each of the keys on each of the last 30 days.
+    async fn usage(
+        transaction: &mut ReadTx,
+        keys: &[ApiKeyId],
+        now: Timestamp,
+    ) -> Result<HashMap<ApiKeyId, Vec<i64>>, store::Error> {
+        let Ok(window) = UsageWindow::new(None, None, None, now) else { return Ok(HashMap::new()) };
+        let mut by_key = HashMap::<_, Vec<_>>::new();
+        for (key, start, requests) in transaction.requests_of(keys, &window).await? {
+            by_key.entry(key).or_default().push(UsageBucket { requests, ..UsageBucket::empty(start) });
+        }
+        let daily = |mut counted: Vec<UsageBucket>| {
+            counted.sort_by_key(|bucket| bucket.start);
+            window.fill(counted).into_iter().map(|bucket| bucket.requests).collect()
+        };
+        Ok(keys.iter().map(|key| (*key, daily(by_key.remove(key).unwrap_or_default()))).collect())
+    }
 }
 
 impl ListSource for KeyList {
@@ -209,7 +255,12 @@ impl ListSource for KeyList {
         let now = self.clock.now(); // after the wait for a connection
         filter.move_to(now);
         let Listed { items, total } = transaction.keys(&filter, self.order, page).await?;
-        let keys = items.into_iter().map(|(position, key)| (position, ApiKeyResponse::new(key, now)));
+        let ids: Vec<_> = items.iter().map(|(_, key)| key.id).collect();
+        let mut usage = if self.with_usage { Self::usage(&mut transaction, &ids, now).await? } else { HashMap::new() };
+        let keys = items.into_iter().map(|(position, key)| {
+            let usage = usage.remove(&key.id);
+            (position, ApiKeyResponse { usage, ..ApiKeyResponse::new(key, now) })
+        });
         Ok(Some(Listed { items: keys.collect(), total }))
     }
 }

@@ -76,6 +76,11 @@ pub(super) struct ApiKeyResponse {
     /// The quota (null: none)
     #[schema(value_type = Option<schema::Quota>)]
     pub(super) quota: Option<Quota>,
+    /// In a list with `include=usage`: the requests of each of the last 30 days in UTC, refused ones included, oldest first; the last
+    /// one is today
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_items = 30, max_items = 30)]
+    pub(super) usage: Option<Vec<i64>>,
 }
 
 /// A previous secret that still works
@@ -129,6 +134,7 @@ impl ApiKeyResponse {
             allowed_addresses: key.limits.allowed_addresses,
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
+            usage: None,
         }
     }
 }

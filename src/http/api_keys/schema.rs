@@ -106,7 +106,7 @@ pub(super) fn statuses() -> ObjectBuilder {
 
 pub(super) fn search() -> ObjectBuilder {
     string()
-        .description(Some("Only keys whose name contains this text, in any case and script, or whose current secret ends in these 4 digits"))
+        .description(Some("Only keys whose name or description contains this text, in any case and script, or whose current secret ends in these 4 digits"))
         .max_length(Some(100))
         .pattern(Some(NO_CONTROL_CHARACTERS))
         .examples(["zapier"])
@@ -131,6 +131,13 @@ pub(super) fn sort() -> ObjectBuilder {
     one_of("KeySort", SORTS.iter().map(|(name, _)| *name))
         .description(Some("The order, descending with `-` (default: `-createdAt`). Equal keys are ordered by id. A key that was never used is before all others by `lastUsedAt`, one that never expires after all others by `expiresAt`"))
         .examples(["-lastUsedAt"])
+}
+
+pub(super) fn include() -> ObjectBuilder {
+    string()
+        .enum_values(Some(["usage"]))
+        .description(Some("`usage`: with the requests of each of the last 30 days. Needs a `limit` of at most 100"))
+        .examples(["usage"])
 }
 
 pub(super) fn key_status() -> ObjectBuilder {

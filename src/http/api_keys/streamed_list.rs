@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use form_urlencoded::Serializer;
@@ -17,11 +17,15 @@ use futures_util::{StreamExt as _, future::ready, stream};
 use serde::Serialize;
 use tracing::{Instrument as _, warn};
 
-use super::paging::{self, Paging};
+use super::{
+    paging::{self, Paging},
+    preconditions::{Preconditions, weak_tag},
+};
 use crate::{
     auth::error::Error,
     domain::TenantId,
     http::{
+        names::X_TOTAL_COUNT,
         problem::{Code, Problem},
         response_buffers::{ResponseBuffer, ResponseBuffers},
     },
@@ -45,7 +49,8 @@ pub(super) trait ListSource: Send + Sync + 'static {
     fn read(&self, page: &Page) -> impl Future<Output = Result<Option<Items<Self::Item>>, Error>> + Send;
 }
 
-/// The response with the page that the client asked for, or with all items. `query`: the list's own filters.
+/// The response with the page that the client asked for, or with all items. `query`: the list's own filters. `conditions`: of a
+/// list that has an entity tag, unless it is too long for one buffer.
 pub(super) async fn respond(
     buffers: ResponseBuffers,
     tenant: TenantId,
@@ -53,6 +58,7 @@ pub(super) async fn respond(
     Paging { page, order }: Paging,
     path: &str,
     query: String,
+    conditions: Option<&Preconditions>,
 ) -> Result<Response, Problem> {
     let buffer = buffers.take(tenant, FIRST_BUFFER_TIMEOUT).await?;
     if page.limit.is_some() {
@@ -60,16 +66,34 @@ pub(super) async fn respond(
         let Listed { mut items, total } = listed.ok_or(Code::KeyNotFound)?;
         let next = paging::take_next(&page, &mut items);
         let headers = paging::headers(&page, order, next.as_ref(), total, path, Serializer::new(query));
-        let whole = write_page(items, usize::MAX, usize::MAX, b"[");
-        return Ok(json(headers, buffer.fill(whole.json).into()));
+        let whole = write_page(items, usize::MAX, usize::MAX, b"[").json;
+        return respond_whole(conditions, headers, whole, |whole| buffer.fill(whole).into());
     }
     let list = Arc::new(StreamedList { buffers, tenant, source });
     let first = list.read(buffer, page.after).await?.ok_or(Code::KeyNotFound)?;
-    let body = match first.next {
-        None => first.json.into(),
-        Some(_) => list.into_body(first),
-    };
-    Ok(json(HeaderMap::new(), body))
+    match first.next {
+        None => respond_whole(conditions, HeaderMap::new(), first.json, Body::from),
+        Some(_) => Ok(json(HeaderMap::new(), list.into_body(first))),
+    }
+}
+
+/// A response with all of its JSON. `conditions` of a list that has an entity tag: it is of all that the response shows.
+fn respond_whole<T: AsRef<[u8]>>(
+    conditions: Option<&Preconditions>,
+    mut headers: HeaderMap,
+    whole: T,
+    body: impl FnOnce(T) -> Body,
+) -> Result<Response, Problem> {
+    if let Some(conditions) = conditions {
+        let shown = [X_TOTAL_COUNT, header::LINK].map(|name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes));
+        let tag = weak_tag([&shown[..], &[whole.as_ref()]].concat());
+        let is_known = conditions.judge(&tag)?;
+        headers.insert(header::ETAG, tag);
+        if is_known {
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+    }
+    Ok(json(headers, body(whole)))
 }
 
 fn json(headers: HeaderMap, body: Body) -> Response {
