@@ -81,7 +81,13 @@ async fn serve_on(
     interrupt: &mut Signal,
 ) -> Result<(), Error> {
     let clock = Clock::default();
-    let service = Service::start(config, url, clock.clone()).await?;
+    let service = tokio::select! {
+        started = Service::start(config, url, clock.clone()) => started?,
+        () = any_of(terminate, interrupt) => {
+            info!("received a signal before the start was complete: ending at once");
+            return Ok(());
+        }
+    };
     if let Some(private) = private {
         let demo = private.create_demo(config, service.address(), &clock).await?;
         // Printed and not logged: it contains a token.
@@ -91,6 +97,13 @@ async fn serve_on(
     service_manager::ready();
     service.run(first_signal(terminate, interrupt)).await;
     Ok(())
+}
+
+async fn any_of(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// Completes at the first signal, and makes the second one end the process.
@@ -106,10 +119,7 @@ async fn first_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
         else {
             return;
         };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        any_of(&mut terminate, &mut interrupt).await;
         info!("received a second signal: ending at once");
         std::process::exit(1);
     });

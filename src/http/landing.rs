@@ -87,7 +87,8 @@ fn of_no_tenant(example: &str) -> String {
 /// For where names below `localhost` reach this machine in browsers and curl, but not in everything.
 const NOT_RESOLVED: &str = "<p>Browsers and curl find names below <code>localhost</code> by themselves. Python, Node.js and wget ask \
      the system, which may not know them (Debian does not): add a line <code>127.0.0.1 your-tenant.localhost</code> to \
-     <code>/etc/hosts</code>, or call <code>127.0.0.1</code> with the header <code>Host: your-tenant.localhost</code>.</p>\n";
+     <code>/etc/hosts</code>, or call <code>127.0.0.1</code> with the header <code>Host: your-tenant.localhost</code> (not in <code>fetch</code> of Node.js, \
+     which does not send it).</p>\n";
 
 /// A host has none of these characters; a defence in depth.
 fn escape(text: &str) -> String {

@@ -276,7 +276,7 @@ impl Connection {
             Some(_) if first_byte != [tls::HANDSHAKE] => return Ok(tls.refuse_plain_http(stream).await?),
             Some(_) => {}
         }
-        let mut stream = match self.unless_stopped(tls.accept(Socket::new(stream)?)).await {
+        let mut stream = match self.unless_stopped(tls.accept(Socket::new(stream)?, self.peer.0)).await {
             Some(accepted) => accepted?,
             None => return Ok(()),
         };

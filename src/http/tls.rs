@@ -2,9 +2,13 @@
 
 use std::{
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use chrono::DateTime;
@@ -42,6 +46,8 @@ pub(super) const HANDSHAKE: u8 = 22;
 /// In the order of preference.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// At most one failed handshake is logged in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 const PLAIN_HTTP: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n\r\n\
                           This address speaks TLS only: call it by https://\n";
 const MAX_DISCARDED: u64 = 64 * 1024;
@@ -161,18 +167,29 @@ fn not_after(chain: &[CertificateDer<'_>]) -> Result<Timestamp, TlsError> {
 pub(crate) struct TlsHandshakes {
     config: watch::Receiver<Arc<ServerConfig>>,
     failed: Counter,
+    started: Instant,
+    /// From which second on a failure is logged again.
+    next_line: Arc<AtomicU64>,
 }
 
 impl TlsHandshakes {
-    pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    pub(super) async fn accept<S>(&self, stream: S, peer: IpAddr) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let config = self.config.borrow().clone();
         let accepted = TlsAcceptor::from(config).accept(stream).await;
-        accepted.inspect_err(|_| {
-            self.failed.inc();
-        })
+        accepted.inspect_err(|error| self.report(peer, error))
+    }
+
+    /// Logs one of the failures, so that whoever opens many connections does not fill the log.
+    fn report(&self, peer: IpAddr, error: &io::Error) {
+        self.failed.inc();
+        let second = self.started.elapsed().as_secs();
+        let is_due = |next: u64| (next <= second).then_some(second + LOG_INTERVAL.as_secs());
+        if self.next_line.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+            warn!(%peer, %error, "a TLS handshake failed; further ones are not logged for {} s", LOG_INTERVAL.as_secs());
+        }
     }
 
     /// What a client reads that has called by `http://`.
@@ -215,7 +232,12 @@ impl TlsReloader {
     }
 
     pub(crate) fn handshakes(&self) -> TlsHandshakes {
-        TlsHandshakes { config: self.config.subscribe(), failed: self.metrics.failed_handshakes.clone() }
+        TlsHandshakes {
+            config: self.config.subscribe(),
+            failed: self.metrics.failed_handshakes.clone(),
+            started: Instant::now(),
+            next_line: Arc::default(),
+        }
     }
 
     pub(crate) async fn run(mut self) {

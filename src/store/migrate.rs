@@ -66,7 +66,7 @@ pub(super) async fn migrate_on(connection: &mut PgConnection, url: &DatabaseUrl)
     outcome.map_err(|error| failed(error, url))?;
     connection.execute("RESET search_path; RESET lock_timeout").await?;
     sqlx::query("SELECT pg_catalog.pg_advisory_unlock($1)").bind(LOCK).execute(&mut *connection).await?;
-    info!("applied all migrations of the database");
+    info!(database = %url, "applied all migrations");
     check_creators(connection).await
 }
 

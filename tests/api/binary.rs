@@ -198,6 +198,13 @@ pub struct Starting {
 }
 
 impl Starting {
+    /// Sends a signal, and waits for the end. Returns the exit status and the log.
+    pub async fn end_by(mut self, name: &str) -> (ExitStatus, String) {
+        signal(self.child.id().expect("a process whose end was not awaited"), name).await;
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("the process ends in time");
+        (status.expect("an exit status"), fs::read_to_string(&self.stderr).expect("a log"))
+    }
+
     /// Waits until the service listens.
     pub async fn listening(mut self) -> Service {
         let deadline = Instant::now() + PATIENCE;

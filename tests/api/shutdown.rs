@@ -11,7 +11,10 @@ use rally_api_keys::{
 };
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     binary::Home,
@@ -348,6 +351,22 @@ async fn a_second_signal_during_the_drain_ends_the_process_at_once() {
     let (status, log) = service.ended().await;
     assert!(status.success() && log.contains("stopped"), "{log}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_start_that_waits_for_the_database() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let home = Home::new("signal-at-start");
+    let url = format!("postgres://rally_api@{}/rally", silent.local_addr().unwrap());
+    for signal in ["TERM", "INT"] {
+        let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+        let starting = home.launch(&settings);
+        let _connection = silent.accept().await.unwrap();
+        let begun = Instant::now();
+        let (status, log) = starting.end_by(signal).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(status.success() && log.contains("before the start was complete"), "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
