@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let folders = [root(), root().join("docs"), root().join("docs/gateways"), root().join("deploy/kubernetes")];
+    let folders = ["", "docs", "docs/gateways", "docs/scanners", "deploy/kubernetes"].map(|folder| root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
