@@ -98,7 +98,7 @@ pub(crate) async fn update(
     Ok(show(patched, clock.now()))
 }
 
-/// Whether the key may be able to do less afterwards.
+/// True if the change may revoke access: fewer scopes, or an earlier expiry.
 const fn may_narrow(patch: &ApiKeyPatch) -> bool {
     patch.scopes.is_some() || matches!(patch.expires_at, Some(Some(_)))
 }
