@@ -11,7 +11,7 @@
 //! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`http`] | server, routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
+//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
 //! | [`limits`] | rate limits: what keys have used, counted in process or in Redis |
 //! | [`usage`] | the counters of usage (`auth` calls them); the worker that writes them, and removes old hours and secrets |

@@ -34,7 +34,7 @@ use crate::{
         request_metrics::RequestMetrics,
         request_traces::RequestTraces,
         response_buffers::ResponseBuffers,
-        tls::{TlsError, TlsHandshakes, TlsReloader},
+        tls::{ReloadableAcceptor, TlsError, TlsReloader},
     },
     limits::RateLimiter,
     store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
@@ -90,7 +90,7 @@ struct Listener {
     /// How many connections are open.
     open: Gauge,
     /// `None`: plain HTTP.
-    tls: Option<TlsHandshakes>,
+    tls: Option<ReloadableAcceptor>,
 }
 
 impl Listener {
@@ -99,7 +99,7 @@ impl Listener {
         setting: &'static str,
         dispatcher: Dispatcher,
         open: Gauge,
-        tls: Option<TlsHandshakes>,
+        tls: Option<ReloadableAcceptor>,
     ) -> Result<Self, StartError> {
         let bind = async {
             let socket = TcpListener::bind(address).await?;
@@ -214,7 +214,7 @@ impl Service {
         let ready = metrics::ready(&mut metrics);
         let tls =
             config.http.tls.clone().map(|files| TlsReloader::start(files, clock.clone(), &mut metrics)).transpose()?;
-        let handshakes = tls.as_ref().map(TlsReloader::handshakes);
+        let acceptor = tls.as_ref().map(TlsReloader::acceptor);
         let metrics = Arc::new(metrics);
         let trace_export = config.traces.as_ref().map(TraceExport::start).transpose()?;
         let traces = trace_export.as_ref().map(|export| RequestTraces::new(export.provider()));
@@ -231,7 +231,7 @@ impl Service {
             traces,
             drain: drain.clone(),
         };
-        let (public, admin) = bind_listeners(config, state, tasks.clone(), connections, handshakes).await?;
+        let (public, admin) = bind_listeners(config, state, tasks.clone(), connections, acceptor).await?;
         if let Some(admin) = &admin {
             info!(address = %admin.address, "listening for metrics and probes");
         }
@@ -273,7 +273,7 @@ async fn bind_listeners(
     state: AppState,
     tasks: TaskTracker,
     connections: ConnectionGauges,
-    tls: Option<TlsHandshakes>,
+    tls: Option<ReloadableAcceptor>,
 ) -> Result<(Listener, Option<Listener>), StartError> {
     let admin = match config.http.admin_listen_addr {
         None => None,

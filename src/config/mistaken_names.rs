@@ -46,8 +46,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("LOG_JSON", "LOG_FORMAT"),
 ];
 
-/// What other programs read, and what is near to a setting. Cargo sets `SSL_CERT_FILE` for what it runs.
-const OF_OTHERS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// Variables of other programs whose names are near to a setting's. Cargo sets `SSL_CERT_FILE` for the programs that it runs.
+const OF_OTHER_PROGRAMS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 const OPENTELEMETRY: &str = "OTEL_";
 /// Its variables for traces alone, which take precedence over the general ones.
@@ -55,7 +55,7 @@ const FOR_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_";
 
 /// The setting whose name was misspelt: almost the same name, in any case of letters.
 pub(super) fn misspelt(name: &str) -> Option<&'static str> {
-    if NAMES.contains(&name) || OF_OTHERS.contains(&name) || ALIASES.iter().any(|(alias, _)| *alias == name) {
+    if NAMES.contains(&name) || OF_OTHER_PROGRAMS.contains(&name) || ALIASES.iter().any(|(alias, _)| *alias == name) {
         return None;
     }
     let upper = name.to_ascii_uppercase();
@@ -114,7 +114,7 @@ mod tests {
         }
         for name in ["PATH", "HOME", "PGPASSWORD", "RUST_BACKTRACE", "OTEL_TRACES_EXPORTER", "no_proxy", "KEY_PEPPER"]
             .into_iter()
-            .chain(OF_OTHERS)
+            .chain(OF_OTHER_PROGRAMS)
         {
             assert_eq!(misspelt(name), None, "{name}");
         }

@@ -1,6 +1,6 @@
 //! HTTP: the accept loop, routes, middleware, and the management API.
 //!
-//! `server` (accept loop) → `dispatch` (every request; `/forward-auth` ends here) → `middleware` → `routes` → a handler.
+//! `server` (accept loop; `tls`) → `dispatch` (every request; `/forward-auth` ends here) → `middleware` → `routes` → a handler.
 
 mod api_keys;
 mod authorized;

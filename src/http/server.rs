@@ -52,7 +52,7 @@ use super::{
     drain::Drain,
     request_body::{self, Unread},
     socket::Socket,
-    tls::{self, TlsHandshakes},
+    tls::{self, ReloadableAcceptor},
     watched_body,
 };
 use crate::auth::request::Peer;
@@ -80,7 +80,7 @@ impl OpenConnections {
 /// Accepts and serves connections until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<TlsHandshakes>,
+    tls: Option<ReloadableAcceptor>,
     dispatch: Dispatcher,
     max_connections: usize,
     counted: &Gauge,
@@ -243,7 +243,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, tls: Option<TlsHandshakes>) -> Result<(), BoxError> {
+    async fn serve(self, stream: TcpStream, tls: Option<ReloadableAcceptor>) -> Result<(), BoxError> {
         let activity = self.activity.clone();
         let served = async {
             match tls {
@@ -269,7 +269,7 @@ impl Connection {
         self.handle_requests(Socket::new(stream)?).await
     }
 
-    async fn serve_tls(mut self, stream: TcpStream, tls: TlsHandshakes) -> Result<(), BoxError> {
+    async fn serve_tls(mut self, stream: TcpStream, tls: ReloadableAcceptor) -> Result<(), BoxError> {
         let mut first_byte = [0];
         match self.unless_stopped(stream.peek(&mut first_byte)).await.transpose()? {
             None | Some(0) => return Ok(()),

@@ -39,7 +39,8 @@ use zeroize::Zeroizing;
 
 use crate::domain::{Clock, Timestamp};
 
-/// How often the files are read. New content is used when it has been read twice, since several files change together.
+/// How often the files are read. New contents are loaded after the second read in which they are the same, since the files
+/// are rarely replaced all at once.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
 /// The first byte of a TLS connection: the type of a handshake record (RFC 8446, section 5.1).
 pub(super) const HANDSHAKE: u8 = 22;
@@ -90,7 +91,7 @@ pub(crate) struct TlsFiles {
     pub(crate) client_ca: Option<PathBuf>,
 }
 
-/// What the files hold.
+/// The files' contents.
 #[derive(Clone, PartialEq, Eq)]
 struct Contents {
     certificate: Vec<u8>,
@@ -162,9 +163,9 @@ fn not_after(chain: &[CertificateDer<'_>]) -> Result<Timestamp, TlsError> {
     read().ok_or(TlsError::Missing(CERTIFICATE, "a certificate of X.509"))
 }
 
-/// What a listener needs to accept TLS.
+/// Accepts TLS connections under the newest usable configuration.
 #[derive(Clone)]
-pub(crate) struct TlsHandshakes {
+pub(crate) struct ReloadableAcceptor {
     config: watch::Receiver<Arc<ServerConfig>>,
     failed: Counter,
     started: Instant,
@@ -172,7 +173,7 @@ pub(crate) struct TlsHandshakes {
     next_line: Arc<AtomicU64>,
 }
 
-impl TlsHandshakes {
+impl ReloadableAcceptor {
     pub(super) async fn accept<S>(&self, stream: S, peer: IpAddr) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -192,7 +193,7 @@ impl TlsHandshakes {
         }
     }
 
-    /// What a client reads that has called by `http://`.
+    /// Responds 400 to a client that sends plain HTTP.
     pub(super) async fn refuse_plain_http(&self, mut stream: TcpStream) -> io::Result<()> {
         self.failed.inc();
         stream.write_all(PLAIN_HTTP.as_bytes()).await?;
@@ -202,14 +203,14 @@ impl TlsHandshakes {
     }
 }
 
-/// Reads the files again and again.
+/// Polls the files, and publishes a new configuration when they have changed.
 pub(crate) struct TlsReloader {
     files: TlsFiles,
     clock: Clock,
-    /// What was read last, or why it could not be.
-    seen: Result<Contents, String>,
-    /// What is in use, or could not be used.
-    tried: Result<Contents, String>,
+    /// The contents of the latest read, or its error.
+    latest: Result<Contents, String>,
+    /// The contents of the latest attempt to load a configuration, or the error of their read.
+    attempted: Result<Contents, String>,
     config: watch::Sender<Arc<ServerConfig>>,
     metrics: TlsMetrics,
 }
@@ -222,8 +223,8 @@ impl TlsReloader {
         let reloader = Self {
             files,
             clock,
-            seen: Ok(contents.clone()),
-            tried: Ok(contents),
+            latest: Ok(contents.clone()),
+            attempted: Ok(contents),
             config: watch::Sender::new(config),
             metrics,
         };
@@ -231,8 +232,8 @@ impl TlsReloader {
         Ok(reloader)
     }
 
-    pub(crate) fn handshakes(&self) -> TlsHandshakes {
-        TlsHandshakes {
+    pub(crate) fn acceptor(&self) -> ReloadableAcceptor {
+        ReloadableAcceptor {
             config: self.config.subscribe(),
             failed: self.metrics.failed_handshakes.clone(),
             started: Instant::now(),
@@ -247,18 +248,19 @@ impl TlsReloader {
             #[allow(clippy::disallowed_methods, reason = "one call at a time")]
             let read = spawn_blocking(move || files.read().map_err(|error| error.to_string()));
             let Ok(read) = read.await else { continue };
-            if self.seen != read {
-                self.seen = read;
-            } else if self.tried != read {
-                self.use_changed(read);
+            if self.latest != read {
+                self.latest = read;
+            } else if self.attempted != read {
+                self.reload(read);
             }
         }
     }
 
-    fn use_changed(&mut self, read: Result<Contents, String>) {
+    /// Loads contents that have changed. Where that fails, the previous configuration stays in use.
+    fn reload(&mut self, read: Result<Contents, String>) {
         let loaded =
             read.as_ref().map_err(Clone::clone).and_then(|contents| contents.load().map_err(|error| error.to_string()));
-        self.tried = read;
+        self.attempted = read;
         match loaded {
             Ok(LoadedTls { config, not_after }) => {
                 self.config.send_replace(config);
@@ -266,7 +268,10 @@ impl TlsReloader {
             }
             Err(error) => {
                 self.metrics.files_usable.set(0);
-                warn!(error, "the changed TLS files cannot be used: the certificate before them stays in use");
+                warn!(
+                    error,
+                    "the changed TLS files cannot be loaded: mend them; the previous certificate stays in use"
+                );
             }
         }
     }
@@ -295,8 +300,8 @@ impl TlsMetrics {
         let help = "When the TLS certificate in use expires, as a Unix time";
         let name = "rally_tls_certificate_not_after_timestamp";
         registry.register_with_unit(name, help, Unit::Seconds, metrics.not_after.clone());
-        let help = "1: the files of TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE are in use; 0: they have changed and cannot be \
-                    used, as the log says, and what they held before is in use";
+        let help = "1: the files of TLS_CERT_FILE, TLS_KEY_FILE and TLS_CLIENT_CA_FILE are in use; 0: they have changed and cannot \
+                    be loaded, as the log says, and their previous contents stay in use";
         registry.register("rally_tls_files_usable", help, metrics.files_usable.clone());
         let help =
             "Connections that ended in the TLS handshake, as of clients without a certificate, or that speak no TLS";

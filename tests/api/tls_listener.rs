@@ -14,9 +14,7 @@ use rally_api_keys::{
     app::{Service, StartError},
     domain::Clock,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SerialNumber,
-};
+use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
 use reqwest::{Certificate, Identity, StatusCode, tls::TlsInfo};
 use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{
@@ -30,17 +28,12 @@ use crate::{
     client::{Client, Credential, PATH},
     harness::{TestDatabase, TestServer, config, raw, scratch_dir, wait_until},
     http2,
+    tls::authority,
 };
 
 const HOST: &str = "acme.localhost";
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
 
 /// The files that the settings name.
 struct Files {

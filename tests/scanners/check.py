@@ -3,7 +3,7 @@ keys they say they are, and whose names they look up. Started by .ci/scanners in
 
 All keys are made here, at random, so that no file of the repository holds one.
 """
-import json, os, secrets, socket, string, subprocess, sys, tempfile, threading
+import json, os, secrets, shutil, socket, string, subprocess, sys, tempfile, threading
 from collections import defaultdict
 from pathlib import Path
 
@@ -100,6 +100,9 @@ class Scanner:
     def __init__(self, folder):
         self.folder = folder
         self.report = folder / "report.json"
+
+    def is_usable(self):
+        return self.program.exists()
 
     def run(self, *command):
         self.report.unlink(missing_ok=True)
@@ -209,6 +212,10 @@ class Secretlint(Scanner):
         self.folder = ROOT / "tests/scanners"
         return super().run("node", self.program, *command)
 
+    def is_usable(self):
+        # An old Node.js cannot run it.
+        return super().is_usable() and shutil.which("node") and self.run("--version").returncode == 0
+
     def version(self):
         return json.loads((self.program.parents[1] / "package.json").read_text())["version"]
 
@@ -278,13 +285,13 @@ def main():
     server = NameServer()
     passed = skipped = 0
     for kind in [Gitleaks, Betterleaks, Kingfisher, Secretlint, DetectSecrets]:
-        if not kind.program.exists():
-            print(f"{kind.name}: SKIPPED, it is not installed")
-            skipped += 1
-            continue
         with tempfile.TemporaryDirectory() as root:
             (work := Path(root) / "work").mkdir()
             scanner = kind(work)
+            if not scanner.is_usable():
+                print(f"{kind.name}: SKIPPED, it is not installed, or what it needs is too old")
+                skipped += 1
+                continue
             version = scanner.version()
             check(scanner, server, Folders(root))
         print(f"{kind.name} {version}: our keys are named ours, and only Stripe's are shown to Stripe", flush=True)

@@ -132,7 +132,7 @@ async fn check_policy(
     if is_expired(before) && !is_expired(after) { refuse_one_more(transaction, &policy, now).await } else { Ok(()) }
 }
 
-/// Whether the key may be able to do less afterwards.
+/// True if the change may revoke access: fewer scopes, an earlier expiry, or a tighter limit.
 const fn may_narrow(patch: &ApiKeyPatch) -> bool {
     let LimitsPatch { allowed_addresses, rate_limit, quota } = &patch.limits;
     patch.scopes.is_some()
