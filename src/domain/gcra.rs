@@ -18,20 +18,14 @@ impl RateLimit {
 
     /// Nanoseconds that the whole burst uses up. At most 10^14.
     pub(crate) fn burst(self) -> u64 {
-        burst(self, self.cost())
+        self.cost() * u64::from(self.requests())
     }
-}
-
-fn burst(limit: RateLimit, cost: u64) -> u64 {
-    cost * u64::from(limit.requests())
 }
 
 /// What is left of a limit at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     limit: RateLimit,
-    /// Nanoseconds that a request uses up.
-    cost: u64,
     /// Nanoseconds until the whole burst is available again.
     used: u64,
 }
@@ -40,15 +34,14 @@ impl Budget {
     /// More than the burst counts as the burst: the limit may have been lowered, and clocks may be set back.
     #[must_use]
     pub fn new(limit: RateLimit, used: u64) -> Self {
-        let cost = limit.cost();
-        Self { limit, cost, used: used.min(burst(limit, cost)) }
+        Self { limit, used: used.min(limit.burst()) }
     }
 
     /// The budget after one more request. `None`: the request is beyond the limit, and uses up nothing.
     #[must_use]
     pub fn take(self) -> Option<Self> {
-        let used = self.used + self.cost;
-        (used <= self.burst()).then_some(Self { used, ..self })
+        let used = self.used + self.limit.cost();
+        (used <= self.limit.burst()).then_some(Self { used, ..self })
     }
 
     pub(crate) const fn limit(self) -> RateLimit {
@@ -63,20 +56,16 @@ impl Budget {
     /// How many requests may come now.
     #[must_use]
     pub fn remaining(self) -> u32 {
-        let left = (self.burst() - self.used) / self.cost;
+        let left = (self.limit.burst() - self.used) / self.limit.cost();
         u32::try_from(left).unwrap_or(self.limit.requests()) // at most `requests`
     }
 
     /// The time until one more request may come than now. `None`: the whole burst is available.
     #[must_use]
     pub fn next_in(self) -> Option<Duration> {
-        let with_one_more = (u64::from(self.remaining()) + 1) * self.cost;
-        let until = (self.used + with_one_more).checked_sub(self.burst())?;
+        let with_one_more = (u64::from(self.remaining()) + 1) * self.limit.cost();
+        let until = (self.used + with_one_more).checked_sub(self.limit.burst())?;
         (self.used > 0).then(|| Duration::from_nanos(until))
-    }
-
-    fn burst(self) -> u64 {
-        burst(self.limit, self.cost)
     }
 }
 

@@ -97,7 +97,7 @@ async fn no_key_is_lost_or_repeated_while_keys_are_created_and_revoked_between_p
         let existing = strings(&admin.get(PATH).await.expect(200), "id");
         let mut times_seen: HashMap<String, usize> = HashMap::new();
         let mut next = Some(format!("{PATH}?sort={sort}&limit=4"));
-        let mut pages = 0;
+        let mut pages = 0_usize;
         while let Some(path) = next {
             let reply = admin.get(&path).await;
             let page = reply.expect(200);
@@ -107,10 +107,14 @@ async fn no_key_is_lost_or_repeated_while_keys_are_created_and_revoked_between_p
             next = next_page_path(&reply);
             pages += 1;
             assert!(pages < 100, "the links do not end");
-            let end = format_timestamp(server.clock.now() + TimeDelta::days(i64::from(pages % 7 + 1)));
-            let name = ["AAA", "created", "zzz"][pages as usize % 3];
-            admin.create_with(&json!({"name": name, "expiresAt": if pages % 2 == 0 { Some(end) } else { None }})).await;
-            for id in [page[0]["id"].as_str().unwrap(), &existing[pages as usize % existing.len()]] {
+            let end = format_timestamp(server.clock.now() + TimeDelta::days([1, 2, 3, 4, 5, 6, 7][pages % 7]));
+            let name = ["AAA", "created", "zzz"][pages % 3];
+            admin
+                .create_with(
+                    &json!({"name": name, "expiresAt": if pages.is_multiple_of(2) { Some(end) } else { None }}),
+                )
+                .await;
+            for id in [page[0]["id"].as_str().unwrap(), &existing[pages % existing.len()]] {
                 admin.delete(&format!("{PATH}/{id}")).await.expect(204);
             }
         }

@@ -207,7 +207,7 @@ async fn a_repeated_suspension_or_resumption_changes_nothing() {
     }
     let until = json!(until);
     let expected = ("suspended".to_owned(), details(&key, until.clone(), "why"));
-    assert_eq!(events(&server, &key).await, [expected.clone()]);
+    assert_eq!(events(&server, &key).await, std::slice::from_ref(&expected));
 
     let first = admin.post(&resume_path(&key), &json!({"reason": "it was meant", "until": null})).await;
     let again = admin.post(&resume_path(&key), &json!({"reason": "again"})).await;
