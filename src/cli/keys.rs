@@ -18,7 +18,6 @@ use crate::{
     },
     http::{grant_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
-    usage::{CALLER_AGE, CALLERS_OF_A_KEY},
 };
 
 #[derive(Debug, Subcommand)]
@@ -242,9 +241,7 @@ async fn callers(keys: &TenantStore, id: ApiKeyId, now: Timestamp) -> Result<boo
         format!("{address:<39} {secret:<8} {first:<27} {last:<27} {requests:>10} {agent}")
     };
     writeln!(output, "{}", row(["ADDRESS", "SECRET", "FIRST-SEEN", "LAST-SEEN", "REQUESTS", "USER-AGENT"]))?;
-    for KeyCaller { caller, uses_current_secret } in
-        transaction.callers(id, now - CALLER_AGE, CALLERS_OF_A_KEY.into()).await?
-    {
+    for KeyCaller { caller, uses_current_secret } in transaction.callers(id, now).await? {
         writeln!(
             output,
             "{}",

@@ -21,7 +21,6 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
-pub(super) use self::asked::LimitedStatus;
 use self::asked::{Asked, asked};
 use super::{
     key_lifecycle_headers,
@@ -29,7 +28,7 @@ use super::{
         FORWARD_AUTH, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL, X_RALLY_SCOPES,
         X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
     },
-    problem::{CALLER, Code, PARAMS, Problem, scope_schema},
+    problem::{CALLER, Code, LimitedStatus, PARAMS, Problem, scope_schema},
     rate_limit_fields,
     refusal_log::RefusalLog,
     request_scope::RequestScope,

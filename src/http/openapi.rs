@@ -16,8 +16,7 @@ use utoipa::OpenApi;
 
 use super::{
     api_keys::{event_details, event_schemas, examples},
-    forward_auth::LimitedStatus,
-    problem::{Code, FieldError, Problem, ProblemDocument},
+    problem::{Code, FieldError, LimitedStatus, Problem, ProblemDocument},
 };
 use crate::{
     auth::error::{Error, TokenError},

@@ -14,6 +14,7 @@
 mod api_keys;
 mod audit_log;
 mod batcher;
+mod callers;
 mod connect;
 mod connection_turns;
 mod database;
@@ -44,6 +45,7 @@ use crate::{domain::Timestamp, turns::Overloaded};
 pub use api_keys::{KeyFilter, Revocation, RevokedKey};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
+pub use callers::KeyCaller;
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, Inspected, Level, inspect};
@@ -57,8 +59,7 @@ pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{
-    CallerUsage, KeyCaller, LastUse, QuotaTotal, RecordedUsage, SecretCaller, SecretUsage, SecretUse, UsageBatch,
-    UsageStore,
+    CallerUsage, LastUse, QuotaTotal, RecordedUsage, SecretCaller, SecretUsage, SecretUse, UsageBatch, UsageStore,
 };
 
 /// Limit of a lookup, once it has a connection.

@@ -6,7 +6,11 @@ use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Error, ReadTx, TenantStores, retry::retry_within};
+use super::{
+    Error, ReadTx, TenantStores,
+    callers::{CALLER_AGE, CALLERS_OF_A_KEY},
+    retry::retry_within,
+};
 use crate::domain::{ApiKeyId, KeyHint, LookupDigest, QuotaPeriod, TenantId, Timestamp, UsageBucket, UsageWindow};
 
 /// How long a batch, or a removal, waits for the response once it has a connection.
@@ -190,37 +194,6 @@ impl SecretCaller {
     }
 }
 
-/// A caller of a key.
-#[derive(Clone, Debug)]
-pub struct KeyCaller {
-    /// The caller.
-    pub caller: SecretCaller,
-    /// It used the key's current secret, and not one that a rotation has replaced.
-    pub uses_current_secret: bool,
-}
-
-struct KeyCallerRow {
-    address: Option<IpNet>,
-    user_agent: Option<String>,
-    first_seen_at: Timestamp,
-    last_seen_at: Timestamp,
-    requests: i64,
-    uses_current_secret: bool,
-}
-
-impl From<KeyCallerRow> for KeyCaller {
-    fn from(row: KeyCallerRow) -> Self {
-        let caller = SecretCaller {
-            address: row.address.map(|net| net.addr()),
-            user_agent: row.user_agent.map(Into::into),
-            first_seen_at: row.first_seen_at,
-            last_seen_at: row.last_seen_at,
-            requests: row.requests,
-        };
-        Self { caller, uses_current_secret: row.uses_current_secret }
-    }
-}
-
 /// One secret of a key and its last use.
 #[derive(Clone, Debug)]
 pub struct SecretUse {
@@ -352,9 +325,10 @@ impl UsageStore {
         recorded.try_into()
     }
 
-    /// Removes some callers, of all tenants, that were last seen before that time or are not among the latest `keep` of their
-    /// key. Returns how many, or `None` where another instance is removing them.
-    pub async fn remove_old_callers(&self, before: Timestamp, keep: i32) -> Result<Option<i32>, Error> {
+    /// Removes some callers, of all tenants, that [`ReadTx::callers`] would not return. Returns how many, or `None` where
+    /// another instance is removing them.
+    pub async fn remove_old_callers(&self, now: Timestamp) -> Result<Option<i32>, Error> {
+        let (before, keep) = (now - CALLER_AGE, CALLERS_OF_A_KEY);
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!("SELECT public.remove_old_callers($1, $2, $3)", before, keep, REMOVE_AT_ONCE)
                 .fetch_one(session)
@@ -433,28 +407,6 @@ impl ReadTx {
         )
         .fetch_all(self.transaction.session())
         .await?)
-    }
-
-    /// The key's latest callers, of those seen after that time, the latest first.
-    pub async fn callers(&mut self, key: ApiKeyId, after: Timestamp, at_most: i64) -> Result<Vec<KeyCaller>, Error> {
-        let rows = sqlx::query_as!(
-            KeyCallerRow,
-            r#"SELECT c.address AS "address: IpNet", c.user_agent, c.first_seen_at, c.last_seen_at, c.requests,
-                      EXISTS (SELECT FROM public.api_key_secrets s
-                              WHERE s.tenant_id = c.tenant_id AND s.lookup_digest = c.lookup_digest
-                                AND s.retired_at IS NULL) AS "uses_current_secret!"
-               FROM public.api_key_callers c
-               WHERE c.tenant_id = $1 AND c.key_id = $2 AND c.last_seen_at > $3
-               ORDER BY c.last_seen_at DESC, c.caller
-               LIMIT $4"#,
-            self.tenant.0,
-            key.0,
-            after,
-            at_most,
-        )
-        .fetch_all(self.transaction.session())
-        .await?;
-        Ok(rows.into_iter().map(KeyCaller::from).collect())
     }
 
     /// The key's secrets with their last uses, the newest first.

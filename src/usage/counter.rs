@@ -3,12 +3,13 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use chrono::DateTime;
+use once_cell::race::OnceBox;
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
@@ -47,7 +48,7 @@ pub struct UsageCounter {
     /// are added to a later one.
     requests: [AtomicU32; 2],
     /// The denied requests, in the same places. Most secrets are never denied anything.
-    denied: OnceLock<Box<[DeniedCounts; 2]>>,
+    denied: OnceBox<[DeniedCounts; 2]>,
     last_used_micros: AtomicI64,
     /// The hash of the latest caller, in the upper half (0: none), and its requests since `callers` was changed. So a caller
     /// that comes again is counted without the lock.
@@ -94,7 +95,7 @@ impl UsageCounter {
             lookup_digest,
             hour: AtomicU32::new(0),
             requests: Default::default(),
-            denied: OnceLock::new(),
+            denied: OnceBox::new(),
             last_used_micros: AtomicI64::new(i64::MIN),
             latest_caller: AtomicU64::new(0),
             callers: Mutex::default(),

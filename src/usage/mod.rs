@@ -45,10 +45,6 @@ const DEAD_USES_QUEUE: usize = 1_024;
 /// 100 bytes, and up to 900 with the longest `User-Agent`.
 const SPARE_CALLERS: usize = 65_536;
 const MAX_USER_AGENT_CHARS: usize = 200;
-/// Callers that were not seen for that long are neither shown nor kept.
-pub const CALLER_AGE: TimeDelta = TimeDelta::days(30);
-/// No more of a key's callers are shown or kept.
-pub const CALLERS_OF_A_KEY: i32 = 50;
 
 /// Why a request was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

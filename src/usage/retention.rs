@@ -6,7 +6,6 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{CALLER_AGE, CALLERS_OF_A_KEY};
 use crate::{
     domain::Clock,
     store::{self, UsageStore},
@@ -61,10 +60,10 @@ impl Retention {
     }
 
     async fn remove_old_callers(&self) -> Result<(), store::Error> {
-        let before = self.clock.now() - CALLER_AGE;
-        let callers = remove_in_parts(|| self.store.remove_old_callers(before, CALLERS_OF_A_KEY)).await?;
+        let now = self.clock.now();
+        let callers = remove_in_parts(|| self.store.remove_old_callers(now)).await?;
         if callers > 0 {
-            info!(callers, %before, "removed callers of API keys that were not seen for long, or many of one key");
+            info!(callers, "removed callers of API keys that were not seen for long, or many of one key");
         }
         Ok(())
     }

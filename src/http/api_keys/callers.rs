@@ -10,7 +10,6 @@ use crate::{
         input::{KeyIdParam, NoQuery},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
-    usage::{CALLER_AGE, CALLERS_OF_A_KEY},
 };
 
 /// Lists who used a key in the last 30 days: what to look at before revoking it.
@@ -63,6 +62,6 @@ async fn read<R>(
     if !transaction.key_exists(id).await? {
         return Err(Code::KeyNotFound.into());
     }
-    let callers = transaction.callers(id, clock.now() - CALLER_AGE, CALLERS_OF_A_KEY.into()).await?;
+    let callers = transaction.callers(id, clock.now()).await?;
     Ok(Json(callers.into_iter().map(ApiKeyCallerResponse::from).collect()))
 }

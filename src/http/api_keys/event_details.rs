@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{policy::PolicyRules, responses::optional_time, schema};
+use super::{policy_rules::PolicyRules, responses::optional_time, schema};
 use crate::domain::{
     AllowedAddresses, ApiKey, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
     format_timestamp,

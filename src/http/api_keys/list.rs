@@ -8,6 +8,7 @@ use form_urlencoded::Serializer;
 use utoipa::IntoParams;
 
 use super::{
+    key_sorts::{parse_sort, sort_name},
     paging::{self, PageParams, Paging},
     preconditions::{ListPreconditionParams, Preconditions},
     responses::ApiKeyResponse,
@@ -24,7 +25,7 @@ use crate::{
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{self, KeyFilter, KeyOrder, Listed, Page, ReadTx, SortBy},
+    store::{self, KeyFilter, KeyOrder, Listed, Page, ReadTx},
 };
 
 const MAX_SEARCH_CHARS: usize = 100;
@@ -100,34 +101,6 @@ fn write_query(filter: &KeyFilter, order: KeyOrder, with_usage: bool) -> String 
         }
     }
     query.finish()
-}
-
-/// Every order by its name.
-pub(super) const SORTS: [(&str, KeyOrder); 8] = {
-    const fn by(by: SortBy, descending: bool) -> KeyOrder {
-        KeyOrder { by, descending }
-    }
-    [
-        ("createdAt", by(SortBy::CreatedAt, false)),
-        ("-createdAt", by(SortBy::CreatedAt, true)),
-        ("name", by(SortBy::Name, false)),
-        ("-name", by(SortBy::Name, true)),
-        ("lastUsedAt", by(SortBy::LastUsedAt, false)),
-        ("-lastUsedAt", by(SortBy::LastUsedAt, true)),
-        ("expiresAt", by(SortBy::ExpiresAt, false)),
-        ("-expiresAt", by(SortBy::ExpiresAt, true)),
-    ]
-};
-
-fn sort_name(order: KeyOrder) -> &'static str {
-    SORTS.iter().find(|(_, other)| *other == order).map_or("", |(name, _)| name)
-}
-
-fn parse_sort(text: &str) -> Result<KeyOrder, String> {
-    SORTS.iter().find(|(name, _)| *name == text).map(|(_, order)| *order).ok_or_else(|| {
-        let names: Vec<&str> = SORTS.iter().map(|(name, _)| *name).collect();
-        format!("must be one of {}", names.join(", "))
-    })
 }
 
 fn parse_creator(text: &str) -> Result<String, &'static str> {

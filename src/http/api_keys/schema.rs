@@ -6,7 +6,7 @@ use utoipa::{
     openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
 };
 
-use super::list::SORTS;
+use super::key_sorts::SORTS;
 use crate::domain::{
     AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval,
 };

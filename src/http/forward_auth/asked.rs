@@ -12,7 +12,7 @@ use crate::{
     http::{
         input::redacted,
         names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_REQUIRED_SCOPE},
-        problem::{FieldError, Problem},
+        problem::{FieldError, LimitedStatus, Problem},
     },
 };
 
@@ -27,16 +27,6 @@ pub(super) struct Asked {
     pub(super) scope: Scope,
     /// What a request beyond its key's limits gets.
     pub(super) limited: LimitedStatus,
-}
-
-/// The status of a request beyond its key's limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum LimitedStatus {
-    /// 403, for gateways that support no other refusal than 401 and 403.
-    #[default]
-    Forbidden,
-    /// 429, for those that pass any refusal on to their client.
-    TooManyRequests,
 }
 
 pub(super) fn asked<B>(request: &Request<B>, peer: IpAddr, trusted_proxies: &TrustedProxies) -> Result<Asked, Problem> {

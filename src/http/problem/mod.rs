@@ -21,7 +21,7 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use super::{forward_auth::LimitedStatus, rate_limit_fields::whole_seconds};
+use super::rate_limit_fields::whole_seconds;
 use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, Violation, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
@@ -54,6 +54,16 @@ impl FieldError {
     pub(crate) fn of_part(known: &'static str, part: String, message: impl Into<Cow<'static, str>>) -> Self {
         Self { field: part.into(), message: message.into(), known: Some(known) }
     }
+}
+
+/// The status of a request beyond its key's limits, as a gateway asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LimitedStatus {
+    /// 403, for gateways that support no other refusal than 401 and 403.
+    #[default]
+    Forbidden,
+    /// 429, for those that pass any refusal on to their client.
+    TooManyRequests,
 }
 
 /// An error response that is not written yet.
