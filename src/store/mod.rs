@@ -45,7 +45,7 @@ use crate::{domain::Timestamp, turns::Overloaded};
 pub use api_keys::{KeyFilter, Revocation, RevokedKey};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
-pub use callers::KeyCaller;
+pub use callers::{CallerUsage, KeyCaller, SecretCaller};
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, Inspected, Level, inspect};
@@ -58,9 +58,7 @@ pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
-pub use usage::{
-    CallerUsage, LastUse, QuotaTotal, RecordedUsage, SecretCaller, SecretUsage, SecretUse, UsageBatch, UsageStore,
-};
+pub use usage::{LastUse, QuotaTotal, RecordedUsage, SecretUsage, SecretUse, UsageBatch, UsageStore};
 
 /// Limit of a lookup, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -478,7 +478,9 @@ async fn a_refused_request_of_a_suspended_key_is_counted_and_is_no_use() {
     wait_until(async || usage().await["denied"] == 3).await;
     let usage = usage().await;
     let last = usage["buckets"].as_array().unwrap().last().unwrap();
-    let reasons = json!({"expired": 0, "scope": 0, "revoked": 0, "suspended": 3, "address": 0, "rateLimit": 0});
+    let reasons = json!({
+        "expired": 0, "scope": 0, "revoked": 0, "suspended": 3, "address": 0, "rateLimit": 0, "quota": 0
+    });
     assert_eq!((&last["requests"], &last["deniedByReason"]), (&json!(3), &reasons));
     assert_eq!(admin.get(&key.path()).await.expect(200)["lastUsedAt"], Value::Null);
     let metrics = admin.get("/metrics").await.body;

@@ -69,6 +69,9 @@ async fn is_limited(stand: &Stand, method: &Method, request: RequestBuilder) {
         ("ratelimit", r#""rally-key";r=0;t=3600"#),
         ("content-type", "application/problem+json"),
     ] {
+        if name == "content-type" && stand.gateway == Gateway::Envoy && *method == Method::HEAD {
+            continue; // Envoy tells no type of a refusal without a body.
+        }
         let values: Vec<_> = reply.headers.get_all(name).iter().collect();
         assert_eq!(values, [value], "{name}: {told}");
     }
