@@ -18,7 +18,9 @@ use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
-        cache::{AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease},
+        cache::{
+            AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease, receipts::Receipts,
+        },
         gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
@@ -31,6 +33,7 @@ use crate::{
         self, AppState,
         dispatch::Dispatcher,
         drain::Drain,
+        prefer::MaxWait,
         request_metrics::RequestMetrics,
         request_traces::RequestTraces,
         response_buffers::ResponseBuffers,
@@ -125,6 +128,7 @@ pub struct Service {
     drain: Drain,
     tasks: TaskTracker,
     invalidation_listener: InvalidationListener,
+    receipts: Receipts,
     issuers: Vec<Arc<IssuerKeys>>,
     limiter: RateLimiter,
     usage_worker: UsageWorker,
@@ -146,7 +150,8 @@ impl Service {
         }
         let issuers = issuer_keys(jwt)?;
         let keys = &config.keys;
-        let (lease, clock_offset) = (Arc::new(Lease::default()), Arc::<ClockOffset>::default());
+        let (lease, clock_offset) = (Arc::new(Lease::lasting(config.revocation.lease)), Arc::<ClockOffset>::default());
+        let receipts = Receipts::new(config.revocation.lease);
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let url = database;
         let database = open_database(config, url, &cache).await?;
@@ -162,6 +167,8 @@ impl Service {
             cache: cache.clone(),
             clock: clock.clone(),
             clock_offset: clock_offset.clone(),
+            receipts: receipts.clone(),
+            acknowledging: keys.peppers.acknowledging_keys(),
         };
 
         warn_of_open_settings(config);
@@ -173,6 +180,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         limiter.register(&mut metrics);
+        receipts.register(&mut metrics);
         database.register(&mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
@@ -211,6 +219,8 @@ impl Service {
             buffers,
             clock,
             lease,
+            receipts: receipts.clone(),
+            max_wait: MaxWait(config.revocation.max_wait),
             limiter: limiter.clone(),
             metrics,
             ready,
@@ -225,6 +235,7 @@ impl Service {
             drain,
             tasks,
             invalidation_listener,
+            receipts,
             issuers,
             limiter,
             usage_worker,

@@ -13,6 +13,7 @@ mod limits;
 mod mistaken_names;
 mod reader;
 mod replaceable;
+mod revocation;
 mod secret_file;
 mod telemetry;
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
     limits::Limits,
+    revocation::Revocation,
     telemetry::{Log, TraceSampler, Traces},
 };
 use self::{
@@ -77,6 +79,8 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
+    "LEASE_SECONDS",
+    "RECEIPT_MAX_WAIT_SECONDS",
     "REDIS_URL",
     "REDIS_URL_FILE",
     "USAGE_RETENTION_DAYS",
@@ -105,6 +109,7 @@ pub struct Config {
     pub(crate) tenancy: TenantResolver,
     pub(crate) jwt: Jwt,
     pub(crate) keys: Keys,
+    pub(crate) revocation: Revocation,
     pub(crate) limits: Limits,
     /// How long usage counts are stored.
     pub(crate) usage_retention: TimeDelta,
@@ -166,6 +171,7 @@ impl Config {
             http,
             jwt: Jwt::read(&mut settings),
             keys: Keys::read(&mut settings),
+            revocation: Revocation::read(&mut settings),
             limits: Limits::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
@@ -231,7 +237,7 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, limits, .. } = self;
+        let Self { http, database, tenancy, jwt, keys, revocation, limits, .. } = self;
         let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
@@ -243,6 +249,7 @@ impl Config {
             database.effective(),
             jwt.effective(),
             keys.effective(),
+            revocation.effective(),
             limits.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),

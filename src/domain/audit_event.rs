@@ -18,6 +18,8 @@ pub enum EventKind {
     Suspended,
     Resumed,
     Revoked,
+    /// No instance uses a state from before a change any more, which somebody waited for.
+    Receipt,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
     /// The tenant's policy was changed. The only event without a key.
@@ -25,7 +27,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -33,6 +35,7 @@ impl EventKind {
         Self::Suspended,
         Self::Resumed,
         Self::Revoked,
+        Self::Receipt,
         Self::SecretReused,
         Self::PolicyChanged,
     ];
@@ -53,6 +56,7 @@ impl EventKind {
             Self::Suspended => "suspended",
             Self::Resumed => "resumed",
             Self::Revoked => "revoked",
+            Self::Receipt => "receipt",
             Self::SecretReused => "secret_reused",
             Self::PolicyChanged => "policy_changed",
         }

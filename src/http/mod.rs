@@ -19,6 +19,7 @@ mod names;
 mod openapi;
 mod operator_endpoints;
 mod origins;
+pub(crate) mod prefer;
 mod problem;
 mod rate_limit_fields;
 mod refusal_log;
@@ -39,13 +40,18 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-pub(crate) use self::api_keys::events::{grant_details, suspension_details};
+pub(crate) use self::api_keys::events::{grant_details, receipt_details, suspension_details};
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
-    drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
+    drain::Drain, prefer::MaxWait, request_metrics::RequestMetrics, request_traces::RequestTraces,
+    response_buffers::ResponseBuffers,
 };
 use crate::{
-    auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
+    auth::{
+        api_key::hasher::SecretHasher,
+        authenticator::Authenticator,
+        cache::{lease::Lease, receipts::Receipts},
+    },
     domain::Clock,
     limits::RateLimiter,
 };
@@ -59,6 +65,8 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub(crate) receipts: Receipts,
+    pub(crate) max_wait: MaxWait,
     pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.
@@ -84,6 +92,18 @@ impl FromRef<AppState> for Clock {
 impl FromRef<AppState> for ResponseBuffers {
     fn from_ref(state: &AppState) -> Self {
         state.buffers.clone()
+    }
+}
+
+impl FromRef<AppState> for Receipts {
+    fn from_ref(state: &AppState) -> Self {
+        state.receipts.clone()
+    }
+}
+
+impl FromRef<AppState> for MaxWait {
+    fn from_ref(state: &AppState) -> Self {
+        state.max_wait
     }
 }
 

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx};
-use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
+use crate::domain::{
+    ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
+};
 
 /// A use of a secret that has ended.
 #[derive(Clone, Debug)]
@@ -129,13 +131,13 @@ impl UsageStore {
         let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
             .with_request(reuse.address, &reuse.request_id)
             .with_details(json!({"keyHint": reuse.hint.to_string()}));
-        transaction.commit_with(&event).await
+        transaction.commit_with(&event).await.map(drop)
     }
 }
 
 impl WriteTx {
     /// Appends an event to the tenant's chain, whose end stays locked until the commit.
-    pub(super) async fn append(&mut self, new: &NewEvent) -> Result<(), Error> {
+    pub(super) async fn append(&mut self, new: &NewEvent) -> Result<Revision, Error> {
         let head = match self.chain_head.take() {
             Some(head) => head,
             None => self.lock_chain_head().await?,
@@ -177,7 +179,19 @@ impl WriteTx {
         )
         .execute(self.transaction.session())
         .await?;
-        Ok(())
+        Ok(Revision(chained.event.id))
+    }
+
+    /// The tenant's newest revision, which contains every change that this transaction sees. Ends the transaction, which
+    /// has changed nothing. `None`: the audit trail is empty.
+    pub async fn newest_revision(mut self) -> Result<Option<Revision>, Error> {
+        Ok(sqlx::query_scalar!(
+            "SELECT id FROM public.api_key_events WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
+            self.tenant.0,
+        )
+        .fetch_optional(self.transaction.session())
+        .await?
+        .map(Revision))
     }
 
     async fn lock_chain_head(&mut self) -> Result<ChainHead, Error> {
@@ -192,6 +206,31 @@ impl WriteTx {
 }
 
 impl ReadTx {
+    /// Whether the tenant has that revision.
+    pub async fn revision_exists(&mut self, revision: Revision) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM public.api_key_events WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            self.tenant.0,
+            revision.0,
+        )
+        .fetch_one(self.transaction.session())
+        .await?)
+    }
+
+    /// The details of the event that keeps the receipt of a revision.
+    pub async fn receipt_details(&mut self, revision: Revision) -> Result<Option<Value>, Error> {
+        Ok(sqlx::query_scalar!(
+            "SELECT details
+             FROM public.api_key_events
+             WHERE tenant_id = $1 AND kind = 'receipt' AND details ->> 'revision' = $2
+             LIMIT 1",
+            self.tenant.0,
+            revision.to_string(),
+        )
+        .fetch_optional(self.transaction.session())
+        .await?)
+    }
+
     /// The end of the tenant's chain.
     pub async fn chain_head(&mut self) -> Result<ChainHead, Error> {
         Ok(sqlx::query_as!(

@@ -52,7 +52,7 @@ pub use diagnostics::{Finding, Inspected, Level, inspect};
 pub use key_list::{KeyOrder, MAX_COUNTED, SortBy};
 pub use lookups::Lookups;
 pub use migrate::migrate;
-pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
+pub use notifications::{Change, ChangeFeed, MessageSender, Notification};
 pub(crate) use policies::BreakingKey;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;

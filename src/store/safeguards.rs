@@ -37,7 +37,7 @@ pub(super) const TENANT_TABLES: [&str; 11] = [
 ];
 
 /// The other tables.
-const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
+const OTHER_TABLES: [&str; 3] = ["instance_secrets", "usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
 const FUNCTIONS: [&str; 6] = [

@@ -12,7 +12,7 @@ use super::{
     statements::{Session, Statements},
 };
 use crate::{
-    domain::{ApiKeyId, NewEvent, TenantId},
+    domain::{ApiKeyId, NewEvent, Revision, TenantId},
     turns::Turn,
 };
 
@@ -71,6 +71,11 @@ impl TenantStore {
     pub async fn begin_revocation(&self) -> Result<WriteTx, Error> {
         let turn = self.stores.turns.take_for_revocation(self.tenant).await?;
         self.write(turn).await
+    }
+
+    /// Appends an event about no further change.
+    pub async fn append_event(&self, event: &NewEvent) -> Result<Revision, Error> {
+        self.begin_write().await?.commit_with(event).await
     }
 
     async fn write(&self, turn: Turn) -> Result<WriteTx, Error> {
@@ -190,12 +195,13 @@ pub struct WriteTx {
 impl WriteTx {
     /// Appends the event of the change to the audit trail and makes both durable. On [`Error::Unavailable`] it is unknown
     /// whether they are.
-    pub async fn commit_with(mut self, event: &NewEvent) -> Result<(), Error> {
-        self.append(event).await?;
+    pub async fn commit_with(mut self, event: &NewEvent) -> Result<Revision, Error> {
+        let revision = self.append(event).await?;
         let Self { transaction, invalidation, .. } = self;
         let outcome = transaction.commit().await;
         drop(invalidation); // not before the commit: until then a lookup finds the key as it was
-        Ok(outcome?)
+        outcome?;
+        Ok(revision)
     }
 
     /// Records that the key has to be invalidated in this instance's cache when the transaction ends.

@@ -8,7 +8,10 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::domain::{ApiKeyId, Secret, TenantId};
+use crate::{
+    auth::cache::message::{AcknowledgingKeys, MessageKey},
+    domain::{ApiKeyId, Secret, TenantId},
+};
 
 /// Both labels are part of the stored format.
 const KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
@@ -83,6 +86,13 @@ pub struct Peppers {
 }
 
 impl Peppers {
+    /// The keys of instances' acknowledgements, so that only who has a pepper makes one.
+    pub(crate) fn acknowledging_keys(&self) -> AcknowledgingKeys {
+        let key = |pepper: &Pepper| MessageKey::of_pepper(&pepper.key);
+        let Self { current, next, retired } = self;
+        AcknowledgingKeys { own: current.as_ref().map(key), others: next.iter().chain(retired).map(key).collect() }
+    }
+
     /// The ids of all of them.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
-    event_details::{self, GrantDetails, SuspensionDetails},
+    event_details::{self, GrantDetails, ReceiptDetails, SuspensionDetails},
     paging::{self, PageParams, Paging},
     responses::ApiKeyEventResponse,
     schema,
@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, ScopeSet, Timestamp},
+    domain::{
+        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, Receipt, Revision, ScopeSet, Timestamp,
+    },
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -52,6 +54,11 @@ pub(crate) fn grant_details(
 /// The suspension of a key, or what the resumption ended, for the details of its events.
 pub(crate) fn suspension_details(key: &ApiKey, reason: Option<&Reason>) -> serde_json::Value {
     event_details::json(&SuspensionDetails::new(key, reason))
+}
+
+/// The receipt of a revision, for the details of its event.
+pub(crate) fn receipt_details(revision: Revision, receipt: &Receipt) -> serde_json::Value {
+    event_details::json(&ReceiptDetails::new(revision, receipt))
 }
 
 /// Lists the tenant's events, newest first.

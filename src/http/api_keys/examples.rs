@@ -37,6 +37,16 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
+        "ReceiptResponse" => json!({
+            "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+            "isComplete": false,
+            "instances": 3,
+            "acknowledged": 2,
+            "lapsed": 0,
+            "slowestMs": 2.1,
+            "outstanding": ["5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"],
+            "completeWithinSeconds": 4,
+        }),
         "ApiKeyResponse" => json!({
             "id": KEY,
             "keyPrefix": "rk_live_",
@@ -191,6 +201,20 @@ fn events() -> Value {
     json!([
         policy_changed,
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
+        event(
+            "98",
+            "receipt",
+            "2026-11-26T16:00:00.004Z",
+            admin,
+            json!({
+                "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                "instances": 3,
+                "acknowledged": 3,
+                "lapsed": 0,
+                "slowestMs": 2.1,
+                "actorSubject": "8d1f0c52",
+            })
+        ),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
         event(
             "96",

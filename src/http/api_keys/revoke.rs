@@ -1,10 +1,12 @@
 //! `DELETE /api/v1/api-keys/{id}` and `DELETE /api/v1/api-keys/self`
 
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
     events::grant_details,
     preconditions::{PreconditionParams, Preconditions},
+    receipt_response::ReceiptResponse,
+    receipts::{PreferParams, ReceiptWanted},
 };
 use crate::{
     domain::{ApiKeyId, Clock, EventKind},
@@ -24,8 +26,16 @@ use crate::{
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    params(KeyIdParam, PreconditionParams),
-    responses((status = 204, description = "The key is revoked")),
+    params(KeyIdParam, PreconditionParams, PreferParams),
+    responses(
+        (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
+        (
+            status = 202,
+            description = "The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -34,9 +44,10 @@ pub(crate) async fn revoke(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock, &conditions).await
+) -> Result<Response, Problem> {
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 /// Revokes the calling key.
@@ -45,8 +56,16 @@ pub(crate) async fn revoke(
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams),
-    responses((status = 204, description = "The key is revoked")),
+    params(PreconditionParams, PreferParams),
+    responses(
+        (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
+        (
+            status = 202,
+            description = "The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::PreconditionFailed]]))),
 )]
@@ -54,10 +73,11 @@ pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock, &conditions).await
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 async fn end<R: Requirement>(
@@ -65,7 +85,8 @@ async fn end<R: Requirement>(
     id: ApiKeyId,
     clock: &Clock,
     conditions: &Preconditions,
-) -> Result<StatusCode, Problem> {
+    wanted: ReceiptWanted,
+) -> Result<Response, Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
     // Without a condition, the statement that revokes the key locks it.
     if !conditions.is_empty() {
@@ -73,13 +94,15 @@ async fn end<R: Requirement>(
         conditions.check_change(&key, clock.now())?;
     }
     let now = clock.now();
-    match transaction.revoke_key(id, now).await? {
+    let revision = match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
             let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
-            transaction.commit_with(&caller.event(EventKind::Revoked, id, now).with_details(details)).await?;
+            let event = caller.event(EventKind::Revoked, id, now).with_details(details);
+            Some(transaction.commit_with(&event).await?)
         }
-        Revocation::Repeated => {}
+        Revocation::Repeated if wanted.is_wanted() => transaction.newest_revision().await?,
+        Revocation::Repeated => None,
         Revocation::NotFound => return Err(Code::KeyNotFound.into()),
-    }
-    Ok(StatusCode::NO_CONTENT)
+    };
+    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

@@ -6,6 +6,8 @@ use super::{
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
     policy::refuse_breach,
     preconditions::{PreconditionParams, Preconditions},
+    receipt_response::ReceiptResponse,
+    receipts::{PreferParams, ReceiptWanted},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
@@ -20,7 +22,12 @@ use crate::{
 };
 use std::num::NonZeroU32;
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use chrono::TimeDelta;
 use utoipa::ToSchema;
 
@@ -48,13 +55,22 @@ struct RotateApiKeyRequest {
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams),
+    params(KeyIdParam, PreconditionParams, PreferParams),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
-    responses((
-        status = 200,
-        description = "The key with its new secret, which no later response contains",
-        body = ApiKeyCreatedResponse,
-    )),
+    responses(
+        (
+            status = 200,
+            description = "The key with its new secret, which no later response contains",
+            body = ApiKeyCreatedResponse,
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyCreatedResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
@@ -63,11 +79,12 @@ pub(crate) async fn rotate(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, wanted, fields).await
 }
 
 /// Gives the calling key a new secret.
@@ -76,13 +93,22 @@ pub(crate) async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams),
+    params(PreconditionParams, PreferParams),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
-    responses((
-        status = 200,
-        description = "The key with its new secret, which no later response contains",
-        body = ApiKeyCreatedResponse,
-    )),
+    responses(
+        (
+            status = 200,
+            description = "The key with its new secret, which no later response contains",
+            body = ApiKeyCreatedResponse,
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyCreatedResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
@@ -90,12 +116,13 @@ pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
     let id = caller.key_id()?;
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, wanted, fields).await
 }
 
 async fn give_new_secret<R: Requirement>(
@@ -104,8 +131,9 @@ async fn give_new_secret<R: Requirement>(
     hasher: &SecretHasher,
     clock: &Clock,
     conditions: &Preconditions,
+    wanted: ReceiptWanted,
     mut fields: InputFields,
-) -> Result<Json<ApiKeyCreatedResponse>, Problem> {
+) -> Result<Response, Problem> {
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
     fields.finish(READ_ONLY)?;
 
@@ -135,9 +163,10 @@ async fn give_new_secret<R: Requirement>(
         key_hint: secret.hint().to_string(),
     };
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
-    transaction.commit_with(&event).await?;
+    let revision = transaction.commit_with(&event).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
-    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret, now)))
+    let response = Json(ApiKeyCreatedResponse::new(&key, &secret, now));
+    Ok(wanted.acknowledge(caller, id, Some(revision), clock, response).await)
 }
 
 fn check_rotation(
@@ -180,8 +209,20 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     path = "/api/v1/api-keys/{id}/previous-secret",
     operation_id = "endPreviousSecret",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams),
-    responses((status = 204, description = "The key has no previous secret that works")),
+    params(KeyIdParam, PreconditionParams, PreferParams),
+    responses(
+        (
+            status = 204,
+            description = "The key has no previous secret that works",
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -190,9 +231,10 @@ pub(crate) async fn end_previous_secret(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock, &conditions).await
+) -> Result<Response, Problem> {
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 /// Ends the calling key's previous secret at once.
@@ -201,8 +243,20 @@ pub(crate) async fn end_previous_secret(
     path = "/api/v1/api-keys/self/previous-secret",
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
-    params(PreconditionParams),
-    responses((status = 204, description = "The key has no previous secret that works")),
+    params(PreconditionParams, PreferParams),
+    responses(
+        (
+            status = 204,
+            description = "The key has no previous secret that works",
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -210,10 +264,11 @@ pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock, &conditions).await
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 async fn end<R: Requirement>(
@@ -221,15 +276,20 @@ async fn end<R: Requirement>(
     id: ApiKeyId,
     clock: &Clock,
     conditions: &Preconditions,
-) -> Result<StatusCode, Problem> {
+    wanted: ReceiptWanted,
+) -> Result<Response, Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     conditions.check_change(&key, now)?;
-    if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
-        let details = event_details::json(&EndedSecretDetails::new(ended.hint, ended.expires_at));
-        let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
-        transaction.commit_with(&event).await?;
-    }
-    Ok(StatusCode::NO_CONTENT)
+    let revision = match transaction.end_previous_secret(&key, now).await? {
+        Some(ended) => {
+            let details = event_details::json(&EndedSecretDetails::new(ended.hint, ended.expires_at));
+            let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
+            Some(transaction.commit_with(&event).await?)
+        }
+        None if wanted.is_wanted() => transaction.newest_revision().await?,
+        None => None,
+    };
+    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use super::forged_headers::letters;
 use crate::{
     auth::client_address::TrustedProxies,
-    domain::Scope,
+    domain::{Revision, Scope},
     http::{
         input::redacted,
-        names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_REQUIRED_SCOPE},
+        names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_MIN_REVISION, X_RALLY_REQUIRED_SCOPE},
         problem::{FieldError, LimitedStatus, Problem},
     },
 };
@@ -27,19 +27,28 @@ pub(super) struct Asked {
     pub(super) scope: Scope,
     /// What a request beyond its key's limits gets.
     pub(super) limited: LimitedStatus,
+    /// What the state must contain that the request is decided by.
+    pub(super) min_revision: Option<Revision>,
 }
 
-pub(super) fn asked<B>(request: &Request<B>, peer: IpAddr, trusted_proxies: &TrustedProxies) -> Result<Asked, Problem> {
+/// `has_own_headers`: there is one whose name begins as ours do.
+pub(super) fn asked<B>(
+    request: &Request<B>,
+    peer: IpAddr,
+    trusted_proxies: &TrustedProxies,
+    has_own_headers: bool,
+) -> Result<Asked, Problem> {
     let headers = request.headers();
     let by_method = by_methods(request.method(), headers);
     let Parameters { scope: by_query, limited } = by_query(request.uri().path(), request.uri().query())?;
-    // Of other peers the header is a client's, which does not decide what it needs.
-    let by_header = if headers.contains_key(X_RALLY_REQUIRED_SCOPE) && trusted_proxies.contain(peer) {
-        by_header(headers)?
+    // Of other peers these headers are a client's, which does not decide what it needs.
+    let (by_header, min_revision) = if has_own_headers && trusted_proxies.contain(peer) {
+        (by_header(headers)?, min_revision(headers)?)
     } else {
-        None
+        (None, None)
     };
-    Ok(Asked { scope: by_query.into_iter().chain(by_header).fold(by_method, Scope::max), limited })
+    let scope = by_query.into_iter().chain(by_header).fold(by_method, Scope::max);
+    Ok(Asked { scope, limited, min_revision })
 }
 
 /// All methods count, since a client can send such a header through a gateway that does not overwrite it, and the CRM
@@ -92,6 +101,17 @@ fn by_query(path: &str, query: Option<&str>) -> Result<Parameters, Problem> {
     if errors.is_empty() { Ok(found) } else { Err(Problem::invalid_request(errors)) }
 }
 
+/// `X-Rally-Min-Revision`.
+fn min_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
+    let mut values = headers.get_all(X_RALLY_MIN_REVISION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(Revision::parse).filter(|_| values.next().is_none());
+    revision.map(Some).ok_or_else(|| {
+        let message = "must be one revision, as in Rally-Receipt";
+        Problem::invalid_request(vec![FieldError::new(X_RALLY_MIN_REVISION.as_str().to_owned(), message)])
+    })
+}
+
 /// The strictest scope of `X-Rally-Required-Scope`; proxies may have joined several lines by commas.
 fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
     let values = headers.get_all(X_RALLY_REQUIRED_SCOPE).iter().map(HeaderValue::to_str);
@@ -104,6 +124,7 @@ fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::forward_auth::forged_headers::refuse;
     use proptest::prelude::*;
 
     /// Headers as pairs of name and value; the peer is 10.0.0.1, which is trusted.
@@ -115,14 +136,16 @@ mod tests {
         let request = Request::builder().method(method).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
-        asked(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies).map(|asked| asked.scope)
+        let request = request.body(()).unwrap();
+        let has_own_headers = refuse(request.headers())?;
+        asked(&request, peer.parse().unwrap(), &proxies, has_own_headers).map(|asked| asked.scope)
     }
 
     #[test]
     fn the_gateways_own_query_asks_for_a_429() {
         let limited = |target: &str| {
             let request = Request::get(target).body(()).unwrap();
-            asked(&request, [10, 0, 0, 1].into(), &TrustedProxies::default()).ok().map(|asked| asked.limited)
+            asked(&request, [10, 0, 0, 1].into(), &TrustedProxies::default(), false).ok().map(|asked| asked.limited)
         };
         for (target, status) in [
             ("/forward-auth", Some(LimitedStatus::Forbidden)),
