@@ -22,6 +22,24 @@ CREATE TABLE public.api_keys (
     created_at          timestamptz NOT NULL,
     created_by          text        CHECK (char_length(created_by) BETWEEN 1 AND 320),
     revoked_at          timestamptz,
+    -- Free text, which may have several lines: tabs and other control characters than U+000A are refused.
+    description         text        CHECK (char_length(description) BETWEEN 1 AND 500)
+                                    CHECK (description !~ '[\u0001-\u0009\u000b-\u001f\u007f-\u009f]'),
+    -- As folded_name.
+    folded_description  text        COLLATE "C",
+    -- While it is suspended, the key does not work: until suspended_until, or until it is resumed.
+    suspended_at        timestamptz,
+    suspended_until     timestamptz,
+    suspension_reason   text        CHECK (char_length(suspension_reason) BETWEEN 1 AND 200),
+    -- Where the key may be used from; empty: anywhere.
+    allowed_addresses   cidr[]      NOT NULL DEFAULT '{}'
+                                    CHECK (cardinality(allowed_addresses) <= 50 AND array_ndims(allowed_addresses) IS NOT DISTINCT FROM
+                                               CASE WHEN cardinality(allowed_addresses) > 0 THEN 1 END)
+                                    CHECK (array_position(allowed_addresses, NULL) IS NULL),
+    rate_limit_requests       integer CHECK (rate_limit_requests BETWEEN 1 AND 1000000),
+    rate_limit_window_seconds integer CHECK (rate_limit_window_seconds BETWEEN 1 AND 86400),
+    quota_requests      bigint      CHECK (quota_requests BETWEEN 1 AND 1000000000000),
+    quota_period        text        CHECK (quota_period IN ('day', 'month')),
     -- Counts the changes; a part of the entity tag (ETag).
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
     -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, unless that has
@@ -32,11 +50,19 @@ CREATE TABLE public.api_keys (
     previous_last4      text        CHECK (previous_last4 ~ '^[0-9a-f]{4}$'),
     previous_expires_at timestamptz,
     PRIMARY KEY (tenant_id, id),
-    CHECK (num_nulls(previous_digest, previous_last4, previous_expires_at) IN (0, 3))
+    CHECK (num_nulls(previous_digest, previous_last4, previous_expires_at) IN (0, 3)),
+    CHECK (suspended_at IS NOT NULL OR num_nonnulls(suspended_until, suspension_reason) = 0),
+    CHECK (suspended_until > suspended_at),
+    CHECK (num_nulls(rate_limit_requests, rate_limit_window_seconds) IN (0, 2)),
+    CHECK (num_nulls(quota_requests, quota_period) IN (0, 2))
 );
 
--- The order of the list.
+-- The orders of the list, and the search for the last digits of a secret. (See 0004_usage.sql for the order by last use.)
 CREATE INDEX api_keys_newest_first ON public.api_keys (tenant_id, created_at DESC, id DESC);
+CREATE INDEX api_keys_by_name      ON public.api_keys (tenant_id, folded_name, id);
+CREATE INDEX api_keys_by_end       ON public.api_keys (tenant_id, expires_at, id);
+-- Without the tenant: beside it, plans from when the table was small looked keys up by the tenant alone, and read all of them.
+CREATE INDEX api_keys_by_last4     ON public.api_keys (last4);
 
 -- A secret of a key, never in plain text. A key has one that works, or two while a rotation overlaps; those that have
 -- ended stay, so that their use is noticed.
@@ -75,10 +101,36 @@ CREATE UNIQUE INDEX api_key_secrets_one_current ON public.api_key_secrets (tenan
 -- For remove_ended_secrets.
 CREATE INDEX api_key_secrets_by_end ON public.api_key_secrets (least(expires_at, ended_at)) WHERE retired_at IS NOT NULL;
 
+-- The tenant's rules for all of its keys; NULL: no rule. Each tenant has a row, so that calls that a rule binds can lock it.
+CREATE TABLE public.api_key_policies (
+    tenant_id                         uuid    PRIMARY KEY REFERENCES public.tenants DEFERRABLE,
+    max_lifetime_days                 integer CHECK (max_lifetime_days BETWEEN 1 AND 3650),
+    max_active_keys                   integer CHECK (max_active_keys BETWEEN 1 AND 1000000),
+    idle_suspend_days                 integer CHECK (idle_suspend_days BETWEEN 1 AND 3650),
+    allowed_scopes                    text    CHECK (allowed_scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
+                                                                        'write,admin', 'read,write,admin')),
+    require_allowed_addresses         boolean,
+    on_leak                           text    NOT NULL DEFAULT 'revoke' CHECK (on_leak IN ('revoke', 'suspend', 'notify')),
+    default_rate_limit_requests       integer CHECK (default_rate_limit_requests BETWEEN 1 AND 1000000),
+    default_rate_limit_window_seconds integer CHECK (default_rate_limit_window_seconds BETWEEN 1 AND 86400),
+    CHECK (num_nulls(default_rate_limit_requests, default_rate_limit_window_seconds) IN (0, 2))
+);
+
+CREATE FUNCTION public.start_policy() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    INSERT INTO public.api_key_policies (tenant_id) VALUES (NEW.id);
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.start_policy() FROM PUBLIC;
+CREATE TRIGGER start_policy AFTER INSERT ON public.tenants FOR EACH ROW EXECUTE FUNCTION public.start_policy();
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- FORCE: the tables' owner is bound too. (A superuser never is, so the service never works as one.)
 ALTER TABLE public.api_keys        ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE public.api_key_secrets ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.api_key_policies ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 
 CREATE POLICY one_tenant ON public.api_keys TO rally_app
     USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
@@ -86,6 +138,10 @@ CREATE POLICY one_tenant ON public.api_keys TO rally_app
 CREATE POLICY one_tenant ON public.api_key_secrets TO rally_app
     USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
     WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+CREATE POLICY one_tenant ON public.api_key_policies TO rally_app
+    USING      (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid)
+    WITH CHECK (tenant_id = nullif(current_setting('rally.tenant_id', true), '')::uuid);
+CREATE POLICY without_rules ON public.api_key_policies FOR INSERT TO rally_operator WITH CHECK (true);
 -- Nothing but a secret that was replaced and has ended can be deleted.
 CREATE POLICY ended_alone ON public.api_key_secrets AS RESTRICTIVE FOR DELETE TO rally_app
     USING (retired_at IS NOT NULL AND (ended_at IS NOT NULL OR expires_at < now() - interval '1 day'));
@@ -99,11 +155,20 @@ CREATE POLICY of_deleted_tenant ON public.api_key_secrets FOR DELETE TO rally_op
     USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
            AND NOT EXISTS (SELECT FROM public.tenants t
                            WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
-GRANT DELETE ON public.api_keys, public.api_key_secrets TO rally_operator;
+CREATE POLICY of_deleted_tenant ON public.api_key_policies FOR DELETE TO rally_operator
+    USING (tenant_id = (SELECT nullif(current_setting('rally.deleted_tenant', true), '')::uuid)
+           AND NOT EXISTS (SELECT FROM public.tenants t
+                           WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
+GRANT DELETE ON public.api_keys, public.api_key_secrets, public.api_key_policies TO rally_operator;
+GRANT INSERT (tenant_id) ON public.api_key_policies TO rally_operator;
+GRANT SELECT ON public.api_key_policies TO rally_app;
+GRANT UPDATE (max_lifetime_days, max_active_keys, idle_suspend_days, allowed_scopes, require_allowed_addresses, on_leak,
+              default_rate_limit_requests, default_rate_limit_window_seconds) ON public.api_key_policies TO rally_app;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
-              previous_expires_at) ON public.api_keys TO rally_app;
+              previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, allowed_addresses,
+              rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
@@ -188,7 +253,17 @@ RETURNS TABLE (
     secret_expires_at timestamptz,
     secret_retired_at timestamptz,
     secret_ended_at   timestamptz,
-    last4             text
+    last4             text,
+    suspended_at      timestamptz,
+    suspended_until   timestamptz,
+    allowed_addresses cidr[],
+    rate_limit_requests       integer,
+    rate_limit_window_seconds integer,
+    quota_requests    bigint,
+    quota_period      text,
+    -- Of the quota's period that was last written.
+    quota_start       timestamptz,
+    quota_used        bigint
 )
 LANGUAGE plpgsql
 SET role = rally_app
@@ -219,8 +294,14 @@ BEGIN
         -- Read after the secret, so that a revocation that has been committed is seen.
         RETURN QUERY
             SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
-                   secret.expires_at, secret.retired_at, secret.ended_at, secret.last4
+                   secret.expires_at, secret.retired_at, secret.ended_at, secret.last4, k.suspended_at, k.suspended_until,
+                   k.allowed_addresses, k.rate_limit_requests, k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
+                   q.period_start, q.requests
             FROM public.api_keys k
+            LEFT JOIN LATERAL (SELECT u.period_start, u.requests
+                               FROM public.api_key_quota_usage u
+                               WHERE k.quota_period IS NOT NULL AND u.tenant_id = tenant AND u.key_id = k.id
+                                 AND u.period = k.quota_period) q ON true
             WHERE k.tenant_id = tenant AND k.id = secret.key_id;
     END LOOP;
 END

@@ -5,10 +5,11 @@ SET LOCAL search_path = '';
 CREATE TABLE public.api_key_events (
     tenant_id     uuid        NOT NULL REFERENCES public.tenants DEFERRABLE,
     id            uuid        NOT NULL,
-    key_id        uuid        NOT NULL,
+    -- NULL: an event of the tenant itself.
+    key_id        uuid        CHECK ((key_id IS NULL) = (kind = 'policy_changed')),
     kind          text        NOT NULL
-                              CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'revoked',
-                                              'secret_reused')),
+                              CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
+                                              'resumed', 'revoked', 'secret_reused', 'policy_changed')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,
@@ -33,7 +34,10 @@ CREATE TABLE public.api_key_event_heads (
     tenant_id uuid   PRIMARY KEY REFERENCES public.tenants DEFERRABLE,
     seq       bigint NOT NULL DEFAULT 0 CHECK (seq >= 0),
     hash      bytea  NOT NULL DEFAULT '\x0000000000000000000000000000000000000000000000000000000000000000'
-                     CHECK (octet_length(hash) = 32)
+                     CHECK (octet_length(hash) = 32),
+    -- The number of the tenant's keys, in whatever state: counting them would read them all for each page of a list. Here,
+    -- since a creation locks this row anyway.
+    keys      bigint NOT NULL DEFAULT 0 CHECK (keys >= 0)
 ) WITH (fillfactor = 50);
 
 ALTER TABLE public.api_key_events      ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -55,7 +59,7 @@ CREATE POLICY of_deleted_tenant ON public.api_key_event_heads FOR DELETE TO rall
            AND NOT EXISTS (SELECT FROM public.tenants t
                            WHERE t.id = nullif(current_setting('rally.deleted_tenant', true), '')::uuid));
 GRANT SELECT, INSERT            ON public.api_key_events      TO rally_app;
-GRANT SELECT, UPDATE (seq, hash) ON public.api_key_event_heads TO rally_app;
+GRANT SELECT, UPDATE (seq, hash, keys) ON public.api_key_event_heads TO rally_app;
 GRANT DELETE                    ON public.api_key_events      TO rally_operator;
 GRANT INSERT, DELETE            ON public.api_key_event_heads TO rally_operator;
 
@@ -79,7 +83,19 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION public.api_key_events_refuse_change(), public.start_event_chain() FROM PUBLIC;
+CREATE FUNCTION public.count_new_keys() RETURNS trigger
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+    UPDATE public.api_key_event_heads h
+    SET keys = h.keys + n.keys
+    FROM (SELECT i.tenant_id, count(*) AS keys FROM inserted i GROUP BY i.tenant_id) n
+    WHERE h.tenant_id = n.tenant_id;
+    RETURN NULL;
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION
+    public.api_key_events_refuse_change(), public.start_event_chain(), public.count_new_keys() FROM PUBLIC;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.api_key_events
     FOR EACH STATEMENT EXECUTE FUNCTION public.api_key_events_refuse_change();
@@ -88,5 +104,8 @@ ALTER TABLE public.api_key_events ENABLE ALWAYS TRIGGER append_only;
 
 CREATE TRIGGER start_event_chain AFTER INSERT ON public.tenants
     FOR EACH ROW EXECUTE FUNCTION public.start_event_chain();
+
+CREATE TRIGGER count_new_keys AFTER INSERT ON public.api_keys REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT EXECUTE FUNCTION public.count_new_keys();
 
 RESET search_path;

@@ -15,13 +15,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("turns", &["domain"]),
     ("store", &["domain", "turns"]),
     ("usage", &["domain", "store"]),
-    ("auth", &["domain", "turns", "store", "usage"]),
-    ("http", &["domain", "turns", "store", "usage", "auth"]),
-    ("config", &["domain", "store", "auth", "http"]),
+    ("limits", &["domain"]),
+    ("auth", &["domain", "turns", "store", "usage", "limits"]),
+    ("http", &["domain", "turns", "store", "usage", "limits", "auth"]),
+    ("config", &["domain", "store", "limits", "auth", "http"]),
     ("telemetry", &["config"]),
-    ("app", &["domain", "store", "usage", "auth", "http", "config", "telemetry"]),
+    ("app", &["domain", "store", "usage", "limits", "auth", "http", "config", "telemetry"]),
     ("demo", &["domain", "store", "auth", "http", "config", "app"]),
-    ("cli", &["domain", "store", "auth", "http", "config", "telemetry", "app", "demo"]),
+    ("cli", &["domain", "store", "limits", "auth", "http", "config", "telemetry", "app", "demo"]),
 ];
 
 /// A module's path from the crate's root, such as `["auth", "cache", "lease"]`.

@@ -1,5 +1,5 @@
-//! API keys for Rally CRM: the management API under `/api/v1/api-keys`, and `/forward-auth`, by which a gateway checks
-//! the credential of every request to the CRM.
+//! API keys for Rally CRM: the management API under `/api/v1/api-keys` (and `/api/v1/me`), and `/forward-auth`, by which a
+//! gateway checks the credential of every request to the CRM.
 //!
 //! # Rooms
 //! The modules at the top, called rooms, from the command line down:
@@ -13,6 +13,7 @@
 //! | [`config`] | every setting, typed, with its default |
 //! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
+//! | [`limits`] | rate limits: what keys have used, counted in process or in Redis |
 //! | [`usage`] | the counters of usage (`auth` calls them); the worker that writes them, and removes old hours and secrets |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
 //! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
@@ -21,7 +22,7 @@
 //! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.
 //!
 //! # The import rule
-//! Rooms import one way: `domain ← turns ← store ← usage ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
+//! Rooms import one way: `domain ← turns ← store ← usage ← limits ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
 //! `config` receive their settings as arguments. Within a folder, sibling modules import one another without a circle.
 //! The tests in `import_rule` check both.
 //!
@@ -59,7 +60,8 @@
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
 //! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
-//! `domain::access` allows or denies, `usage` counts, and the key is the principal.
+//! `domain::access` allows or denies; last, `limits` counts the request, if the key has a rate limit: here, or in Redis.
+//! `usage` counts, and the key is the principal.
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
 //! the signature with a configured key, or with a key of its issuer's key set: the one that `kid` names, or any for a token
@@ -81,6 +83,7 @@ pub mod domain;
 pub mod http;
 #[cfg(test)]
 mod import_rule;
+pub mod limits;
 #[allow(clippy::disallowed_types, reason = "the room that owns the pools")]
 pub mod store;
 mod telemetry;

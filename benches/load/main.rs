@@ -50,7 +50,7 @@ use self::{
     wrk::Wrk,
 };
 
-const LETTERS: &str = "abcdefghijklm";
+const LETTERS: &str = "abcdefghijklmn";
 
 /// The rows to measure.
 pub(crate) struct Plan {
@@ -79,7 +79,10 @@ impl Plan {
 
     /// True for the selected rows and for the baselines of selected rows.
     pub(crate) fn has(&self, row: char) -> bool {
-        self.rows.contains(row) || (row == 'e' && self.rows.contains('d')) || (row == 'a' && self.has_throughput())
+        self.rows.contains(row)
+            || (row == 'e' && self.rows.contains('d'))
+            || (row == 'b' && self.rows.contains('n'))
+            || (row == 'a' && self.has_throughput())
     }
 
     fn has_throughput(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Throughput: rows a to i.
+//! Throughput: rows a to i, l to n.
 
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ use crate::{
         exact,
         keys::{Key, token},
         postgres::Database,
+        redis::Redis,
         server::Server,
     },
     wrk::{Load, Wrk, write_requests},
@@ -30,6 +31,8 @@ pub const API: &str = "/api/v1/api-keys";
 pub enum Target {
     /// An instance with default settings and a warm cache.
     Hot,
+    /// As [`Self::Hot`], with a Redis for rate limits.
+    Redis,
     /// An instance without a cache.
     Cold,
     /// An instance without a cache and without a pepper.
@@ -55,6 +58,7 @@ pub struct Row {
 /// The servers and the rows that measure them.
 pub struct Stand {
     servers: Vec<(Target, Server)>,
+    redis: Option<Redis>,
     pub rows: Vec<Row>,
 }
 
@@ -90,7 +94,10 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         what,
         target,
         status,
-        warm: if target == Target::Hot && letter == 'b' { REQUESTS } else { 0 },
+        warm: match (target, letter) {
+            (Target::Hot, 'b') | (Target::Hot | Target::Redis, 'n') => REQUESTS,
+            _ => 0,
+        },
         requests,
     };
     let checks = || keys("/forward-auth", &seed.keys, REQUESTS);
@@ -123,6 +130,11 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
     });
     let one =
         Row { warm: 1, ..row('b', "b1", "hot, one key", Target::Hot, 200, keys("/forward-auth", &seed.keys[..1], 1)) };
+    let denied = |name, what, target| {
+        let requests = keys("/forward-auth", &seed.refused, 1);
+        Row { warm: 1, ..row('n', name, what, target, 403, requests) }
+    };
+    let limited = || keys("/forward-auth", &seed.limited, REQUESTS);
     Ok(vec![
         row('a', "a", "empty route, the service's layers", Target::Hot, 200, keys("/healthz", &seed.keys[..1], 1)),
         row('a', "a bare", "empty route, bare axum", Target::Bare, 200, keys("/healthz", &seed.keys[..1], 1)),
@@ -146,6 +158,10 @@ fn rows(seed: &Seed) -> Outcome<Vec<Row>> {
         row('i', "i", "list of 1,000 keys", Target::Hot, 200, keys(API, &seed.listed, 1_000)),
         row('l', "l", "rotate", Target::Hot, 200, rotations),
         row('m', "m", "usage of 400 days, by day", Target::Hot, 200, usages),
+        row('n', "n1", "as b2, with a rate limit", Target::Hot, 200, limited()),
+        row('n', "n2", "as b2, with a rate limit in Redis", Target::Redis, 200, limited()),
+        denied("n3", "as b1, beyond its rate limit", Target::Hot),
+        denied("n4", "as b1, beyond its rate limit in Redis", Target::Redis),
     ])
 }
 
@@ -154,13 +170,17 @@ impl Stand {
         let mut rows = rows(seed)?;
         rows.retain(|row| plan.has(row.letter));
         let no_cache = ("VERIFY_CACHE_ENTRIES", "0");
-        let mut servers = Vec::new();
-        for target in [Target::Hot, Target::Cold, Target::Argon2, Target::Bare, Target::Select] {
+        let (mut servers, mut redis) = (Vec::new(), None);
+        for target in [Target::Hot, Target::Redis, Target::Cold, Target::Argon2, Target::Bare, Target::Select] {
             if !rows.iter().any(|row| row.target == target) {
                 continue;
             }
             let server = match target {
                 Target::Hot => Server::instance(database, "hot", &[]).await?,
+                Target::Redis => {
+                    let url = redis.insert(Redis::start(database.dir()).await?).url.clone();
+                    Server::instance(database, "redis", &[("REDIS_URL", &url)]).await?
+                }
                 Target::Cold => Server::instance(database, "cold", &[no_cache]).await?,
                 // An empty value counts as none.
                 Target::Argon2 => Server::instance(database, "argon2", &[no_cache, ("KEY_PEPPER", "")]).await?,
@@ -169,7 +189,7 @@ impl Stand {
             };
             servers.push((target, server));
         }
-        Ok(Self { servers, rows })
+        Ok(Self { servers, redis, rows })
     }
 
     pub fn server(&self, target: Target) -> Outcome<&Server> {
@@ -185,8 +205,9 @@ impl Stand {
             write_requests(&file, &row.requests)?;
             files.push(file);
             report.lines.push(Line::new(row.name, row.what, "requests/s"));
-            // wrk does not distinguish 2xx statuses.
-            send_each(self.server(row.target)?.address, &row.requests[..1], row.status).await?;
+            // wrk does not distinguish 2xx statuses. A key beyond its limit was within it once.
+            let first = if row.status == 403 { 200 } else { row.status };
+            send_each(self.server(row.target)?.address, &row.requests[..1], first).await?;
         }
         for round in 1..=plan.rounds {
             for (index, (row, file)) in self.rows.iter().zip(&files).enumerate() {
@@ -211,6 +232,9 @@ impl Stand {
     pub async fn take_down(self) -> Outcome<()> {
         for (_, server) in self.servers {
             server.stop().await?;
+        }
+        if let Some(redis) = self.redis {
+            redis.stop().await?;
         }
         Ok(())
     }

@@ -26,6 +26,8 @@ const KEYS_PER_TENANT: usize = 10_000;
 /// In another tenant: with them, 200,000 keys can be cached.
 const MORE_KEYS: usize = 100_000;
 const LISTED_KEYS: usize = 1_000;
+/// As many as the keys of row b2, which those with a limit are compared with.
+const LIMITED_KEYS: usize = TENANTS * KEYS_PER_TENANT;
 /// Each costs an argon2 to create.
 const UNSTAMPED_KEYS: usize = 200;
 
@@ -40,6 +42,10 @@ pub struct Seed {
     pub rotating: Vec<Key>,
     /// Without stamps, as created without a pepper.
     pub unstamped: Vec<Key>,
+    /// With a rate limit that no load reaches.
+    pub limited: Vec<Key>,
+    /// With a rate limit that one request uses up for a day.
+    pub refused: Vec<Key>,
     /// A tenant without keys.
     pub empty: Tenant,
     pub seeded_at: Timestamp,
@@ -58,8 +64,17 @@ impl Seed {
         let more = generate(&more_tenant, if plan.has('j') { MORE_KEYS } else { 0 });
         let listed = generate(&[tenant(&mut admin, "listed").await?], LISTED_KEYS);
         let rotating = generate(&[tenant(&mut admin, "rotating").await?], LISTED_KEYS);
-        for keys in [&keys, &more, &listed, &rotating] {
+        let limited = generate(&[tenant(&mut admin, "limited").await?], if plan.has('n') { LIMITED_KEYS } else { 0 });
+        let refused = generate(&[tenant(&mut admin, "refused").await?], 1);
+        for keys in [&keys, &more, &listed, &rotating, &limited, &refused] {
             copy_stamped(&mut connection, keys).await?;
+        }
+        for (slug, requests, seconds) in [("limited", 1_000_000, 1), ("refused", 1, 86_400)] {
+            let limit = format!(
+                "UPDATE api_keys SET rate_limit_requests = {requests}, rate_limit_window_seconds = {seconds}
+                 WHERE tenant_id = (SELECT id FROM tenants WHERE slug = '{slug}')"
+            );
+            connection.execute(AssertSqlSafe(limit)).await?;
         }
         let unstamped_tenant = [tenant(&mut admin, "unstamped").await?];
         let unstamped = generate(&unstamped_tenant, if plan.has('f') { UNSTAMPED_KEYS } else { 0 });
@@ -76,11 +91,11 @@ impl Seed {
         connection.execute("VACUUM (ANALYZE)").await?;
         connection.execute("CHECKPOINT").await?;
         let empty = tenant(&mut admin, "empty").await?;
-        Ok(Self { keys, more, listed, rotating, unstamped, empty, seeded_at: Utc::now() })
+        Ok(Self { keys, more, listed, rotating, unstamped, limited, refused, empty, seeded_at: Utc::now() })
     }
 
     pub fn count(&self) -> usize {
-        self.keys.len() + self.more.len() + self.listed.len() + self.unstamped.len()
+        self.keys.len() + self.more.len() + self.listed.len() + self.unstamped.len() + self.limited.len()
     }
 }
 

@@ -24,10 +24,10 @@ use rally_api_keys::{
         cache::{
             AuthCache,
             cached_secret::{CachedSecret, Evidence},
-            lease::{Lease, Moment},
+            lease::Lease,
         },
     },
-    domain::{ApiKeyId, Clock, ScopeSet, Secret, TenantId},
+    domain::{ApiKeyId, Clock, Moment, ScopeSet, Secret, TenantId},
     usage::UsageCounter,
 };
 use uuid::Uuid;
@@ -131,6 +131,8 @@ async fn put(cache: &AuthCache, tenant: TenantId, key: ApiKeyId, secret: &Secret
         scopes: ScopeSet::READ,
         key_expires_at: Clock::default().now().checked_add_signed(TimeDelta::days(365)),
         rare_times: None,
+        rate_limit: None,
+        other_limits: None,
         hint: secret.hint(),
         evidence: Evidence::Stamp,
     };

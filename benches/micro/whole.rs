@@ -42,6 +42,7 @@ use rally_api_keys::{
     },
     domain::{Clock, Scope},
     http::{self, AppState, dispatch::Dispatcher, drain::Drain, response_buffers::ResponseBuffers},
+    limits::RateLimiter,
     store::{self, PoolSettings, TenantAdmin},
     usage,
 };
@@ -114,6 +115,7 @@ impl Stand {
                 KeyFallback::Deny,
                 cache.clone(),
                 recorder,
+                RateLimiter::default(),
                 verifier_clock,
             ),
             cache.clone(),
@@ -128,6 +130,7 @@ impl Stand {
             buffers,
             clock,
             lease,
+            limiter: RateLimiter::default(),
             metrics,
             ready: Gauge::default(),
             requests,

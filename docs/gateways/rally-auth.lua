@@ -1,7 +1,7 @@
 -- The check of haproxy.cfg: asks rally-api-keys about a request, sets the headers for the CRM, or refuses.
 
--- To require more than the method does: /forward-auth?scope=admin
-local CHECK = "http://127.0.0.1:8080/forward-auth"
+-- A key beyond its limits gets 429. To require more than the method does: /forward-auth?limited=429&scope=admin
+local CHECK = "http://127.0.0.1:8080/forward-auth?limited=429"
 
 -- HAProxy tries four times, so an absent or frozen service costs a request four times as long: 5 s.
 local TIMEOUT_MS = 1250
@@ -58,8 +58,9 @@ core.register_action("rally_auth", { "http-req" }, function(txn)
                 txn.http:req_set_header(name, value)
             end
         end
-        -- For the client: the end of its key, and whether it uses the previous secret of a rotation.
-        for _, name in ipairs({ "x-rally-key-expires", "deprecation", "sunset" }) do
+        -- For the client: the end of its key, whether it uses the previous secret of a rotation, and what is left of
+        -- its rate limit.
+        for _, name in ipairs({ "x-rally-key-expires", "deprecation", "sunset", "ratelimit", "ratelimit-policy" }) do
             if check[name] and check[name][0] ~= "" then
                 txn:set_var("txn." .. name:gsub("-", "_"), check[name][0])
             end

@@ -22,7 +22,7 @@ use crate::{
         gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
-            verifier::{TokenVerifier, TrustedKeys},
+            verifier::TokenVerifier,
         },
     },
     config::{self, Config, Jwt},
@@ -36,6 +36,7 @@ use crate::{
         response_buffers::ResponseBuffers,
         tls::{ReloadableAcceptor, TlsError, TlsReloader},
     },
+    limits::RateLimiter,
     store::{ConnectError, Database, DatabaseUrl, PoolSettings, check_direct},
     telemetry::trace_export::{TraceExport, TracesError},
     usage::{self, UsageWorker},
@@ -125,6 +126,7 @@ pub struct Service {
     tasks: TaskTracker,
     invalidation_listener: InvalidationListener,
     issuers: Vec<Arc<IssuerKeys>>,
+    limiter: RateLimiter,
     usage_worker: UsageWorker,
     database: Database,
     trace_export: Option<TraceExport>,
@@ -143,24 +145,11 @@ impl Service {
             return Err(StartError::NoTokenKey);
         }
         let issuers = issuer_keys(jwt)?;
-        let trusted = TrustedKeys {
-            secret: jwt.secret.as_deref().map(Vec::as_slice),
-            public_key: jwt.public_key.as_ref().map(|(_, key)| key),
-            issuers: issuers.clone(),
-        };
         let keys = &config.keys;
         let (lease, clock_offset) = (Arc::new(Lease::default()), Arc::<ClockOffset>::default());
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
-        let pools = PoolSettings {
-            max_connections: config.database.max_connections,
-            max_check_connections: config.database.check_connections,
-            acquire_timeout: ACQUIRE_TIMEOUT,
-            check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
-        };
-        let invalidated = Arc::clone(&cache);
-        let invalidate = Arc::new(move |tenant, key| invalidated.invalidate_key(tenant, key));
         let url = database;
-        let database = Database::open(url, pools, invalidate).await?;
+        let database = open_database(config, url, &cache).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let direct = config.database.direct_url.as_ref().unwrap_or(url);
         // Nothing else is refused: a server that is away may come back, and the listener tries again.
@@ -178,18 +167,28 @@ impl Service {
         warn_of_open_settings(config);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
+        let limiter = RateLimiter::start(config.limits.redis.as_ref()).await;
         let mut metrics = metrics::registry();
         let requests = Arc::<RequestMetrics>::default();
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
+        limiter.register(&mut metrics);
         database.register(&mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
             &database,
             config.tenancy.clone(),
-            TokenVerifier::new(trusted, &jwt.rules, clock.clone()),
-            KeyVerifier::new(database.lookups(), hasher.clone(), keys.fallback, cache.clone(), recorder, clock.clone()),
+            TokenVerifier::new(jwt.trusted_keys(issuers.clone()), &jwt.rules, clock.clone()),
+            KeyVerifier::new(
+                database.lookups(),
+                hasher.clone(),
+                keys.fallback,
+                cache.clone(),
+                recorder,
+                limiter.clone(),
+                clock.clone(),
+            ),
             cache,
         ));
         authenticator.keys.metrics().register(&mut metrics);
@@ -212,6 +211,7 @@ impl Service {
             buffers,
             clock,
             lease,
+            limiter: limiter.clone(),
             metrics,
             ready,
             requests,
@@ -219,10 +219,6 @@ impl Service {
             drain: drain.clone(),
         };
         let (public, admin) = bind_listeners(config, state, tasks.clone(), connections, acceptor).await?;
-        if let Some(admin) = &admin {
-            info!(address = %admin.address, "listening for metrics and probes");
-        }
-        info!(address = %public.address, base_domain = config.tenancy.base_domain, "listening");
         Ok(Self {
             public,
             admin,
@@ -230,6 +226,7 @@ impl Service {
             tasks,
             invalidation_listener,
             issuers,
+            limiter,
             usage_worker,
             database,
             trace_export,
@@ -253,6 +250,18 @@ impl Service {
     }
 }
 
+/// Connects to the database. Changes of this instance's own reach the cache at once.
+async fn open_database(config: &Config, url: &DatabaseUrl, cache: &Arc<AuthCache>) -> Result<Database, ConnectError> {
+    let pools = PoolSettings {
+        max_connections: config.database.max_connections,
+        max_check_connections: config.database.check_connections,
+        acquire_timeout: ACQUIRE_TIMEOUT,
+        check_acquire_timeout: CHECK_ACQUIRE_TIMEOUT,
+    };
+    let cache = Arc::clone(cache);
+    Database::open(url, pools, Arc::new(move |tenant, key| cache.invalidate_key(tenant, key))).await
+}
+
 /// The listener of the public address, and the one for operators, if it is another one.
 async fn bind_listeners(
     config: &Config,
@@ -270,6 +279,10 @@ async fn bind_listeners(
     };
     let dispatcher = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks, admin.is_none());
     let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public, tls).await?;
+    if let Some(admin) = &admin {
+        info!(address = %admin.address, "listening for metrics and probes");
+    }
+    info!(address = %public.address, base_domain = config.tenancy.base_domain, "listening");
     Ok((public, admin))
 }
 

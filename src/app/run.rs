@@ -27,6 +27,7 @@ impl Service {
     pub async fn run(self, shutdown: impl Future<Output = Stop>) {
         let mut background = JoinSet::new();
         background.spawn(self.invalidation_listener.run());
+        background.spawn(self.limiter.keep_connected());
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }

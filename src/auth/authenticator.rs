@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use tracing::Span;
 
 use super::{
-    api_key::verifier::{KeyRequest, KeyVerifier},
+    api_key::verifier::{Authorization, Decision, KeyRequest, KeyVerifier, Verified},
     cache::{AuthCache, key::Miss},
     credential::Credential,
     error::{Error, Refusal},
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Principal, Secret, Slug, Tenant,
-        access::{DenialReason, Facts, RequiredAccess, decide},
+        LimitsLeft, Principal, RateLimit, Secret, Slug, Tenant,
+        access::{Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
     usage::Client,
@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     pub(crate) principal: Principal,
+    /// What is left of a key's limits.
+    pub(crate) left: LimitsLeft,
     _authenticated: (),
 }
 
@@ -39,20 +41,32 @@ pub(crate) struct Caller {
 pub(crate) enum Authentication {
     /// The decision.
     Ready(Result<Caller, Refusal>),
-    /// A cache miss. Boxed, to keep the more frequent [`Self::Ready`] small.
+    /// A cache miss, or a rate limit that Redis counts. Boxed, to keep the more frequent [`Self::Ready`] small.
     Pending(Box<Lookup>),
 }
 
-/// An authentication that needs the database or an issuer, with what was computed before the miss.
+/// An authentication that needs the database, an issuer or Redis, with what was computed before.
 pub(crate) struct Lookup {
-    misses: Misses,
-    /// An error counts only once the tenant is known.
-    credential: Result<OwnedCredential, Error>,
+    step: Step,
     client_address: IpAddr,
     user_agent: Option<HeaderValue>,
     request_id: RequestId,
     required: RequiredAccess,
     span: Span,
+}
+
+/// The step that needs I/O.
+enum Step {
+    Miss {
+        misses: Misses,
+        /// An error counts only once the tenant is known.
+        credential: Result<OwnedCredential, Error>,
+    },
+    RateLimit {
+        tenant: Tenant,
+        verified: Verified,
+        limit: RateLimit,
+    },
 }
 
 /// What was not in the caches.
@@ -135,7 +149,7 @@ impl Authenticator {
         };
         let credential_missed = |tenant, miss| Misses { tenant: TenantLookup::Cached(tenant), credential: Some(miss) };
         let Some(read) = self.cache.tenants.read(&group, key, |tenant| ***tenant) else {
-            return self.pending(request, tenant_missed(), credential.map(OwnedCredential::from));
+            return self.missed(request, tenant_missed(), credential.map(OwnedCredential::from));
         };
         let validate = || self.cache.validate(read).inspect(|_| self.cache.tenants.count_hit());
         match credential {
@@ -144,38 +158,47 @@ impl Authenticator {
                 Ok((tenant, verified)) => {
                     self.cache.tenants.count_hit();
                     let client = client(self.client_address(request), headers.get(header::USER_AGENT));
-                    let decision = self.keys.authorize(&verified, &KeyRequest { required, client, request_id });
-                    Authentication::Ready(conclude(span, tenant, verified.principal(), decision))
+                    match self.keys.authorize(&verified, &KeyRequest { required, client, request_id }) {
+                        Authorization::Decided(decision) => {
+                            Authentication::Ready(conclude(span, tenant, verified.principal(), decision))
+                        }
+                        Authorization::AskRedis(limit) => {
+                            self.pending(request, Step::RateLimit { tenant, verified, limit })
+                        }
+                    }
                 }
                 Err(miss) => {
                     let misses = validate().map_or_else(tenant_missed, |tenant| credential_missed(tenant, miss));
-                    self.pending(request, misses, Ok(OwnedCredential::Secret(secret)))
+                    self.missed(request, misses, Ok(OwnedCredential::Secret(secret)))
                 }
             },
             Ok(Credential::Token(token)) => {
-                let pending = |misses| self.pending(request, misses, Ok(OwnedCredential::Token(token.into())));
-                let Some(tenant) = validate() else { return pending(tenant_missed()) };
+                let missed = |misses| self.missed(request, misses, Ok(OwnedCredential::Token(token.into())));
+                let Some(tenant) = validate() else { return missed(tenant_missed()) };
                 match self.tokens.verify_cached(token, &tenant) {
                     Ok(user) => Authentication::Ready(self.conclude_user(span, tenant, token, user, required)),
-                    Err(miss) => pending(credential_missed(tenant, miss)),
+                    Err(miss) => missed(credential_missed(tenant, miss)),
                 }
             }
             Err(error) => match validate() {
                 Some(tenant) => Authentication::Ready(refuse(span, &tenant, error)),
-                None => self.pending(request, tenant_missed(), Err(error)),
+                None => self.missed(request, tenant_missed(), Err(error)),
             },
         }
     }
 
-    fn pending(
+    fn missed(
         &self,
         request: AuthRequest<'_>,
         misses: Misses,
         credential: Result<OwnedCredential, Error>,
     ) -> Authentication {
+        self.pending(request, Step::Miss { misses, credential })
+    }
+
+    fn pending(&self, request: AuthRequest<'_>, step: Step) -> Authentication {
         Authentication::Pending(Box::new(Lookup {
-            misses,
-            credential,
+            step,
             client_address: self.client_address(request),
             user_agent: request.headers.get(header::USER_AGENT).cloned(),
             request_id: request.request_id.clone(),
@@ -184,9 +207,18 @@ impl Authenticator {
         }))
     }
 
-    /// Authenticates and decides after a miss.
+    /// Authenticates and decides by I/O.
     pub(crate) async fn resolve(&self, lookup: Box<Lookup>) -> Result<Caller, Refusal> {
-        let Lookup { misses, credential, client_address, user_agent, request_id, required, span } = *lookup;
+        let Lookup { step, client_address, user_agent, request_id, required, span } = *lookup;
+        let client = client(client_address, user_agent.as_ref());
+        let key_request = KeyRequest { required, client, request_id: &request_id };
+        let (misses, credential) = match step {
+            Step::Miss { misses, credential } => (misses, credential),
+            Step::RateLimit { tenant, verified, limit } => {
+                let decision = self.keys.authorize_by_redis(&verified, limit, &key_request).await;
+                return conclude(&span, tenant, verified.principal(), decision);
+            }
+        };
         let tenant = match misses.tenant {
             TenantLookup::Cached(tenant) => tenant,
             TenantLookup::Missed(slug, miss, example_url) => self.fetch_tenant(slug, miss, example_url).await?,
@@ -194,9 +226,12 @@ impl Authenticator {
         match credential {
             Ok(OwnedCredential::Secret(secret)) => match self.keys.verify(&tenant, secret, misses.credential).await {
                 Ok(verified) => {
-                    let client = client(client_address, user_agent.as_ref());
-                    let key_request = KeyRequest { required, client, request_id: &request_id };
-                    let decision = self.keys.authorize(&verified, &key_request);
+                    let decision = match self.keys.authorize(&verified, &key_request) {
+                        Authorization::Decided(decision) => decision,
+                        Authorization::AskRedis(limit) => {
+                            self.keys.authorize_by_redis(&verified, limit, &key_request).await
+                        }
+                    };
                     conclude(&span, tenant, verified.principal(), decision)
                 }
                 Err(error) => refuse(&span, &tenant, error),
@@ -221,8 +256,10 @@ impl Authenticator {
             Ok(user) => user,
             Err(error) => return refuse(span, &tenant, error),
         };
-        let decision = decide(&Facts { scopes: user.scopes(), key: None, required });
-        conclude(span, tenant, user, decision).map_err(|refusal| match refusal.error {
+        let outcome = decide(&Facts { scopes: user.scopes(), key: None, required });
+        conclude(span, tenant, user, Decision { outcome, left: LimitsLeft::default() }).map_err(|refusal| match refusal
+            .error
+        {
             Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
             _ => refusal,
         })
@@ -264,12 +301,12 @@ fn conclude(
     span: &Span,
     tenant: Tenant,
     principal: Principal,
-    decision: Result<(), DenialReason>,
+    Decision { outcome, left }: Decision,
 ) -> Result<Caller, Refusal> {
     record_caller(span, &tenant, &principal);
-    match decision {
-        Ok(()) => Ok(Caller { tenant, principal, _authenticated: () }),
-        Err(reason) => Err(Refusal::denied(reason, &tenant, principal)),
+    match outcome {
+        Ok(()) => Ok(Caller { tenant, principal, left, _authenticated: () }),
+        Err(reason) => Err(Refusal::denied(reason, &tenant, principal, left)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Principal, Scope, Slug, Tenant, access::DenialReason},
+    domain::{Budget, LimitsLeft, Principal, QuotaUse, Scope, Slug, Tenant, Timestamp, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -24,6 +24,8 @@ pub(crate) struct RefusedCaller {
     principal: Option<Principal>,
     /// The credential is valid; it lacks permission.
     is_valid: bool,
+    /// What is left of the limits of a valid key.
+    left: LimitsLeft,
 }
 
 impl RefusedCaller {
@@ -35,20 +37,23 @@ impl RefusedCaller {
 
 impl Refusal {
     #[cold]
-    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal) -> Self {
+    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal, left: LimitsLeft) -> Self {
         let is_valid = reason.credential_is_valid();
-        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid };
+        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, left };
         Self { error: reason.into(), caller: Some(Box::new(caller)) }
     }
 
     pub(super) fn of_tenant(tenant: &Tenant, error: Error) -> Self {
-        let caller = RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false };
+        let caller =
+            RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false, left: LimitsLeft::default() };
         Self { error, caller: Some(Box::new(caller)) }
     }
 
-    /// The caller, if the credential is valid and only does not permit what the request requires.
-    pub(crate) fn valid_principal(&self) -> Option<&Principal> {
-        self.caller.as_ref().filter(|caller| caller.is_valid)?.principal.as_ref()
+    /// The caller, if the credential is valid and only does not permit what the request requires; and what is left of
+    /// its limits.
+    pub(crate) fn valid_caller(&self) -> Option<(&Principal, &LimitsLeft)> {
+        let caller = self.caller.as_ref().filter(|caller| caller.is_valid)?;
+        Some((caller.principal.as_ref()?, &caller.left))
     }
 }
 
@@ -85,6 +90,12 @@ pub enum Error {
     /// The secret is right, and its key is revoked.
     #[error("revoked key")]
     KeyRevoked,
+    /// The secret is right, and its key is suspended.
+    #[error("suspended key")]
+    KeySuspended,
+    /// The secret is right, and its key may not be used from the client's address.
+    #[error("the key may not be used from this address")]
+    AddressNotAllowed,
     /// The token is not valid.
     #[error("invalid token: {0}")]
     InvalidToken(#[from] TokenError),
@@ -103,12 +114,23 @@ pub enum Error {
     /// The token is valid and lacks a scope, with what was read from it, in a sentence.
     #[error("needs scope {0}: {1}")]
     TokenLacksScope(Scope, String),
+    /// The key is beyond its rate limit.
+    #[error("beyond the rate limit until {until}")]
+    RateLimited {
+        /// What is left of it.
+        budget: Budget,
+        /// When the next request may come.
+        until: Timestamp,
+    },
     /// The credential is a user's, and the endpoint is for API keys.
     #[error("needs an API key")]
     KeyRequired,
     /// The secret still works, and the request needs the one that has replaced it.
     #[error("needs the key's current secret")]
     SecretRetired,
+    /// The key has used its quota up.
+    #[error("the quota is used up until {}", .0.resets_at)]
+    QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -204,11 +226,15 @@ impl From<DenialReason> for Error {
     fn from(reason: DenialReason) -> Self {
         match reason {
             DenialReason::KeyRevoked => Self::KeyRevoked,
+            DenialReason::KeySuspended => Self::KeySuspended,
+            DenialReason::AddressNotAllowed => Self::AddressNotAllowed,
             DenialReason::KeyExpired => Self::KeyExpired,
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),
             DenialReason::KeyRequired => Self::KeyRequired,
+            DenialReason::RateLimited { budget, until } => Self::RateLimited { budget, until },
             DenialReason::SecretRetired => Self::SecretRetired,
+            DenialReason::QuotaExceeded(quota) => Self::QuotaExceeded(quota),
         }
     }
 }

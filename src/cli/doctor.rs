@@ -16,6 +16,7 @@ use crate::{
     demo::{IfMissing, PrivateDatabase},
     domain::{Clock, format_timestamp},
     http::tls::{LoadedTls, TlsFiles},
+    limits::try_redis,
     store::{Finding, Inspected, Level, inspect},
 };
 
@@ -38,6 +39,7 @@ pub(super) async fn doctor(mut config: Config, json: bool) -> Result<(), Error> 
     findings.push(trusted_proxies(&config));
     findings.extend(users_tokens(&config).await);
     findings.push(pepper(&config));
+    findings.push(redis(&config).await);
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
         let Database { direct_url, migration_url, .. } = &config.database;
         let peppers = config.keys.peppers.ids();
@@ -169,6 +171,23 @@ async fn jwt(config: &Config) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+async fn redis(config: &Config) -> Finding {
+    let Some(url) = &config.limits.redis else {
+        let text = "REDIS_URL is not set: a key with a rate limit may use it once at each instance";
+        return Finding::new("rate limits", Level::Ok, text);
+    };
+    let outcome = try_redis(url).await.map(|()| format!("{url} counts for all instances"));
+    Finding::of(
+        "rate limits",
+        outcome.map_err(|error| {
+            format!(
+                "{url} does not count: {error}; check REDIS_URL, that the server runs and takes writes, and that its user may \
+                 run EVALSHA, SCRIPT LOAD, TIME, GET and SET on rally:limit:*; set SSL_CERT_FILE for a private CA"
+            )
+        }),
+    )
 }
 
 fn pepper(config: &Config) -> Finding {

@@ -13,11 +13,11 @@ use crate::{
     config::Config,
     demo::IfMissing,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyName, NewEvent, Principal, ScopeSet, Secret, Status, Tenant, Timestamp,
-        format_timestamp, parse_timestamp, visible_text::find_invisible,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, ScopeSet, Secret, Status,
+        Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::grant_details,
-    store::{Database, KeyFilter, Page, Revocation, TenantStore},
+    http::{grant_details, suspension_details},
+    store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,14 @@ pub(super) enum KeysCommand {
     List {
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// List who used an API key in the last 30 days: what to look at before revoking it
+    Callers {
+        #[command(flatten)]
+        of: OfTenant,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
     },
     /// Create an API key and print its secret, which cannot be shown again
     Create {
@@ -42,6 +50,33 @@ pub(super) enum KeysCommand {
         /// When it ends, such as `2030-01-01T00:00:00Z` [default: never]
         #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
         expires_at: Option<Timestamp>,
+    },
+    /// Suspend an API key until it is resumed, or until a time, on all instances at once
+    Suspend {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
+        /// When the suspension ends by itself, such as `2030-01-01T00:00:00Z` [default: not until it is resumed]
+        #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
+        until: Option<Timestamp>,
+        #[command(flatten)]
+        why: Why,
+    },
+    /// End the suspension of an API key
+    Resume {
+        #[command(flatten)]
+        of: OfTenant,
+        #[command(flatten)]
+        by: Operator,
+        /// The key's id, as `keys list` prints it
+        #[arg(value_parser = parse_id)]
+        id: ApiKeyId,
+        #[command(flatten)]
+        why: Why,
     },
     /// Revoke an API key for good, on all instances at once
     Revoke {
@@ -60,6 +95,14 @@ pub(super) struct OfTenant {
     /// The tenant's slug
     #[arg(long)]
     pub(super) tenant: String,
+}
+
+/// Why a key is changed, for the audit trail.
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    /// Why, for the audit trail: at most 200 characters
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<Reason>,
 }
 
 /// Who runs the command, for the audit trail.
@@ -93,6 +136,10 @@ fn parse_id(text: &str) -> Result<ApiKeyId, &'static str> {
     ApiKeyId::parse(text).ok_or("is not the id of a key, which is a UUID; see `rally-api-keys keys list`")
 }
 
+fn parse_reason(text: &str) -> Result<Reason, String> {
+    Reason::parse(text).map_err(|error| error.to_string())?.ok_or_else(|| "must not be blank".to_owned())
+}
+
 fn parse_operator(text: &str) -> Result<String, &'static str> {
     let name = text.trim();
     if find_invisible(name).is_none() && (1..=200).contains(&name.chars().count()) {
@@ -110,13 +157,23 @@ pub(super) async fn run(mut config: Config, command: KeysCommand) -> Result<(), 
 }
 
 async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand) -> Result<(), Error> {
-    let (KeysCommand::List { of } | KeysCommand::Create { of, .. } | KeysCommand::Revoke { of, .. }) = &command;
+    let (KeysCommand::List { of }
+    | KeysCommand::Callers { of, .. }
+    | KeysCommand::Create { of, .. }
+    | KeysCommand::Suspend { of, .. }
+    | KeysCommand::Resume { of, .. }
+    | KeysCommand::Revoke { of, .. }) = &command;
     let tenant = database.tenant(&of.tenant).await?;
     let opened = Database::open_for_command(&database.url).await?;
     let keys = opened.tenant_stores().tenant(tenant.id);
     let now = Clock::default().now();
     match command {
         KeysCommand::List { .. } => list(&keys, now).await?,
+        KeysCommand::Callers { id, .. } => {
+            if !callers(&keys, id, now).await? {
+                return Err(no_such_key(&tenant, id));
+            }
+        }
         KeysCommand::Create { by, name, scopes, expires_at, .. } => {
             if expires_at.is_some_and(|end| end <= now) {
                 return Err(Error::Refused("--expires-at must be in the future".into()));
@@ -133,6 +190,10 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 created_at: now,
                 created_by: Some(by.audit_name()),
                 revoked_at: None,
+                suspension: None,
+                suspension_reason: None,
+                description: None,
+                limits: KeyLimits::default(),
                 version: 1,
             };
             create(config, &tenant, &keys, &by, &key, &secret).await?;
@@ -140,22 +201,68 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
         KeysCommand::Revoke { by, id, .. } => match revoke(&keys, id, &by, now).await? {
             Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
             Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
-            Revocation::NotFound => {
-                let slug = tenant.slug;
-                return Err(Error::Refused(format!(
-                    "tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"
-                )));
-            }
+            Revocation::NotFound => return Err(no_such_key(&tenant, id)),
         },
+        KeysCommand::Suspend { by, id, until, why: Why { reason }, .. } => {
+            if until.is_some_and(|until| until <= now) {
+                return Err(Error::Refused("--until must be in the future".into()));
+            }
+            let apply = |key: &ApiKey| key.suspend(now, until, reason.clone());
+            let event = by.event(EventKind::Suspended, id, now);
+            let end =
+                until.map_or_else(|| "until it is resumed".into(), |end| format!("until {}", format_timestamp(end)));
+            if change_suspension(&keys, &tenant, id, event, reason.as_ref(), apply).await? {
+                writeln!(stdout(), "suspended API key {id} {end}")?;
+            } else {
+                writeln!(stdout(), "API key {id} was suspended {end} before")?;
+            }
+        }
+        KeysCommand::Resume { by, id, why: Why { reason }, .. } => {
+            let event = by.event(EventKind::Resumed, id, now);
+            if change_suspension(&keys, &tenant, id, event, reason.as_ref(), |key| key.resume(now)).await? {
+                writeln!(stdout(), "resumed API key {id}")?;
+            } else {
+                writeln!(stdout(), "API key {id} is not suspended")?;
+            }
+        }
     }
     opened.close().await;
     Ok(())
 }
 
+/// False: there is no such key.
+async fn callers(keys: &TenantStore, id: ApiKeyId, now: Timestamp) -> Result<bool, Error> {
+    let mut transaction = keys.begin_read().await?;
+    if !transaction.key_exists(id).await? {
+        return Ok(false);
+    }
+    let mut output = std::io::BufWriter::new(stdout());
+    let row = |[address, secret, first, last, requests, agent]: [&str; 6]| {
+        format!("{address:<39} {secret:<8} {first:<27} {last:<27} {requests:>10} {agent}")
+    };
+    writeln!(output, "{}", row(["ADDRESS", "SECRET", "FIRST-SEEN", "LAST-SEEN", "REQUESTS", "USER-AGENT"]))?;
+    for KeyCaller { caller, uses_current_secret } in transaction.callers(id, now).await? {
+        writeln!(
+            output,
+            "{}",
+            row([
+                &caller.address.map_or_else(|| "(others)".to_owned(), |address| address.to_string()),
+                if uses_current_secret { "current" } else { "previous" },
+                &format_timestamp(caller.first_seen_at),
+                &format_timestamp(caller.last_seen_at),
+                &caller.requests.to_string(),
+                caller.user_agent.as_deref().unwrap_or("-"),
+            ])
+        )?;
+    }
+    output.flush()?;
+    Ok(true)
+}
+
 async fn list(keys: &TenantStore, now: Timestamp) -> Result<(), Error> {
     let mut output = std::io::BufWriter::new(stdout());
     let row = |[id, secret, scopes, status, created, expires, used, name]: [&str; 8]| {
-        format!("{id:<36} {secret:<13} {scopes:<16} {status:<8} {created:<27} {expires:<27} {used:<27} {name}")
+        format!("{id:<36} {secret:<13} {scopes:<16} {status:<9} {created:<27} {expires:<27} {used:<27} {name}")
     };
     writeln!(output, "{}", row(["ID", "SECRET", "SCOPES", "STATUS", "CREATED", "EXPIRES", "LAST-USED", "NAME"]))?;
     for key in all(keys, &Status::ALL, now).await? {
@@ -198,17 +305,42 @@ async fn create(
     let sealed = hasher.seal(tenant.id, key.id, secret).await.map_err(crate::store::Error::from)?;
     let mut transaction = keys.begin_write().await?;
     transaction.insert_key(key, &sealed).await?;
-    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
     writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
     Ok(writeln!(stdout(), "{}", secret.reveal())?)
+}
+
+fn no_such_key(Tenant { slug, .. }: &Tenant, id: ApiKeyId) -> Error {
+    Error::Refused(format!("tenant {slug} has no API key {id}; see `rally-api-keys keys list --tenant {slug}`"))
+}
+
+/// Applies a change that returns the changed key. False: it returned none, since the key is as wanted already.
+async fn change_suspension(
+    keys: &TenantStore,
+    tenant: &Tenant,
+    id: ApiKeyId,
+    event: NewEvent,
+    reason: Option<&Reason>,
+    apply: impl FnOnce(&ApiKey) -> Option<ApiKey>,
+) -> Result<bool, Error> {
+    let mut transaction = keys.begin_revocation().await?;
+    let key = transaction.lock_key(id).await?.ok_or_else(|| no_such_key(tenant, id))?;
+    if key.revoked_at.is_some() {
+        return Err(Error::Refused(format!("API key {id} is revoked, which is final")));
+    }
+    let Some(mut changed) = apply(&key) else { return Ok(false) };
+    transaction.update_suspension(&key, &mut changed).await?;
+    let details = suspension_details(&changed, reason);
+    transaction.commit_with(&event.with_details(details)).await?;
+    Ok(true)
 }
 
 async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp) -> Result<Revocation, Error> {
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
     if let Revocation::Done(key) = &revocation {
-        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
         transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?;
     }
     Ok(revocation)
@@ -217,7 +349,7 @@ async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp)
 /// Revokes every key that is not revoked, one by one. Returns their number.
 pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usize, Error> {
     let now = Clock::default().now();
-    let working = all(keys, &[Status::Active, Status::Expired], now).await?;
+    let working = all(keys, &[Status::Active, Status::Suspended, Status::Expired], now).await?;
     for key in &working {
         revoke(keys, key.id, by, now).await?;
     }
@@ -226,6 +358,7 @@ pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usiz
 
 /// The keys with one of these states, newest first.
 pub(super) async fn all(keys: &TenantStore, statuses: &[Status], now: Timestamp) -> Result<Vec<ApiKey>, Error> {
-    let filter = KeyFilter { statuses: statuses.to_vec(), search: None, unused_since: None, now };
-    Ok(keys.begin_read().await?.keys(&filter, Page::default()).await?.items)
+    let filter = KeyFilter { statuses: statuses.to_vec(), ..KeyFilter::all(now) };
+    let listed = keys.begin_read().await?.keys(&filter, KeyOrder::NEWEST_FIRST, &Page::default()).await?;
+    Ok(listed.items.into_iter().map(|(_, key)| key).collect())
 }

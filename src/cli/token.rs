@@ -14,7 +14,7 @@ use crate::{
         explain::{Finding, Outcome},
         jwks::IssuerKeys,
         signer::TokenSigner,
-        verifier::{TokenVerifier, TrustedKeys},
+        verifier::TokenVerifier,
     },
     config::Config,
     demo::{IfMissing, add_generated_secrets},
@@ -107,14 +107,8 @@ async fn explain(config: &Config, jwt: &str, tenant: Option<&str>) -> Result<(),
         tokio::spawn(keys.clone().keep_fresh());
         issuers.push(keys);
     }
-    let jwt_settings = &config.jwt;
-    let trusted = TrustedKeys {
-        secret: jwt_settings.secret.as_deref().map(Vec::as_slice),
-        public_key: jwt_settings.public_key.as_ref().map(|(_, key)| key),
-        issuers,
-    };
     let clock = Clock::default();
-    let verifier = TokenVerifier::new(trusted, &jwt_settings.rules, clock.clone());
+    let verifier = TokenVerifier::new(config.jwt.trusted_keys(issuers), &config.jwt.rules, clock.clone());
     let findings = verifier.explain(jwt, slug.as_ref(), clock.now()).await;
     for Finding { what, outcome } in &findings {
         match outcome {

@@ -1,6 +1,6 @@
 //! Settings of JWTs: trusted keys and required claims.
 
-use std::{collections::HashSet, fmt, fs, path::PathBuf};
+use std::{collections::HashSet, fmt, fs, path::PathBuf, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -9,10 +9,11 @@ use crate::{
     auth::jwt::{
         claim_path::ClaimPath,
         claims::{ClaimRules, IssuerTenants},
-        jwks::JwksLocation,
+        jwks::{IssuerKeys, JwksLocation},
         scope_claims::ScopeClaims,
         shared_issuers::{is_multi_tenant, signs_for_many_issuers},
         verification_key::PublicKey,
+        verifier::TrustedKeys,
     },
     domain::{Scope, Slug},
 };
@@ -37,6 +38,12 @@ impl Jwt {
     /// True if no key is configured, so that no user could log in.
     pub(crate) fn is_empty(&self) -> bool {
         self.secret.is_none() && self.public_key.is_none() && self.issuers.is_empty()
+    }
+
+    /// The configured keys and those of the issuers.
+    pub(crate) fn trusted_keys(&self, issuers: Vec<Arc<IssuerKeys>>) -> TrustedKeys<'_> {
+        let public_key = self.public_key.as_ref().map(|(_, key)| key);
+        TrustedKeys { secret: self.secret.as_deref().map(Vec::as_slice), public_key, issuers }
     }
 
     pub(super) fn read(settings: &mut Reader) -> Self {

@@ -9,6 +9,7 @@ mod env_file;
 mod http;
 mod jwt;
 mod keys;
+mod limits;
 mod mistaken_names;
 mod reader;
 mod replaceable;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     http::Http,
     jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
+    limits::Limits,
     telemetry::{Log, TraceSampler, Traces},
 };
 use self::{
@@ -75,6 +77,8 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
+    "REDIS_URL",
+    "REDIS_URL_FILE",
     "USAGE_RETENTION_DAYS",
     "ARGON2_MEMORY_KIB",
     "ARGON2_ITERATIONS",
@@ -101,6 +105,7 @@ pub struct Config {
     pub(crate) tenancy: TenantResolver,
     pub(crate) jwt: Jwt,
     pub(crate) keys: Keys,
+    pub(crate) limits: Limits,
     /// How long usage counts are stored.
     pub(crate) usage_retention: TimeDelta,
     pub(crate) log: Log,
@@ -161,6 +166,7 @@ impl Config {
             http,
             jwt: Jwt::read(&mut settings),
             keys: Keys::read(&mut settings),
+            limits: Limits::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
             traces: Traces::read(&mut settings),
@@ -225,8 +231,8 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, usage_retention, log, traces, core_dumps, secret_files, .. } =
-            self;
+        let Self { http, database, tenancy, jwt, keys, limits, .. } = self;
+        let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
             (*name, path.map(|(_, path)| path.clone()).unwrap_or_default())
@@ -237,6 +243,7 @@ impl Config {
             database.effective(),
             jwt.effective(),
             keys.effective(),
+            limits.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),
             vec![("CORE_DUMPS", if *core_dumps { "allow" } else { "deny" }.into())],
@@ -293,6 +300,7 @@ mod tests {
             ("JWT_NAME_CLAIM", "preferred_username"),
             ("KEY_PEPPER", pepper),
             ("KEY_PEPPER_NEXT", "p2:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="),
+            ("REDIS_URL", "rediss://rally:hunter2@redis:6380/1"),
             ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
             ("USAGE_RETENTION_DAYS", "30"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://traces.example/otlp"),
@@ -315,6 +323,7 @@ mod tests {
             "JWT_SCOPE_MAP=crm admins=admin,Reader=read\n",
             "JWT_NAME_CLAIM=preferred_username,sub\n",
             "KEY_PEPPER=p1:[hidden]\n",
+            "REDIS_URL=rediss://rally:[hidden]@redis:6380/1\n",
             "TRUSTED_PROXIES=10.0.0.0/8,::1/128\n",
             "USAGE_RETENTION_DAYS=30\n",
             "OTEL_EXPORTER_OTLP_HEADERS=[hidden]\n",

@@ -10,7 +10,7 @@ use std::{
 use super::replaceable::{Sticky, weakness};
 
 /// Settings that hold a secret, and those that name a file with it.
-pub(super) const SECRETS: [(&str, &str); 7] = [
+pub(super) const SECRETS: [(&str, &str); 8] = [
     ("DATABASE_URL", "DATABASE_URL_FILE"),
     ("DATABASE_MIGRATION_URL", "DATABASE_MIGRATION_URL_FILE"),
     ("DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"),
@@ -18,6 +18,7 @@ pub(super) const SECRETS: [(&str, &str); 7] = [
     ("KEY_PEPPER", "KEY_PEPPER_FILE"),
     ("KEY_PEPPER_NEXT", "KEY_PEPPER_NEXT_FILE"),
     ("KEY_PEPPERS_RETIRED", "KEY_PEPPERS_RETIRED_FILE"),
+    ("REDIS_URL", "REDIS_URL_FILE"),
 ];
 
 /// In bytes; much more than any secret.

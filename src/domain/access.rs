@@ -1,10 +1,14 @@
 //! Access control: whether a caller may do what its request requires.
 //!
 //! Every rule about whether a caller is let in is here, and only here (`http::api_keys::grants` limits what a caller may grant).
-//! [`decide`] is pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
+//! [`decide`] and [`decide_rate`] are pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
 //! new fact has to be: `CachedSecret::facts` for checks, and `Authorized::begin_change` for changes under a lock.
 
-use super::{ApiKeyId, Scope, ScopeSet, Status, Timestamp};
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+
+use super::{AllowedAddresses, ApiKeyId, Budget, QuotaUse, Scope, ScopeSet, Status, Suspension, Taken, Timestamp};
 
 /// What an endpoint requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,18 +64,18 @@ pub enum RequiredSecret {
 
 /// What a decision depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Facts<'a> {
     /// What the credential grants.
     pub scopes: ScopeSet,
     /// `None`: the caller is a user. The times of a user's token are checked with its signature.
-    pub key: Option<KeyFacts>,
+    pub key: Option<KeyFacts<'a>>,
     /// What the endpoint requires.
     pub required: RequiredAccess,
 }
 
-/// The state of an API key and of its presented secret.
+/// The state of an API key and of its presented secret, and who presents it.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyFacts {
+pub struct KeyFacts<'a> {
     /// When it is decided.
     pub now: Timestamp,
     /// The key.
@@ -80,8 +84,14 @@ pub struct KeyFacts {
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// The key's suspension, also one that has ended by itself.
+    pub suspension: Option<Suspension>,
     /// The presented secret.
     pub secret: SecretState,
+    /// Where the key may be used from; `None` = anywhere.
+    pub allowed_addresses: Option<&'a AllowedAddresses>,
+    /// The client's address, if it is known.
+    pub client_address: Option<IpAddr>,
 }
 
 /// The state of a key's secret.
@@ -105,31 +115,53 @@ impl SecretState {
 pub enum DenialReason {
     /// The key is revoked.
     KeyRevoked,
+    /// The key is suspended.
+    KeySuspended,
     /// The key has expired.
     KeyExpired,
     /// The secret ended before its key did, so it is no longer a secret of the key.
     SecretEnded,
+    /// The key may not be used from the client's address, or that is not known.
+    AddressNotAllowed,
     /// The scope that the caller lacks.
     InsufficientScope(Scope),
     /// The caller is a user, and the endpoint is for API keys.
     KeyRequired,
+    /// The key is beyond its rate limit.
+    RateLimited {
+        /// What is left of it.
+        budget: Budget,
+        /// When the next request may come.
+        until: Timestamp,
+    },
     /// The secret still works, and the endpoint requires the one that has replaced it.
     SecretRetired,
+    /// The key has used its quota up.
+    QuotaExceeded(QuotaUse),
 }
 
 impl DenialReason {
-    /// True if the credential identifies its caller and only does not permit what is required.
+    /// True if the credential identifies its caller and only does not permit what is required. Not from an address that
+    /// the key may not be used from: who sends from there need not be its owner.
     #[must_use]
     pub const fn credential_is_valid(self) -> bool {
-        matches!(self, Self::InsufficientScope(_) | Self::KeyRequired | Self::SecretRetired)
+        matches!(
+            self,
+            Self::InsufficientScope(_)
+                | Self::KeyRequired
+                | Self::SecretRetired
+                | Self::RateLimited { .. }
+                | Self::QuotaExceeded(_)
+        )
     }
 }
 
 /// Decides. A key that is no longer valid is denied before its scopes are looked at.
 #[inline]
-pub fn decide(facts: &Facts) -> Result<(), DenialReason> {
+pub fn decide(facts: &Facts<'_>) -> Result<(), DenialReason> {
     if let Some(key) = &facts.key {
         key.check_valid()?;
+        key.check_address()?;
     }
     let RequiredAccess { permission, secret } = facts.required;
     let is_own_key = match permission {
@@ -157,13 +189,39 @@ pub fn decide(facts: &Facts) -> Result<(), DenialReason> {
     Ok(())
 }
 
-impl KeyFacts {
+/// Decides about the rate limit, after [`decide`] has allowed the request: one that is denied for another reason uses up
+/// nothing of it.
+pub fn decide_rate(taken: &Taken, now: Timestamp) -> Result<(), DenialReason> {
+    if taken.allowed {
+        return Ok(());
+    }
+    // At most a window. Rounded up to whole microseconds, as all times are.
+    let wait = taken.budget.next_in().unwrap_or_default().as_nanos().div_ceil(1_000);
+    let wait = TimeDelta::microseconds(i64::try_from(wait).unwrap_or(i64::MAX));
+    let until = now.checked_add_signed(wait).unwrap_or(now);
+    Err(DenialReason::RateLimited { budget: taken.budget, until })
+}
+
+/// Decides about the quota, after all else has allowed the request: one that is denied uses up nothing of it.
+pub fn decide_quota(quota: &QuotaUse) -> Result<(), DenialReason> {
+    if quota.remaining() > 0 { Ok(()) } else { Err(DenialReason::QuotaExceeded(*quota)) }
+}
+
+impl KeyFacts<'_> {
     fn check_valid(&self) -> Result<(), DenialReason> {
-        match Status::at(self.now, self.expires_at, self.revoked_at) {
+        match Status::at(self.now, self.expires_at, self.suspension, self.revoked_at) {
             Status::Revoked => Err(DenialReason::KeyRevoked),
-            Status::Active | Status::Expired if self.secret_has_ended() => Err(DenialReason::SecretEnded),
+            _ if self.secret_has_ended() => Err(DenialReason::SecretEnded),
+            Status::Suspended => Err(DenialReason::KeySuspended),
             Status::Expired => Err(DenialReason::KeyExpired),
             Status::Active => Ok(()),
+        }
+    }
+
+    fn check_address(&self) -> Result<(), DenialReason> {
+        match self.allowed_addresses {
+            Some(allowed) if !allowed.allow(self.client_address) => Err(DenialReason::AddressNotAllowed),
+            _ => Ok(()),
         }
     }
 
@@ -177,7 +235,11 @@ impl KeyFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use DenialReason::{InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, SecretEnded, SecretRetired};
+    use crate::domain::{AddressBlock, Quota, QuotaPeriod, RateLimit};
+    use DenialReason::{
+        AddressNotAllowed, InsufficientScope, KeyExpired, KeyRequired, KeyRevoked, KeySuspended, SecretEnded,
+        SecretRetired,
+    };
     use Permission::{AnyKey, ScopeOrKey};
     use Scope::{Admin, Read, Write};
     use chrono::DateTime;
@@ -186,9 +248,24 @@ mod tests {
     const OWN: ApiKeyId = ApiKeyId(Uuid::from_u128(1));
     const OTHER: ApiKeyId = ApiKeyId(Uuid::from_u128(2));
     const NOW: i64 = 100;
+    /// A key without limits, in use.
+    const KEY: KeyFacts<'_> = KeyFacts {
+        now: at(NOW),
+        id: OWN,
+        expires_at: None,
+        revoked_at: None,
+        suspension: None,
+        secret: SecretState { expires_at: None, is_retired: false, is_ended: false },
+        allowed_addresses: None,
+        client_address: None,
+    };
 
-    fn at(second: i64) -> Timestamp {
+    const fn at(second: i64) -> Timestamp {
         DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn suspended_until(second: Option<i64>) -> Suspension {
+        Suspension { since: at(NOW - 9), until: second.map(at) }
     }
 
     /// (the key's end, the secret's own end, the decision about an unrevoked key), in seconds around [`NOW`].
@@ -241,7 +318,7 @@ mod tests {
     #[test]
     fn a_retired_secret_is_denied_where_the_current_one_is_required() {
         let secret = SecretState { expires_at: Some(at(NOW + 1)), is_retired: true, is_ended: false };
-        let key = KeyFacts { now: at(NOW), id: OWN, expires_at: None, revoked_at: None, secret };
+        let key = KeyFacts { secret, ..KEY };
         let scopes = ScopeSet::from_iter([Admin]);
         for (secret, on_own, on_others) in SECRETS {
             for (permission, suffices) in [
@@ -274,7 +351,17 @@ mod tests {
     }
 
     #[test]
+    fn a_request_beyond_the_rate_limit_is_told_when_the_next_one_may_come() {
+        let budget = Budget::new(RateLimit::new(2, 60).unwrap(), 45_000_000_000);
+        let denied = decide_rate(&Taken::refused(budget), at(NOW));
+        assert_eq!(denied, Err(DenialReason::RateLimited { budget, until: at(NOW + 15) }));
+        assert!(denied.unwrap_err().credential_is_valid());
+        assert_eq!(decide_rate(&Taken::allowed(budget), at(NOW)), Ok(()));
+    }
+
+    #[test]
     fn every_combination_of_facts_has_the_decision_of_the_table() {
+        let allowed = AllowedAddresses::new(vec![AddressBlock::parse("10.0.0.1").unwrap()]);
         let each = ACCESS.into_iter().flat_map(|access| SECRETS.map(|(secret, ..)| (access, secret)));
         for ((permission, of_user, of_key), secret) in each {
             let required = RequiredAccess { permission, secret };
@@ -283,23 +370,44 @@ mod tests {
                 let decided = |key| decide(&Facts { scopes, key, required });
                 assert_eq!(decided(None), of_user, "a user with {scopes:?}, {required:?}");
                 for (key_end, secret_end, validity) in VALIDITY {
-                    let key = KeyFacts {
-                        now: at(NOW),
-                        id: OWN,
-                        expires_at: key_end.map(at),
-                        revoked_at: None,
-                        secret: SecretState { expires_at: secret_end.map(at), ..SecretState::default() },
-                    };
+                    let secret = SecretState { expires_at: secret_end.map(at), ..SecretState::default() };
+                    let key = KeyFacts { expires_at: key_end.map(at), secret, ..KEY };
                     assert_eq!(decided(Some(key)), validity.and(of_key), "{key:?} with {scopes:?}, {required:?}");
                     let ended = KeyFacts { secret: SecretState { is_ended: true, ..key.secret }, ..key };
                     assert_eq!(decided(Some(ended)), Err(SecretEnded), "{ended:?} with {scopes:?}, {required:?}");
                     let revoked = KeyFacts { revoked_at: Some(at(NOW - 9)), ..key };
                     let both = KeyFacts { secret: SecretState::ENDED, ..revoked };
-                    for dead in [revoked, both] {
+                    let suspended = KeyFacts { suspension: Some(suspended_until(None)), ..revoked };
+                    for dead in [revoked, both, suspended] {
                         assert_eq!(decided(Some(dead)), Err(KeyRevoked), "{dead:?} with {scopes:?}, {required:?}");
+                    }
+                    for (until, is_in_force) in [(None, true), (Some(NOW + 1), true), (Some(NOW), false)] {
+                        let suspended = KeyFacts { suspension: Some(suspended_until(until)), ..key };
+                        let denied = if validity == Err(SecretEnded) { SecretEnded } else { KeySuspended };
+                        let decision = if is_in_force { Err(denied) } else { validity.and(of_key) };
+                        assert_eq!(decided(Some(suspended)), decision, "{suspended:?} with {scopes:?}, {required:?}");
+                    }
+                    for (client, is_allowed) in
+                        [(Some([10, 0, 0, 1]), true), (Some([10, 0, 0, 2]), false), (None, false)]
+                    {
+                        let client_address = client.map(IpAddr::from);
+                        let limited = KeyFacts { allowed_addresses: Some(&allowed), client_address, ..key };
+                        let decision =
+                            if is_allowed { validity.and(of_key) } else { validity.and(Err(AddressNotAllowed)) };
+                        assert_eq!(decided(Some(limited)), decision, "{limited:?} with {scopes:?}, {required:?}");
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_quota_allows_as_many_requests_as_it_has() {
+        let quota = Quota::new(3, QuotaPeriod::Day).unwrap();
+        for (used, allowed) in [(0, true), (2, true), (3, false), (4, false), (i64::MAX, false)] {
+            let quota = QuotaUse { quota, used, at: at(NOW), resets_at: at(NOW) };
+            let expected = if allowed { Ok(()) } else { Err(DenialReason::QuotaExceeded(quota)) };
+            assert_eq!(decide_quota(&quota), expected, "{used}");
         }
     }
 }

@@ -15,14 +15,27 @@ pub enum EventKind {
     Rotated,
     /// An admin ended the overlap of a rotation early.
     PreviousSecretEnded,
+    Suspended,
+    Resumed,
     Revoked,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
+    /// The tenant's policy was changed. The only event without a key.
+    PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 6] =
-        [Self::Created, Self::Updated, Self::Rotated, Self::PreviousSecretEnded, Self::Revoked, Self::SecretReused];
+    pub const ALL: [Self; 9] = [
+        Self::Created,
+        Self::Updated,
+        Self::Rotated,
+        Self::PreviousSecretEnded,
+        Self::Suspended,
+        Self::Resumed,
+        Self::Revoked,
+        Self::SecretReused,
+        Self::PolicyChanged,
+    ];
 
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -37,8 +50,11 @@ impl EventKind {
             Self::Updated => "updated",
             Self::Rotated => "rotated",
             Self::PreviousSecretEnded => "previous_secret_ended",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
             Self::Revoked => "revoked",
             Self::SecretReused => "secret_reused",
+            Self::PolicyChanged => "policy_changed",
         }
     }
 }
@@ -47,7 +63,7 @@ impl EventKind {
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: Uuid,
-    pub key_id: ApiKeyId,
+    pub key_id: Option<ApiKeyId>,
     pub kind: EventKind,
     pub occurred_at: Timestamp,
     pub actor: Option<String>,
@@ -78,7 +94,7 @@ impl ChainedEvent {
             "seq": self.seq,
             "previousHash": hex(&self.previous_hash),
             "id": id.to_string(),
-            "keyId": key_id.to_string(),
+            "keyId": key_id.map(|id| id.to_string()),
             "type": kind.as_str(),
             "occurredAt": format_timestamp(*occurred_at),
             "actor": actor,
@@ -114,7 +130,8 @@ pub fn hex(bytes: &[u8]) -> String {
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     pub kind: EventKind,
-    pub key_id: ApiKeyId,
+    /// `None`: it is about the tenant.
+    pub key_id: Option<ApiKeyId>,
     pub occurred_at: Timestamp,
     /// The principal's audit name. `None`: unknown.
     pub actor: Option<String>,
@@ -128,7 +145,12 @@ pub struct NewEvent {
 
 impl NewEvent {
     #[must_use]
-    pub fn new(kind: EventKind, key_id: ApiKeyId, principal: &Principal, occurred_at: Timestamp) -> Self {
+    pub fn new(
+        kind: EventKind,
+        key_id: impl Into<Option<ApiKeyId>>,
+        principal: &Principal,
+        occurred_at: Timestamp,
+    ) -> Self {
         Self {
             actor: Some(principal.audit_name()),
             details: principal.audit_details().into(),
@@ -138,7 +160,8 @@ impl NewEvent {
 
     /// An event whose actor is unknown.
     #[must_use]
-    pub fn anonymous(kind: EventKind, key_id: ApiKeyId, occurred_at: Timestamp) -> Self {
+    pub fn anonymous(kind: EventKind, key_id: impl Into<Option<ApiKeyId>>, occurred_at: Timestamp) -> Self {
+        let key_id = key_id.into();
         Self { kind, key_id, occurred_at, actor: None, address: None, request_id: String::new(), details: json!({}) }
     }
 

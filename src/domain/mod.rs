@@ -4,10 +4,17 @@
 //! [`KeyName`], a [`ScopeSet`] or a [`Secret`] only through its `parse`.
 
 pub mod access;
+mod addresses;
 mod api_key;
 mod audit_event;
 mod clock;
 mod fold_case;
+mod free_text;
+mod gcra;
+mod limits;
+mod limits_left;
+mod moment;
+mod policy;
 mod principal;
 mod random;
 mod scope;
@@ -16,10 +23,15 @@ mod tenant;
 mod usage_window;
 pub mod visible_text;
 
-pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status};
+pub(crate) use addresses::{AddressBlock, AllowedAddresses};
+pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status, Suspension};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;
+pub(crate) use free_text::{Description, Reason};
+pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod};
+pub(crate) use limits_left::{LimitsLeft, QuotaUse};
+pub(crate) use policy::{KeyState, OnLeak, Policy, Violation};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use secret::LookupDigest;
@@ -27,6 +39,9 @@ pub(crate) use usage_window::{UsageBucket, UsageInterval, UsageWindow};
 // Tests and benchmarks use these.
 pub use api_key::ApiKeyId;
 pub use clock::{Clock, Timestamp, clock_offset, format_timestamp};
+pub use gcra::{Budget, Taken};
+pub use limits::RateLimit;
+pub use moment::Moment;
 pub use scope::{Scope, ScopeSet};
 pub use secret::{KeyHint, Secret};
 pub use tenant::{ExternalId, Slug, Tenant, TenantId};

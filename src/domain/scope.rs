@@ -60,6 +60,10 @@ pub enum InvalidScopes {
 }
 
 impl ScopeSet {
+    /// Indexed by the bits.
+    const TEXTS: [&'static str; 8] =
+        ["", "read", "write", "read,write", "admin", "read,admin", "write,admin", "read,write,admin"];
+
     /// The default of a new key.
     pub const READ: Self = Self(Scope::Read.bit());
 
@@ -88,10 +92,12 @@ impl ScopeSet {
     /// The form that [`ScopeSet::parse`] accepts: comma-separated, weakest first.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        // Indexed by the bits.
-        const LISTS: [&str; 8] =
-            ["", "read", "write", "read,write", "admin", "read,admin", "write,admin", "read,write,admin"];
-        LISTS[(self.0 & 0b111) as usize]
+        Self::TEXTS[(self.0 & 0b111) as usize]
+    }
+
+    /// Every text that [`Self::as_str`] returns, apart from the empty one.
+    pub fn all_texts() -> impl Iterator<Item = &'static str> {
+        Self::TEXTS.into_iter().skip(1)
     }
 
     /// The scopes as granted, weakest first.

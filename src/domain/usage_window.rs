@@ -57,12 +57,42 @@ pub struct UsageBucket {
     pub denied_scope: i64,
     /// Denied because the key was revoked, or the secret had ended.
     pub denied_revoked: i64,
+    /// Denied because the key was suspended.
+    pub denied_suspended: i64,
+    /// Denied because the key may not be used from the client's address.
+    pub denied_address: i64,
+    /// Denied because the key was beyond its rate limit.
+    pub denied_rate_limit: i64,
+    /// Denied because the key had used its quota up.
+    pub denied_quota: i64,
 }
 
 impl UsageBucket {
     #[must_use]
     pub const fn empty(start: Timestamp) -> Self {
-        Self { start, requests: 0, denied_expired: 0, denied_scope: 0, denied_revoked: 0 }
+        Self {
+            start,
+            requests: 0,
+            denied_expired: 0,
+            denied_scope: 0,
+            denied_revoked: 0,
+            denied_suspended: 0,
+            denied_address: 0,
+            denied_rate_limit: 0,
+            denied_quota: 0,
+        }
+    }
+
+    /// All denied requests.
+    #[must_use]
+    pub const fn denied(&self) -> i64 {
+        self.denied_expired
+            + self.denied_scope
+            + self.denied_revoked
+            + self.denied_suspended
+            + self.denied_address
+            + self.denied_rate_limit
+            + self.denied_quota
     }
 }
 

@@ -20,16 +20,16 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, LimitsLeft, NewEvent, Principal, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
-/// Where [`Authorized`] leaves the principal for the layer around the handler, which writes the headers about a calling
-/// key.
+/// Where [`Authorized`] leaves the principal, and what is left of a key's rate limit, for the layer around the handler,
+/// which writes the headers about a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct CallerSlot(pub Arc<OnceLock<Principal>>);
+pub struct CallerSlot(pub Arc<OnceLock<(Principal, LimitsLeft)>>);
 
 /// What an endpoint requires of its caller.
 pub trait Requirement: Send + Sync + 'static {
@@ -112,6 +112,8 @@ pub struct Authorized<R> {
     /// Private, so that a change goes through [`Self::begin_change`].
     keys: TenantStore,
     target: Option<ApiKeyId>,
+    /// The calling key's, once a change has begun.
+    own_limits: Option<KeyLimits>,
     address: IpAddr,
     base_url: String,
     request_id: RequestId,
@@ -143,6 +145,7 @@ impl<R: Requirement> Authorized<R> {
             // A secret that was deleted has ended.
             let secret = transaction.secret_state(&key, secret).await?.unwrap_or(SecretState::ENDED);
             self.principal = self.principal.with_grants_of(&key);
+            self.own_limits = Some(key.limits.clone());
             self.decide(&key, secret, clock.now())?; // after the wait for the locks
         }
         Ok(transaction)
@@ -150,32 +153,68 @@ impl<R: Requirement> Authorized<R> {
 
     /// A transaction that reads a page of a list. From the second page on, access of a calling key is decided again: a
     /// long list gives nothing more to a key that was revoked meanwhile.
-    pub async fn begin_read_of_page(&self, page: Page, clock: &Clock) -> Result<ReadTx, Error> {
+    pub async fn begin_read_of_page(&self, page: &Page, clock: &Clock) -> Result<ReadTx, Error> {
         let mut transaction = self.keys.begin_read().await?;
-        if page.after.is_some()
-            && let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret())
-        {
-            let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
-            let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
-            self.decide(&key, secret, clock.now())?;
+        if page.after.is_some() {
+            self.read_own_key(&mut transaction, clock).await?;
         }
         Ok(transaction)
     }
 
-    fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
-        let ApiKey { id, expires_at, revoked_at, .. } = *key;
-        Ok(decide(&Facts {
-            scopes: key.scopes,
-            key: Some(KeyFacts { now, id, expires_at, revoked_at, secret }),
-            required: R::required_access(self.target),
-        })?)
+    /// The calling key, after its access has been decided again. `None`: the caller is a user.
+    pub async fn read_own_key(&self, transaction: &mut ReadTx, clock: &Clock) -> Result<Option<OwnKey>, Error> {
+        let (Some(id), Some(secret)) = (self.principal.key_id(), self.principal.secret()) else { return Ok(None) };
+        let key = transaction.key(id).await?.ok_or(Error::InvalidKey)?;
+        let secret = transaction.secret_state(id, secret).await?.unwrap_or(SecretState::ENDED);
+        self.decide(&key, secret, clock.now())?;
+        Ok(Some(OwnKey { key, secret }))
     }
+
+    /// Whether the caller has the access that another endpoint requires. `own`: of [`Self::read_own_key`].
+    pub fn may<Other: Requirement>(&self, own: Option<&OwnKey>, now: Timestamp) -> bool {
+        let required = Other::required_access(None);
+        let facts = match own {
+            Some(own) => self.facts_of(&own.key, own.secret, now, required),
+            None => Facts { scopes: self.principal.scopes(), key: None, required },
+        };
+        decide(&facts).is_ok()
+    }
+
+    fn decide(&self, key: &ApiKey, secret: SecretState, now: Timestamp) -> Result<(), Error> {
+        Ok(decide(&self.facts_of(key, secret, now, R::required_access(self.target)))?)
+    }
+
+    fn facts_of<'a>(
+        &self,
+        key: &'a ApiKey,
+        secret: SecretState,
+        now: Timestamp,
+        required: RequiredAccess,
+    ) -> Facts<'a> {
+        let ApiKey { id, expires_at, revoked_at, suspension, ref limits, .. } = *key;
+        let allowed_addresses = Some(&limits.allowed_addresses);
+        let client_address = Some(self.address);
+        let facts = KeyFacts { now, id, expires_at, revoked_at, suspension, secret, allowed_addresses, client_address };
+        Facts { scopes: key.scopes, key: Some(facts), required }
+    }
+}
+
+/// The calling key, and the secret that it presented.
+pub struct OwnKey {
+    pub key: ApiKey,
+    secret: SecretState,
 }
 
 impl<R> Authorized<R> {
     /// A transaction that reads the tenant's keys.
     pub async fn begin_read(&self) -> Result<ReadTx, store::Error> {
         self.keys.begin_read().await
+    }
+
+    /// The limits of the calling key, once a change has begun; `None`: the caller is a user.
+    #[must_use]
+    pub const fn own_limits(&self) -> Option<&KeyLimits> {
+        self.own_limits.as_ref()
     }
 
     /// The absolute URL of a path, on the host that the request named.
@@ -186,7 +225,7 @@ impl<R> Authorized<R> {
 
     /// An audit event of this caller and request.
     #[must_use]
-    pub fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
+    pub fn event(&self, kind: EventKind, key: impl Into<Option<ApiKeyId>>, at: Timestamp) -> NewEvent {
         NewEvent::new(kind, key, &self.principal, at).with_request(Some(self.address), self.request_id.as_str())
     }
 }
@@ -226,16 +265,17 @@ where
             Authentication::Ready(outcome) => outcome,
             Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
         };
-        let principal = match &outcome {
-            Ok(caller) => Some(&caller.principal),
-            Err(refusal) => refusal.valid_principal(),
+        let caller = match &outcome {
+            Ok(caller) => Some((&caller.principal, &caller.left)),
+            Err(refusal) => refusal.valid_caller(),
         };
-        if let (Some(principal), Some(CallerSlot(slot))) = (principal, parts.extensions.get()) {
-            let _ = slot.set(principal.clone());
+        if let (Some((principal, left)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
+            let _ = slot.set((principal.clone(), left.clone()));
         }
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {
             target,
+            own_limits: None,
             keys: authenticator.tenant_store(&caller),
             address: authenticator.tenancy.trusted_proxies.client_address(&parts.headers, peer.0),
             base_url: authenticator.tenancy.base_url(&parts.uri, &parts.headers, peer.0),

@@ -18,6 +18,7 @@ use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    entity_tags::Condition,
     names::CROSS_ORIGIN_OPENER_POLICY,
     problem::{Code, HOST, Problem},
 };
@@ -76,7 +77,8 @@ impl File {
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
             (CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin")),
         ];
-        if request.get(header::IF_NONE_MATCH) == Some(&representation.etag) {
+        let known = Condition::read(request, header::IF_NONE_MATCH);
+        if known.is_some_and(|known| known.holds(|tag| tag.quoted == representation.etag.as_bytes())) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, coding, representation.body.clone()).into_response()

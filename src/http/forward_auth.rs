@@ -1,11 +1,11 @@
 //! `/forward-auth`, which gateways call before each request to the CRM.
 //!
 //! nginx's `auth_request`, Caddy's `forward_auth`, Traefik's ForwardAuth and Envoy's `ext_authz` (HTTP) let a request pass
-//! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500; its `code` is in `X-Rally-Error`. 503
-//! means that access cannot be decided now.
+//! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500, and 429 only if the gateway asks for
+//! it; its `code` is in `X-Rally-Error`. 503 means that access cannot be decided now.
 
+mod asked;
 mod forged_headers;
-mod required_scope;
 
 use std::{
     ops::{Range, RangeBounds},
@@ -21,14 +21,15 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
-use self::required_scope::required_scope;
+use self::asked::{Asked, asked};
 use super::{
     key_lifecycle_headers,
     names::{
         FORWARD_AUTH, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL, X_RALLY_SCOPES,
         X_RALLY_TENANT, X_RALLY_TENANT_ID, X_REQUEST_ID,
     },
-    problem::{CALLER, Code, PARAMS, Problem, scope_schema},
+    problem::{CALLER, Code, LimitedStatus, PARAMS, Problem, scope_schema},
+    rate_limit_fields,
     refusal_log::RefusalLog,
     request_scope::RequestScope,
     sender::Sender,
@@ -40,7 +41,7 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, Principal, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, LimitsLeft, Principal, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
@@ -59,11 +60,14 @@ pub(super) fn matches(path: &str) -> bool {
 struct ScopeParam {
     #[param(schema_with = additional_scope, required = false)]
     scope: Option<String>,
+    /// `429`: a request beyond its key's limits gets the status 429 instead of 403
+    #[param(nullable = false, example = "429", pattern = "^429$")]
+    limited: Option<String>,
 }
 
 fn additional_scope() -> ObjectBuilder {
     scope_schema()
-        .description(Some("An additional scope that the original request needs. Other parameters are refused"))
+        .description(Some("An additional scope that the original request needs. Unknown parameters are refused"))
 }
 
 #[derive(IntoParams)]
@@ -118,56 +122,64 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Pending>> {
     let (uri, headers, proxies) = (request.uri(), request.headers(), &authenticator.tenancy.trusted_proxies);
     let sender = || Sender::new(uri, headers, Some(proxies), peer.0);
-    let required = forged_headers::refuse(headers).and_then(|()| required_scope(request, peer.0, proxies));
-    let required = match required {
-        Ok(scope) => RequiredAccess::to_use(Permission::Scope(scope)),
+    let asked = forged_headers::refuse(headers).and_then(|()| asked(request, peer.0, proxies));
+    let (required, limited) = match asked {
+        Ok(Asked { scope, limited }) => (RequiredAccess::to_use(Permission::Scope(scope)), limited),
         Err(problem) => {
-            let problem = problem.for_gateways();
+            let problem = problem.for_gateways(LimitedStatus::default());
             refusals.log(&problem, None, &sender(), &scope.id);
             return Ok(respond_with(problem));
         }
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal)),
-        Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, refusals, &sender(), scope)),
-        Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender() })),
+        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.left)),
+        Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
+        Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender(), limited })),
     }
 }
 
-/// A check that is not in the cache.
+/// A check that needs I/O.
 pub(super) struct Pending {
     lookup: Box<Lookup>,
     sender: Sender,
+    limited: LimitedStatus,
 }
 
-/// Responds after a cache miss.
+/// Responds by I/O.
 pub(super) async fn resolve(
     authenticator: &Authenticator,
     refusals: &RefusalLog,
     pending: Box<Pending>,
     scope: &RequestScope,
 ) -> Response {
-    let Pending { lookup, sender } = *pending;
+    let Pending { lookup, sender, limited } = *pending;
     match authenticator.resolve(lookup).await {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal),
-        Err(refusal) => refuse(&refusal, refusals, &sender, scope),
+        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.left),
+        Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),
     }
 }
 
 #[cold]
-fn refuse(refusal: &Refusal, refusals: &RefusalLog, sender: &Sender, scope: &RequestScope) -> Response {
-    let problem = Problem::from(refusal.error.clone()).for_gateways();
+fn refuse(
+    refusal: &Refusal,
+    limited: LimitedStatus,
+    refusals: &RefusalLog,
+    sender: &Sender,
+    scope: &RequestScope,
+) -> Response {
+    let problem = Problem::from(refusal.error.clone()).for_gateways(limited);
     refusals.log(&problem, refusal.caller.as_deref(), sender, &scope.id);
     let mut response = respond_with(problem);
-    if let Some(principal) = refusal.valid_principal() {
+    if let Some((principal, left)) = refusal.valid_caller() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
+        rate_limit_fields::insert(left, response.headers_mut());
     }
     response
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
-fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
+fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Response {
     let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
         Principal::ApiKey { id, expires_at, .. } => values_of_key(tenant, *id, *expires_at),
         Principal::User { user, .. } => values_of_user(tenant, &user.name),
@@ -180,6 +192,7 @@ fn allowed(tenant: &Tenant, principal: &Principal) -> Response {
         *header = value;
     }
     key_lifecycle_headers::insert_rotation(principal, &mut headers);
+    rate_limit_fields::insert(left, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -254,7 +267,7 @@ fn respond_with(problem: Problem) -> Response {
 
 /// The response after a panic.
 pub(super) fn failed() -> Response {
-    respond_with(Problem::internal().for_gateways())
+    respond_with(Problem::internal().for_gateways(LimitedStatus::default()))
 }
 
 #[cfg(test)]
@@ -290,7 +303,7 @@ mod tests {
             ("cache-control", "no-store", "no-store"),
         ] {
             for (principal, value) in [(&key, of_key), (&user, of_user)] {
-                let response = allowed(&tenant, principal);
+                let response = allowed(&tenant, principal, &LimitsLeft::default());
                 let values: Vec<_> = response.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
                 assert_eq!(values, [value.as_bytes()], "{name}");
             }

@@ -7,10 +7,12 @@ mod authorized;
 pub mod dispatch;
 mod docs;
 pub mod drain;
+mod entity_tags;
 mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
 mod landing;
+mod me;
 mod metrics_text;
 mod middleware;
 mod names;
@@ -18,6 +20,7 @@ mod openapi;
 mod operator_endpoints;
 mod origins;
 mod problem;
+mod rate_limit_fields;
 mod refusal_log;
 mod request_body;
 pub(crate) mod request_metrics;
@@ -36,7 +39,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-pub(crate) use self::api_keys::events::grant_details;
+pub(crate) use self::api_keys::events::{grant_details, suspension_details};
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
@@ -44,6 +47,7 @@ use self::{
 use crate::{
     auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
     domain::Clock,
+    limits::RateLimiter,
 };
 
 /// What handlers can extract.
@@ -55,6 +59,7 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.
     pub ready: Gauge,

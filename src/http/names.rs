@@ -14,6 +14,10 @@ pub(crate) const DEPRECATION: HeaderName = HeaderName::from_static("deprecation"
 /// RFC 8594
 pub(crate) const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
+/// draft-ietf-httpapi-ratelimit-headers
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 // What a gateway passes on to the CRM.
 pub(crate) const X_RALLY_TENANT: HeaderName = HeaderName::from_static("x-rally-tenant");
 pub(crate) const X_RALLY_TENANT_ID: HeaderName = HeaderName::from_static("x-rally-tenant-id");

@@ -10,16 +10,17 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
     api_keys::{event_details, event_schemas, examples},
-    problem::{Code, FieldError, Problem, ProblemDocument},
+    problem::{Code, FieldError, LimitedStatus, Problem, ProblemDocument},
 };
 use crate::{
     auth::error::{Error, TokenError},
-    domain::Scope,
+    domain::{Budget, Quota, QuotaPeriod, QuotaUse, RateLimit, Scope, Violation, parse_timestamp},
 };
 
 /// The parts that are no operation's.
@@ -36,6 +37,7 @@ use crate::{
     tags(
         (name = "API keys", description = "For the tenant's admins"),
         (name = "Rotation", description = "A new secret for the same key; both secrets work for a while"),
+        (name = "Policy", description = "Rules for all keys of the tenant"),
         (name = "Usage and events", description = "What keys are used for, and who changed them"),
         (name = "The calling key", description = "The same operations, for the key that sends the request"),
         (name = "Gateways", description = "The check of every request to the CRM"),
@@ -47,7 +49,9 @@ use crate::{
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::ReusedSecretDetails,
+        event_details::PolicyChangeDetails,
         event_details::RotationDetails,
+        event_details::SuspensionDetails,
         event_details::UpdateDetails
     ))
 )]
@@ -59,12 +63,15 @@ const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 /// The schemas of responses that may lack properties.
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
+/// A schema and a property that only some of its responses have.
+const OPTIONAL: [(&str, &str); 1] = [("ApiKeyResponse", "usage")];
+
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];
 /// In every response of an operation that authenticates its caller.
 const OF_AUTHENTICATED: [&str; 1] = ["Cache-Control"];
 /// In a response to an authenticated key.
-const OF_CALLER: [&str; 3] = ["X-Rally-Key-Expires", "Deprecation", "Sunset"];
+const OF_CALLER: [&str; 5] = ["X-Rally-Key-Expires", "Deprecation", "Sunset", "RateLimit-Policy", "RateLimit"];
 
 /// Completes what utoipa collected from the handlers. `server`: the URL of a tenant's host.
 ///
@@ -103,7 +110,8 @@ pub(crate) fn complete(openapi: utoipa::openapi::OpenApi, server: &str) -> Value
         if !is_request && !PARTIAL.contains(&name.as_str()) {
             // A response has all its properties, also those that are null.
             let properties = schema["properties"].as_object().into_iter().flat_map(Map::keys);
-            schema["required"] = properties.map(String::as_str).collect();
+            let is_in_all = |property: &&str| !OPTIONAL.contains(&(name.as_str(), *property));
+            schema["required"] = properties.map(String::as_str).filter(is_in_all).collect();
         }
     }
     if let Some(schemas) = components["schemas"].as_object_mut() {
@@ -239,14 +247,21 @@ fn problems(operation: &mut Map<String, Value>) -> BTreeMap<String, Vec<NamedPro
         let lists = operation.remove(extension).unwrap_or_default();
         let names = lists.as_array().into_iter().flatten().filter_map(Value::as_array).flatten();
         for code in names.filter_map(|name| Code::from_unique_name(name.as_str()?)) {
-            let (name, problem) = if is_for_gateways {
-                (format!("{GATEWAY}{}", code.unique_name()), example(code).for_gateways())
-            } else {
-                (code.unique_name().to_owned(), example(code))
+            let as_it_is = (code.unique_name().to_owned(), example(code));
+            let for_gateways = || {
+                let problem = example(code).for_gateways(LimitedStatus::Forbidden);
+                (format!("{GATEWAY}{}", code.unique_name()), problem)
             };
-            let problems = by_status.entry(problem.status().as_str().to_owned()).or_default();
-            if !problems.iter().any(|(other, _)| *other == name) {
-                problems.push((name, problem));
+            let forms = match (is_for_gateways, code.status()) {
+                (false, _) => vec![as_it_is],
+                (true, StatusCode::TOO_MANY_REQUESTS) => vec![for_gateways(), as_it_is],
+                (true, _) => vec![for_gateways()],
+            };
+            for (name, problem) in forms {
+                let problems = by_status.entry(problem.status().as_str().to_owned()).or_default();
+                if !problems.iter().any(|(other, _)| *other == name) {
+                    problems.push((name, problem));
+                }
             }
         }
     }
@@ -281,9 +296,25 @@ fn example(code: Code) -> Problem {
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
         Code::TooManyRotations => Problem::too_many_rotations(41),
+        Code::RateLimited => RateLimit::new(100, 60)
+            .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
+            .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
+        Code::QuotaExceeded => quota_use().map_or_else(|| code.into(), |quota| Problem::quota_exceeded(&quota)),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
+        Code::PolicyViolation => Violation { rule: "maxLifetimeDays", limit: json!(365), value: json!(null) }.into(),
         other => other.into(),
     }
+}
+
+/// A quota that is used up.
+fn quota_use() -> Option<QuotaUse> {
+    let at = parse_timestamp("2026-11-24T17:02:11Z").ok()?;
+    Some(QuotaUse {
+        quota: Quota::new(100_000, QuotaPeriod::Day)?,
+        used: 100_000,
+        at,
+        resets_at: QuotaPeriod::Day.end(at),
+    })
 }
 
 fn reference(kind: &str, name: &str) -> Value {
@@ -324,7 +355,7 @@ fn headers() -> Value {
         "Link": header(
             "With `limit`: the absolute URL of the next page, as `rel=\"next\"` (RFC 8288)",
             text(),
-            json!("<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AA52eFDv4AABoreKwzxHZqnPo5G9Lk1u>; rel=\"next\""),
+            json!("<https://your-tenant.rallycrm.io/api/v1/api-keys?limit=100&cursor=AQAGYO483xYAobLD1OX2eJCrze8SNFZ4kA>; rel=\"next\""),
         ),
         "Location": json!({
             "description": "The key's absolute URL",
@@ -332,6 +363,18 @@ fn headers() -> Value {
             "schema": {"type": "string", "format": "uri"},
             "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
         }),
+        "RateLimit": header(
+            "What is left of the calling key's rate limit: `r` requests now, and one more in `t` seconds \
+             (draft-ietf-httpapi-ratelimit-headers-11)",
+            text(),
+            json!("\"rally-key\";r=99;t=1"),
+        ),
+        "RateLimit-Policy": header(
+            "The calling key's rate limit, if it has one: `q` requests in `w` seconds \
+             (draft-ietf-httpapi-ratelimit-headers-11)",
+            text(),
+            json!("\"rally-key\";q=100;w=60"),
+        ),
         "Retry-After": header("Try again after this number of seconds", json!({"type": "integer"}), json!(1)),
         "Sunset": header(
             "When the secret in the request stops to work (RFC 8594)",

@@ -34,7 +34,7 @@ struct Readiness {
     /// `ready` or `degraded`
     #[schema(example = "degraded")]
     status: &'static str,
-    /// What does not work: `change_feed`, `token_issuer`. Absent if all works
+    /// What does not work: `change_feed`, `token_issuer`, `redis`. Absent if all works
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, example = json!(["change_feed"]))]
     degraded: Vec<&'static str>,
@@ -57,8 +57,9 @@ pub(crate) async fn healthz() -> Response {
 
 /// The service can serve requests: the database responds, and no stop has begun.
 ///
-/// `degraded` names what does not work: `change_feed` (every check of a key queries the database) or
-/// `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key).
+/// `degraded` names what does not work: `change_feed` (every check of a key queries the database),
+/// `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key), or
+/// `redis` (each instance counts rate limits by itself).
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -98,8 +99,11 @@ async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
         Ok(Ok(pinged)) => pinged?,
         Ok(Err(_)) | Err(_) => return Err(Code::DatabaseUnavailable.into()),
     }
-    let parts =
-        [("change_feed", state.lease.is_valid()), ("token_issuer", authenticator.tokens.issuers_are_up_to_date())];
+    let parts = [
+        ("change_feed", state.lease.is_valid()),
+        ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
+        ("redis", state.limiter.is_up()),
+    ];
     Ok(parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect())
 }
 

@@ -8,7 +8,8 @@ use axum::{
 };
 
 use super::names::{
-    DEPRECATION, SUNSET, TRACERESPONSE, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES, X_REQUEST_ID, X_TOTAL_COUNT,
+    DEPRECATION, RATE_LIMIT, RATE_LIMIT_POLICY, SUNSET, TRACERESPONSE, X_RALLY_ERROR, X_RALLY_KEY_EXPIRES,
+    X_REQUEST_ID, X_TOTAL_COUNT,
 };
 use crate::domain::Slug;
 
@@ -57,11 +58,13 @@ pub(super) fn exposed_headers() -> Vec<HeaderName> {
         header::RETRY_AFTER,
         header::WWW_AUTHENTICATE,
         DEPRECATION,
+        RATE_LIMIT,
+        RATE_LIMIT_POLICY,
         SUNSET,
         TRACERESPONSE,
         X_RALLY_KEY_EXPIRES,
         X_REQUEST_ID,
         X_TOTAL_COUNT,
     ];
-    ours.into_iter().chain(["ratelimit", "ratelimit-policy"].map(HeaderName::from_static)).collect()
+    ours.into()
 }

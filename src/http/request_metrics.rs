@@ -93,11 +93,16 @@ impl MethodCounters {
 }
 
 /// The counters of one route.
-#[derive(Default)]
 pub struct RouteCounters {
     methods: [OnceLock<MethodCounters>; METHODS.len()],
     /// By code.
     problems: [AtomicU64; Code::ALL.len()],
+}
+
+impl Default for RouteCounters {
+    fn default() -> Self {
+        Self { methods: Default::default(), problems: std::array::from_fn(|_| AtomicU64::default()) }
+    }
 }
 
 impl RouteCounters {

@@ -7,10 +7,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     AppState,
-    api_keys::{create, events, get as get_key, list, revoke, rotate, update, usage},
+    api_keys::{callers, create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
-    forward_auth, landing,
+    forward_auth, landing, me,
     middleware::{self, Settings},
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
@@ -26,13 +26,20 @@ fn management() -> OpenApiRouter<AppState> {
         .routes(routes!(rotate::rotate_self))
         .routes(routes!(rotate::end_own_previous_secret))
         .routes(routes!(usage::own_usage))
+        .routes(routes!(callers::own_callers))
+        .routes(routes!(usage::tenant_usage))
         .routes(routes!(events::own_events))
         .routes(routes!(events::tenant_events))
+        .routes(routes!(policy::get, policy::put))
         .routes(routes!(events::key_events))
         .routes(routes!(usage::usage))
+        .routes(routes!(callers::callers))
         .routes(routes!(rotate::rotate))
+        .routes(routes!(suspend::suspend))
+        .routes(routes!(suspend::resume))
         .routes(routes!(rotate::end_previous_secret))
         .routes(routes!(get_key::get, update::update, revoke::revoke))
+        .routes(routes!(me::me))
 }
 
 /// What needs no credential and is in the description.
@@ -195,7 +202,7 @@ mod tests {
         let document = document();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let requests: Vec<_> = schemas.iter().filter(|(name, _)| name.ends_with("Request")).collect();
-        assert_eq!(requests.len(), 3);
+        assert_eq!(requests.len(), 6);
         for (name, schema) in requests {
             for (property, schema) in schema["properties"].as_object().unwrap() {
                 assert!(schema.get("default").is_none(), "{name}.{property}");

@@ -4,27 +4,45 @@
 //! for the event. The two are joined, and not nested: where the lock waits for a row that another transaction then
 //! changes, PostgreSQL evaluates the query again, and it cannot evaluate a sub-select that changes rows twice.
 
+use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Locked, NewSecret, Page, ReadTx, WriteTx};
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, KeyName, PreviousSecret, ScopeSet, Status, Timestamp, fold_case};
+use super::{
+    ChainHead, Error, Locked, NewSecret, ReadTx, WriteTx,
+    limits::{LimitColumns, LimitRow},
+};
+use crate::domain::{
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Scope, ScopeSet, Status,
+    Suspension, Timestamp, fold_case,
+};
 
-struct ApiKeyRow {
-    id: Uuid,
-    name: String,
-    scopes: String,
-    expires_at: Option<Timestamp>,
-    created_at: Timestamp,
-    created_by: Option<String>,
-    revoked_at: Option<Timestamp>,
-    version: i64,
-    last4: String,
-    last_used_at: Option<Timestamp>,
-    previous_last4: Option<String>,
-    previous_expires_at: Option<Timestamp>,
-    previous_last_used_at: Option<Timestamp>,
+pub(super) struct ApiKeyRow {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) scopes: String,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) created_at: Timestamp,
+    pub(super) created_by: Option<String>,
+    pub(super) revoked_at: Option<Timestamp>,
+    pub(super) version: i64,
+    pub(super) last4: String,
+    pub(super) last_used_at: Option<Timestamp>,
+    pub(super) previous_last4: Option<String>,
+    pub(super) previous_expires_at: Option<Timestamp>,
+    pub(super) previous_last_used_at: Option<Timestamp>,
+    pub(super) description: Option<String>,
+    pub(super) suspended_at: Option<Timestamp>,
+    pub(super) suspended_until: Option<Timestamp>,
+    pub(super) suspension_reason: Option<String>,
+    pub(super) allowed_addresses: Vec<IpNet>,
+    pub(super) rate_limit_requests: Option<i32>,
+    pub(super) rate_limit_window_seconds: Option<i32>,
+    pub(super) quota_requests: Option<i64>,
+    pub(super) quota_period: Option<String>,
+    /// In lists by name.
+    pub(super) folded_name: Option<String>,
     /// Keys of all pages, where they were counted.
-    total: Option<i64>,
+    pub(super) total: Option<i64>,
 }
 
 impl TryFrom<ApiKeyRow> for ApiKey {
@@ -50,18 +68,35 @@ impl TryFrom<ApiKeyRow> for ApiKey {
             created_at: row.created_at,
             created_by: row.created_by,
             revoked_at: row.revoked_at,
+            suspension: row.suspended_at.map(|since| Suspension { since, until: row.suspended_until }),
+            suspension_reason: row.suspension_reason.map(Reason::stored),
+            description: row.description.map(Description::stored),
+            limits: LimitRow {
+                allowed_addresses: row.allowed_addresses,
+                rate_limit_requests: row.rate_limit_requests,
+                rate_limit_window_seconds: row.rate_limit_window_seconds,
+                quota_requests: row.quota_requests,
+                quota_period: row.quota_period,
+            }
+            .try_into()?,
             version: row.version,
         })
     }
 }
 
-/// The keys of a list.
+/// The keys of a list: those that match all of it.
 #[derive(Clone, Debug)]
 pub struct KeyFilter {
     /// Keys with one of these states.
     pub statuses: Vec<Status>,
-    /// Keys whose name contains this, in any case, or whose current secret ends in these 4 digits.
+    /// Keys whose name or description contains this, in any case, or whose current secret ends in these 4 digits.
     pub search: Option<String>,
+    /// Keys that have this scope, also if another one implies it.
+    pub scope: Option<Scope>,
+    /// Keys of exactly this creator.
+    pub created_by: Option<String>,
+    /// Keys that expire before that time, or have expired.
+    pub expires_before: Option<Timestamp>,
     /// Keys that existed at that time and have not been used since.
     pub unused_since: Option<Timestamp>,
     /// The time at which expiry is evaluated.
@@ -69,16 +104,24 @@ pub struct KeyFilter {
 }
 
 impl KeyFilter {
+    /// Every key.
+    #[must_use]
+    pub fn all(now: Timestamp) -> Self {
+        Self {
+            statuses: Status::ALL.to_vec(),
+            search: None,
+            scope: None,
+            created_by: None,
+            expires_before: None,
+            unused_since: None,
+            now,
+        }
+    }
+
     /// Evaluates the filter at another time.
     pub fn move_to(&mut self, now: Timestamp) {
         self.unused_since = self.unused_since.map(|since| since + (now - self.now));
         self.now = now;
-    }
-
-    /// `None`: all states. PostgreSQL cannot estimate how many rows the condition selects, so it is left out.
-    fn status_names(&self) -> Option<Vec<String>> {
-        let is_partial = self.statuses.len() < Status::ALL.len();
-        is_partial.then(|| self.statuses.iter().map(|status| status.as_str().to_owned()).collect())
     }
 }
 
@@ -93,6 +136,8 @@ pub struct RevokedKey {
     pub hint: KeyHint,
     /// When it would have expired.
     pub expires_at: Option<Timestamp>,
+    /// Its limits.
+    pub limits: KeyLimits,
 }
 
 /// The outcome of [`WriteTx::revoke_key`].
@@ -112,13 +157,15 @@ macro_rules! select_key {
         sqlx::query_as!(
             ApiKeyRow,
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
-                      k.previous_last4, k.previous_expires_at,
+                      k.previous_last4, k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
+                      k.suspension_reason, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>", k.rate_limit_requests,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
                       (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
                       END AS previous_last_used_at,
-                      NULL::bigint AS total
+                      NULL::text AS folded_name, NULL::bigint AS total
                FROM public.api_keys k
                WHERE k.tenant_id = $1 AND k.id = $2"# + $lock,
             $tenant.0,
@@ -128,77 +175,6 @@ macro_rules! select_key {
 }
 
 impl ReadTx {
-    /// The tenant's keys, newest first.
-    pub async fn keys(&mut self, filter: &KeyFilter, page: Page) -> Result<Listed<ApiKey>, Error> {
-        let rows = self.key_rows(filter, page).await?;
-        let total = match rows.first() {
-            Some(row) => row.total,
-            // A page after the last one: the first page has the total.
-            None if page.counted && page.after.is_some() => self
-                .key_rows(filter, Page { limit: Some(1), after: None, ..page })
-                .await?
-                .first()
-                .and_then(|row| row.total),
-            None => None,
-        };
-        let items = rows.into_iter().map(ApiKey::try_from).collect::<Result<_, _>>()?;
-        Ok(Listed { items, total: total.unwrap_or(0) })
-    }
-
-    async fn key_rows(&mut self, filter: &KeyFilter, page: Page) -> Result<Vec<ApiKeyRow>, Error> {
-        Ok(sqlx::query_as!(
-            ApiKeyRow,
-            // The page first; then the last uses of its keys or, without a limit, of all keys of the tenant: to look them
-            // up one by one would cost PostgreSQL as much as the rest.
-            r#"WITH matching AS NOT MATERIALIZED (
-                   SELECT *
-                   FROM public.api_keys k
-                   WHERE k.tenant_id = $1
-                     AND ($2::text IS NULL OR strpos(k.folded_name, $2) > 0 OR k.last4 = $2)
-                     AND ($4::text[] IS NULL OR
-                          CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                               WHEN k.expires_at <= $3 THEN 'expired'
-                               ELSE 'active' END = ANY ($4))
-                     AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND coalesce(
-                         (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $8,
-                         true)))
-               ), page AS MATERIALIZED (
-                   SELECT *
-                   FROM matching
-                   WHERE $5::timestamptz IS NULL OR (created_at, id) < ($5, $6)
-                   ORDER BY created_at DESC, id DESC
-                   LIMIT $7::bigint
-               )
-               SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
-                      k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
-                      k.previous_expires_at, u.last_used_at,
-                      CASE WHEN k.previous_digest IS NOT NULL THEN
-                          (SELECT used_at FROM public.api_key_last_uses
-                           WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)
-                      END AS previous_last_used_at,
-                      CASE WHEN $9::bool THEN (SELECT count(*) FROM matching) END AS total
-               FROM page k
-               LEFT JOIN (
-                   SELECT key_id, max(used_at) AS last_used_at
-                   FROM public.api_key_last_uses
-                   WHERE tenant_id = $1 AND ($7::bigint IS NULL OR key_id = ANY (ARRAY(SELECT id FROM page)))
-                   GROUP BY key_id
-               ) u ON u.key_id = k.id
-               ORDER BY k.created_at DESC, k.id DESC"#,
-            self.tenant.0,
-            filter.search.as_deref().map(fold_case),
-            filter.now,
-            filter.status_names() as Option<Vec<String>>,
-            page.after.map(|after| after.at),
-            page.after.map(|after| after.id),
-            page.limit,
-            filter.unused_since,
-            page.counted,
-        )
-        .fetch_all(self.transaction.session())
-        .await?)
-    }
-
     /// The tenant's key of that id.
     pub async fn key(&mut self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         let row = select_key!(self.tenant, id, "").fetch_optional(self.transaction.session()).await?;
@@ -217,6 +193,10 @@ impl ReadTx {
     }
 }
 
+fn folded_description(key: &ApiKey) -> Option<String> {
+    key.description.as_ref().map(|text| fold_case(text.as_str()))
+}
+
 impl WriteTx {
     /// Locks the tenant's key of that id and reads it as it is under the lock.
     pub async fn lock_key(&mut self, id: ApiKeyId) -> Result<Option<Locked<ApiKey>>, Error> {
@@ -228,12 +208,15 @@ impl WriteTx {
     /// Inserts a key and its first secret.
     pub async fn insert_key(&mut self, key: &ApiKey, secret: &NewSecret) -> Result<(), Error> {
         let (stamp, pepper_id) = secret.stamp_columns();
+        let limits = LimitColumns::from(&key.limits);
         let head = sqlx::query_as!(
             ChainHead,
             "WITH inserted AS (
                  INSERT INTO public.api_keys
-                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4)
-                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9)
+                     (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4,
+                      description, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests,
+                      quota_period, folded_description)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20, $21)
                  RETURNING id
              ), secret AS (
                  INSERT INTO public.api_key_secrets
@@ -259,6 +242,13 @@ impl WriteTx {
             stamp,
             pepper_id,
             fold_case(key.name.as_str()),
+            key.description.as_ref().map(Description::as_str),
+            &limits.allowed_addresses as &[IpNet],
+            limits.rate_limit_requests,
+            limits.rate_limit_window_seconds,
+            limits.quota_requests,
+            limits.quota_period,
+            folded_description(key),
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -269,10 +259,14 @@ impl WriteTx {
     /// Writes what a patch may change of the key, and increments its version.
     pub async fn update_key(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
         self.invalidate(key.id);
+        let limits = LimitColumns::from(&changed.limits);
         let row = sqlx::query!(
             "WITH changed AS (
                  UPDATE public.api_keys
-                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, version = version + 1
+                 SET name = $3, folded_name = $6, scopes = $4, expires_at = $5, description = $7,
+                     allowed_addresses = $8::inet[]::cidr[], rate_limit_requests = $9, rate_limit_window_seconds = $10,
+                     quota_requests = $11, quota_period = $12, folded_description = $13,
+                     version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
@@ -286,6 +280,13 @@ impl WriteTx {
             changed.scopes.to_string(),
             changed.expires_at,
             fold_case(changed.name.as_str()),
+            changed.description.as_ref().map(Description::as_str),
+            &limits.allowed_addresses as &[IpNet],
+            limits.rate_limit_requests,
+            limits.rate_limit_window_seconds,
+            limits.quota_requests,
+            limits.quota_period,
+            folded_description(changed),
         )
         .fetch_one(self.transaction.session())
         .await?;
@@ -298,16 +299,19 @@ impl WriteTx {
     /// caller acknowledges the revocation, and another instance may have made it just before.
     pub async fn revoke_key(&mut self, id: ApiKeyId, now: Timestamp) -> Result<Revocation, Error> {
         let row = sqlx::query!(
-            "WITH revoked AS (
+            r#"WITH revoked AS (
                  UPDATE public.api_keys
                  SET revoked_at = $3, version = version + 1
                  WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL
-                 RETURNING name, scopes, last4, expires_at
+                 RETURNING name, scopes, last4, expires_at, allowed_addresses, rate_limit_requests,
+                           rate_limit_window_seconds, quota_requests, quota_period
              )
-             SELECT revoked.name, revoked.scopes, revoked.last4, revoked.expires_at, head.seq, head.hash
+             SELECT revoked.name, revoked.scopes, revoked.last4, revoked.expires_at,
+                    revoked.allowed_addresses AS "allowed_addresses: Vec<IpNet>", revoked.rate_limit_requests,
+                    revoked.rate_limit_window_seconds, revoked.quota_requests, revoked.quota_period, head.seq, head.hash
              FROM revoked CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
-             FOR NO KEY UPDATE OF head",
+             FOR NO KEY UPDATE OF head"#,
             self.tenant.0,
             id.0,
             now,
@@ -323,6 +327,14 @@ impl WriteTx {
                     scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
                     hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
                     expires_at: row.expires_at,
+                    limits: LimitRow {
+                        allowed_addresses: row.allowed_addresses,
+                        rate_limit_requests: row.rate_limit_requests,
+                        rate_limit_window_seconds: row.rate_limit_window_seconds,
+                        quota_requests: row.quota_requests,
+                        quota_period: row.quota_period,
+                    }
+                    .try_into()?,
                 })
             }
             None if self.lock_key(id).await?.is_some() => Revocation::Repeated,
@@ -330,6 +342,39 @@ impl WriteTx {
         };
         self.invalidate(id);
         Ok(revocation)
+    }
+
+    /// Writes the suspension of the changed key, or that it has none, and increments its version.
+    pub async fn update_suspension(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
+        self.invalidate(key.id);
+        let row = sqlx::query!(
+            "WITH changed AS (
+                 UPDATE public.api_keys
+                 SET suspended_at = $3, suspended_until = $4, suspension_reason = $5, version = version + 1
+                 WHERE tenant_id = $1 AND id = $2
+                 RETURNING version
+             )
+             SELECT changed.version, head.seq, head.hash
+             FROM changed CROSS JOIN public.api_key_event_heads head
+             WHERE head.tenant_id = $1
+             FOR NO KEY UPDATE OF head",
+            self.tenant.0,
+            key.id.0,
+            changed.suspension.map(|suspension| suspension.since),
+            changed.suspension.and_then(|suspension| suspension.until),
+            changed.suspension_reason.as_ref().map(Reason::as_str),
+        )
+        .fetch_one(self.transaction.session())
+        .await?;
+        changed.version = row.version;
+        self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+        Ok(())
+    }
+
+    /// Invalidates a key that is as wanted already: the caller acknowledges it, and another instance may have changed it just
+    /// before.
+    pub fn acknowledge_unchanged(mut self, key: &Locked<ApiKey>) {
+        self.invalidate(key.id);
     }
 
     /// Replaces the key's current secret by a new one; the current one then works until `previous_until`, or is ended if

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Page, ReadTx, UsageStore, WriteTx};
+use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx};
 use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
 
 /// A use of a secret that has ended.
@@ -48,7 +48,7 @@ pub struct EventFilter {
 
 struct EventRow {
     id: Uuid,
-    key_id: Uuid,
+    key_id: Option<Uuid>,
     kind: String,
     occurred_at: Timestamp,
     actor: Option<String>,
@@ -66,7 +66,7 @@ impl TryFrom<EventRow> for Event {
         let bad_kind = Error::BadRow { table: "api_key_events", column: "kind" };
         Ok(Self {
             id: row.id,
-            key_id: ApiKeyId(row.key_id),
+            key_id: row.key_id.map(ApiKeyId),
             kind: EventKind::from_name(&row.kind).ok_or(bad_kind)?,
             occurred_at: row.occurred_at,
             actor: row.actor,
@@ -81,7 +81,7 @@ const BAD_HEAD: Error = Error::BadRow { table: "api_key_event_heads", column: "h
 
 struct LinkRow {
     id: Uuid,
-    key_id: Uuid,
+    key_id: Option<Uuid>,
     kind: String,
     occurred_at: Timestamp,
     actor: Option<String>,
@@ -164,7 +164,7 @@ impl WriteTx {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             self.tenant.0,
             chained.event.id,
-            new.key_id.0,
+            new.key_id.map(|key| key.0),
             new.kind.as_str(),
             new.occurred_at,
             new.actor,
@@ -223,23 +223,23 @@ impl ReadTx {
     }
 
     /// The tenant's events, newest first.
-    pub async fn events(&mut self, filter: EventFilter, page: Page) -> Result<Listed<Event>, Error> {
+    pub async fn events(&mut self, filter: EventFilter, page: &Page) -> Result<Listed<Event>, Error> {
         let rows = self.event_rows(filter, page).await?;
         let total = match rows.first() {
             Some(row) => row.total,
             // A page after the last one: the first page has the total.
             None if page.counted && page.after.is_some() => self
-                .event_rows(filter, Page { limit: Some(1), after: None, ..page })
+                .event_rows(filter, &Page { limit: Some(1), after: None, counted: true })
                 .await?
                 .first()
                 .and_then(|row| row.total),
             None => None,
         };
         let items = rows.into_iter().map(Event::try_from).collect::<Result<_, _>>()?;
-        Ok(Listed { items, total: total.unwrap_or(0) })
+        Ok(Listed { items, total: Some(total.unwrap_or(0)) })
     }
 
-    async fn event_rows(&mut self, filter: EventFilter, page: Page) -> Result<Vec<EventRow>, Error> {
+    async fn event_rows(&mut self, filter: EventFilter, page: &Page) -> Result<Vec<EventRow>, Error> {
         Ok(sqlx::query_as!(
             EventRow,
             r#"WITH matching AS NOT MATERIALIZED (
@@ -258,8 +258,8 @@ impl ReadTx {
             self.tenant.0,
             filter.key.map(|key| key.0),
             filter.kind.map(EventKind::as_str),
-            page.after.map(|after| after.at),
-            page.after.map(|after| after.id),
+            page.after.as_ref().and_then(Position::time),
+            page.after.as_ref().map(|after| after.id),
             page.limit,
             page.counted,
         )

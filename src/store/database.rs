@@ -9,6 +9,7 @@ use super::{
     ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
+    key_list::check_search_index,
     migrate,
     safeguards::{check_creators, check_row_level_security, check_triggers},
 };
@@ -58,6 +59,9 @@ impl Database {
         check_row_level_security(&mut connection).await?;
         check_bound(&mut connection, &login.name).await?;
         check_statements(&mut connection, url).await?;
+        if let Err(missing) = check_search_index(&mut connection).await? {
+            info!("the index of searches: {missing}");
+        }
         connection.close().await?;
 
         let pool = pool_options()

@@ -11,6 +11,7 @@ use super::{
     Change, ChangeFeed, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
     connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     database::check_bound,
+    key_list::check_search_index,
     migrate,
     safeguards::{TENANT_TABLES, check_creators, check_row_level_security, check_triggers},
 };
@@ -120,8 +121,18 @@ async fn inspect_schema(connection: &mut PgConnection, role: &Role, inspected: I
     findings.push(Finding::of("search path", search_path(connection).await));
     let triggers = check_triggers(connection).await;
     findings.push(Finding::of("triggers", triggers.map(|()| "run in every session".into())));
+    findings.push(search_index(connection).await);
     findings.push(stamps(inspected).await);
     findings
+}
+
+async fn search_index(connection: &mut PgConnection) -> Finding {
+    let (level, text) = match check_search_index(connection).await {
+        Ok(Ok(())) => (Level::Ok, "searches use trigrams".into()),
+        Ok(Err(what)) => (Level::Warn, what),
+        Err(error) => (Level::Fail, error.to_string()),
+    };
+    Finding::new("search index", level, text)
 }
 
 async fn has_tables(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {

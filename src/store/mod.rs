@@ -14,14 +14,18 @@
 mod api_keys;
 mod audit_log;
 mod batcher;
+mod callers;
 mod connect;
 mod connection_turns;
 mod database;
 mod diagnostics;
+mod key_list;
 mod limited;
+mod limits;
 mod lookups;
 mod migrate;
 mod notifications;
+mod policies;
 mod pool_metrics;
 mod retry;
 mod safeguards;
@@ -41,17 +45,20 @@ use crate::{domain::Timestamp, turns::Overloaded};
 pub use api_keys::{KeyFilter, Revocation, RevokedKey};
 pub use audit_log::{EventFilter, Link, SecretReuse};
 pub use batcher::LookupResult;
+pub use callers::{CallerUsage, KeyCaller, SecretCaller};
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, Inspected, Level, inspect};
+pub use key_list::{KeyOrder, MAX_COUNTED, SortBy};
 pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
+pub(crate) use policies::BreakingKey;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
-pub use usage::{LastUse, SecretUsage, SecretUse, UsageStore};
+pub use usage::{LastUse, QuotaTotal, RecordedUsage, SecretUsage, SecretUse, UsageBatch, UsageStore};
 
 /// Limit of a lookup, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -122,17 +129,40 @@ fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// A position in a list that is ordered by time and id, newest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a list is ordered by, of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SortValue {
+    /// A time.
+    Time(Timestamp),
+    /// A text.
+    Text(String),
+    /// The item has no such time.
+    Absent,
+}
+
+/// A position in an ordered list.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The item's time.
-    pub at: Timestamp,
-    /// The item's id, which orders items of the same time.
+    /// What the list is ordered by.
+    pub value: SortValue,
+    /// The item's id, which orders items of the same value.
     pub id: Uuid,
 }
 
+impl Position {
+    /// In a list that is ordered by a time that every item has.
+    #[must_use]
+    pub const fn at(time: Timestamp, id: Uuid) -> Self {
+        Self { value: SortValue::Time(time), id }
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        if let SortValue::Time(time) = &self.value { Some(*time) } else { None }
+    }
+}
+
 /// A part of such a list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Page {
     /// At most as many items; `None`: all.
     pub limit: Option<i64>,
@@ -147,6 +177,6 @@ pub struct Page {
 pub struct Listed<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Items of all pages; 0 if they were not to be counted.
-    pub total: i64,
+    /// Items of all pages. `None`: too many to count.
+    pub total: Option<i64>,
 }

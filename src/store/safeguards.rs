@@ -22,26 +22,32 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
 ];
 
 /// The tables with rows of tenants.
-pub(super) const TENANT_TABLES: [&str; 7] = [
+pub(super) const TENANT_TABLES: [&str; 11] = [
     "tenants",
     "api_keys",
+    "api_key_texts",
     "api_key_secrets",
+    "api_key_policies",
     "api_key_events",
     "api_key_event_heads",
     "api_key_usage",
     "api_key_last_uses",
+    "api_key_callers",
+    "api_key_quota_usage",
 ];
 
 /// The other tables.
 const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
-const FUNCTIONS: [&str; 5] = [
+const FUNCTIONS: [&str; 6] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
     "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], \
-     timestamptz[], inet[], text[])",
+     bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
+     inet[], text[], timestamptz[], timestamptz[], bigint[])",
     "public.remove_old_usage(timestamptz, integer)",
+    "public.remove_old_callers(timestamptz, integer, integer)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",
 ];
 
@@ -142,13 +148,13 @@ pub(super) async fn check_triggers(connection: &mut PgConnection) -> Result<(), 
         .filter(|trigger| !is_always(trigger))
         .map(|(table, trigger)| format!("ALTER TABLE public.{table} ENABLE ALWAYS TRIGGER {trigger}"))
         .collect();
-    // Those of foreign keys, and the one that starts the audit trail of a new tenant, run in ordinary sessions.
+    // Those of foreign keys, and those that write rows beside a new one, run in ordinary sessions.
     let disabled: Vec<String> = sqlx::query_scalar(
         "SELECT format('ALTER TABLE public.%I ENABLE TRIGGER %I', c.relname, t.tgname)
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled IN ('D', 'R')
-           AND (t.tgisinternal OR t.tgname = 'start_event_chain')
+           AND (t.tgisinternal OR t.tgname IN ('start_event_chain', 'start_policy', 'count_new_keys', 'write_text'))
          ORDER BY 1",
     )
     .persistent(false)

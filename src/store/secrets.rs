@@ -1,14 +1,19 @@
 //! Secrets of API keys.
 
+use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
     Error, Locked, ReadTx, WriteTx,
     batcher::{BatchedStatement, PlacedRow},
+    limits::LimitRow,
     statements::Session,
     transaction::TenantTransaction,
+    usage::QuotaTotal,
 };
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, TenantId, Timestamp, access::SecretState};
+use crate::domain::{
+    ApiKey, ApiKeyId, KeyHint, KeyLimits, LookupDigest, ScopeSet, Suspension, TenantId, Timestamp, access::SecretState,
+};
 
 /// What is stored of a new secret.
 #[derive(Debug)]
@@ -42,6 +47,12 @@ pub(crate) struct SecretRow {
     /// When this secret was ended for good.
     pub(crate) secret_ended_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// The key's.
+    pub(crate) suspension: Option<Suspension>,
+    /// The key's.
+    pub(crate) limits: KeyLimits,
+    /// What the key used of its quota, when that was last written.
+    pub(crate) quota_total: Option<QuotaTotal>,
     /// Argon2id in PHC form.
     pub(crate) phc: String,
     /// The HMAC under the pepper, with the pepper's id.
@@ -63,6 +74,15 @@ struct FoundSecret {
     secret_retired_at: Option<Timestamp>,
     secret_ended_at: Option<Timestamp>,
     last4: String,
+    suspended_at: Option<Timestamp>,
+    suspended_until: Option<Timestamp>,
+    allowed_addresses: Vec<IpNet>,
+    rate_limit_requests: Option<i32>,
+    rate_limit_window_seconds: Option<i32>,
+    quota_requests: Option<i64>,
+    quota_period: Option<String>,
+    quota_start: Option<Timestamp>,
+    quota_used: Option<i64>,
 }
 
 impl TryFrom<FoundSecret> for SecretRow {
@@ -70,14 +90,29 @@ impl TryFrom<FoundSecret> for SecretRow {
 
     fn try_from(row: FoundSecret) -> Result<Self, Error> {
         let bad = |column| Error::BadRow { table: "api_key_secrets", column };
+        let limits: KeyLimits = LimitRow {
+            allowed_addresses: row.allowed_addresses,
+            rate_limit_requests: row.rate_limit_requests,
+            rate_limit_window_seconds: row.rate_limit_window_seconds,
+            quota_requests: row.quota_requests,
+            quota_period: row.quota_period,
+        }
+        .try_into()?;
+        let key = ApiKeyId(row.key_id);
+        let quota_total = limits.quota.zip(row.quota_start).zip(row.quota_used);
+        let quota_total =
+            quota_total.map(|((quota, start), requests)| QuotaTotal { key, period: quota.per(), start, requests });
         Ok(Self {
-            key_id: ApiKeyId(row.key_id),
+            key_id: key,
             scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
             key_expires_at: row.key_expires_at,
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
             secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
+            suspension: row.suspended_at.map(|since| Suspension { since, until: row.suspended_until }),
+            limits,
+            quota_total,
             phc: row.phc,
             stamp: row.stamp.zip(row.pepper_id),
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
@@ -99,7 +134,9 @@ impl BatchedStatement for FindSecrets {
             FoundSecret,
             r#"SELECT place AS "place!", key_id AS "key_id!", scopes AS "scopes!", key_expires_at, revoked_at,
                       phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, secret_ended_at,
-                      last4 AS "last4!"
+                      last4 AS "last4!", suspended_at, suspended_until,
+                      allowed_addresses AS "allowed_addresses!: Vec<IpNet>", rate_limit_requests,
+                      rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used
                FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],

@@ -138,12 +138,16 @@ impl TenantAdmin {
         sqlx::query_scalar!("SELECT set_config('rally.deleted_tenant', $1, true)", id.to_string())
             .fetch_one(Session::unnamed(&mut transaction))
             .await?;
-        // The policies select the tenant's rows.
+        // The policies select the tenant's rows. The lock waits for batches of usage that have seen the tenant; later ones wait
+        // for this transaction.
         transaction
             .execute(
                 "DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
-                 DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_usage;
-                 DELETE FROM public.api_key_last_uses; DELETE FROM public.api_keys",
+                 DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_texts;
+                 DELETE FROM public.api_key_policies; DELETE FROM public.api_keys;
+                 SELECT pg_advisory_xact_lock(x'72616c6c79757365'::bigint);
+                 DELETE FROM public.api_key_usage; DELETE FROM public.api_key_last_uses;
+                 DELETE FROM public.api_key_callers; DELETE FROM public.api_key_quota_usage",
             )
             .await?;
         transaction.commit().await?;

@@ -1,6 +1,7 @@
-//! The batched statement that looks tenants up.
+//! The batched statement that looks tenants up, and the name of one.
 
 use super::{
+    Error, ReadTx,
     batcher::{BatchedStatement, PlacedRow},
     statements::Session,
 };
@@ -29,5 +30,22 @@ impl BatchedStatement for FindTenants {
             Some((row.place, Ok((!row.suspended).then_some(tenant))))
         });
         Ok(found.collect())
+    }
+}
+
+impl ReadTx {
+    /// The tenant's name. `None`: it has another slug by now.
+    pub async fn tenant_name(&mut self, slug: &Slug) -> Result<Option<String>, Error> {
+        // Row-level security shows a tenant by its slug.
+        sqlx::query_scalar!("SELECT set_config('rally.tenant_slug', $1, true)", slug.as_str())
+            .fetch_one(self.transaction.session())
+            .await?;
+        Ok(sqlx::query_scalar!(
+            "SELECT name FROM public.tenants WHERE slug = $1 AND id = $2",
+            slug.as_str(),
+            self.tenant.0,
+        )
+        .fetch_optional(self.transaction.session())
+        .await?)
     }
 }

@@ -2,19 +2,23 @@
 
 use std::{
     fmt,
-    net::IpAddr,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use chrono::DateTime;
+use once_cell::race::OnceBox;
+use tokio::{sync::Semaphore, time::Instant};
 
-use super::{Client, Denied, MAX_USER_AGENT_CHARS};
+use super::{
+    Client, Denied,
+    callers::{Callers, TakeCallers},
+};
 use crate::{
-    domain::{ApiKeyId, LookupDigest, Secret, TenantId, Timestamp},
-    store::{LastUse, SecretUsage},
+    domain::{ApiKeyId, LookupDigest, TenantId, Timestamp},
+    store::{CallerUsage, LastUse, SecretUsage, UsageBatch},
 };
 
 const SECONDS_PER_HOUR: i64 = 60 * 60;
@@ -39,32 +43,46 @@ pub struct UsageCounter {
     lookup_digest: LookupDigest,
     /// The newest hour with a request, since 1970.
     hour: AtomicU32,
-    /// Counts of that hour and of the one before, at the hour's number modulo 2. Counters are written every few seconds,
-    /// so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour are added
-    /// to a later one.
-    counts: [HourCounts; 2],
+    /// All requests of that hour and of the one before, at the hour's number modulo 2. Counters are written every few
+    /// seconds, so two hours are enough; while the database is away for longer than an hour, counts of an earlier hour
+    /// are added to a later one.
+    requests: [AtomicU32; 2],
+    /// The denied requests, in the same places. Most secrets are never denied anything.
+    denied: OnceBox<[DeniedCounts; 2]>,
     last_used_micros: AtomicI64,
-    /// The hash of `last_client`; 0: none. A client that comes again is recognised without the lock.
-    last_client_hash: AtomicU32,
-    last_client: Mutex<Option<Box<LastClient>>>,
+    /// The hash of the latest caller, in the upper half (0: none), and its requests since `callers` was changed. So a caller
+    /// that comes again is counted without the lock.
+    latest_caller: AtomicU64,
+    callers: Mutex<Option<Box<Callers>>>,
     /// True while it is in the queue.
     queued: AtomicBool,
-    /// The hour in which a use of the secret after its end was last reported, since 1970.
-    dead_use_hour: AtomicU32,
+    /// The hour in which a use of the secret after its end was last reported: see [`hour_of_seven_years`]; 0: none.
+    dead_use_hour: AtomicU16,
 }
 
 #[derive(Debug, Default)]
-struct HourCounts {
-    requests: AtomicU32,
-    denied_expired: AtomicU32,
-    denied_scope: AtomicU32,
-    denied_revoked: AtomicU32,
+struct DeniedCounts {
+    expired: AtomicU32,
+    scope: AtomicU32,
+    revoked: AtomicU32,
+    suspended: AtomicU32,
+    address: AtomicU32,
+    rate_limit: AtomicU32,
+    quota: AtomicU32,
 }
 
-#[derive(Debug)]
-struct LastClient {
-    address: Option<IpAddr>,
-    user_agent: Option<Box<str>>,
+impl DeniedCounts {
+    const fn of(&self, why: Denied) -> &AtomicU32 {
+        match why {
+            Denied::Expired => &self.expired,
+            Denied::Scope => &self.scope,
+            Denied::Revoked => &self.revoked,
+            Denied::Suspended => &self.suspended,
+            Denied::Address => &self.address,
+            Denied::RateLimit => &self.rate_limit,
+            Denied::Quota => &self.quota,
+        }
+    }
 }
 
 impl UsageCounter {
@@ -76,12 +94,13 @@ impl UsageCounter {
             key,
             lookup_digest,
             hour: AtomicU32::new(0),
-            counts: Default::default(),
+            requests: Default::default(),
+            denied: OnceBox::new(),
             last_used_micros: AtomicI64::new(i64::MIN),
-            last_client_hash: AtomicU32::new(0),
-            last_client: Mutex::default(),
+            latest_caller: AtomicU64::new(0),
+            callers: Mutex::default(),
             queued: AtomicBool::new(false),
-            dead_use_hour: AtomicU32::new(0),
+            dead_use_hour: AtomicU16::new(0),
         }
     }
 
@@ -97,47 +116,66 @@ impl UsageCounter {
         self.lookup_digest
     }
 
-    /// Counts a request that was let in. `client_hash` is not 0.
-    pub(super) fn used(&self, at: Timestamp, client: Client<'_>, client_hash: u32) {
-        self.counts_at(at).requests.fetch_add(1, Ordering::SeqCst);
-        if self.last_client_hash.load(Ordering::Relaxed) != client_hash {
-            self.set_last_client(client, client_hash);
+    /// Counts a request that was let in. `client_hash` is not 0. A permit of `spare` is needed for each further caller.
+    pub(super) fn used(&self, at: Timestamp, client: Client<'_>, client_hash: u32, spare: &Arc<Semaphore>) {
+        self.requests[self.place_of(at)].fetch_add(1, Ordering::SeqCst);
+        if !self.used_by_latest_caller(at, client_hash) {
+            self.change_caller(at, client, client_hash, spare);
         }
+    }
+
+    /// Counts the request if it is of the latest caller.
+    #[inline]
+    fn used_by_latest_caller(&self, at: Timestamp, client_hash: u32) -> bool {
+        let mut latest = self.latest_caller.load(Ordering::SeqCst);
+        if caller_hash(latest) != client_hash {
+            return false;
+        }
+        // Before the count, so that whoever takes the count has the time, now or from when it was taken before.
+        self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::SeqCst);
+        while caller_hash(latest) == client_hash && caller_requests(latest) < u32::MAX {
+            match self.latest_caller.compare_exchange_weak(latest, latest + 1, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return true,
+                Err(changed) => latest = changed,
+            }
+        }
+        false
+    }
+
+    #[cold]
+    fn change_caller(&self, at: Timestamp, client: Client<'_>, client_hash: u32, spare: &Arc<Semaphore>) {
+        let mut callers = self.callers();
+        let latest = self.latest_caller.swap(u64::from(client_hash) << u32::BITS, Ordering::SeqCst);
+        let callers = callers.get_or_insert_default();
+        let used_at = DateTime::from_timestamp_micros(self.last_used_micros.load(Ordering::SeqCst));
+        callers.count_latest(caller_requests(latest), used_at);
+        callers.change_to(client, client_hash, at, spare);
         // After the client, so that whoever takes the time finds its client.
         self.last_used_micros.fetch_max(at.timestamp_micros(), Ordering::SeqCst);
     }
 
-    fn set_last_client(&self, client: Client<'_>, hash: u32) {
-        let client = Box::new(LastClient { address: client.address, user_agent: client.shortened_user_agent() });
-        let mut last = self.last_client.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(client);
-        self.last_client_hash.store(hash, Ordering::Relaxed);
+    /// Sets the last use by a request that authenticated and was denied.
+    pub(super) fn set_last_use(&self, at: Timestamp, client: Client<'_>) {
+        self.callers().get_or_insert_default().set_denied_use(at, client);
+    }
+
+    fn callers(&self) -> MutexGuard<'_, Option<Box<Callers>>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a request that was denied.
     pub(super) fn denied(&self, at: Timestamp, why: Denied) {
-        let counts = self.counts_at(at);
-        match why {
-            Denied::Expired => {
-                counts.requests.fetch_add(1, Ordering::SeqCst);
-                counts.denied_expired.fetch_add(1, Ordering::SeqCst);
-            }
-            Denied::Revoked => {
-                counts.requests.fetch_add(1, Ordering::SeqCst);
-                counts.denied_revoked.fetch_add(1, Ordering::SeqCst);
-            }
-            Denied::Scope => {
-                counts.denied_scope.fetch_add(1, Ordering::SeqCst);
-            }
-        }
+        let place = self.place_of(at);
+        self.requests[place].fetch_add(1, Ordering::SeqCst);
+        self.denied.get_or_init(Box::default)[place].of(why).fetch_add(1, Ordering::SeqCst);
     }
 
-    fn counts_at(&self, at: Timestamp) -> &HourCounts {
+    fn place_of(&self, at: Timestamp) -> usize {
         let hour = hour_number(at);
         if self.hour.load(Ordering::Relaxed) < hour {
             self.hour.fetch_max(hour, Ordering::SeqCst);
         }
-        &self.counts[usize::from(hour % 2 == 1)]
+        place(hour)
     }
 
     /// True where the counter was not queued: the caller has to put it into the queue.
@@ -153,7 +191,7 @@ impl UsageCounter {
 
     /// True for the first use after the secret's end in the hour of that time.
     pub(super) fn set_dead_use(&self, at: Timestamp) -> bool {
-        let hour = hour_number(at);
+        let hour = hour_of_seven_years(at);
         self.dead_use_hour.swap(hour, Ordering::Relaxed) != hour
     }
 
@@ -162,23 +200,47 @@ impl UsageCounter {
         self.dead_use_hour.store(0, Ordering::Relaxed);
     }
 
-    /// Takes the figures out, with a row for each hour. The last use is in the row of the newer hour.
-    pub(super) fn take(&self, mut keep: impl FnMut(SecretUsage)) {
+    /// Moves the figures into the batch, with a row for each hour. The last use is in the row of the newer hour. Callers that
+    /// are not due stay here; the result is when they are, unless that was returned before.
+    pub(super) fn take(&self, batch: &mut UsageBatch, callers: TakeCallers) -> Option<Instant> {
         // First: a request that comes in between queues the counter again. (All of it is SeqCst, so in one order for all:
         // a request that still found it queued is counted below.)
         self.clear_queued();
-        let mut last_use = self.take_last_use();
+        let (last_use, due) = self.take_callers(batch, callers);
+        self.take_counts(last_use, |row| batch.usage.push(row));
+        due
+    }
+
+    fn take_counts(&self, mut last_use: Option<LastUse>, mut keep: impl FnMut(SecretUsage)) {
         let newest = self.hour.load(Ordering::SeqCst);
         for mut hour in [newest, newest.saturating_sub(1)] {
-            let counts = &self.counts[usize::from(hour % 2 == 1)];
             let take = |count: &AtomicU32| i64::from(count.swap(0, Ordering::SeqCst));
-            let [requests, denied_expired, denied_scope, denied_revoked] =
-                [&counts.requests, &counts.denied_expired, &counts.denied_scope, &counts.denied_revoked].map(take);
+            let requests = take(&self.requests[place(hour)]);
+            let denied = |why| self.denied.get().map_or(0, |denied| take(denied[place(hour)].of(why)));
+            let denied = [
+                Denied::Expired,
+                Denied::Scope,
+                Denied::Revoked,
+                Denied::Suspended,
+                Denied::Address,
+                Denied::RateLimit,
+                Denied::Quota,
+            ]
+            .map(denied);
+            let [
+                denied_expired,
+                denied_scope,
+                denied_revoked,
+                denied_suspended,
+                denied_address,
+                denied_rate_limit,
+                denied_quota,
+            ] = denied;
             // An hour that has begun meanwhile shares the slot of the one before `newest`.
             if hour < newest && self.hour.load(Ordering::SeqCst) > newest {
                 hour = newest + 1;
             }
-            if last_use.is_none() && [requests, denied_expired, denied_scope, denied_revoked] == [0; 4] {
+            if last_use.is_none() && requests == 0 && denied.iter().all(|count| *count == 0) {
                 continue;
             }
             let Some(hour) = DateTime::from_timestamp(i64::from(hour) * SECONDS_PER_HOUR, 0) else { continue };
@@ -191,19 +253,39 @@ impl UsageCounter {
                 denied_expired,
                 denied_scope,
                 denied_revoked,
+                denied_suspended,
+                denied_address,
+                denied_rate_limit,
+                denied_quota,
                 last_use: last_use.take(),
             });
         }
     }
 
-    /// The last use since this was called before. Its client stays, since it is most likely the next one too.
-    fn take_last_use(&self) -> Option<LastUse> {
-        let micros = self.last_used_micros.swap(i64::MIN, Ordering::SeqCst);
-        let at = DateTime::from_timestamp_micros(micros)?;
-        let client = self.last_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = client.as_ref()?;
-        Some(LastUse { at, address: client.address, user_agent: client.user_agent.clone() })
+    /// Moves the callers into the batch, if they are due, and returns the last use since this was called before. The latest
+    /// caller stays, since it is most likely the next one too.
+    fn take_callers(&self, batch: &mut UsageBatch, take: TakeCallers) -> (Option<LastUse>, Option<Instant>) {
+        let mut callers = self.callers();
+        let Some(callers) = callers.as_mut() else { return (None, None) };
+        let latest = self.latest_caller.fetch_and(!u64::from(u32::MAX), Ordering::SeqCst);
+        let used_at = DateTime::from_timestamp_micros(self.last_used_micros.swap(i64::MIN, Ordering::SeqCst));
+        callers.count_latest(caller_requests(latest), used_at);
+        let last_use = callers.take_last_use(used_at);
+        let due = callers.take(take, |caller| {
+            let (tenant, key, lookup_digest) = (self.tenant, self.key, self.lookup_digest);
+            batch.callers.push(CallerUsage { tenant, key, lookup_digest, caller });
+        });
+        (last_use, due)
     }
+}
+
+const fn caller_hash(latest: u64) -> u32 {
+    (latest >> u32::BITS) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+const fn caller_requests(latest: u64) -> u32 {
+    latest as u32
 }
 
 /// Hours since 1970.
@@ -211,18 +293,20 @@ fn hour_number(at: Timestamp) -> u32 {
     u32::try_from(at.timestamp().div_euclid(SECONDS_PER_HOUR)).unwrap_or(0)
 }
 
-/// The first characters of a `User-Agent`, without control characters, and without a secret that has strayed into it.
-pub(super) fn shorten(user_agent: &[u8]) -> Box<str> {
-    let text: String = String::from_utf8_lossy(user_agent).chars().filter(|c| !c.is_control()).collect();
-    if text.contains(Secret::PREFIX) {
-        return "[redacted]".into();
-    }
-    text.chars().take(MAX_USER_AGENT_CHARS).collect::<String>().into()
+/// Not 0. In two bytes, since each cached secret has one.
+fn hour_of_seven_years(at: Timestamp) -> u16 {
+    u16::try_from(hour_number(at) % u32::from(u16::MAX)).unwrap_or(0) + 1
+}
+
+/// Where the counts of an hour are.
+fn place(hour: u32) -> usize {
+    usize::from(hour % 2 == 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{collections::HashMap, thread, time::Duration};
     use uuid::Uuid;
 
     const CURL: Client<'_> = Client { address: None, user_agent: Some(b"curl") };
@@ -235,10 +319,18 @@ mod tests {
         DateTime::from_timestamp(hour * SECONDS_PER_HOUR + minute * 60, 0).unwrap()
     }
 
+    fn used(counter: &UsageCounter, at: Timestamp, client: Client<'_>, hash: u32) {
+        counter.used(at, client, hash, &Arc::new(Semaphore::new(100)));
+    }
+
+    fn take_all(counter: &UsageCounter) -> UsageBatch {
+        let mut batch = UsageBatch::default();
+        counter.take(&mut batch, TakeCallers::All(Instant::now()));
+        batch
+    }
+
     fn take(counter: &UsageCounter) -> Vec<SecretUsage> {
-        let mut taken = Vec::new();
-        counter.take(|usage| taken.push(usage));
-        taken
+        take_all(counter).usage
     }
 
     #[test]
@@ -250,11 +342,11 @@ mod tests {
     #[test]
     fn a_request_while_figures_are_taken_counts_in_its_own_hour() {
         let counter = counter();
-        counter.used(at(41, 59), CURL, 1);
+        used(&counter, at(41, 59), CURL, 1);
         let mut taken = Vec::new();
-        counter.take(|usage| {
+        counter.take_counts(None, |usage| {
             if taken.is_empty() {
-                counter.used(at(42, 0), CURL, 1);
+                used(&counter, at(42, 0), CURL, 1);
             }
             taken.push(usage);
         });
@@ -265,32 +357,24 @@ mod tests {
     }
 
     #[test]
-    fn a_user_agent_is_shortened_and_holds_no_secret() {
-        assert_eq!(&*shorten("é".repeat(300).as_bytes()), "é".repeat(200));
-        assert_eq!(&*shorten(b"a\0b\x1bc\xff"), "abc\u{fffd}");
-        assert_eq!(&*shorten(b"curl rk_live_0123"), "[redacted]");
-        assert_eq!(&*shorten(b"rk_li\tve_0123"), "[redacted]");
-    }
-
-    #[test]
     fn each_hour_has_its_own_figures_and_each_is_taken_once() {
         let counter = counter();
-        counter.used(at(41, 59), CURL, 1);
-        counter.used(at(41, 59), CURL, 1);
+        used(&counter, at(41, 59), CURL, 1);
+        used(&counter, at(41, 59), CURL, 1);
         counter.denied(at(42, 0), Denied::Scope);
-        counter.used(at(42, 1), CURL, 1);
+        used(&counter, at(42, 1), CURL, 1);
         let taken = take(&counter);
         let figures: Vec<_> =
             taken.iter().map(|usage| (usage.hour, usage.requests, usage.denied_expired, usage.denied_scope)).collect();
-        assert_eq!(figures, [(at(42, 0), 1, 0, 1), (at(41, 0), 2, 0, 0)]);
+        assert_eq!(figures, [(at(42, 0), 2, 0, 1), (at(41, 0), 2, 0, 0)]);
         let last_use = LastUse { at: at(42, 1), address: None, user_agent: Some("curl".into()) };
         assert_eq!(taken.iter().filter_map(|usage| usage.last_use.as_ref()).collect::<Vec<_>>(), [&last_use]);
         assert_eq!(take(&counter), []);
         // The same client again: its address and program are in each row, since another instance may have written others.
-        counter.used(at(42, 2), CURL, 1);
+        used(&counter, at(42, 2), CURL, 1);
         assert_eq!(take(&counter)[0].last_use, Some(LastUse { at: at(42, 2), ..last_use }));
         let wget = Client { address: Some([192, 0, 2, 1].into()), user_agent: Some(b"wget") };
-        counter.used(at(42, 2), wget, 2);
+        used(&counter, at(42, 2), wget, 2);
         let last = take(&counter)[0].last_use.clone().unwrap();
         assert_eq!((last.address, last.user_agent.as_deref()), (wget.address, Some("wget")));
         counter.denied(at(42, 3), Denied::Expired);
@@ -299,5 +383,91 @@ mod tests {
         counter.denied(at(42, 3), Denied::Revoked);
         let [usage] = &take(&counter)[..] else { panic!("one row") };
         assert_eq!((usage.requests, usage.denied_revoked, &usage.last_use), (1, 1, &None), "denied, so not used");
+    }
+
+    #[test]
+    fn each_request_of_each_caller_is_taken_once_while_callers_alternate() {
+        const THREADS: u32 = 4;
+        const REQUESTS: u32 = 20_000;
+        let counter = counter();
+        let spare = Arc::new(Semaphore::new(100));
+        let mut counts = HashMap::<String, i64>::new();
+        let mut add = |batch: UsageBatch| {
+            for CallerUsage { caller, .. } in batch.callers {
+                *counts.entry(caller.user_agent.unwrap().into()).or_default() += caller.requests;
+            }
+        };
+        thread::scope(|scope| {
+            let counting: Vec<_> = (0..THREADS)
+                .map(|thread| {
+                    let (counter, spare) = (&counter, &spare);
+                    scope.spawn(move || {
+                        for n in 0..REQUESTS {
+                            // Long runs of one caller, and quick changes.
+                            let caller = if n % 1_000 < 900 { 1 } else { 1 + (n + thread) % 3 };
+                            let agent = caller.to_string();
+                            let client = Client { address: None, user_agent: Some(agent.as_bytes()) };
+                            counter.used(at(41, 0), client, caller, spare);
+                        }
+                    })
+                })
+                .collect();
+            while counting.iter().any(|thread| !thread.is_finished()) {
+                add(take_all(&counter));
+            }
+        });
+        add(take_all(&counter));
+        let quick = THREADS * REQUESTS / 10;
+        let sum: i64 = counts.values().sum();
+        assert_eq!(sum, i64::from(THREADS * REQUESTS), "{counts:?}");
+        assert!((counts["2"] + counts["3"]).abs_diff(i64::from(quick * 2 / 3)) < 10, "{counts:?}");
+    }
+
+    #[test]
+    fn callers_of_a_secret_are_taken_again_when_they_are_due() {
+        let counter = counter();
+        let begun = Instant::now();
+        let callers = |take: TakeCallers| {
+            let mut batch = UsageBatch::default();
+            let due = counter.take(&mut batch, take);
+            (batch.callers.iter().map(|row| row.caller.requests).collect::<Vec<_>>(), due)
+        };
+        used(&counter, at(41, 0), CURL, 1);
+        assert_eq!(callers(TakeCallers::Due(begun)), (vec![1], None));
+        let soon = TakeCallers::Due(begun + Duration::from_secs(29));
+        assert_eq!(callers(soon), (vec![], None), "nothing waits");
+        used(&counter, at(41, 0), CURL, 1);
+        let due = begun + Duration::from_secs(30);
+        assert_eq!(callers(soon), (vec![], Some(due)));
+        used(&counter, at(41, 0), CURL, 1);
+        assert_eq!(callers(soon), (vec![], None), "it was told before");
+        assert_eq!(callers(TakeCallers::All(due)), (vec![2], None));
+        used(&counter, at(41, 0), CURL, 1);
+        assert_eq!(callers(TakeCallers::Due(due)), (vec![], Some(due + Duration::from_secs(30))));
+        assert_eq!(callers(TakeCallers::Due(due + Duration::from_secs(30))), (vec![1], None));
+    }
+
+    #[test]
+    fn callers_without_a_permit_are_counted_together() {
+        let counter = counter();
+        let spare = Arc::new(Semaphore::new(2));
+        for (minute, n) in (0..).zip([1, 2, 3, 4, 5, 2, 1]) {
+            let agent = n.to_string();
+            let client = Client { address: Some([192, 0, 2, 1].into()), user_agent: Some(agent.as_bytes()) };
+            counter.used(at(41, minute), client, n, &spare);
+        }
+        assert_eq!(spare.available_permits(), 0);
+        let mut taken: Vec<_> = take_all(&counter)
+            .callers
+            .into_iter()
+            .map(|CallerUsage { caller, .. }| {
+                (caller.user_agent.map(String::from), caller.requests, caller.last_seen_at)
+            })
+            .collect();
+        taken.sort();
+        let caller = |agent: &str, requests, minute| (Some(agent.to_owned()), requests, at(41, minute));
+        let expected = [(None, 2, at(41, 3)), caller("1", 2, 6), caller("2", 2, 5), caller("5", 1, 4)];
+        assert_eq!(taken, expected, "3 and 4 found no place; the second change to 2 left one to 5");
+        assert_eq!(spare.available_permits(), 2);
     }
 }

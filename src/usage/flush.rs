@@ -1,6 +1,11 @@
 //! Writes counters to the database, batch by batch.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    convert::Infallible,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::mpsc,
@@ -9,8 +14,13 @@ use tokio::{
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use super::{HasUsageCounter, Metrics, failure_log::FailureLog};
-use crate::store::{self, SecretUsage, UsageStore};
+use super::{
+    HasUsageCounter, Metrics,
+    callers::{MAX_CALLERS, TakeCallers},
+    failure_log::FailureLog,
+    quotas::Quotas,
+};
+use crate::store::{self, SecretCaller, UsageBatch, UsageStore};
 
 /// How often a batch is written.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -28,31 +38,43 @@ const MAX_REFUSALS: u32 = 5;
 /// Takes counters from the queue and writes what they hold.
 pub(super) struct Flusher {
     queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
+    /// Counters whose callers were not due when their figures were taken, and when they are.
+    callers_due: VecDeque<(Instant, Arc<dyn HasUsageCounter>)>,
     /// Sent and not confirmed. It is sent again as it is, under the same number, since it may have been written.
     unconfirmed: Option<Batch>,
     /// Parts of a refused batch, to be sent as batches of their own before the queue goes on.
-    parts: Vec<Vec<SecretUsage>>,
+    parts: Vec<UsageBatch>,
     writer: Uuid,
     last_number: i64,
+    is_stopping: bool,
     store: UsageStore,
+    quotas: Arc<Quotas>,
     metrics: Metrics,
     failures: FailureLog,
 }
 
 struct Batch {
-    rows: Vec<SecretUsage>,
+    rows: UsageBatch,
     refusals: u32,
 }
 
 impl Flusher {
-    pub(super) fn new(queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>, store: UsageStore, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
+        store: UsageStore,
+        quotas: Arc<Quotas>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             queue,
+            callers_due: VecDeque::new(),
             unconfirmed: None,
             parts: Vec::new(),
             writer: Uuid::new_v4(),
             last_number: 0,
+            is_stopping: false,
             store,
+            quotas,
             metrics,
             failures: FailureLog::default(),
         }
@@ -67,8 +89,9 @@ impl Flusher {
         };
         if timeout_at(deadline, self.write_rest()).await.is_err() {
             let unconfirmed = self.unconfirmed.iter().map(|batch| &batch.rows);
-            let rows: usize = unconfirmed.chain(&self.parts).map(Vec::len).sum();
-            self.lose(rows + self.queue.len(), "the process ends, and the database was not available in time");
+            let rows: usize = unconfirmed.chain(&self.parts).map(UsageBatch::len).sum();
+            let waiting = self.queue.len() + self.callers_due.len();
+            self.lose(rows + waiting, "the process ends, and the database was not available in time");
         }
     }
 
@@ -83,7 +106,12 @@ impl Flusher {
     }
 
     async fn write_rest(&mut self) {
-        while self.unconfirmed.is_some() || !self.parts.is_empty() || !self.queue.is_empty() {
+        self.is_stopping = true;
+        while self.unconfirmed.is_some()
+            || !self.parts.is_empty()
+            || !self.queue.is_empty()
+            || !self.callers_due.is_empty()
+        {
             if !self.write_batch().await {
                 sleep(RETRY).await;
             }
@@ -105,8 +133,10 @@ impl Flusher {
             self.unconfirmed = Some(Batch { rows, refusals });
         }
         let Some(batch) = &mut self.unconfirmed else { return true };
-        let error = match self.store.record_usage(self.writer, self.last_number, &batch.rows).await {
-            Ok(_is_new) => {
+        let quotas = self.quotas.of_batch(&batch.rows.usage);
+        let error = match self.store.record_usage(self.writer, self.last_number, &batch.rows, &quotas).await {
+            Ok(recorded) => {
+                self.quotas.written(&batch.rows.usage, &recorded.totals);
                 self.metrics.batches.inc();
                 self.unconfirmed = None;
                 if self.failures.succeeded() {
@@ -133,34 +163,70 @@ impl Flusher {
     /// batches whatever is in them, so this one is kept.
     async fn split_refused(&mut self, error: &store::Error) -> bool {
         // Uses the batch's number up, so that it cannot be written later.
-        let Ok(is_new) = self.store.record_usage(self.writer, self.last_number, &[]).await else { return false };
-        let Some(Batch { mut rows, .. }) = self.unconfirmed.take().filter(|_| is_new) else {
+        let nothing = UsageBatch::default();
+        let Ok(recorded) = self.store.record_usage(self.writer, self.last_number, &nothing, &HashMap::new()).await
+        else {
+            return false;
+        };
+        let Some(Batch { mut rows, .. }) = self.unconfirmed.take().filter(|_| recorded.is_new) else {
             return true; // it was written, and only the response was lost
         };
         if rows.len() == 1 {
             self.lose(1, &format!("the database refuses them: {error}"));
         } else {
-            self.parts.push(rows.split_off(rows.len() / 2));
+            self.parts.push(rows.split_off_half());
             self.parts.push(rows);
         }
         true
     }
 
-    fn take_rows(&mut self) -> Vec<SecretUsage> {
-        let (mut rows, mut counters, mut cached) = (Vec::new(), 0, 0);
+    fn take_rows(&mut self) -> UsageBatch {
+        let (now, mut batch, mut counters, mut cached) = (Instant::now(), UsageBatch::default(), 0, 0);
         while cached < MAX_CACHED
             && counters < MAX_COUNTERS
-            && let Ok(secret) = self.queue.try_recv()
+            && let Some((secret, callers_are_due)) = self.next_counter(now)
         {
             counters += 1;
-            cached += usize::from(Arc::strong_count(&secret) > 1);
-            secret.usage().take(|row| rows.push(row));
+            let is_cached = Arc::strong_count(&secret) > 1;
+            cached += usize::from(is_cached);
+            // Nobody counts with a counter that is not cached any more.
+            let all = self.is_stopping || callers_are_due || !is_cached;
+            let callers = if all { TakeCallers::All(now) } else { TakeCallers::Due(now) };
+            if let Some(due) = secret.usage().take(&mut batch, callers) {
+                self.callers_due.push_back((due, secret));
+            }
         }
-        rows
+        merge_excess_callers(&mut batch);
+        batch
+    }
+
+    /// The next counter to be written, and whether it is time for its callers.
+    fn next_counter(&mut self, now: Instant) -> Option<(Arc<dyn HasUsageCounter>, bool)> {
+        if self.callers_due.front().is_some_and(|(due, _)| *due <= now || self.is_stopping) {
+            return self.callers_due.pop_front().map(|(_, secret)| (secret, true));
+        }
+        Some((self.queue.try_recv().ok()?, false))
     }
 
     fn lose(&self, figures: usize, why: &str) {
         error!(figures, why, "lost figures of API keys' usage");
         self.metrics.lost.inc_by(u64::try_from(figures).unwrap_or(0));
+    }
+}
+
+/// Leaves each key [`MAX_CALLERS`] callers. A key may have several counters: of two secrets, or of one that was not cached.
+fn merge_excess_callers(batch: &mut UsageBatch) {
+    let mut callers_of = HashMap::<_, HashSet<_>>::new();
+    for row in &mut batch.callers {
+        let SecretCaller { address, user_agent, .. } = &mut row.caller;
+        let known = callers_of.entry((row.tenant, row.key)).or_default();
+        let caller = (*address, user_agent.clone());
+        if !known.contains(&caller) && address.is_some() {
+            if known.len() < MAX_CALLERS {
+                known.insert(caller);
+            } else {
+                (*address, *user_agent) = (None, None);
+            }
+        }
     }
 }

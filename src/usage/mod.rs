@@ -3,12 +3,14 @@
 //! Each cached secret has a [`UsageCounter`]. The first request since the counter was last written puts it into a queue;
 //! the others only count. Once a second the [`UsageWorker`] takes counters from the front of the queue, so those that
 //! have waited longest, and writes what they hold as one numbered batch ([`UsageStore::record_usage`]); at the end of the
-//! process it writes what is left.
+//! process it writes what is left. Callers are written with the rest, but those of one secret every 30 seconds at most.
 
+mod callers;
 mod counter;
 mod dead_secrets;
 mod failure_log;
 mod flush;
+mod quotas;
 mod retention;
 mod worker;
 
@@ -23,21 +25,25 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+use self::quotas::Quotas;
 pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
 use crate::{
-    domain::{Clock, KeyHint, Timestamp},
-    store::{SecretReuse, UsageStore},
+    domain::{ApiKeyId, Clock, KeyHint, Quota, QuotaUse, Timestamp, access::DenialReason},
+    store::{QuotaTotal, SecretReuse, UsageStore},
 };
 
 /// Counters that can wait to be written: more than secrets are cached by default.
 const QUEUE: usize = 262_144;
 /// Uses of dead secrets that can wait to be written.
 const DEAD_USES_QUEUE: usize = 1_024;
+/// Callers that can wait to be written, besides the latest of each secret. Further ones are counted together. Each takes some
+/// 100 bytes, and up to 900 with the longest `User-Agent`.
+const SPARE_CALLERS: usize = 65_536;
 const MAX_USER_AGENT_CHARS: usize = 200;
 
 /// Why a request was denied.
@@ -45,10 +51,18 @@ const MAX_USER_AGENT_CHARS: usize = 200;
 pub enum Denied {
     /// The key had expired.
     Expired,
-    /// The key's scopes did not suffice. The request itself was counted when the key was accepted.
+    /// The key's scopes did not suffice.
     Scope,
     /// The key was revoked, or the secret had ended.
     Revoked,
+    /// The key was suspended.
+    Suspended,
+    /// The key may not be used from the client's address.
+    Address,
+    /// The key was beyond its rate limit.
+    RateLimit,
+    /// The key had used its quota up.
+    Quota,
 }
 
 /// The sender of a request.
@@ -64,7 +78,7 @@ impl Client<'_> {
     /// The `User-Agent` for people: its first characters, without control characters, and without a secret that has strayed
     /// into it.
     pub(crate) fn shortened_user_agent(&self) -> Option<Box<str>> {
-        self.user_agent().map(counter::shorten).filter(|agent| !agent.is_empty())
+        self.user_agent().map(callers::shorten).filter(|agent| !agent.is_empty())
     }
 
     /// As many bytes as can be kept.
@@ -79,6 +93,8 @@ pub struct UsageRecorder {
     queue: mpsc::Sender<Arc<dyn HasUsageCounter>>,
     dead_uses: mpsc::Sender<SecretReuse>,
     hasher: RandomState,
+    spare_callers: Arc<Semaphore>,
+    quotas: Arc<Quotas>,
     metrics: Metrics,
 }
 
@@ -97,14 +113,22 @@ pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRec
     let (queue, queued) = mpsc::channel(QUEUE);
     let (dead_uses, queued_dead_uses) = mpsc::channel(DEAD_USES_QUEUE);
     let metrics = Metrics::default();
-    let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, metrics.clone());
-    (UsageRecorder { queue, dead_uses, hasher: RandomState::new(), metrics }, worker)
+    let quotas = Arc::<Quotas>::default();
+    let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, quotas.clone(), metrics.clone());
+    let spare_callers = Arc::new(Semaphore::new(SPARE_CALLERS));
+    (UsageRecorder { queue, dead_uses, hasher: RandomState::new(), spare_callers, quotas, metrics }, worker)
 }
 
 impl UsageRecorder {
-    /// Counts a request with a secret that works.
+    /// Counts a request that was let in, and its caller.
     pub fn used<T: HasUsageCounter>(&self, secret: &Arc<T>, at: Timestamp, client: Client<'_>) {
-        secret.usage().used(at, client, self.hash(client));
+        secret.usage().used(at, client, self.hash(client), &self.spare_callers);
+        self.enqueue(secret);
+    }
+
+    /// Sets the secret's last use by a request that authenticated and was denied; [`Self::denied`] counts it.
+    pub fn set_last_use<T: HasUsageCounter>(&self, secret: &Arc<T>, at: Timestamp, client: Client<'_>) {
+        secret.usage().set_last_use(at, client);
         self.enqueue(secret);
     }
 
@@ -112,6 +136,26 @@ impl UsageRecorder {
     pub fn denied<T: HasUsageCounter>(&self, secret: &Arc<T>, at: Timestamp, why: Denied) {
         secret.usage().denied(at, why);
         self.enqueue(secret);
+    }
+
+    /// Takes one request out of the key's quota, if that allows it, without I/O. The use after it is returned too.
+    pub(crate) fn take_quota(
+        &self,
+        key: ApiKeyId,
+        quota: Quota,
+        at: Timestamp,
+    ) -> (Result<(), DenialReason>, QuotaUse) {
+        self.quotas.take(key, quota, at)
+    }
+
+    /// What the key has used of its quota, as far as this instance knows.
+    pub(crate) fn quota_use(&self, key: ApiKeyId, quota: Quota, at: Timestamp) -> QuotaUse {
+        self.quotas.read(key, quota, at)
+    }
+
+    /// A total that was read together with a key.
+    pub(crate) fn learn_quota_total(&self, total: &QuotaTotal, at: Timestamp) {
+        self.quotas.learn(total, at);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash")]

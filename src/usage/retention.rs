@@ -1,4 +1,4 @@
-//! Removes old hours of usage, and secrets that ended long ago.
+//! Removes old hours of usage, callers that were not seen for long, and secrets that ended long ago.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -37,7 +37,7 @@ impl Retention {
                 Ok(()) => INTERVAL,
                 Err(error) if error.is_outage() => RETRY, // the change feed reports it
                 Err(error) => {
-                    warn!(%error, "could not remove old hours of usage or ended secrets; trying again in a minute");
+                    warn!(%error, "could not remove old hours of usage, callers or ended secrets; trying again in a minute");
                     RETRY
                 }
             };
@@ -46,6 +46,7 @@ impl Retention {
 
     async fn remove_all(&self) -> Result<(), store::Error> {
         self.remove_old_hours().await?;
+        self.remove_old_callers().await?;
         self.remove_ended_secrets().await
     }
 
@@ -54,6 +55,15 @@ impl Retention {
         let rows = remove_in_parts(|| self.store.remove_usage_before(before)).await?;
         if rows > 0 {
             info!(rows, %before, "removed old hours of usage");
+        }
+        Ok(())
+    }
+
+    async fn remove_old_callers(&self) -> Result<(), store::Error> {
+        let now = self.clock.now();
+        let callers = remove_in_parts(|| self.store.remove_old_callers(now)).await?;
+        if callers > 0 {
+            info!(callers, "removed callers of API keys that were not seen for long, or many of one key");
         }
         Ok(())
     }

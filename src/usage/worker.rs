@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use futures_util::{FutureExt as _, future::join};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{HasUsageCounter, Metrics, dead_secrets::DeadSecretWorker, flush::Flusher, retention::Retention};
+use super::{
+    HasUsageCounter, Metrics, dead_secrets::DeadSecretWorker, flush::Flusher, quotas::Quotas, retention::Retention,
+};
 use crate::{
     domain::Clock,
     store::{SecretReuse, UsageStore},
@@ -26,10 +28,11 @@ impl UsageWorker {
         store: UsageStore,
         clock: Clock,
         retention: TimeDelta,
+        quotas: Arc<Quotas>,
         metrics: Metrics,
     ) -> Self {
         Self {
-            flusher: Flusher::new(queue, store.clone(), metrics.clone()),
+            flusher: Flusher::new(queue, store.clone(), quotas, metrics.clone()),
             dead_secrets: DeadSecretWorker::new(dead_uses, store.clone(), metrics),
             retention: Retention { store, clock, age: retention },
         }

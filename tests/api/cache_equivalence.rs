@@ -112,6 +112,20 @@ async fn credentials(server: &TestServer) -> Vec<Presented> {
         admin.delete(&key.path()).await.expect(204);
         secret(name, &key.secret);
     }
+    for (name, until) in [
+        ("suspended", Value::Null),
+        ("suspension has ended", in_minutes(LATER - 5)),
+        ("suspended still", in_minutes(LATER + 60)),
+    ] {
+        let key = admin.create(name, "write").await;
+        admin.post(&format!("{}/suspend", key.path()), &json!({"until": until})).await.expect(200);
+        secret(name, &key.secret);
+    }
+    for (name, addresses) in [("from here", json!(["127.0.0.0/8", "::1"])), ("from elsewhere", json!(["192.0.2.0/24"]))]
+    {
+        let body = json!({"name": name, "scopes": "write", "allowedAddresses": addresses});
+        secret(name, &admin.create_with(&body).await.secret);
+    }
     for (name, overlap_seconds) in [("overlap goes on", 86_400), ("overlap has ended", 60), ("without overlap", 0)] {
         let key = admin.create(name, "write").await;
         let new = rotate(&admin, &key, overlap_seconds).await;
@@ -212,6 +226,9 @@ fn targets(bystander: &CreatedKey) -> Vec<Target> {
         &[("x-forwarded-method", "GET"), ("x-forwarded-method", "PATCH")],
         &[("x-http-method-override", "DELETE")],
         &[("x_method_override", "PUT")],
+        &[("x-forwarded-for", "192.0.2.7")],
+        &[("x-forwarded-for", "::ffff:192.0.2.7")],
+        &[("x-forwarded-for", "198.51.100.1, 127.0.0.1")],
         &[("x-rally-required-scope", "admin")],
         &[("x-rally-required-scope", "read, write")],
         &[("x-rally-required-scope", "Admin")],
@@ -343,6 +360,7 @@ async fn a_request_with_warm_and_with_cold_caches_has_one_response() {
 
     let codes: BTreeSet<_> = of_warm.iter().filter_map(|reply| reply.headers.get("x-rally-error")).collect();
     for code in [
+        "address_not_allowed",
         "ambiguous_credentials",
         "ambiguous_tenant",
         "insufficient_scope",
@@ -351,6 +369,7 @@ async fn a_request_with_warm_and_with_cold_caches_has_one_response() {
         "invalid_token",
         "key_expired",
         "key_revoked",
+        "key_suspended",
         "missing_credentials",
         "tenant_not_found",
         "wrong_tenant",

@@ -16,7 +16,7 @@ use crate::{
 const LIMIT: usize = 16 * 1024;
 
 /// Properties that responses contain and requests must not.
-const READ_ONLY: [&str; 11] = [
+const READ_ONLY: [&str; 12] = [
     "id",
     "key",
     "keyPrefix",
@@ -28,6 +28,7 @@ const READ_ONLY: [&str; 11] = [
     "revokedAt",
     "status",
     "rotation",
+    "suspendedUntil",
 ];
 
 async fn post_text(client: &Client, body: impl Into<Body>) -> Reply {
@@ -208,6 +209,9 @@ async fn a_creation_is_recorded_in_the_audit_trail() {
                 "keyHint": created["keyHint"],
                 "scopes": "read,write",
                 "expiresAt": "2099-01-01T00:00:00Z",
+                "allowedAddresses": [],
+                "rateLimit": null,
+                "quota": null,
             },
         })]
     );

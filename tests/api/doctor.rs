@@ -20,7 +20,7 @@ async fn doctor_prints_each_failure_with_its_remedy() {
     let failed: Vec<_> = printed.lines().filter(|line| line.starts_with("FAIL")).collect();
     assert_eq!(failed.len(), 1, "{printed}");
     assert!(failed[0].starts_with("FAIL  durability: fsync = off, full_page_writes = off: a crash"), "{printed}");
-    assert!(printed.contains("ok    row-level security: enabled and forced on 7 tables"), "{printed}");
+    assert!(printed.contains("ok    row-level security: enabled and forced on 11 tables"), "{printed}");
     assert!(printed.contains("ok    change feed: a notification came back"), "{printed}");
     assert_eq!(output.status.code(), Some(1));
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
@@ -209,6 +209,26 @@ async fn config_check_prints_settings_without_secrets() {
     assert!(printed.contains("KEY_FALLBACK=argon2  # default\n") && printed.contains("JWT_ISSUER=\n"), "{printed}");
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));
     assert!(home.fail(&["config", "check"], &[("BASE_DOMAIN", "x:y")]).await.contains("BASE_DOMAIN must be"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_search_index_is_reported_with_what_to_run() {
+    let (database, home) = (TestDatabase::create().await, Home::new("doctor-search"));
+    let url = database.url_text(None).await;
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let doctor = async || String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+    assert!(doctor().await.contains("ok    search index: searches use trigrams"));
+    database.execute("DROP EXTENSION pg_trgm CASCADE; DROP SCHEMA rally_extensions").await;
+    let printed = doctor().await;
+    let missing = "search index: there is none, since the extension pg_trgm was missing";
+    let line = printed.lines().find(|line| line.contains(missing)).unwrap_or_else(|| panic!("{printed}"));
+    assert!(line.starts_with("WARN"), "{line}");
+    let service = home.serve(&settings).await;
+    let log = service.log();
+    assert!(log.contains("the index of searches: there is none") && log.contains("CREATE EXTENSION pg_trgm"), "{log}");
+    let (_, remedy) = line.split_once("run: ").unwrap();
+    database.execute(remedy).await;
+    assert!(doctor().await.contains("ok    search index: searches use trigrams"));
 }
 
 #[tokio::test]

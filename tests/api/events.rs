@@ -41,6 +41,9 @@ async fn the_events_of_a_key_are_listed_newest_first() {
         "keyHint": rotated["keyHint"],
         "scopes": "admin",
         "expiresAt": "2099-01-01T00:00:00Z",
+        "allowedAddresses": [],
+        "rateLimit": null,
+        "quota": null,
     });
     assert_eq!(revoked["details"], expected);
     assert!(revoked["occurredAt"].as_str().unwrap().ends_with('Z'));

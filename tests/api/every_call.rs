@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     binary::Home,
-    client::PATH,
+    client::{PATH, send},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -16,6 +16,12 @@ pub async fn call_everything(server: &TestServer) {
     let key = admin.create("Zapier", "read,write").await;
     let path = key.path();
     admin.patch(&path, &json!({"name": "Zapier Sync", "scopes": "admin"})).await.expect(200);
+    admin.post(&format!("{path}/suspend"), &json!({"reason": "a try"})).await.expect(200);
+    admin.post(&format!("{path}/resume"), &json!({})).await.expect(200);
+    let limits =
+        json!({"description": "all day", "allowedAddresses": ["127.0.0.0/8"], "quota": {"requests": 9, "per": "day"}});
+    admin.patch(&path, &limits).await.expect(200);
+    admin.patch(&path, &json!({"quota": null})).await.expect(200);
     admin.get(&path).await.expect(200);
     let holder = admin.with_key(&key.secret);
     assert_eq!(holder.get(CHECK).await.status, 200);
@@ -34,6 +40,15 @@ pub async fn call_everything(server: &TestServer) {
         "?search=zap",
         "?unusedForDays=1",
         "?limit=5&status=active&search=sync&unusedForDays=3",
+        "?limit=5&scope=read&createdBy=x&expiresBefore=2030-01-01T00:00:00Z",
+        "?limit=5&include=usage",
+        "?sort=createdAt&limit=5",
+        "?sort=name&limit=5",
+        "?sort=-name&search=zap&limit=5",
+        "?sort=lastUsedAt&limit=5",
+        "?sort=-lastUsedAt&status=active&limit=5",
+        "?sort=expiresAt&limit=5",
+        "?sort=-expiresAt&limit=5",
     ] {
         let listed = admin.get(&format!("{PATH}{query}")).await.expect(200);
         assert!(listed.as_array().is_some(), "{listed}");
@@ -45,10 +60,17 @@ pub async fn call_everything(server: &TestServer) {
         let cursor = link[at..].split(['>', '&']).next().unwrap();
         admin.get(&format!("{PATH}?limit=1&{cursor}")).await.expect(200);
     }
-    for part in ["usage", "events", "events?limit=2"] {
+    for part in ["usage", "callers", "events", "events?limit=2"] {
         admin.get(&format!("{path}/{part}")).await.expect(200);
     }
     admin.get(&format!("{PATH}/events")).await.expect(200);
+    admin.get(&format!("{PATH}/usage")).await.expect(200);
+    admin.get("/api/v1/me").await.expect(200);
+    let policy = format!("{PATH}/policy");
+    for rules in [json!({"maxActiveKeys": 1000, "allowedScopes": "admin"}), json!({})] {
+        send(admin.request(reqwest::Method::PUT, &policy).json(&rules)).await.expect(200);
+        admin.get(&policy).await.expect(200);
+    }
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.expect(204);
     assert_eq!(holder.get(CHECK).await.status, 401);
@@ -73,6 +95,9 @@ pub async fn run_every_command(home: &Home, database: &TestDatabase, url: &str) 
     home.succeed(&[&["keys", "create", "--name", "n"], &of[..]].concat(), &settings).await;
     let list = home.succeed(&[&["keys", "list"], &of[..]].concat(), &settings).await;
     let id = list.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a key");
+    home.succeed(&[&["keys", "suspend", id], &of[..]].concat(), &settings).await;
+    home.succeed(&[&["keys", "resume", id], &of[..]].concat(), &settings).await;
+    home.succeed(&[&["keys", "callers", id], &of[..]].concat(), &settings).await;
     home.succeed(&[&["keys", "revoke", id], &of[..]].concat(), &settings).await;
     home.succeed(&["tenant", "delete", &renamed, "--yes"], &settings).await;
     let verified = home.succeed(&["events", "verify", "--tenant", "acme"], &settings).await;

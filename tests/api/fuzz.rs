@@ -19,7 +19,7 @@ fn requests() -> impl Strategy<Value = String> {
         1 => "[A-Za-z!#$%&'*+.^_`|~-]{1,10}",
     ];
     let segment = prop_oneof![
-        3 => prop::sample::select(vec!["{id}", "self", "events", "rotate", "usage", "previous-secret"]).prop_map(str::to_owned),
+        3 => prop::sample::select(vec!["{id}", "self", "events", "rotate", "usage", "callers", "previous-secret"]).prop_map(str::to_owned),
         1 => "(%[0-9a-fA-F]{2}|[-a-zA-Z0-9._~!$&'()*+,;=:@]){0,20}",
     ];
     let query = prop_oneof![

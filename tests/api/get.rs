@@ -43,6 +43,11 @@ async fn a_key_is_returned_without_its_secret() {
             "revokedAt": null,
             "status": "active",
             "rotation": null,
+            "description": null,
+            "suspendedUntil": null,
+            "allowedAddresses": [],
+            "rateLimit": null,
+            "quota": null,
         })
     );
     assert!(!reply.body.contains(&key.secret[8..]), "{reply:?}");

@@ -271,19 +271,24 @@ impl TestDatabase {
              GRANT USAGE ON attempts TO rally_app;
              CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
                  'BEGIN IF nextval(''public.attempts'') = 1 THEN RAISE undefined_function; END IF; RETURN new; END';
-             CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage FOR EACH ROW EXECUTE FUNCTION refuse()",
+             CREATE TRIGGER refuse BEFORE INSERT ON api_key_usage FOR EACH ROW
+                 WHEN (new.key_id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff') EXECUTE FUNCTION refuse()",
         )
         .await;
     }
 
-    /// The number of attempts to write a row of usage since [`Self::refuse_usage_once`], including the refused one.
+    /// The number of attempts to write a key's row of usage since [`Self::refuse_usage_once`], including the refused one.
     pub async fn usage_attempts(&self) -> i64 {
         self.count("SELECT last_value FROM attempts").await
     }
 
     /// The sum of all counted requests.
     pub async fn counted_requests(&self) -> i64 {
-        self.count("SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage").await
+        self.count(
+            "SELECT coalesce(sum(requests), 0)::bigint FROM api_key_usage
+             WHERE key_id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+        )
+        .await
     }
 
     /// Runs a query with a single column of text as the owner and returns its rows.

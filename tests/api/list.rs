@@ -16,21 +16,21 @@ use crate::{
 };
 
 /// The path of the list with this query, percent-encoded.
-fn list_path(query: &[(&str, &str)]) -> String {
+pub fn list_path(query: &[(&str, &str)]) -> String {
     let url = Url::parse_with_params("http://x", query).unwrap();
     format!("{PATH}?{}", url.query().unwrap())
 }
 
-fn strings(list: &Value, property: &str) -> Vec<String> {
+pub fn strings(list: &Value, property: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|key| key[property].as_str().unwrap().to_owned()).collect()
 }
 
-async fn names(client: &Client, query: &[(&str, &str)]) -> Vec<String> {
+pub async fn names(client: &Client, query: &[(&str, &str)]) -> Vec<String> {
     strings(&client.get(&list_path(query)).await.expect(200), "name")
 }
 
 /// The target of the `Link` header with `rel="next"`.
-fn next_page_path(reply: &Reply) -> Option<String> {
+pub fn next_page_path(reply: &Reply) -> Option<String> {
     let link = reply.headers.get("link")?.to_str().expect("the Link header is ASCII");
     let target = link
         .strip_prefix('<')?
@@ -44,7 +44,7 @@ fn next_page_path(reply: &Reply) -> Option<String> {
 
 /// Follows the next links from `first` to the last page and returns the ids of each page.
 /// Asserts that each page has `total` as its `X-Total-Count`.
-async fn follow_links(client: &Client, first: String, total: &str) -> Vec<Vec<String>> {
+pub async fn follow_links(client: &Client, first: String, total: &str) -> Vec<Vec<String>> {
     let (mut path, mut pages) = (Some(first), Vec::new());
     while let Some(wanted) = path {
         let reply = client.get(&wanted).await;
@@ -57,7 +57,7 @@ async fn follow_links(client: &Client, first: String, total: &str) -> Vec<Vec<St
 }
 
 /// Inserts used keys directly into the database, all with the same creation time.
-async fn insert_keys(server: &TestServer, count: usize) {
+pub async fn insert_keys(server: &TestServer, count: usize) {
     let tenant = server.database.acme;
     server
         .database

@@ -19,11 +19,13 @@
     reason = "a test is read from top to bottom"
 )]
 
+mod addresses;
 mod asvs_page;
 mod binary;
 mod bodies;
 mod cache_equivalence;
 mod cache_states;
+mod callers;
 mod chain;
 mod client;
 mod clients_page;
@@ -53,13 +55,18 @@ mod issuer;
 mod issuers_page;
 mod json_suites;
 mod jwt;
+mod key_limits;
 mod landing;
 mod last_used;
 mod late_bodies;
 mod limits;
 mod list;
+mod list_filters;
+mod list_orders;
+mod list_usage;
 mod logs;
 mod lookups;
+mod me;
 mod methods;
 mod metrics;
 #[cfg(target_os = "linux")]
@@ -70,10 +77,14 @@ mod openapi;
 mod operator;
 mod overload;
 mod planted;
+mod policy;
 mod pooler;
 mod proxy;
 mod queries;
+mod quotas;
+mod rate_limits;
 mod raw;
+mod redis_server;
 mod reference_implementations;
 mod reference_page;
 mod refusal_log;
@@ -85,9 +96,11 @@ mod round_trips;
 mod row_level_security;
 mod schema;
 mod scopes;
+mod shared_limits;
 mod shutdown;
 mod stamps;
 mod start;
+mod suspend;
 mod systemd;
 mod tenants;
 #[cfg(target_os = "linux")]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 43] = [
+const FAMILIES: [(&str, &str); 44] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -47,6 +47,7 @@ const FAMILIES: [(&str, &str); 43] = [
     ("rally_key_stamps_written", "counter"),
     ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
+    ("rally_limits_keys", "gauge"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_ready", "gauge"),
     ("rally_response_buffers", "gauge"),
@@ -282,17 +283,21 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
     let alerts = include_str!("../../deploy/prometheus/alerts.yml");
     let dashboard = include_str!("../../deploy/grafana/rally-api-keys.json");
     let operations = include_str!("../../docs/operations.md");
-    let of_issuers_and_tls = [
+    let of_settings = [
         ("rally_jwks_age_seconds", "gauge"),
         ("rally_jwks_fetches", "counter"),
         ("rally_jwks_keys", "gauge"),
+        ("rally_limits_counted_alone", "counter"),
+        ("rally_limits_redis_failures", "counter"),
+        ("rally_limits_redis_seconds", "histogram"),
+        ("rally_limits_redis_up", "gauge"),
         ("rally_tls_certificate_not_after_timestamp_seconds", "gauge"),
         ("rally_tls_failed_handshakes", "counter"),
         ("rally_tls_files_usable", "gauge"),
     ];
     let known: BTreeSet<String> = FAMILIES
         .into_iter()
-        .chain(of_issuers_and_tls)
+        .chain(of_settings)
         .flat_map(|(name, kind)| {
             let suffixes: &[&str] = match kind {
                 "counter" => &["_total"],

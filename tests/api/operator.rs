@@ -162,7 +162,8 @@ async fn a_deleted_tenant_leaves_no_row_and_no_working_key() {
     let mut secrets = Vec::new();
     for slug in ["acme", "globex"] {
         let admin = server.admin(slug);
-        let key = admin.create("Zapier", "read").await;
+        let quota = json!({"requests": 1000, "per": "day"});
+        let key = admin.create_with(&json!({"name": "Zapier", "scopes": "read", "quota": quota})).await;
         admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
         let revoked = admin.create("Old", "read").await;
@@ -208,7 +209,9 @@ async fn the_operators_role_deletes_rows_of_deleted_tenants_alone() {
     let (database, acme) = (&server.database, server.database.acme);
     let before = rows_of(database, acme).await;
     let delete = "DELETE FROM api_key_secrets; DELETE FROM api_key_events; DELETE FROM api_key_event_heads;
-                  DELETE FROM api_key_usage; DELETE FROM api_key_last_uses; DELETE FROM api_keys";
+                  DELETE FROM api_key_usage; DELETE FROM api_key_last_uses; DELETE FROM api_key_callers;
+                  DELETE FROM api_key_quota_usage;
+                  DELETE FROM api_keys";
     for setting in ["", &acme.to_string()] {
         database.execute(&format!("SET ROLE rally_operator; SET rally.deleted_tenant = '{setting}'; {delete}")).await;
         assert_eq!(rows_of(database, acme).await, before, "{setting}");

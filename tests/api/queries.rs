@@ -26,7 +26,7 @@ async fn every_call_names_unknown_and_repeated_parameters_and_changes_nothing() 
             let method: Method = method.to_uppercase().parse().unwrap();
             let ask = async |query: &str| {
                 let request = by_key.request(method.clone(), &format!("{}?{query}", path.replace("{id}", &key.id)));
-                let has_body = [Method::POST, Method::PATCH].contains(&method);
+                let has_body = [Method::POST, Method::PATCH, Method::PUT].contains(&method);
                 let reply = send(if has_body { request.json(&json!({"name": "New"})) } else { request }).await;
                 assert_eq!(reply.status, 400, "{method} {path}: {reply:?}");
                 reply

@@ -30,7 +30,21 @@ async fn the_create_example_returns_the_documented_properties() {
     let created = reply.expect(201);
     assert_eq!(
         property_names(&created, &reply.body),
-        ["id", "key", "keyPrefix", "name", "scopes", "expiresAt", "createdAt", "keyHint"]
+        [
+            "id",
+            "key",
+            "keyPrefix",
+            "name",
+            "scopes",
+            "expiresAt",
+            "createdAt",
+            "keyHint",
+            "description",
+            "suspendedUntil",
+            "allowedAddresses",
+            "rateLimit",
+            "quota",
+        ]
     );
     assert_eq!(created["keyPrefix"], "rk_live_");
     assert_eq!(created["name"], "Zapier Sync");
@@ -71,7 +85,12 @@ async fn the_list_example_returns_the_documented_properties() {
             "keyHint",
             "revokedAt",
             "status",
-            "rotation"
+            "rotation",
+            "description",
+            "suspendedUntil",
+            "allowedAddresses",
+            "rateLimit",
+            "quota",
         ]
     );
     assert_eq!(list[0]["id"], created.id);

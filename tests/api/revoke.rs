@@ -25,7 +25,15 @@ async fn events_after_creation(server: &TestServer, key: &CreatedKey) -> Vec<Val
 
 /// What the revocation of a key of these tests took away.
 fn revoked(key: &CreatedKey, scopes: &str) -> Value {
-    json!({"name": "Zapier Sync", "keyHint": key.hint(), "scopes": scopes, "expiresAt": null})
+    json!({
+        "name": "Zapier Sync",
+        "keyHint": key.hint(),
+        "scopes": scopes,
+        "expiresAt": null,
+        "allowedAddresses": [],
+        "rateLimit": null,
+        "quota": null,
+    })
 }
 
 fn revocation_by_user(user: &str, mut details: Value) -> Value {

@@ -27,7 +27,21 @@ async fn both_secrets_are_accepted_until_the_overlap_ends() {
     let before = admin.get(&old.path()).await;
     let reply = admin.post(&format!("{}/rotate", old.path()), &json!({"overlapSeconds": 3600})).await;
     let rotated = reply.expect(200);
-    let names = ["id", "key", "keyPrefix", "name", "scopes", "expiresAt", "createdAt", "keyHint"];
+    let names = [
+        "id",
+        "key",
+        "keyPrefix",
+        "name",
+        "scopes",
+        "expiresAt",
+        "createdAt",
+        "keyHint",
+        "description",
+        "suspendedUntil",
+        "allowedAddresses",
+        "rateLimit",
+        "quota",
+    ];
     assert_eq!(rotated.as_object().unwrap().len(), names.len());
     assert!(names.iter().all(|name| rotated.get(*name).is_some()), "{rotated}");
     assert_eq!(rotated["createdAt"], before.json()["createdAt"]);

@@ -293,27 +293,35 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     for (number, tenant) in [(1, acme), (2, globex)] {
         let batch = format!(
             "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
-                 ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY['2001-02-03T04:00:00Z'::timestamptz], ARRAY[7::bigint],
-                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
-            key.id,
-            key.digest()
+                 ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['2001-02-03T04:00:00Z'::timestamptz], ARRAY[7::bigint],
+                 ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+             ARRAY['day'],
+                 ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+                 ARRAY['{tenant}'::uuid], ARRAY['{id}'::uuid], ARRAY['\\x{digest}'::bytea], ARRAY['\\x{digest}'::bytea],
+                 ARRAY['192.0.2.1'::inet], ARRAY['curl'], ARRAY[now()], ARRAY[now()], ARRAY[7::bigint])",
+            id = key.id,
+            digest = key.digest()
         );
         assert_eq!(affected(&mut connection, &batch).await, 1);
     }
-    for table in ["api_key_usage", "api_key_last_uses"] {
-        assert_eq!(database.count(&format!("SELECT count(*) FROM {table}")).await, 2);
-        let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT tenant_id FROM {table}")))
+    for table in ["api_key_usage", "api_key_last_uses", "api_key_callers", "api_key_quota_usage"] {
+        assert_eq!(database.count(&format!("SELECT count(DISTINCT tenant_id) FROM {table}")).await, 2);
+        let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT DISTINCT tenant_id FROM {table}")))
             .fetch_all(&mut connection)
             .await
             .unwrap();
         assert_eq!(tenants, [acme.0], "{table}");
     }
-    let rows = "SELECT (u, l)::text FROM api_key_usage u JOIN api_key_last_uses l USING (tenant_id) ORDER BY 1";
+    let rows = "SELECT (u, l, c, q)::text FROM api_key_usage u JOIN api_key_last_uses l USING (tenant_id)
+                JOIN api_key_callers c USING (tenant_id) JOIN api_key_quota_usage q USING (tenant_id) ORDER BY 1";
     let before = database.texts(rows).await;
     for sql in [
         "UPDATE api_key_usage SET requests = 0",
         "UPDATE api_key_last_uses SET used_at = now()",
+        "UPDATE api_key_callers SET requests = 1",
+        "UPDATE api_key_quota_usage SET requests = 1",
         "DELETE FROM api_key_usage",
+        "DELETE FROM api_key_callers",
         "DELETE FROM usage_writers",
     ] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
@@ -324,6 +332,13 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
                 "INSERT INTO api_key_usage VALUES ('{tenant}', gen_random_uuid(), '2001-02-03T04:00:00Z', 1, 0, 0, 0)"
             ),
             format!("INSERT INTO api_key_last_uses VALUES ('{tenant}', gen_random_uuid(), sha224('')::bytea, now())"),
+            format!(
+                "INSERT INTO api_key_quota_usage VALUES ('{tenant}', gen_random_uuid(), 'day', '2001-02-03Z', 1, true)"
+            ),
+            format!(
+                "INSERT INTO api_key_callers SELECT '{tenant}', key_id, lookup_digest, caller, address, user_agent, now(),
+                 now(), 1 FROM api_key_callers"
+            ),
         ] {
             assert_eq!(refusal(&mut connection, &sql).await, INSUFFICIENT_PRIVILEGE, "{sql}");
         }
@@ -332,6 +347,8 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     // The function that removes old hours does so for all tenants.
     affected(&mut connection, "SELECT remove_old_usage('2001-02-04Z', 10)").await;
     assert_eq!(database.count("SELECT count(*) FROM api_key_usage").await, 0);
+    affected(&mut connection, "SELECT remove_old_callers(now() + interval '1 day', 50, 10)").await;
+    assert_eq!(database.count("SELECT count(*) FROM api_key_callers").await, 0);
 }
 
 /// With a login that is no superuser, since a superuser can set any role.

@@ -293,6 +293,7 @@ async fn read_only_and_unknown_properties_are_refused() {
         "revokedAt",
         "status",
         "rotation",
+        "suspendedUntil",
         "colour",
         "version",
     ] {

@@ -74,8 +74,7 @@ async fn requests_and_refusals_are_counted() {
     assert_eq!(response["interval"], "day");
     assert_eq!(response["buckets"].as_array().unwrap().len(), 30);
     let (first, from) = (&response["buckets"][0], &response["from"]);
-    let empty =
-        json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0}});
+    let empty = json!({"start": from, "requests": 0, "denied": 0, "deniedByReason": {"expired": 0, "scope": 0, "revoked": 0, "suspended": 0, "address": 0, "rateLimit": 0, "quota": 0}});
     assert_eq!(first, &empty);
 }
 
@@ -316,6 +315,96 @@ async fn hours_past_the_retention_are_removed() {
     drop(sibling);
 }
 
+const OF_ALL_KEYS: &str = "/api/v1/api-keys/usage";
+
+#[tokio::test]
+async fn the_tenants_usage_is_the_sum_of_its_keys() {
+    let server = TestServer::start().await;
+    server.wait_for_feed().await;
+    let (admin, theirs) = (server.admin("acme"), server.admin("globex"));
+    assert_eq!(admin.get(OF_ALL_KEYS).await.expect(200)["requests"], 0);
+    let keys = [admin.create("one", "read").await, admin.create("other", "write").await];
+    let foreign = theirs.create("theirs", "read").await;
+    assert_eq!(theirs.with_key(&foreign.secret).get(CHECK).await.status, 200);
+    for (n, key) in keys.iter().enumerate() {
+        let client = admin.with_key(&key.secret);
+        for _ in 0..=n {
+            assert_eq!(client.get(CHECK).await.status, 200);
+        }
+        assert_eq!(send(client.request(Method::DELETE, CHECK)).await.status.as_u16(), if n == 0 { 403 } else { 200 });
+        admin.delete(&key.path()).await.expect(204);
+        client.get(CHECK).await.refused(401, "key_revoked");
+    }
+    wait_until(async || admin.get(OF_ALL_KEYS).await.expect(200)["requests"] == 7).await;
+    let window = format!("interval=hour&from={}", (server.clock.now() - TimeDelta::hours(2)).format("%FT%TZ"));
+    for query in ["", "interval=day", &window] {
+        let all = admin.get(&format!("{OF_ALL_KEYS}?{query}")).await.expect(200);
+        let one = admin.get(&format!("{}?{query}", usage(&keys[0]))).await.expect(200);
+        let other = admin.get(&format!("{}?{query}", usage(&keys[1]))).await.expect(200);
+        assert!(all.get("secrets").is_none(), "{all}");
+        let number = |value: &Value| value.as_i64().unwrap();
+        let parts = ["/requests", "/denied", "/deniedByReason/scope", "/deniedByReason/revoked"];
+        for (index, bucket) in all["buckets"].as_array().unwrap().iter().enumerate() {
+            let of = |usage: &Value, part| number(usage["buckets"][index].pointer(part).unwrap());
+            assert_eq!(bucket["start"], one["buckets"][index]["start"]);
+            for part in parts {
+                assert_eq!(
+                    number(bucket.pointer(part).unwrap()),
+                    of(&one, part) + of(&other, part),
+                    "{part} in {query}"
+                );
+            }
+        }
+        assert_eq!((number(&all["requests"]), number(&all["denied"])), (7, 3), "{all}");
+        for name in ["interval", "from", "to"] {
+            assert_eq!(all[name], one[name]);
+        }
+    }
+    assert_eq!(theirs.get(OF_ALL_KEYS).await.expect(200)["requests"], 1);
+}
+
+#[tokio::test]
+async fn the_tenants_usage_has_the_parameters_and_refusals_of_a_keys() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for (query, fields) in [
+        ("interval=week", &["interval"][..]),
+        ("to=x&from=y&interval=z", &["from", "interval", "to"]),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", &["from"]),
+        ("from=2020-01-01T00:00:00Z&interval=hour", &["from"]),
+        ("keyId=1", &["keyId"]),
+    ] {
+        assert_eq!(admin.get(&format!("{OF_ALL_KEYS}?{query}")).await.bad_fields(), fields, "{query}");
+    }
+    let refused = server.user("acme", "").get(OF_ALL_KEYS).await.refused(403, "insufficient_scope");
+    assert_eq!(refused["requiredScope"], "read");
+    let key = admin.create("Key", "read").await;
+    admin.with_key(&key.secret).get(OF_ALL_KEYS).await.expect(200);
+    // The row that holds the sum is no key.
+    let no_key = format!("{PATH}/ffffffff-ffff-ffff-ffff-ffffffffffff/usage");
+    admin.get(&no_key).await.refused(404, "key_not_found");
+}
+
+/// Both write the tenant's row of the same hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenants_usage_counts_the_requests_of_all_instances() {
+    let mut one = TestServer::start().await;
+    let mut other = one.sibling(&[]).await;
+    let reader = one.sibling(&[]).await;
+    let admin = one.admin("acme");
+    let mut keys = Vec::new();
+    for n in 0..10 {
+        keys.push(admin.create(&format!("n{n}"), "read").await);
+    }
+    for round in 0..400 {
+        let server = if round % 3 == 0 { &one } else { &other };
+        let client = server.client("acme", Credential::ApiKey(keys[round * 7 % keys.len()].secret.clone()));
+        assert_eq!(client.get(CHECK).await.status, 200);
+    }
+    tokio::join!(one.stop(), other.stop());
+    assert_eq!(reader.admin("acme").get(OF_ALL_KEYS).await.expect(200)["requests"], 400);
+}
+
 #[tokio::test]
 async fn secrets_that_ended_long_ago_are_removed_with_their_last_uses() {
     let server = TestServer::start().await;
@@ -391,7 +480,10 @@ fn batch(number: i64, tenant: impl std::fmt::Display, key: &CreatedKey, count: i
     format!(
         "SELECT record_usage('00000000-0000-4000-8000-00000000000a', {number}, ARRAY['{tenant}'::uuid],
              ARRAY['{}'::uuid], ARRAY['\\x{}'::bytea], ARRAY[date_trunc('hour', now(), 'UTC')], ARRAY[{count}::bigint],
-             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'])",
+             ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint], ARRAY[0::bigint],
+             ARRAY[NULL]::text[],
+             ARRAY[now()], ARRAY['192.0.2.1'::inet], ARRAY['curl'],
+             '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')",
         key.id,
         key.digest()
     )
@@ -442,7 +534,7 @@ async fn a_batch_keeps_secrets_hours_and_clients_apart() {
                 "{} {address} {agent} {} {} 0 {}",
                 key.id,
                 hours.len(),
-                (i64::from(n) + 1) * i64::try_from(hours.len()).unwrap(),
+                (i64::from(n) + 1 + i64::from(n == 4)) * i64::try_from(hours.len()).unwrap(),
                 if n == 4 { hours.len() } else { 0 },
             ));
         }
@@ -500,7 +592,11 @@ async fn locked_usage_tables_delay_no_management_call() {
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
     wait_until(async || server.database.counted_requests().await == 1).await;
     let mut lock = server.database.connect().await;
-    lock.execute("BEGIN; LOCK TABLE api_key_usage, api_key_last_uses, usage_writers IN EXCLUSIVE MODE").await.unwrap();
+    lock.execute(
+        "BEGIN; LOCK TABLE api_key_usage, api_key_last_uses, api_key_callers, usage_writers IN EXCLUSIVE MODE",
+    )
+    .await
+    .unwrap();
     let begun = Instant::now();
     // A further use, so that the worker writes and waits for the lock.
     assert_eq!(admin.with_key(&key.secret).get(CHECK).await.status, 200);
@@ -515,6 +611,7 @@ async fn locked_usage_tables_delay_no_management_call() {
     admin.get(PATH).await.expect(200);
     admin.get(&key.path()).await.expect(200);
     admin.get(&usage(&key)).await.expect(200);
+    admin.get(&format!("{}/callers", key.path())).await.expect(200);
     admin.delete(&other.path()).await.expect(204);
     let took = calls.elapsed();
     assert_eq!(

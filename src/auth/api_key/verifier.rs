@@ -19,9 +19,10 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Clock, LookupDigest, Principal, Secret, Tenant, Timestamp,
-        access::{DenialReason, Facts, RequiredAccess, decide},
+        Budget, Clock, KeyLimits, LimitsLeft, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
+        access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
+    limits::RateLimiter,
     store::{Lookups, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
@@ -56,11 +57,35 @@ pub(in crate::auth) struct KeyRequest<'a> {
     pub(in crate::auth) request_id: &'a RequestId,
 }
 
+/// What is decided about a key.
+pub(in crate::auth) struct Decision {
+    pub(in crate::auth) outcome: Result<(), DenialReason>,
+    pub(in crate::auth) left: LimitsLeft,
+}
+
+/// The outcome of [`KeyVerifier::authorize`].
+pub(in crate::auth) enum Authorization {
+    Decided(Decision),
+    /// The key may, if it is within its rate limit, which Redis counts: call [`KeyVerifier::authorize_by_redis`].
+    AskRedis(RateLimit),
+}
+
+impl Decision {
+    fn new(outcome: Result<(), DenialReason>, budget: Option<Budget>) -> Self {
+        Self { outcome, left: LimitsLeft { budget, quota: None } }
+    }
+
+    fn of_rate(taken: Taken, now: Timestamp) -> Self {
+        Self::new(decide_rate(&taken, now), Some(taken.budget))
+    }
+}
+
 /// Verifies secrets, and decides about their keys.
 pub struct KeyVerifier {
     cache: Arc<AuthCache>,
     lookup: Arc<SecretLookup>,
     recorder: UsageRecorder,
+    limiter: RateLimiter,
     metrics: Arc<VerificationMetrics>,
     clock: Clock,
 }
@@ -74,11 +99,19 @@ impl KeyVerifier {
         fallback: KeyFallback,
         cache: Arc<AuthCache>,
         recorder: UsageRecorder,
+        limiter: RateLimiter,
         clock: Clock,
     ) -> Self {
         let metrics = Arc::<VerificationMetrics>::default();
-        let lookup = Arc::new(SecretLookup { lookups, hasher, fallback, metrics: metrics.clone() });
-        Self { cache, lookup, recorder, metrics, clock }
+        let lookup = Arc::new(SecretLookup {
+            lookups,
+            hasher,
+            fallback,
+            recorder: recorder.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        });
+        Self { cache, lookup, recorder, limiter, metrics, clock }
     }
 
     pub(crate) fn metrics(&self) -> &VerificationMetrics {
@@ -130,12 +163,51 @@ impl KeyVerifier {
     }
 
     /// Decides whether the key may do what the request requires, and records the use of its secret.
-    pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Result<(), DenialReason> {
+    pub(in crate::auth) fn authorize(&self, verified: &Verified, request: &KeyRequest<'_>) -> Authorization {
         let (secret, now) = (&verified.secret, self.clock.now());
-        let facts = Facts { scopes: secret.scopes, key: Some(secret.facts(now)), required: request.required };
-        let decision = decide(&facts);
-        self.record(verified, decision, now, request);
+        let key = secret.facts(now, request.client.address);
+        let outcome = decide(&Facts { scopes: secret.scopes, key: Some(key), required: request.required });
+        let mut decision = match secret.rate_limit {
+            None => Decision::new(outcome, None),
+            Some(limit) if outcome.is_ok() => match self.limiter.take_at_once(secret.usage.key(), limit) {
+                Some(taken) => Decision::of_rate(taken, now),
+                None => return Authorization::AskRedis(limit),
+            },
+            Some(limit) => Decision::new(outcome, Some(self.limiter.read(secret.usage.key(), limit))),
+        };
+        self.decide_quota(&mut decision, secret, now);
+        self.record(verified, decision.outcome, now, request);
+        Authorization::Decided(decision)
+    }
+
+    /// Decides about the rate limit and the quota, after [`Self::authorize`] has decided about all else.
+    pub(in crate::auth) async fn authorize_by_redis(
+        &self,
+        verified: &Verified,
+        limit: RateLimit,
+        request: &KeyRequest<'_>,
+    ) -> Decision {
+        let taken = self.limiter.take(verified.secret.usage.key(), limit).await;
+        let now = self.clock.now();
+        let mut decision = Decision::of_rate(taken, now);
+        self.decide_quota(&mut decision, &verified.secret, now);
+        self.record(verified, decision.outcome, now, request);
         decision
+    }
+
+    /// The last of all decisions, so that a request which is denied for another reason uses up nothing.
+    fn decide_quota(&self, decision: &mut Decision, secret: &CachedSecret, now: Timestamp) {
+        let Some(quota) = secret.other_limits.as_ref().and_then(|limits| limits.quota) else { return };
+        let key = secret.usage.key();
+        let quota = match decision.outcome {
+            Ok(()) => {
+                let (outcome, quota) = self.recorder.take_quota(key, quota, now);
+                decision.outcome = outcome;
+                quota
+            }
+            Err(_) => self.recorder.quota_use(key, quota, now),
+        };
+        decision.left.quota = Some(Box::new(quota));
     }
 
     /// The only place where the use of a key is counted.
@@ -153,13 +225,29 @@ impl KeyVerifier {
                 "accepted"
             }
             Err(DenialReason::InsufficientScope(_) | DenialReason::KeyRequired | DenialReason::SecretRetired) => {
-                self.recorder.used(secret, now, *client);
+                self.recorder.set_last_use(secret, now, *client);
                 self.recorder.denied(secret, now, Denied::Scope);
                 "accepted"
             }
             Err(DenialReason::KeyExpired) => {
                 self.recorder.denied(secret, now, Denied::Expired);
                 "expired"
+            }
+            Err(DenialReason::KeySuspended) => {
+                self.recorder.denied(secret, now, Denied::Suspended);
+                "suspended"
+            }
+            Err(DenialReason::AddressNotAllowed) => {
+                self.recorder.denied(secret, now, Denied::Address);
+                "address_not_allowed"
+            }
+            Err(DenialReason::RateLimited { .. }) => {
+                self.recorder.denied(secret, now, Denied::RateLimit);
+                "rate_limited"
+            }
+            Err(DenialReason::QuotaExceeded(_)) => {
+                self.recorder.denied(secret, now, Denied::Quota);
+                "quota_exceeded"
             }
             Err(reason @ (DenialReason::SecretEnded | DenialReason::KeyRevoked)) => {
                 self.recorder.denied(secret, now, Denied::Revoked);
@@ -176,6 +264,8 @@ struct SecretLookup {
     lookups: Lookups,
     hasher: SecretHasher,
     fallback: KeyFallback,
+    recorder: UsageRecorder,
+    clock: Clock,
     metrics: Arc<VerificationMetrics>,
 }
 
@@ -184,17 +274,25 @@ impl SecretLookup {
         let lookup_digest = secret.lookup_digest();
         let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        if let Some(total) = &row.quota_total {
+            self.recorder.learn_quota_total(total, self.clock.now());
+        }
         let rare_times = RareTimes {
             secret_expires_at: row.secret_expires_at,
             secret_retired_at: row.secret_retired_at,
             secret_ended_at: row.secret_ended_at,
             revoked_at: row.revoked_at,
+            suspension: row.suspension,
         };
+        let rate_limit = row.limits.rate_limit;
+        let other_limits = KeyLimits { rate_limit: None, ..row.limits };
         Ok(CachedSecret {
             usage: UsageCounter::new(tenant.id, row.key_id, lookup_digest),
             scopes: row.scopes,
             key_expires_at: row.key_expires_at,
             rare_times: rare_times.boxed(),
+            rate_limit,
+            other_limits: (!other_limits.is_unlimited()).then(|| Box::new(other_limits)),
             hint: row.hint,
             evidence,
         })

@@ -1,9 +1,11 @@
 //! A verified secret, as it is cached.
 
+use std::net::IpAddr;
+
 use super::epoch_cache::Entry;
 use crate::{
     domain::{
-        KeyHint, Principal, RotatedAway, ScopeSet, Timestamp,
+        KeyHint, KeyLimits, Principal, RateLimit, RotatedAway, ScopeSet, Suspension, Timestamp,
         access::{KeyFacts, SecretState},
     },
     usage::{HasUsageCounter, UsageCounter},
@@ -20,6 +22,10 @@ pub struct CachedSecret {
     pub key_expires_at: Option<Timestamp>,
     /// Boxed, since most secrets have none of them.
     pub rare_times: Option<Box<RareTimes>>,
+    /// Apart from the other limits, so that a key with a rate limit alone has no box.
+    pub rate_limit: Option<RateLimit>,
+    /// Boxed, since most keys have none.
+    pub other_limits: Option<Box<KeyLimits>>,
     /// The secret's hint.
     pub hint: KeyHint,
     /// What it was verified by.
@@ -50,7 +56,7 @@ impl Evidence {
     }
 }
 
-/// Times that rotated secrets and revoked keys have.
+/// Times that rotated secrets and suspended or revoked keys have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RareTimes {
     /// When the secret ends by itself, after a rotation.
@@ -61,6 +67,8 @@ pub struct RareTimes {
     pub secret_ended_at: Option<Timestamp>,
     /// When the key was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// The key's suspension.
+    pub suspension: Option<Suspension>,
 }
 
 impl RareTimes {
@@ -92,14 +100,24 @@ impl CachedSecret {
         }
     }
 
-    pub(crate) fn facts(&self, now: Timestamp) -> KeyFacts {
-        let RareTimes { secret_expires_at, secret_retired_at, secret_ended_at, revoked_at } = self.rare_times();
+    pub(crate) fn facts(&self, now: Timestamp, client_address: Option<IpAddr>) -> KeyFacts<'_> {
+        let RareTimes { secret_expires_at, secret_retired_at, secret_ended_at, revoked_at, suspension } =
+            self.rare_times();
         let secret = SecretState {
             expires_at: secret_expires_at,
             is_retired: secret_retired_at.is_some(),
             is_ended: secret_ended_at.is_some(),
         };
-        KeyFacts { now, id: self.usage.key(), expires_at: self.key_expires_at, revoked_at, secret }
+        KeyFacts {
+            now,
+            id: self.usage.key(),
+            expires_at: self.key_expires_at,
+            revoked_at,
+            suspension,
+            secret,
+            allowed_addresses: self.other_limits.as_ref().map(|limits| &limits.allowed_addresses),
+            client_address,
+        }
     }
 
     fn rotated_away(&self) -> Option<RotatedAway> {

@@ -12,10 +12,10 @@ use super::{
     AuthCache,
     clock_offset::ClockOffset,
     feed_log::{FeedError, FeedLog},
-    lease::{LEASE, Lease, Moment},
+    lease::{LEASE, Lease},
 };
 use crate::{
-    domain::{Clock, clock_offset},
+    domain::{Clock, Moment, clock_offset},
     store::{Change, ChangeFeed, DatabaseUrl, Heartbeat, HeartbeatSender},
 };
 

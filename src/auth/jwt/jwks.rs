@@ -31,7 +31,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{shared_issuers::is_multi_tenant, verification_key::KeySet};
-use crate::auth::cache::lease::{Lease, Moment};
+use crate::{auth::cache::lease::Lease, domain::Moment};
 
 /// The interval between successful fetches.
 const REFRESH: Duration = Duration::from_mins(5);

@@ -4,8 +4,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::responses::optional_time;
-use crate::domain::{KeyHint, KeyName, ScopeSet, Timestamp, format_timestamp};
+use super::{policy_rules::PolicyRules, responses::optional_time, schema};
+use crate::domain::{
+    AllowedAddresses, ApiKey, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
+    format_timestamp,
+};
 
 /// What the key grants, or granted
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,11 +27,35 @@ pub(in crate::http) struct GrantDetails {
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Timestamp>,
+    /// Where the key may be used from (empty: anywhere)
+    #[schema(value_type = Vec<String>)]
+    allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 impl GrantDetails {
-    pub(super) fn new(name: &KeyName, hint: KeyHint, scopes: ScopeSet, expires_at: Option<Timestamp>) -> Self {
-        Self { name: name.to_string(), key_hint: hint.to_string(), scopes: scopes.to_string(), expires_at }
+    pub(super) fn new(
+        name: &KeyName,
+        hint: KeyHint,
+        scopes: ScopeSet,
+        expires_at: Option<Timestamp>,
+        limits: &KeyLimits,
+    ) -> Self {
+        let KeyLimits { allowed_addresses, rate_limit, quota } = limits.clone();
+        Self {
+            name: name.to_string(),
+            key_hint: hint.to_string(),
+            scopes: scopes.to_string(),
+            expires_at,
+            allowed_addresses,
+            rate_limit,
+            quota,
+        }
     }
 }
 
@@ -43,6 +70,14 @@ pub(in crate::http) struct UpdateDetails {
     scopes: TextChange,
     #[schema(required = false)]
     expires_at: TimeChange,
+    #[schema(required = false)]
+    description: DescriptionChange,
+    #[schema(required = false)]
+    allowed_addresses: AddressesChange,
+    #[schema(required = false)]
+    rate_limit: RateLimitChange,
+    #[schema(required = false)]
+    quota: QuotaChange,
 }
 
 /// A property's value before and after an update
@@ -61,6 +96,72 @@ pub(in crate::http) struct TimeChange {
     from: Option<Timestamp>,
     #[schema(value_type = Option<DateTime<Utc>>)]
     to: Option<Timestamp>,
+}
+
+/// The description before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct DescriptionChange {
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// The allowed addresses before and after an update (empty: any)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct AddressesChange {
+    from: Vec<String>,
+    to: Vec<String>,
+}
+
+/// The rate limit before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct RateLimitChange {
+    #[schema(value_type = Option<schema::RateLimit>)]
+    from: Option<RateLimit>,
+    #[schema(value_type = Option<schema::RateLimit>)]
+    to: Option<RateLimit>,
+}
+
+/// The quota before and after an update (null: none)
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct QuotaChange {
+    #[schema(value_type = Option<schema::Quota>)]
+    from: Option<Quota>,
+    #[schema(value_type = Option<schema::Quota>)]
+    to: Option<Quota>,
+}
+
+/// Which key was suspended or resumed, and why
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct SuspensionDetails {
+    /// Human-readable key name
+    #[schema(example = "Zapier Sync")]
+    name: String,
+    /// The prefix and last four digits of the newest secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// When the suspension ends by itself (null: it does not, or the key was resumed)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    until: Option<Timestamp>,
+    /// Why (null: not said)
+    #[schema(example = "Too many writes; under investigation")]
+    reason: Option<String>,
+}
+
+impl SuspensionDetails {
+    pub(super) fn new(key: &ApiKey, reason: Option<&Reason>) -> Self {
+        Self {
+            name: key.name.to_string(),
+            key_hint: key.hint.to_string(),
+            until: key.suspension.and_then(|suspension| suspension.until),
+            reason: reason.map(Reason::to_string),
+        }
+    }
 }
 
 /// The new secret, and what became of those before it
@@ -127,6 +228,18 @@ pub(in crate::http) struct ActorDetails {
     /// The prefix and last four digits of the acting key's secret
     #[schema(example = "rk_live_…1b4c")]
     actor_key_hint: String,
+}
+
+/// The policy before and after
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct PolicyChangeDetails<'a> {
+    from: &'a PolicyRules,
+    to: &'a PolicyRules,
+}
+
+pub(super) fn policy_change(from: &PolicyRules, to: &PolicyRules) -> serde_json::Value {
+    json(&PolicyChangeDetails { from, to })
 }
 
 /// The details as JSON.

@@ -16,8 +16,11 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::Updated => ("KeyUpdatedEvent", "UpdateDetails"),
         EventKind::Rotated => ("KeyRotatedEvent", "RotationDetails"),
         EventKind::PreviousSecretEnded => ("PreviousSecretEndedEvent", "EndedSecretDetails"),
+        EventKind::Suspended => ("KeySuspendedEvent", "SuspensionDetails"),
+        EventKind::Resumed => ("KeyResumedEvent", "SuspensionDetails"),
         EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
+        EventKind::PolicyChanged => ("PolicyChangedEvent", "PolicyChangeDetails"),
     }
 }
 
@@ -31,6 +34,7 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
         let mut event = any.clone();
         let properties = &mut event["properties"];
         properties["type"] = json!({"type": "string", "const": kind.as_str(), "description": "What happened"});
+        properties["keyId"] = key_id(kind);
         properties["details"] = json!({"$ref": reference(details)});
         event["description"] = format!("An event of the type `{}`", kind.as_str()).into();
         schemas.insert(name.to_owned(), event);
@@ -52,6 +56,14 @@ fn add_actor(schemas: &mut Map<String, Value>) {
         if let Some(Value::Object(own)) = schemas.get_mut(names(kind).1).map(|details| &mut details["properties"]) {
             own.extend(actor.clone());
         }
+    }
+}
+
+fn key_id(kind: EventKind) -> Value {
+    if kind == EventKind::PolicyChanged {
+        json!({"type": "null", "description": "An event of the tenant itself"})
+    } else {
+        json!({"type": "string", "format": "uuid", "description": "The key's id"})
     }
 }
 

@@ -1,15 +1,15 @@
 //! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
-    event_details::{self, GrantDetails},
-    paging::{self, PageParams},
+    event_details::{self, GrantDetails, SuspensionDetails},
+    paging::{self, PageParams, Paging},
     responses::ApiKeyEventResponse,
     schema,
     streamed_list::{self, Items, ListSource},
 };
 use crate::{
     auth::error::Error,
-    domain::{ApiKeyId, Clock, EventKind, KeyHint, KeyName, ScopeSet, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, ScopeSet, Timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams},
@@ -17,11 +17,14 @@ use crate::{
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{EventFilter, Listed, Page, Position},
+    store::{EventFilter, KeyOrder, Listed, Page, Position},
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
 use utoipa::IntoParams;
+
+/// Of every list of events.
+const ORDER: KeyOrder = KeyOrder::NEWEST_FIRST;
 
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
@@ -41,8 +44,14 @@ pub(crate) fn grant_details(
     hint: KeyHint,
     scopes: ScopeSet,
     expires_at: Option<Timestamp>,
+    limits: &KeyLimits,
 ) -> serde_json::Value {
-    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at))
+    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at, limits))
+}
+
+/// The suspension of a key, or what the resumption ended, for the details of its events.
+pub(crate) fn suspension_details(key: &ApiKey, reason: Option<&Reason>) -> serde_json::Value {
+    event_details::json(&SuspensionDetails::new(key, reason))
 }
 
 /// Lists the tenant's events, newest first.
@@ -126,12 +135,12 @@ async fn respond<R: Requirement>(
     query: &[(&str, Option<String>)],
     mut fields: InputFields,
 ) -> Result<Response, Problem> {
-    let page = paging::read(&mut fields);
+    let page = paging::read(&mut fields, ORDER);
     fields.finish(&[])?;
     let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
     let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
     let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
-    streamed_list::respond(buffers, tenant, list, page, &url, own_filters).await
+    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, own_filters, None).await
 }
 
 struct EventList<R> {
@@ -143,7 +152,7 @@ struct EventList<R> {
 impl<R: Requirement> ListSource for EventList<R> {
     type Item = ApiKeyEventResponse;
 
-    async fn read(&self, page: Page) -> Result<Option<Items<ApiKeyEventResponse>>, Error> {
+    async fn read(&self, page: &Page) -> Result<Option<Items<ApiKeyEventResponse>>, Error> {
         let mut transaction = self.caller.begin_read_of_page(page, &self.clock).await?;
         if let Some(key) = self.filter.key
             && !transaction.key_exists(key).await?
@@ -152,7 +161,7 @@ impl<R: Requirement> ListSource for EventList<R> {
         }
         let Listed { items, total } = transaction.events(self.filter, page).await?;
         let events = items.into_iter().map(|event| {
-            let position = Position { at: event.occurred_at, id: event.id };
+            let position = Position::at(event.occurred_at, event.id);
             (position, ApiKeyEventResponse::from(event))
         });
         Ok(Some(Listed { items: events.collect(), total }))

@@ -1,7 +1,8 @@
-//! What a caller may grant: no scope that it lacks; and a calling key nothing that lasts longer than itself.
+//! What a caller may grant: no scope that it lacks; and a calling key nothing that lasts longer than itself, or that works
+//! from addresses from which it does not.
 
 use crate::{
-    domain::{ApiKey, ApiKeyPatch, Principal, Scope, ScopeSet, Timestamp},
+    domain::{AllowedAddresses, ApiKey, ApiKeyPatch, KeyLimits, Principal, Scope, ScopeSet, Timestamp},
     http::problem::Problem,
 };
 
@@ -47,14 +48,56 @@ pub(super) fn refuse_secret_of_later_end(principal: &Principal, key: &ApiKey) ->
     ))
 }
 
+/// Refuses addresses beyond the calling key's own: otherwise whoever may use it from its addresses for a moment could make
+/// a key that works from everywhere. `own`: the calling key's limits.
+pub(super) fn refuse_more_addresses(own: Option<&KeyLimits>, wanted: &AllowedAddresses) -> Result<(), Problem> {
+    if own.is_none_or(|own| own.allowed_addresses.allow_all_of(wanted)) {
+        return Ok(());
+    }
+    Err(Problem::insufficient_scope(
+        Scope::Admin,
+        "An API key that is bound to addresses cannot create, widen or rotate a key that works from others. Send allowedAddresses within its own, or ask a user with the scope `admin`.",
+    ))
+}
+
+/// Refuses that a key gives itself more requests.
+fn refuse_more_requests(key: &ApiKey, patch: &ApiKeyPatch) -> Result<(), Problem> {
+    let (own, wanted) = (&key.limits, &patch.limits);
+    let is_looser_rate = own
+        .rate_limit
+        .zip(wanted.rate_limit)
+        .is_some_and(|(own, wanted)| wanted.is_none_or(|wanted| !wanted.is_within(own)));
+    let is_looser_quota =
+        own.quota.zip(wanted.quota).is_some_and(|(own, wanted)| wanted.is_none_or(|wanted| !wanted.is_within(own)));
+    if !is_looser_rate && !is_looser_quota {
+        return Ok(());
+    }
+    Err(Problem::insufficient_scope(
+        Scope::Admin,
+        "An API key cannot raise its own rateLimit or quota. Ask a user with the scope `admin`.",
+    ))
+}
+
 /// Whether something with that end would outlast the calling key. Users do not end.
 fn ends_after(principal: &Principal, end: Option<Timestamp>) -> bool {
     is_later(end, principal.key_expires_at())
 }
 
 /// Refuses scopes that the caller lacks, an expiry after the calling key's own (otherwise it could create a key and then
-/// extend that), an extension of the calling key itself, and more scopes for a key that ends after the calling key.
-pub(super) fn refuse_widening(principal: &Principal, key: &ApiKey, patch: &ApiKeyPatch) -> Result<(), Problem> {
+/// extend that), an extension of the calling key itself or of its limits, addresses beyond its own, and more scopes for a key that ends after the calling key.
+pub(super) fn refuse_widening(
+    principal: &Principal,
+    own: Option<&KeyLimits>,
+    key: &ApiKey,
+    patch: &ApiKeyPatch,
+) -> Result<(), Problem> {
+    if let Some(addresses) = patch.limits.allowed_addresses.as_ref().filter(|new| **new != key.limits.allowed_addresses)
+    {
+        refuse_more_addresses(own, addresses)?;
+    }
+    if principal.key_id() == Some(key.id) {
+        refuse_more_requests(key, patch)?;
+    }
     if let Some(scopes) = patch.scopes {
         refuse_wider_scopes(principal, scopes)?;
         let end = patch.expires_at.unwrap_or(key.expires_at);

@@ -1,6 +1,6 @@
-//! Conditional requests for one key (RFC 9110, section 13).
+//! Conditional requests (RFC 9110, section 13) for one key, and for a list.
 //!
-//! An entity tag is `"<version>-<digest>"`. The digest is of the JSON, so the tag changes with all that the JSON shows, the
+//! A key's entity tag is `"<version>-<digest>"`. The digest is of the JSON, so the tag changes with all that the JSON shows, the
 //! last use included. `If-Match` on a change compares only the version, which counts the changes: a key in constant use
 //! could not be changed otherwise, and its use is nothing that a change could overwrite.
 
@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use axum::{
     Json,
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -19,7 +19,10 @@ use utoipa::IntoParams;
 use super::responses::ApiKeyResponse;
 use crate::{
     domain::{ApiKey, Timestamp},
-    http::problem::{Code, Problem},
+    http::{
+        entity_tags::{Condition, EntityTag},
+        problem::{Code, Problem},
+    },
 };
 
 const DIGEST_BYTES: usize = 12;
@@ -38,6 +41,16 @@ pub(super) struct PreconditionParams {
     if_none_match: Option<String>,
 }
 
+/// As [`PreconditionParams`], for a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "for the description; the headers are read by `Preconditions`")]
+pub(super) struct ListPreconditionParams {
+    /// Only if the list's `ETag`, which is of all that the response shows, is none of these
+    #[param(rename = "If-None-Match", nullable = false, example = "W/\"mR9vXo2cQ4eTyU7b\"")]
+    if_none_match: Option<String>,
+}
+
 /// A key's JSON with its entity tag.
 pub(super) type Shown = ([(HeaderName, HeaderValue); 1], Json<ApiKeyResponse>);
 
@@ -49,9 +62,22 @@ pub(super) fn show(key: ApiKey, now: Timestamp) -> Shown {
 
 fn entity_tag(version: i64, shown: &ApiKeyResponse) -> HeaderValue {
     // Texts, numbers and booleans are always valid in JSON; digits and base64 in quotes always are in a header.
-    let digest = Sha256::digest(serde_json::to_vec(shown).unwrap_or_default());
-    let digest = BASE64_URL_SAFE_NO_PAD.encode(&digest[..DIGEST_BYTES]);
+    let digest = digest([&serde_json::to_vec(shown).unwrap_or_default()[..]]);
     HeaderValue::try_from(format!("\"{version}-{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// The tag of what a list shows. Weak, since responses of one tag need not be equal to the byte.
+pub(super) fn weak_tag<'a>(shown: impl IntoIterator<Item = &'a [u8]>) -> HeaderValue {
+    HeaderValue::try_from(format!("W/\"{}\"", digest(shown))).unwrap_or(HeaderValue::from_static("W/\"\""))
+}
+
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    BASE64_URL_SAFE_NO_PAD.encode(&hash.finalize()[..DIGEST_BYTES])
 }
 
 /// `If-Match` and `If-None-Match` of a request. There is no `Last-Modified`, so conditions on dates are ignored.
@@ -80,7 +106,7 @@ impl Preconditions {
     /// Before a change of the key, which is locked.
     pub(super) fn check_change(&self, key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
         if let Some(condition) = &self.if_match
-            && !condition.holds(|tag| tag.is_of_version(key.version))
+            && !condition.holds(|tag| is_of_version(tag, key.version))
         {
             return Err(Code::PreconditionFailed.into());
         }
@@ -94,134 +120,32 @@ impl Preconditions {
         Ok(())
     }
 
-    /// The response to a `GET`, in the order of RFC 9110, section 13.2.2.
+    /// The response to a `GET`.
     pub(super) fn respond(&self, key: ApiKey, now: Timestamp) -> Result<Response, Problem> {
         let (headers, body) = show(key, now);
-        let current = headers[0].1.as_bytes();
-        if let Some(condition) = &self.if_match
-            && !condition.holds(|tag| !tag.is_weak && tag.quoted == current)
-        {
-            return Err(Code::PreconditionFailed.into());
-        }
-        if let Some(condition) = &self.if_none_match
-            && condition.holds(|tag| tag.quoted == current)
-        {
+        if self.judge(&headers[0].1)? {
             return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
         Ok((headers, body).into_response())
     }
-}
 
-#[derive(Debug, PartialEq, Eq)]
-enum Condition {
-    /// `*`
-    Exists,
-    Tags(Vec<EntityTag>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct EntityTag {
-    is_weak: bool,
-    /// Quotes included.
-    quoted: Vec<u8>,
-}
-
-impl Condition {
-    /// All lines of the header. Whatever is no entity tag matches nothing. `None`: the header is absent.
-    fn read(headers: &HeaderMap, name: HeaderName) -> Option<Self> {
-        let lines: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        if lines.is_empty() {
-            return None;
-        }
-        if lines.iter().any(|line| line.trim_ascii() == b"*") {
-            return Some(Self::Exists);
-        }
-        Some(Self::Tags(lines.into_iter().flat_map(entity_tags).collect()))
-    }
-
-    fn holds(&self, matches: impl FnMut(&EntityTag) -> bool) -> bool {
-        match self {
-            Self::Exists => true,
-            Self::Tags(tags) => tags.iter().any(matches),
-        }
-    }
-}
-
-impl EntityTag {
-    /// True for each strong tag that the key has had since its last change.
-    fn is_of_version(&self, version: i64) -> bool {
-        let prefix = format!("\"{version}-");
-        !self.is_weak
-            && self.quoted.starts_with(prefix.as_bytes())
-            && self.quoted.len() == prefix.len() + DIGEST_CHARS + 1
-    }
-}
-
-/// The entity tags of a list. A tag may contain commas.
-fn entity_tags(line: &[u8]) -> Vec<EntityTag> {
-    let mut tags = Vec::new();
-    let mut rest = line;
-    loop {
-        rest = rest.trim_ascii_start();
-        let is_weak = rest.starts_with(b"W/\"");
-        let start = if is_weak { &rest[2..] } else { rest };
-        let closing = start.iter().skip(1).position(|byte| *byte == b'"').filter(|_| start.starts_with(b"\""));
-        let after = match closing {
-            Some(length) => {
-                let (quoted, after) = start.split_at(length + 2);
-                tags.push(EntityTag { is_weak, quoted: quoted.to_vec() });
-                after
-            }
-            None => rest,
+    /// Whether the client of a `GET` has the response already, in the order of RFC 9110, section 13.2.2. `current`: its tag.
+    pub(super) fn judge(&self, current: &HeaderValue) -> Result<bool, Problem> {
+        let (is_weak, quoted) = match current.as_bytes().strip_prefix(b"W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, current.as_bytes()),
         };
-        let Some(comma) = after.iter().position(|byte| *byte == b',') else { return tags };
-        rest = &after[comma + 1..];
+        if let Some(condition) = &self.if_match
+            && !condition.holds(|tag| !is_weak && !tag.is_weak && tag.quoted == quoted)
+        {
+            return Err(Code::PreconditionFailed.into());
+        }
+        Ok(self.if_none_match.as_ref().is_some_and(|condition| condition.holds(|tag| tag.quoted == quoted)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn condition(lines: &[&str]) -> Option<Condition> {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(header::IF_MATCH, HeaderValue::from_str(line).unwrap());
-        }
-        Condition::read(&headers, header::IF_MATCH)
-    }
-
-    fn tags(tags: &[(bool, &str)]) -> Condition {
-        let tag = |&(is_weak, quoted): &(bool, &str)| EntityTag { is_weak, quoted: quoted.into() };
-        Condition::Tags(tags.iter().map(tag).collect())
-    }
-
-    #[test]
-    fn conditions_are_read_from_all_lines_and_lists() {
-        assert_eq!(condition(&[]), None);
-        assert_eq!(condition(&[" * "]), Some(Condition::Exists));
-        assert_eq!(condition(&[r#""a""#, "*"]), Some(Condition::Exists));
-        assert_eq!(condition(&[""]), Some(tags(&[])));
-        assert_eq!(
-            condition(&[r#""a""#, r#""b",W/"c""#]),
-            Some(tags(&[(false, r#""a""#), (false, r#""b""#), (true, r#""c""#)]))
-        );
-        assert_eq!(
-            condition(&[r#", "a,b" ,, "" , "*""#]),
-            Some(tags(&[(false, r#""a,b""#), (false, r#""""#), (false, r#""*""#)]))
-        );
-        assert_eq!(condition(&[r#"a, w/"b", W/ "c", "d"#]), Some(tags(&[])));
-        assert_eq!(condition(&[r#"a, "b""#]), Some(tags(&[(false, r#""b""#)])));
-    }
-
-    proptest! {
-        #[test]
-        fn a_list_of_tags_is_read_to_the_byte(list in prop::collection::vec((any::<bool>(), "\"[!#-~]{0,8}\""), 0..5)) {
-            let line: Vec<_> = list.iter().map(|(weak, tag)| format!("{}{tag}", if *weak { "W/" } else { "" })).collect();
-            let expected: Vec<_> = list.iter().map(|(weak, tag)| (*weak, tag.as_str())).collect();
-            prop_assert_eq!(condition(&[&line.join(" ,\t")]), Some(tags(&expected)));
-        }
-    }
+/// True for each strong tag that the key has had since its last change.
+fn is_of_version(tag: &EntityTag, version: i64) -> bool {
+    let prefix = format!("\"{version}-");
+    !tag.is_weak && tag.quoted.starts_with(prefix.as_bytes()) && tag.quoted.len() == prefix.len() + DIGEST_CHARS + 1
 }

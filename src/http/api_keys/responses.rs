@@ -9,8 +9,11 @@ use uuid::Uuid;
 
 use super::schema;
 use crate::{
-    domain::{ApiKey, Event, PreviousSecret, Secret, Status, Timestamp, UsageBucket, UsageWindow, format_timestamp},
-    store::SecretUse,
+    domain::{
+        AllowedAddresses, ApiKey, Description, Event, PreviousSecret, Quota, RateLimit, Secret, Status, Timestamp,
+        UsageBucket, UsageWindow, format_timestamp,
+    },
+    store::{KeyCaller, SecretUse},
 };
 
 /// An API key
@@ -57,6 +60,27 @@ pub(super) struct ApiKeyResponse {
     pub(super) status: &'static str,
     /// The previous secret, while it still works (null: there is none)
     pub(super) rotation: Option<Rotation>,
+    /// What the key is for
+    #[schema(example = "Nightly sync of deals")]
+    pub(super) description: Option<String>,
+    /// When the suspension ends (null: not suspended, or suspended until the key is resumed; see `status`)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) suspended_until: Option<Timestamp>,
+    /// The addresses and CIDR blocks that the key may be used from (empty: any)
+    #[schema(value_type = Vec<String>)]
+    pub(super) allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    pub(super) rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    pub(super) quota: Option<Quota>,
+    /// In a list with `include=usage`: the requests of each of the last 30 days in UTC, refused ones included, oldest first; the last
+    /// one is today
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, min_items = 30, max_items = 30)]
+    pub(super) usage: Option<Vec<i64>>,
 }
 
 /// A previous secret that still works
@@ -90,6 +114,7 @@ impl ApiKeyResponse {
     pub(super) fn new(key: ApiKey, now: Timestamp) -> Self {
         let status = key.status(now);
         let rotation = key.working_previous(now).map(Rotation::from);
+        let suspended_until = key.suspended_until(now);
         Self {
             id: key.id.0,
             key_prefix: Secret::PREFIX,
@@ -104,6 +129,12 @@ impl ApiKeyResponse {
             revoked_at: key.revoked_at,
             status: status.as_str(),
             rotation,
+            description: key.description.as_ref().map(Description::to_string),
+            suspended_until,
+            allowed_addresses: key.limits.allowed_addresses,
+            rate_limit: key.limits.rate_limit,
+            quota: key.limits.quota,
+            usage: None,
         }
     }
 }
@@ -137,10 +168,26 @@ pub(super) struct ApiKeyCreatedResponse {
     /// The prefix and last four digits of the secret
     #[schema(example = "rk_live_…1b4c")]
     key_hint: String,
+    /// What the key is for
+    #[schema(example = "Nightly sync of deals")]
+    description: Option<String>,
+    /// When the suspension ends (null: not suspended, or suspended until the key is resumed; see `status`)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    suspended_until: Option<Timestamp>,
+    /// The addresses and CIDR blocks that the key may be used from (empty: any)
+    #[schema(value_type = Vec<String>)]
+    allowed_addresses: AllowedAddresses,
+    /// The rate limit (null: none)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// The quota (null: none)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 impl ApiKeyCreatedResponse {
-    pub(super) fn new(key: &ApiKey, secret: &Secret) -> Self {
+    pub(super) fn new(key: &ApiKey, secret: &Secret, now: Timestamp) -> Self {
         Self {
             id: key.id.0,
             key: secret.reveal().to_owned(),
@@ -150,6 +197,11 @@ impl ApiKeyCreatedResponse {
             expires_at: key.expires_at,
             created_at: key.created_at,
             key_hint: key.hint.to_string(),
+            description: key.description.as_ref().map(Description::to_string),
+            suspended_until: key.suspended_until(now),
+            allowed_addresses: key.limits.allowed_addresses.clone(),
+            rate_limit: key.limits.rate_limit,
+            quota: key.limits.quota,
         }
     }
 }
@@ -163,8 +215,8 @@ pub(super) struct ApiKeyEventResponse {
     /// What happened
     #[schema(schema_with = schema::event_type)]
     pub(super) r#type: &'static str,
-    /// The key's id
-    pub(super) key_id: Uuid,
+    /// The key's id (null: an event of the tenant itself, `policy_changed`)
+    pub(super) key_id: Option<Uuid>,
     /// When it happened
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
@@ -186,7 +238,7 @@ impl From<Event> for ApiKeyEventResponse {
         Self {
             id: event.id,
             r#type: event.kind.as_str(),
-            key_id: event.key_id.0,
+            key_id: event.key_id.map(|key| key.0),
             occurred_at: event.occurred_at,
             actor: event.actor,
             address: event.address,
@@ -246,6 +298,37 @@ impl ApiKeyUsageResponse {
     }
 }
 
+/// Requests with all keys of the tenant by hour or day
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TenantUsageResponse {
+    /// `hour` or `day`, in UTC
+    #[schema(schema_with = schema::usage_interval)]
+    interval: &'static str,
+    /// Start of the first bucket
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    from: Timestamp,
+    /// End of the last bucket
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    to: Timestamp,
+    /// All requests from `from` to `to`, including refused ones
+    requests: i64,
+    /// The refused ones of these requests
+    denied: i64,
+    /// Every bucket, in order, including those without a request
+    buckets: Vec<UsageBucketResponse>,
+}
+
+impl TenantUsageResponse {
+    pub(super) fn new(window: &UsageWindow, counted: Vec<UsageBucket>) -> Self {
+        let ApiKeyUsageResponse { interval, from, to, requests, denied, buckets, secrets: _ } =
+            ApiKeyUsageResponse::new(window, counted, Vec::new());
+        Self { interval, from, to, requests, denied, buckets }
+    }
+}
+
 /// Requests in an hour or a day
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -254,7 +337,7 @@ pub(super) struct UsageBucketResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) start: Timestamp,
-    /// All requests with one of the key's secrets, including refused ones
+    /// All requests with a secret of the key, or of any of the tenant's keys, including refused ones
     pub(super) requests: i64,
     /// The refused ones of these requests
     pub(super) denied: i64,
@@ -272,6 +355,14 @@ pub(super) struct DeniedByReason {
     pub(super) scope: i64,
     /// The key was revoked, or the secret had ended
     pub(super) revoked: i64,
+    /// The key was suspended
+    pub(super) suspended: i64,
+    /// The key may not be used from the client's address
+    pub(super) address: i64,
+    /// The key was beyond its rate limit
+    pub(super) rate_limit: i64,
+    /// The key had used its quota up
+    pub(super) quota: i64,
 }
 
 impl From<UsageBucket> for UsageBucketResponse {
@@ -279,11 +370,15 @@ impl From<UsageBucket> for UsageBucketResponse {
         Self {
             start: bucket.start,
             requests: bucket.requests,
-            denied: bucket.denied_expired + bucket.denied_scope + bucket.denied_revoked,
+            denied: bucket.denied(),
             denied_by_reason: DeniedByReason {
                 expired: bucket.denied_expired,
                 scope: bucket.denied_scope,
                 revoked: bucket.denied_revoked,
+                suspended: bucket.denied_suspended,
+                address: bucket.denied_address,
+                rate_limit: bucket.denied_rate_limit,
+                quota: bucket.denied_quota,
             },
         }
     }
@@ -328,6 +423,43 @@ impl From<SecretUse> for SecretUseResponse {
             last_used_at: secret.last_used_at,
             last_address: secret.last_address,
             last_user_agent: secret.last_user_agent,
+        }
+    }
+}
+
+/// A caller of a key: an address and a program that were let in
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiKeyCallerResponse {
+    /// The client's address (null: several callers that were not told apart, since there were more than 8 within a short time)
+    #[schema(value_type = Option<String>)]
+    pub(super) address: Option<IpAddr>,
+    /// The client's `User-Agent`, cut to 200 characters (null: it sent none, or `address` is null)
+    pub(super) user_agent: Option<String>,
+    /// When it was first seen
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    pub(super) first_seen_at: Timestamp,
+    /// When it was last seen
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    pub(super) last_seen_at: Timestamp,
+    /// Its requests since `firstSeenAt`, without refused ones
+    pub(super) requests: i64,
+    /// Which secret it used
+    #[schema(schema_with = schema::caller_secret)]
+    pub(super) secret: &'static str,
+}
+
+impl From<KeyCaller> for ApiKeyCallerResponse {
+    fn from(KeyCaller { caller, uses_current_secret }: KeyCaller) -> Self {
+        Self {
+            address: caller.address,
+            user_agent: caller.user_agent.map(Into::into),
+            first_seen_at: caller.first_seen_at,
+            last_seen_at: caller.last_seen_at,
+            requests: caller.requests,
+            secret: if uses_current_secret { "current" } else { "previous" },
         }
     }
 }

@@ -75,7 +75,7 @@ async fn end<R: Requirement>(
     let now = clock.now();
     match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
-            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at);
+            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
             transaction.commit_with(&caller.event(EventKind::Revoked, id, now).with_details(details)).await?;
         }
         Revocation::Repeated => {}

@@ -3,7 +3,8 @@
 use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
-    grants::refuse_secret_of_later_end,
+    grants::{refuse_more_addresses, refuse_secret_of_later_end},
+    policy::refuse_breach,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
@@ -55,7 +56,7 @@ struct RotateApiKeyRequest {
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
@@ -83,7 +84,7 @@ pub(crate) async fn rotate(
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
@@ -118,7 +119,10 @@ async fn give_new_secret<R: Requirement>(
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     check_rotation(&caller.principal, &key, conditions, now)?;
+    refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
+    let policy = transaction.lock_policy().await?;
+    refuse_breach(policy.violations((&*key).into(), now).into_iter().next())?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
@@ -133,7 +137,7 @@ async fn give_new_secret<R: Requirement>(
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     transaction.commit_with(&event).await?;
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
-    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret)))
+    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret, now)))
 }
 
 fn check_rotation(
@@ -160,8 +164,9 @@ async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: T
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
-    match key.status(now) {
-        Status::Active => Ok(()),
+    // A suspended key may be rotated: it stays suspended.
+    match Status::at(now, key.expires_at, None, key.revoked_at) {
+        Status::Active | Status::Suspended => Ok(()),
         Status::Expired => Err(Code::KeyExpiredConflict.into()),
         Status::Revoked => Err(Code::KeyRevokedConflict.into()),
     }

@@ -1,13 +1,19 @@
 //! Schemas of strings with a syntax of their own. Patterns are regular expressions in the dialect of JSON Schema
 //! (ECMA-262); tests hold them to the domain's parsers.
 
-use utoipa::openapi::{ObjectBuilder, Type};
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, Type, schema::SchemaType},
+};
 
-use crate::domain::{EventKind, Status, UsageInterval};
+use super::key_sorts::SORTS;
+use crate::domain::{
+    AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval,
+};
 
 /// [`crate::domain::ScopeSet`]
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
-const STATUSES: &str = "^(active|expired|revoked)(,(active|expired|revoked))*$";
+const STATUSES: &str = "^(active|suspended|expired|revoked)(,(active|suspended|expired|revoked))*$";
 const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
 
 fn string() -> ObjectBuilder {
@@ -27,6 +33,94 @@ pub(super) fn name() -> ObjectBuilder {
         .min_length(Some(1))
         .max_length(Some(100))
         .examples(["Zapier Sync"])
+}
+
+pub(super) fn description() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What the key is for, in any number of lines (null or blank: none). Other control characters than line breaks, invisible characters and the form of a secret are refused",
+        ))
+        .max_length(Some(Description::MAX_CHARS))
+        .examples(["Nightly sync of deals"])
+}
+
+pub(super) fn allowed_scopes() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("No key has a scope that these do not imply"))
+        .pattern(Some(SCOPES))
+        .examples(["read,write"])
+}
+
+pub(super) fn on_leak_of_response() -> ObjectBuilder {
+    one_of("OnLeak", OnLeak::ALL.iter().map(|on_leak| on_leak.as_str()))
+        .description(Some("What happens to a key whose secret is reported as leaked"))
+}
+
+pub(super) fn on_leak() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What happens to a key whose secret is reported as leaked: `revoke`, `suspend` or `notify` (null: revoke)",
+        ))
+        .pattern(Some("^(revoke|suspend|notify)$"))
+        .examples(["suspend"])
+}
+
+pub(super) fn no_end() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Null).description(Some("Accepted, since a suspension has it"))
+}
+
+pub(super) fn reason() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "Why, for the audit trail (null or blank: not said). Control characters, invisible characters and the form of a secret are refused",
+        ))
+        .max_length(Some(Reason::MAX_CHARS))
+        .examples(["Too many writes; under investigation"])
+}
+
+pub(super) fn allowed_addresses() -> ArrayBuilder {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .description(Some(
+            "The addresses and CIDR blocks that the key may be used from, IPv4 and IPv6 (null or empty: any). A block must have no host bits. IPv4-mapped addresses become IPv4",
+        ))
+        .items(string().examples(["203.0.113.0/24"]))
+        .max_items(Some(AllowedAddresses::MAX))
+        .examples([serde_json::json!(["203.0.113.0/24", "2001:db8::7"])])
+}
+
+/// At most so many requests in any window of that length
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct RateLimit {
+    /// Requests in a window; as many may come at once
+    #[schema(minimum = 1, maximum = 1_000_000, example = 600)]
+    requests: i64,
+    /// The length of the window, in seconds
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
+    window_seconds: i64,
+}
+
+/// At most so many requests in each period
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct Quota {
+    /// Requests in a period
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64, example = 100_000)]
+    requests: i64,
+    #[schema(schema_with = quota_period)]
+    per: String,
+}
+
+fn quota_period() -> ObjectBuilder {
+    one_of("QuotaPeriod", QuotaPeriod::ALL.iter().map(|period| period.as_str()))
+        .description(Some("The period, which begins at midnight in UTC"))
 }
 
 pub(super) fn scopes() -> ObjectBuilder {
@@ -51,10 +145,38 @@ pub(super) fn statuses() -> ObjectBuilder {
 
 pub(super) fn search() -> ObjectBuilder {
     string()
-        .description(Some("Only keys whose name contains this text, in any case and script, or whose current secret ends in these 4 digits"))
+        .description(Some("Only keys whose name or description contains this text, in any case and script, or whose current secret ends in these 4 digits"))
         .max_length(Some(100))
         .pattern(Some(NO_CONTROL_CHARACTERS))
         .examples(["zapier"])
+}
+
+pub(super) fn scope() -> ObjectBuilder {
+    one_of("Scope", Scope::ALL.iter().map(|scope| scope.as_str()))
+        .description(Some("Only keys that have this scope, also if another one implies it"))
+        .examples(["admin"])
+}
+
+pub(super) fn created_by() -> ObjectBuilder {
+    string()
+        .description(Some("Only keys whose `createdBy` is exactly this"))
+        .min_length(Some(1))
+        .max_length(Some(320))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
+        .examples(["admin@acme.com"])
+}
+
+pub(super) fn sort() -> ObjectBuilder {
+    one_of("KeySort", SORTS.iter().map(|(name, _)| *name))
+        .description(Some("The order, descending with `-` (default: `-createdAt`). Equal keys are ordered by id. A key that was never used is before all others by `lastUsedAt`, one that never expires after all others by `expiresAt`"))
+        .examples(["-lastUsedAt"])
+}
+
+pub(super) fn include() -> ObjectBuilder {
+    string()
+        .enum_values(Some(["usage"]))
+        .description(Some("`usage`: with the requests of each of the last 30 days. Needs a `limit` of at most 100"))
+        .examples(["usage"])
 }
 
 pub(super) fn key_status() -> ObjectBuilder {
@@ -72,6 +194,11 @@ pub(super) fn usage_interval() -> ObjectBuilder {
     one_of("UsageInterval", UsageInterval::ALL.iter().map(|interval| interval.as_str()))
         .description(Some("The length of a bucket, in UTC (default: day)"))
         .examples(["hour"])
+}
+
+pub(super) fn caller_secret() -> ObjectBuilder {
+    one_of("CallerSecret", ["current", "previous"].into_iter())
+        .description(Some("Which secret was used: the current one, or one that a rotation has replaced"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use form_urlencoded::Serializer;
@@ -17,11 +17,15 @@ use futures_util::{StreamExt as _, future::ready, stream};
 use serde::Serialize;
 use tracing::{Instrument as _, warn};
 
-use super::paging;
+use super::{
+    paging::{self, Paging},
+    preconditions::{Preconditions, weak_tag},
+};
 use crate::{
     auth::error::Error,
     domain::TenantId,
     http::{
+        names::X_TOTAL_COUNT,
         problem::{Code, Problem},
         response_buffers::{ResponseBuffer, ResponseBuffers},
     },
@@ -42,33 +46,54 @@ pub(super) trait ListSource: Send + Sync + 'static {
     type Item: Serialize + Send;
 
     /// Reads a page in a transaction of its own. `None`: the key whose items they would be does not exist.
-    fn read(&self, page: Page) -> impl Future<Output = Result<Option<Items<Self::Item>>, Error>> + Send;
+    fn read(&self, page: &Page) -> impl Future<Output = Result<Option<Items<Self::Item>>, Error>> + Send;
 }
 
-/// The response with the page that the client asked for, or with all items. `query`: the list's own filters.
+/// The response with the page that the client asked for, or with all items. `query`: the list's own filters. `conditions`: of a
+/// list that has an entity tag, unless it is too long for one buffer.
 pub(super) async fn respond(
     buffers: ResponseBuffers,
     tenant: TenantId,
     source: impl ListSource,
-    page: Page,
+    Paging { page, order }: Paging,
     path: &str,
     query: String,
+    conditions: Option<&Preconditions>,
 ) -> Result<Response, Problem> {
     let buffer = buffers.take(tenant, FIRST_BUFFER_TIMEOUT).await?;
     if page.limit.is_some() {
-        let listed = source.read(paging::with_lookahead(page)).await?;
+        let listed = source.read(&paging::with_lookahead(&page)).await?;
         let Listed { mut items, total } = listed.ok_or(Code::KeyNotFound)?;
-        let headers = paging::finish(page, &mut items, total, path, Serializer::new(query), |(position, _)| *position);
-        let whole = write_page(items, usize::MAX, usize::MAX, b"[");
-        return Ok(json(headers, buffer.fill(whole.json).into()));
+        let next = paging::take_next(&page, &mut items);
+        let headers = paging::headers(&page, order, next.as_ref(), total, path, Serializer::new(query));
+        let whole = write_page(items, usize::MAX, usize::MAX, b"[").json;
+        return respond_whole(conditions, headers, whole, |whole| buffer.fill(whole).into());
     }
     let list = Arc::new(StreamedList { buffers, tenant, source });
     let first = list.read(buffer, page.after).await?.ok_or(Code::KeyNotFound)?;
-    let body = match first.next {
-        None => first.json.into(),
-        Some(_) => list.into_body(first),
-    };
-    Ok(json(HeaderMap::new(), body))
+    match first.next {
+        None => respond_whole(conditions, HeaderMap::new(), first.json, Body::from),
+        Some(_) => Ok(json(HeaderMap::new(), list.into_body(first))),
+    }
+}
+
+/// A response with all of its JSON. `conditions` of a list that has an entity tag: it is of all that the response shows.
+fn respond_whole<T: AsRef<[u8]>>(
+    conditions: Option<&Preconditions>,
+    mut headers: HeaderMap,
+    whole: T,
+    body: impl FnOnce(T) -> Body,
+) -> Result<Response, Problem> {
+    if let Some(conditions) = conditions {
+        let shown = [X_TOTAL_COUNT, header::LINK].map(|name| headers.get(name).map_or(&b""[..], HeaderValue::as_bytes));
+        let tag = weak_tag([&shown[..], &[whole.as_ref()]].concat());
+        let is_known = conditions.judge(&tag)?;
+        headers.insert(header::ETAG, tag);
+        if is_known {
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+    }
+    Ok(json(headers, body(whole)))
 }
 
 fn json(headers: HeaderMap, body: Body) -> Response {
@@ -96,8 +121,8 @@ struct CutOff;
 impl<S: ListSource> StreamedList<S> {
     async fn read(&self, buffer: ResponseBuffer, after: Option<Position>) -> Result<Option<Part<Bytes>>, Error> {
         let limit = i64::try_from(PAGE_ITEMS + 1).ok(); // one more shows whether there is a next page
-        let Some(listed) = self.source.read(Page { limit, after, counted: false }).await? else { return Ok(None) };
         let start = if after.is_none() { b"[" } else { b"," };
+        let Some(listed) = self.source.read(&Page { limit, after, counted: false }).await? else { return Ok(None) };
         let Part { json, next } = write_page(listed.items, PAGE_ITEMS, PAGE_BYTES, start);
         Ok(Some(Part { json: buffer.fill(json), next }))
     }
@@ -166,7 +191,7 @@ mod tests {
     use crate::domain::Timestamp;
 
     fn items(from: u8, to: u8) -> Vec<(Position, u8)> {
-        let position = |n| Position { at: Timestamp::UNIX_EPOCH, id: Uuid::from_u128(n) };
+        let position = |n| Position::at(Timestamp::UNIX_EPOCH, Uuid::from_u128(n));
         (from..to).map(|n| (position(u128::from(n)), n)).collect()
     }
 

@@ -5,17 +5,23 @@ use axum::{extract::State, response::IntoResponse};
 use super::{
     create::{PAST, READ_ONLY},
     grants::refuse_widening,
+    limit_fields,
+    policy::{refuse_breach, refuse_one_more},
     preconditions::{PreconditionParams, Preconditions, show},
     responses::ApiKeyResponse,
     schema,
 };
 use crate::{
-    domain::{ApiKeyPatch, Clock, EventKind, KeyName, ScopeSet, Timestamp, parse_timestamp},
+    domain::{
+        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, KeyState, LimitsPatch, Quota,
+        RateLimit, ScopeSet, Timestamp, parse_timestamp,
+    },
     http::{
         authorized::{Admin, Authorized},
         input::{InputFields, KeyIdParam, MergePatchBody, NoQuery},
         problem::{BODY, CALLER, Code, FieldError, PARAMS, Problem, SERVER},
     },
+    store::WriteTx,
 };
 use utoipa::ToSchema;
 
@@ -31,13 +37,24 @@ struct UpdateApiKeyRequest {
     /// Expiration date, in the future (null: the key never expires)
     #[schema(value_type = Option<DateTime<Utc>>, example = "2030-01-01T00:00:00Z")]
     expires_at: Option<Timestamp>,
+    #[schema(schema_with = schema::description, required = false)]
+    description: Option<Description>,
+    #[schema(schema_with = schema::allowed_addresses, required = false)]
+    allowed_addresses: AllowedAddresses,
+    /// At most so many requests in any window of that length (null: as many as are sent)
+    #[schema(value_type = Option<schema::RateLimit>)]
+    rate_limit: Option<RateLimit>,
+    /// At most so many requests in each day or month, in UTC (null: as many as are sent)
+    #[schema(value_type = Option<schema::Quota>)]
+    quota: Option<Quota>,
 }
 
 fn read(fields: &mut InputFields) -> ApiKeyPatch {
     let name = fields.parse("name", KeyName::parse);
     let scopes = fields.parse("scopes", ScopeSet::parse);
     let expires_at = fields.parse_nullable("expiresAt", parse_timestamp);
-    ApiKeyPatch { name, scopes, expires_at }
+    let description = fields.parse_nullable("description", Description::parse).map(Option::flatten);
+    ApiKeyPatch { name, scopes, expires_at, description, limits: limit_fields::read(fields) }
 }
 
 /// An expiry that has passed is accepted only if the key has it already.
@@ -45,7 +62,7 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     patch.expires_at.flatten().is_some_and(|end| end <= now && Some(end) != present)
 }
 
-/// Changes a key's name, scopes or expiration date, by a JSON merge patch (RFC 7396).
+/// Changes what is sent of a key, by a JSON merge patch (RFC 7396).
 #[utoipa::path(
     patch,
     path = "/api/v1/api-keys/{id}",
@@ -58,7 +75,7 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     )),
     responses((status = 200, description = "The changed key", body = ApiKeyResponse, headers(("ETag")))),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed, Code::PolicyViolation]]))),
 )]
 pub(crate) async fn update(
     mut caller: Authorized<Admin>,
@@ -87,10 +104,14 @@ pub(crate) async fn update(
     if ends_in_the_past(&patch, key.expires_at, now) {
         return Err(Problem::invalid_request(vec![FieldError::new("expiresAt", PAST)]));
     }
-    refuse_widening(&caller.principal, &key, &patch)?;
-    conditions.check_change(&key, now)?;
+    refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
     let mut patched = key.clone();
     let changes = patched.apply(patch);
+    // A change that narrows does not wait for the policy's lock.
+    if KeyState::from(&*key).is_widened_by((&patched).into()) {
+        check_policy(&mut transaction, &key, &patched, now).await?;
+    }
+    conditions.check_change(&key, now)?;
     if !changes.is_empty() {
         transaction.update_key(&key, &mut patched).await?;
         transaction.commit_with(&caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes)).await?;
@@ -98,9 +119,27 @@ pub(crate) async fn update(
     Ok(show(patched, clock.now()))
 }
 
-/// True if the change may revoke access: fewer scopes, or an earlier expiry.
+/// Refuses what the policy forbids, unless the key has it already.
+async fn check_policy(
+    transaction: &mut WriteTx,
+    before: &ApiKey,
+    after: &ApiKey,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let policy = transaction.lock_policy().await?;
+    refuse_breach(policy.violation_of_change(before.into(), after.into(), now))?;
+    let is_expired = |key: &ApiKey| key.expires_at.is_some_and(|end| now >= end);
+    if is_expired(before) && !is_expired(after) { refuse_one_more(transaction, &policy, now).await } else { Ok(()) }
+}
+
+/// True if the change may revoke access: fewer scopes, an earlier expiry, or a tighter limit.
 const fn may_narrow(patch: &ApiKeyPatch) -> bool {
-    patch.scopes.is_some() || matches!(patch.expires_at, Some(Some(_)))
+    let LimitsPatch { allowed_addresses, rate_limit, quota } = &patch.limits;
+    patch.scopes.is_some()
+        || matches!(patch.expires_at, Some(Some(_)))
+        || allowed_addresses.is_some()
+        || matches!(rate_limit, Some(Some(_)))
+        || matches!(quota, Some(Some(_)))
 }
 
 #[cfg(test)]

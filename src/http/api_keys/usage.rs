@@ -1,19 +1,24 @@
-//! `GET /api/v1/api-keys/{id}/usage`: requests with a key, by hour or day.
+//! `GET /api/v1/api-keys/{id}/usage` and `GET /api/v1/api-keys/usage`: requests with a key, or with all keys of the tenant, by
+//! hour or day.
 
 use std::time::Duration;
 
 use axum::{extract::State, http::header, response::IntoResponse};
 
-use super::{responses::ApiKeyUsageResponse, schema};
+use super::{
+    responses::{ApiKeyUsageResponse, TenantUsageResponse},
+    schema,
+};
 use crate::{
     domain::{ApiKeyId, Clock, Timestamp, UsageInterval, UsageWindow},
     http::{
-        authorized::{AnyKey, Authorized, ReadOrItself},
+        authorized::{AnyKey, Authorized, Read, ReadOrItself},
         input::{InputFields, KeyIdParam, QueryParams, parse_query_timestamp},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
-        response_buffers::ResponseBuffers,
+        response_buffers::{ResponseBuffer, ResponseBuffers},
     },
 };
+use serde::Serialize;
 use utoipa::IntoParams;
 
 /// How long the response, which may be large, waits for a buffer.
@@ -60,6 +65,29 @@ pub(crate) async fn own_usage(
     read(&caller, caller.key_id()?, clock.now(), &buffers, fields).await
 }
 
+/// Counts the requests with all keys of the tenant by hour or day.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api-keys/usage",
+    operation_id = "getUsage",
+    tag = "Usage and events",
+    params(UsageParams),
+    responses((status = 200, description = "Every bucket from `from` to `to`", body = TenantUsageResponse)),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS]))),
+)]
+pub(crate) async fn tenant_usage(
+    caller: Authorized<Read>,
+    State(clock): State<Clock>,
+    State(buffers): State<ResponseBuffers>,
+    QueryParams(fields): QueryParams,
+) -> Result<impl IntoResponse, Problem> {
+    let window = read_only_window(fields, clock.now())?;
+    let buffer = buffers.take(caller.tenant.id, BUFFER_TIMEOUT).await?;
+    let counted = caller.begin_read().await?.tenant_usage(&window).await?;
+    respond(buffer, &TenantUsageResponse::new(&window, counted))
+}
+
 #[derive(IntoParams)]
 #[into_params(rename_all = "camelCase", parameter_in = Query)]
 #[allow(dead_code, reason = "for the description; the parameters are read one by one")]
@@ -86,16 +114,21 @@ fn read_window(fields: &mut InputFields, now: Timestamp) -> Option<UsageWindow> 
     UsageWindow::new(from, to, interval, now).map_err(|error| fields.refuse(error.field(), error.to_string())).ok()
 }
 
+/// The window, of a query that has nothing else.
+fn read_only_window(mut fields: InputFields, now: Timestamp) -> Result<UsageWindow, Problem> {
+    let window = read_window(&mut fields, now);
+    fields.finish(&[])?;
+    window.ok_or_else(|| Problem::invalid_request(vec![]))
+}
+
 async fn read<R>(
     caller: &Authorized<R>,
     id: ApiKeyId,
     now: Timestamp,
     buffers: &ResponseBuffers,
-    mut fields: InputFields,
+    fields: InputFields,
 ) -> Result<impl IntoResponse + use<R>, Problem> {
-    let window = read_window(&mut fields, now);
-    fields.finish(&[])?;
-    let window = window.ok_or_else(|| Problem::invalid_request(vec![]))?;
+    let window = read_only_window(fields, now)?;
     let buffer = buffers.take(caller.tenant.id, BUFFER_TIMEOUT).await?;
     let mut transaction = caller.begin_read().await?;
     if !transaction.key_exists(id).await? {
@@ -103,7 +136,10 @@ async fn read<R>(
     }
     let counted = transaction.usage(id, &window).await?;
     let secrets = transaction.secret_uses(id).await?;
-    let usage = ApiKeyUsageResponse::new(&window, counted, secrets);
-    let json = serde_json::to_vec(&usage).map_err(|_| Problem::internal())?;
+    respond(buffer, &ApiKeyUsageResponse::new(&window, counted, secrets))
+}
+
+fn respond<T: Serialize>(buffer: ResponseBuffer, usage: &T) -> Result<impl IntoResponse + use<T>, Problem> {
+    let json = serde_json::to_vec(usage).map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, "application/json")], buffer.fill(json)))
 }

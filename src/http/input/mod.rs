@@ -4,7 +4,7 @@ mod body;
 mod json;
 mod query;
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, ops::RangeInclusive};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -44,7 +44,7 @@ impl InputFields {
     }
 
     /// Adds an error to those that `finish` returns.
-    pub(crate) fn refuse(&mut self, field: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) {
+    pub(crate) fn refuse(&mut self, field: &'static str, message: impl Into<Cow<'static, str>>) {
         self.errors.push(FieldError::new(field, message));
     }
 
@@ -85,13 +85,109 @@ impl InputFields {
     }
 
     /// Takes a whole number within bounds. `60.0` is one, as in JSON Schema.
-    pub(crate) fn integer(&mut self, name: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    pub(crate) fn integer(&mut self, name: &'static str, bounds: RangeInclusive<i64>) -> Option<i64> {
         let value = self.take(name)?;
         let number = value.as_i64().or_else(|| whole(value.as_f64()?)).filter(|number| bounds.contains(number));
         if number.is_none() {
             self.refuse(name, format!("must be a whole number from {} to {}", bounds.start(), bounds.end()));
         }
         number
+    }
+
+    /// Takes an array of at most `max` strings that `parse` accepts. `Some(None)`: null. An element's error is named as in
+    /// `allowedAddresses[3]`.
+    #[allow(clippy::option_option, reason = "absent, null and a value differ")]
+    pub(crate) fn parse_list<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Option<Vec<T>>> {
+        let items = match self.take(name)? {
+            Value::Null => return Some(None),
+            Value::Array(items) if items.len() <= max => items,
+            _ => {
+                self.refuse(name, format!("must be an array of at most {max} strings, or null"));
+                return None;
+            }
+        };
+        let mut parsed = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let outcome = item.as_str().ok_or("must be a string".to_owned());
+            match outcome.and_then(|text| parse(text).map_err(|error| error.to_string())) {
+                Ok(item) => parsed.push(item),
+                Err(message) => self.errors.push(FieldError::of_part(name, format!("{name}[{index}]"), message)),
+            }
+        }
+        (parsed.len() == items.len()).then_some(Some(parsed))
+    }
+
+    /// Takes an object, whose members `read` takes. `Some(None)`: null. A member's error is named as in
+    /// `rateLimit.requests`.
+    #[allow(clippy::option_option, reason = "absent, null and a value differ")]
+    pub(crate) fn parse_object<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let mut members = match self.take(name)? {
+            Value::Null => return Some(None),
+            Value::Object(members) => Self::new(members.into_iter().collect()),
+            _ => {
+                self.refuse(name, "must be an object or null");
+                return None;
+            }
+        };
+        let value = read(&mut members);
+        let errors = members.into_errors(&[]);
+        let is_good = errors.is_empty();
+        self.errors.extend(errors.into_iter().map(|error| {
+            let part = format!("{name}.{}", error.field);
+            FieldError::of_part(name, part, error.message)
+        }));
+        value.filter(|_| is_good).map(Some)
+    }
+
+    /// Like `integer`. Null is as absent.
+    pub(crate) fn nullable_integer(&mut self, name: &'static str, bounds: RangeInclusive<i64>) -> Option<i64> {
+        self.take_null(name);
+        self.integer(name, bounds)
+    }
+
+    /// Takes a boolean. Null is as absent.
+    pub(crate) fn nullable_boolean(&mut self, name: &'static str) -> Option<bool> {
+        self.take_null(name);
+        let value = self.take(name)?;
+        if !value.is_boolean() {
+            self.refuse(name, "must be a boolean or null");
+        }
+        value.as_bool()
+    }
+
+    fn take_null(&mut self, name: &str) {
+        self.members.retain(|(member, value)| member != name || !value.is_null());
+    }
+
+    /// Like `integer`, and absence is an error.
+    pub(crate) fn required_integer(&mut self, name: &'static str, bounds: RangeInclusive<i64>) -> Option<i64> {
+        self.require(name);
+        self.integer(name, bounds)
+    }
+
+    /// Like `parse`, and absence is an error.
+    pub(crate) fn required<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.require(name);
+        self.parse(name, parse)
+    }
+
+    fn require(&mut self, name: &'static str) {
+        if !self.members.iter().any(|(member, _)| member == name) {
+            self.refuse(name, "is required");
+        }
     }
 
     fn parsed<T, E: fmt::Display>(&mut self, name: &'static str, outcome: Result<T, E>) -> Option<T> {
@@ -105,12 +201,17 @@ impl InputFields {
 
     /// Refuses every field that was not taken, and returns all errors. `read_only`: fields of responses, which clients
     /// may send back.
-    pub(crate) fn finish(mut self, read_only: &[&str]) -> Result<(), Problem> {
+    pub(crate) fn finish(self, read_only: &[&str]) -> Result<(), Problem> {
+        let errors = self.into_errors(read_only);
+        if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(errors)) }
+    }
+
+    fn into_errors(mut self, read_only: &[&str]) -> Vec<FieldError> {
         for (name, _) in std::mem::take(&mut self.members) {
             let message = if read_only.contains(&name.as_str()) { "is read-only" } else { "is unknown" };
             self.errors.push(FieldError::new(redacted(name), message));
         }
-        if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(self.errors)) }
+        self.errors
     }
 }
 

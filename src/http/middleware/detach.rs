@@ -14,6 +14,7 @@ use crate::http::{
     authorized::CallerSlot,
     key_lifecycle_headers,
     problem::{Code, Problem},
+    rate_limit_fields,
 };
 
 /// The longest time from request to response.
@@ -22,13 +23,14 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Runs the handler in a task that goes on when the client disconnects: a cancelled handler would leave a pooled
 /// connection in the middle of a transaction (see `store`), or drop the acknowledgement of a commit.
 ///
-/// Also inserts the key lifecycle headers, since only the handler's extractor knows the caller.
+/// Also inserts the headers about a calling key, since only the handler's extractor knows the caller.
 pub(super) async fn detach(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
     let slot = CallerSlot::default();
     request.extensions_mut().insert(slot.clone());
     let mut response = run_detached(&tasks, request, next).await;
-    if let Some(principal) = slot.0.get() {
+    if let Some((principal, left)) = slot.0.get() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
+        rate_limit_fields::insert(left, response.headers_mut());
     }
     response
 }

@@ -56,6 +56,9 @@ codes! {
     KeyRevoked "key_revoked" UNAUTHORIZED
         "The API key is revoked"
         "The key was revoked and will not work again. Ask an admin of the tenant to create a new one."
+    KeySuspended "key_suspended" UNAUTHORIZED
+        "The API key is suspended"
+        "The key does not work until its suspension ends. Ask an admin of the tenant to resume the key."
     InvalidToken "invalid_token" UNAUTHORIZED
         "The token is not valid"
         "The Bearer token was refused. Get a new token and try again."
@@ -65,6 +68,9 @@ codes! {
     InsufficientScope "insufficient_scope" FORBIDDEN
         "The credential does not allow this"
         "Use a credential that has the scope in `requiredScope`."
+    AddressNotAllowed "address_not_allowed" FORBIDDEN
+        "The API key may not be used from this address"
+        "The key's allowedAddresses do not contain the address that the request came from. Ask an admin of the tenant to add it."
     WrongTenant "wrong_tenant" FORBIDDEN
         "The token belongs to another tenant"
         "The token's tenant claim does not name the tenant of the host. Use the host of the token's tenant."
@@ -104,6 +110,15 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    PolicyViolation "policy_violation" UNPROCESSABLE_ENTITY
+        "The tenant's policy forbids this"
+        "Change what `rule` limits, or ask an admin of the tenant to change the policy."
+    RateLimited "rate_limited" TOO_MANY_REQUESTS
+        "The API key is beyond its rate limit"
+        "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
+    QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
+        "The API key has used its quota up"
+        "The key may not be used again before the period of its quota ends: at `resetAt`."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
@@ -136,11 +151,15 @@ pub(crate) const CALLER: &[Code] = &[
     Code::InvalidKey,
     Code::KeyExpired,
     Code::KeyRevoked,
+    Code::KeySuspended,
     Code::InvalidToken,
     Code::TokenExpired,
+    Code::AddressNotAllowed,
     Code::WrongTenant,
     Code::InsufficientScope,
     Code::TenantNotFound,
+    Code::RateLimited,
+    Code::QuotaExceeded,
     Code::Busy,
     Code::DatabaseUnavailable,
     Code::IssuerUnavailable,

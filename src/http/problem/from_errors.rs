@@ -49,6 +49,8 @@ impl From<auth::error::Error> for Problem {
             Error::InvalidKey => Code::InvalidKey.into(),
             Error::KeyExpired => Code::KeyExpired.into(),
             Error::KeyRevoked => Code::KeyRevoked.into(),
+            Error::KeySuspended => Code::KeySuspended.into(),
+            Error::AddressNotAllowed => Code::AddressNotAllowed.into(),
             Error::InvalidToken(why) => {
                 Self::with_detail(Code::InvalidToken, format!("The Bearer token was refused: {why}."))
             }
@@ -62,7 +64,9 @@ impl From<auth::error::Error> for Problem {
                 Self::insufficient_scope(scope, format!("This request needs the scope `{scope}`. {read}"))
             }
             Error::KeyRequired => Code::KeyRequired.into(),
+            Error::RateLimited { budget, until } => Self::rate_limited(budget, until),
             Error::SecretRetired => Code::SecretRetired.into(),
+            Error::QuotaExceeded(quota) => Self::quota_exceeded(&quota),
             Error::Overloaded(overloaded) => overloaded.into(),
             Error::Store(error) => Self::from(&*error),
             Error::Misrouted(_) | Error::Panicked => {

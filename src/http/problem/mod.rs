@@ -21,7 +21,8 @@ use utoipa::{
 };
 
 pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
-use crate::domain::{Scope, Secret};
+use super::rate_limit_fields::whole_seconds;
+use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, Violation, format_timestamp};
 
 /// `Retry-After` of every 503, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -37,12 +38,32 @@ pub(crate) struct FieldError {
     /// What is wrong with it; continues a sentence that starts with the field's name
     #[schema(value_type = String)]
     pub(crate) message: Cow<'static, str>,
+    /// What the log calls it. `None`: a name that a client has made up.
+    #[serde(skip)]
+    known: Option<&'static str>,
 }
 
 impl FieldError {
     pub(crate) fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        let field = field.into();
+        let known = if let Cow::Borrowed(known) = field { Some(known) } else { None };
+        Self { field, message: message.into(), known }
     }
+
+    /// A part of a property that the API knows, such as `allowedAddresses[3]`.
+    pub(crate) fn of_part(known: &'static str, part: String, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: part.into(), message: message.into(), known: Some(known) }
+    }
+}
+
+/// The status of a request beyond its key's limits, as a gateway asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LimitedStatus {
+    /// 403, for gateways that support no other refusal than 401 and 403.
+    #[default]
+    Forbidden,
+    /// 429, for those that pass any refusal on to their client.
+    TooManyRequests,
 }
 
 /// An error response that is not written yet.
@@ -54,6 +75,9 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     required_scope: Option<Scope>,
+    reset_at: Option<Timestamp>,
+    /// Boxed, since it is rare.
+    violation: Option<Box<Violation>>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Why the service could not respond otherwise. For the log, not for the client.
     cause: Option<String>,
@@ -86,6 +110,22 @@ pub(crate) struct ProblemDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = scope_schema, required = false)]
     required_scope: Option<&'a str>,
+    /// When the next request may come. `Retry-After` is at most an hour
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    reset_at: Option<String>,
+    /// Of a `policy_violation`: the property of the policy
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    rule: Option<&'a str>,
+    /// Of a `policy_violation`: what the rule says
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    limit: Option<&'a Value>,
+    /// Of a `policy_violation`: what the key would have
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    value: Option<&'a Value>,
 }
 
 /// The schema of one scope.
@@ -114,9 +154,22 @@ impl From<Code> for Problem {
             detail: code.default_detail().into(),
             errors: Vec::new(),
             required_scope: None,
+            reset_at: None,
+            violation: None,
             headers: header.into_iter().collect(),
             cause: None,
         }
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        let Violation { rule, limit, value } = &violation;
+        let detail = format!(
+            "The tenant's policy has `{rule}` = {limit}, and the key would have {value}. Change the request, or ask an \
+             admin of the tenant to change the policy."
+        );
+        Self { violation: Some(Box::new(violation)), ..Self::with_detail(Code::PolicyViolation, detail) }
     }
 }
 
@@ -171,16 +224,45 @@ impl Problem {
         problem
     }
 
+    /// The request is beyond a key's limit, until then.
+    pub(crate) fn rate_limited(budget: Budget, until: Timestamp) -> Self {
+        let limit = budget.limit();
+        let (requests, seconds) = (limit.requests(), limit.window_seconds());
+        let detail = format!(
+            "The rate limit of the API key, {requests} requests in {seconds} seconds, is used up. Try again after the \
+             seconds in Retry-After."
+        );
+        let mut problem = Self::with_detail(Code::RateLimited, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(budget.next_in().unwrap_or_default()).into()));
+        Self { reset_at: Some(until), ..problem }
+    }
+
+    /// The key has used its quota up.
+    pub(crate) fn quota_exceeded(quota: &QuotaUse) -> Self {
+        let (requests, per) = (quota.quota.requests(), quota.quota.per().as_str());
+        let detail = format!(
+            "The API key may be used {requests} times in a {per} (UTC), and was. Try again from {} on, or ask an admin to \
+             raise its quota.",
+            format_timestamp(quota.resets_at)
+        );
+        let mut problem = Self::with_detail(Code::QuotaExceeded, detail);
+        problem.headers.push((header::RETRY_AFTER, whole_seconds(quota.resets_in()).into()));
+        Self { reset_at: Some(quota.resets_at), ..problem }
+    }
+
     pub(crate) fn internal() -> Self {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503. A check that is wrong in itself becomes 403,
-    /// since no other credential would help; any other client error becomes 401, any other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503, and 429 if they ask for it. What no other
+    /// credential would help, a check that is wrong in itself and a key beyond its limits, becomes 403; any other client
+    /// error becomes 401, any other server error 503.
     #[must_use]
-    pub(crate) fn for_gateways(mut self) -> Self {
+    pub(crate) fn for_gateways(mut self, limited: LimitedStatus) -> Self {
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::SERVICE_UNAVAILABLE => {}
+            StatusCode::TOO_MANY_REQUESTS if limited == LimitedStatus::TooManyRequests => {}
+            StatusCode::TOO_MANY_REQUESTS => self.status = StatusCode::FORBIDDEN,
             _ if self.code == Code::InvalidRequest => self.status = StatusCode::FORBIDDEN,
             status if status.is_server_error() => {
                 self.status = StatusCode::SERVICE_UNAVAILABLE;
@@ -220,10 +302,7 @@ impl Problem {
 
     /// The names of the bad fields, comma-separated, for the log: of fields that the API knows.
     pub(crate) fn bad_fields(&self) -> Option<String> {
-        let name = |error: &FieldError| match error.field {
-            Cow::Borrowed(known) => known,
-            Cow::Owned(_) => "(unknown)",
-        };
+        let name = |error: &FieldError| error.known.unwrap_or("(unknown)");
         (!self.errors.is_empty()).then(|| self.errors.iter().map(name).collect::<Vec<_>>().join(","))
     }
 
@@ -267,6 +346,10 @@ impl Problem {
             request_id,
             errors: &self.errors,
             required_scope: self.required_scope.map(Scope::as_str),
+            reset_at: self.reset_at.map(format_timestamp),
+            rule: self.violation.as_ref().map(|violation| violation.rule),
+            limit: self.violation.as_ref().map(|violation| &violation.limit),
+            value: self.violation.as_ref().map(|violation| &violation.value),
         }
     }
 
@@ -319,7 +402,7 @@ mod tests {
         #[test]
         fn a_challenge_is_well_formed(detail in any::<String>(), code in prop::sample::select(Code::ALL.to_vec()), gateway in any::<bool>()) {
             let problem = Problem::with_detail(code, detail);
-            let problem = if gateway { problem.for_gateways() } else { problem };
+            let problem = if gateway { problem.for_gateways(LimitedStatus::default()) } else { problem };
             let needs_one = problem.status == StatusCode::UNAUTHORIZED;
             let Some(challenge) = problem.challenge() else {
                 prop_assert!(!needs_one);

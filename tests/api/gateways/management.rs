@@ -53,6 +53,7 @@ async fn keys_are_managed(stand: &Stand) {
     let secret = created["key"].as_str().unwrap();
     stand.forwards(stand.with_key(secret).request(Method::POST, "/contacts")).await;
 
+    assert_eq!(admin.get("/api/v1/me").await.expect(200)["canCreate"], true, "{:?}", stand.program);
     let listed = admin.get(&format!("{PATH}?limit=1")).await;
     assert_eq!(listed.expect(200)[0]["id"], created["id"], "{:?}", stand.program);
     let etag = admin.get(&path).await.header("etag").to_owned();
@@ -89,6 +90,8 @@ async fn other_paths_are_the_crms(stand: &Stand) {
     for path in [
         "/api/v1/api-keys-of-the-crm",
         "/api/v1/contacts",
+        "/api/v1/me/contacts",
+        "/api/v1/members",
         "/documents",
         "/docs.html",
         "/consoles",

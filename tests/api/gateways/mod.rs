@@ -4,6 +4,7 @@
 mod browsers;
 mod client_headers;
 mod failures;
+mod limits;
 mod management;
 mod sockets;
 mod stand;

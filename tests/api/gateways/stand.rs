@@ -236,10 +236,14 @@ impl Stand {
     pub async fn start_requiring_admin(program: &Program) -> Self {
         let (documented, changed) = match program.gateway {
             Gateway::Nginx => ("/forward-auth;", "/forward-auth?scope=admin;"),
-            Gateway::Caddy => ("rewrite /forward-auth?\n", "rewrite /forward-auth?scope=admin\n"),
-            Gateway::Traefik => (":8080/forward-auth\n", ":8080/forward-auth?scope=admin\n"),
-            Gateway::Envoy => ("path_override: /forward-auth\n", "path_override: /forward-auth?scope=admin\n"),
-            Gateway::HaProxy => ("8080/forward-auth\"", "8080/forward-auth?scope=admin\""),
+            Gateway::Caddy => {
+                ("rewrite /forward-auth?limited=429\n", "rewrite /forward-auth?limited=429&scope=admin\n")
+            }
+            Gateway::Traefik => (":8080/forward-auth?limited=429\n", ":8080/forward-auth?limited=429&scope=admin\n"),
+            Gateway::Envoy => {
+                ("path_override: /forward-auth?limited=429\n", "path_override: /forward-auth?limited=429&scope=admin\n")
+            }
+            Gateway::HaProxy => ("8080/forward-auth?limited=429\"", "8080/forward-auth?limited=429&scope=admin\""),
         };
         Self::start_changed(program, "-admin", move |text| text.replace(documented, changed)).await
     }
@@ -249,7 +253,8 @@ impl Stand {
         let changed = "path_prefix: /forward-auth/crm
                         authorization_request:
                           headers_to_add: [{ key: x-rally-required-scope, value: admin }]";
-        Self::start_changed(envoy, "-header", |text| text.replace("path_override: /forward-auth", changed)).await
+        Self::start_changed(envoy, "-header", |text| text.replace("path_override: /forward-auth?limited=429", changed))
+            .await
     }
 
     async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {

@@ -1,4 +1,5 @@
-//! The scope that a check requires: by the methods of the client's request, and by what the gateway asks for besides.
+//! What a gateway asks for: the scope that its client's request requires, by its methods and by what the gateway names
+//! besides, and the status of a request beyond its key's limits.
 
 use std::net::IpAddr;
 
@@ -11,29 +12,34 @@ use crate::{
     http::{
         input::redacted,
         names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_REQUIRED_SCOPE},
-        problem::{FieldError, Problem},
+        problem::{FieldError, LimitedStatus, Problem},
     },
 };
 
 const SCOPE: &str = "scope";
+const LIMITED: &str = "limited";
 const NOT_A_SCOPE: &str = "must be read, write or admin, in lower case";
 
-/// The strictest of everything that the request names. Nothing in it lowers the requirement.
-pub(super) fn required_scope<B>(
-    request: &Request<B>,
-    peer: IpAddr,
-    trusted_proxies: &TrustedProxies,
-) -> Result<Scope, Problem> {
+/// What a gateway asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The strictest of everything that the request names. Nothing in it lowers the requirement.
+    pub(super) scope: Scope,
+    /// What a request beyond its key's limits gets.
+    pub(super) limited: LimitedStatus,
+}
+
+pub(super) fn asked<B>(request: &Request<B>, peer: IpAddr, trusted_proxies: &TrustedProxies) -> Result<Asked, Problem> {
     let headers = request.headers();
     let by_method = by_methods(request.method(), headers);
-    let by_query = by_query(request.uri().path(), request.uri().query())?;
+    let Parameters { scope: by_query, limited } = by_query(request.uri().path(), request.uri().query())?;
     // Of other peers the header is a client's, which does not decide what it needs.
     let by_header = if headers.contains_key(X_RALLY_REQUIRED_SCOPE) && trusted_proxies.contain(peer) {
         by_header(headers)?
     } else {
         None
     };
-    Ok(by_query.into_iter().chain(by_header).fold(by_method, Scope::max))
+    Ok(Asked { scope: by_query.into_iter().chain(by_header).fold(by_method, Scope::max), limited })
 }
 
 /// All methods count, since a client can send such a header through a gateway that does not overwrite it, and the CRM
@@ -54,23 +60,36 @@ fn of_method(method: &[u8]) -> Scope {
     if reads.iter().any(|read| read.as_str().as_bytes() == method) { Scope::Read } else { Scope::Write }
 }
 
-/// The strictest `scope` of the query. If the gateway has appended its client's path, the query is the client's too.
-fn by_query(path: &str, query: Option<&str>) -> Result<Option<Scope>, Problem> {
+/// What the query names.
+#[derive(Default)]
+struct Parameters {
+    /// The strictest one.
+    scope: Option<Scope>,
+    limited: LimitedStatus,
+}
+
+/// If the gateway has appended its client's path, the query is the client's too, and not read.
+fn by_query(path: &str, query: Option<&str>) -> Result<Parameters, Problem> {
     let is_the_gateways = path.strip_prefix(FORWARD_AUTH).is_some_and(|rest| rest.is_empty() || rest == "/");
-    let Some(query) = query.filter(|_| is_the_gateways) else { return Ok(None) };
-    let mut strictest = None;
+    let mut found = Parameters::default();
+    let Some(query) = query.filter(|_| is_the_gateways) else { return Ok(found) };
     let mut errors = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if name != SCOPE {
+        match (&*name, &*value) {
+            (SCOPE, name) => match Scope::from_name(name) {
+                Some(scope) => found.scope = found.scope.max(Some(scope)),
+                None => errors.push(FieldError::new(SCOPE, NOT_A_SCOPE)),
+            },
+            (LIMITED, "429") => found.limited = LimitedStatus::TooManyRequests,
+            (LIMITED, _) => errors.push(FieldError::new(LIMITED, "must be 429")),
             // A misspelt `scope` must not let anybody in.
-            errors.push(FieldError::new(redacted(name.into_owned()), "is unknown; a check has only `scope`"));
-        } else if let Some(scope) = Scope::from_name(&value) {
-            strictest = strictest.max(Some(scope));
-        } else {
-            errors.push(FieldError::new(SCOPE, NOT_A_SCOPE));
+            _ => {
+                let message = "is unknown; a check has only `scope` and `limited`";
+                errors.push(FieldError::new(redacted(name.into_owned()), message));
+            }
         }
     }
-    if errors.is_empty() { Ok(strictest) } else { Err(Problem::invalid_request(errors)) }
+    if errors.is_empty() { Ok(found) } else { Err(Problem::invalid_request(errors)) }
 }
 
 /// The strictest scope of `X-Rally-Required-Scope`; proxies may have joined several lines by commas.
@@ -96,7 +115,26 @@ mod tests {
         let request = Request::builder().method(method).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
-        required_scope(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies)
+        asked(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies).map(|asked| asked.scope)
+    }
+
+    #[test]
+    fn the_gateways_own_query_asks_for_a_429() {
+        let limited = |target: &str| {
+            let request = Request::get(target).body(()).unwrap();
+            asked(&request, [10, 0, 0, 1].into(), &TrustedProxies::default()).ok().map(|asked| asked.limited)
+        };
+        for (target, status) in [
+            ("/forward-auth", Some(LimitedStatus::Forbidden)),
+            ("/forward-auth?limited=429", Some(LimitedStatus::TooManyRequests)),
+            ("/forward-auth/?scope=read&limited=429", Some(LimitedStatus::TooManyRequests)),
+            ("/forward-auth/contacts?limited=429", Some(LimitedStatus::Forbidden)),
+            ("/forward-auth?limited=403", None),
+            ("/forward-auth?limited", None),
+            ("/forward-auth?Limited=429", None),
+        ] {
+            assert_eq!(limited(target), status, "{target}");
+        }
     }
 
     fn methods() -> impl Strategy<Value = String> {

@@ -1,0 +1,131 @@
+//! `POST /api/v1/api-keys/{id}/suspend` and `POST /api/v1/api-keys/{id}/resume`
+
+use axum::{extract::State, response::IntoResponse};
+use utoipa::ToSchema;
+
+use super::{
+    create::{PAST, READ_ONLY},
+    events::suspension_details,
+    preconditions::{PreconditionParams, Preconditions, Shown, show},
+    responses::ApiKeyResponse,
+    schema,
+};
+use crate::{
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Reason, Timestamp, parse_timestamp},
+    http::{
+        authorized::{Admin, Authorized},
+        input::{KeyIdParam, NoQuery, OptionalJsonBody},
+        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
+    },
+};
+
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description; the members are read one by one")]
+struct SuspendApiKeyRequest {
+    /// When the suspension ends by itself, in the future (null: not until the key is resumed)
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2026-11-24T18:00:00Z")]
+    until: Option<Timestamp>,
+    #[schema(schema_with = schema::reason, required = false)]
+    reason: Option<Reason>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(dead_code, reason = "for the description; the members are read one by one")]
+struct ResumeApiKeyRequest {
+    #[schema(schema_with = schema::no_end, required = false)]
+    until: (),
+    #[schema(schema_with = schema::reason, required = false)]
+    reason: Option<Reason>,
+}
+
+/// Suspends a key: it does not work until it is resumed, or until a time.
+///
+/// Another end or reason replaces that of a suspension in force. The same ones change nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-keys/{id}/suspend",
+    operation_id = "suspendApiKey",
+    tag = "API keys",
+    params(KeyIdParam, PreconditionParams),
+    request_body(content = SuspendApiKeyRequest, extensions(("x-optional" = json!(true)))),
+    responses((status = 200, description = "The suspended key", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
+)]
+pub(crate) async fn suspend(
+    mut caller: Authorized<Admin>,
+    KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
+    conditions: Preconditions,
+    State(clock): State<Clock>,
+    OptionalJsonBody(mut fields): OptionalJsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    let until = fields.parse_nullable("until", parse_timestamp).flatten();
+    if until.is_some_and(|until| until <= clock.now()) {
+        fields.refuse("until", PAST);
+    }
+    let reason = fields.parse_nullable("reason", Reason::parse).flatten().flatten();
+    fields.finish(READ_ONLY)?;
+
+    change(&mut caller, id, &conditions, &clock, reason.as_ref(), EventKind::Suspended, |key, now| {
+        key.suspend(now, until, reason.clone())
+    })
+    .await
+}
+
+/// Ends a key's suspension. A key that is not suspended stays as it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api-keys/{id}/resume",
+    operation_id = "resumeApiKey",
+    tag = "API keys",
+    params(KeyIdParam, PreconditionParams),
+    request_body(content = ResumeApiKeyRequest, extensions(("x-optional" = json!(true)))),
+    responses((status = 200, description = "The key, which is not suspended", body = ApiKeyResponse, headers(("ETag")))),
+    security(("apiKey" = []), ("bearer" = [])),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
+)]
+pub(crate) async fn resume(
+    mut caller: Authorized<Admin>,
+    KeyIdParam(id): KeyIdParam,
+    _: NoQuery,
+    conditions: Preconditions,
+    State(clock): State<Clock>,
+    OptionalJsonBody(mut fields): OptionalJsonBody,
+) -> Result<impl IntoResponse, Problem> {
+    let _: Option<Option<()>> =
+        fields.parse_nullable("until", |_| Err("must be null: a resumed key has no suspension"));
+    let reason = fields.parse_nullable("reason", Reason::parse).flatten().flatten();
+    fields.finish(READ_ONLY)?;
+
+    change(&mut caller, id, &conditions, &clock, reason.as_ref(), EventKind::Resumed, ApiKey::resume).await
+}
+
+/// Applies a change that returns the changed key, or `None` where it is as wanted already.
+async fn change(
+    caller: &mut Authorized<Admin>,
+    id: ApiKeyId,
+    conditions: &Preconditions,
+    clock: &Clock,
+    reason: Option<&Reason>,
+    kind: EventKind,
+    apply: impl FnOnce(&ApiKey, Timestamp) -> Option<ApiKey>,
+) -> Result<Shown, Problem> {
+    let mut transaction = caller.begin_revocation(clock).await?;
+    let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
+    if key.revoked_at.is_some() {
+        return Err(Code::KeyRevokedConflict.into());
+    }
+    let now = clock.now();
+    conditions.check_change(&key, now)?;
+    let Some(mut changed) = apply(&key, now) else {
+        transaction.acknowledge_unchanged(&key);
+        return Ok(show(key.clone(), now));
+    };
+    transaction.update_suspension(&key, &mut changed).await?;
+    let details = suspension_details(&changed, reason);
+    transaction.commit_with(&caller.event(kind, id, now).with_details(details)).await?;
+    Ok(show(changed, now))
+}

@@ -1,0 +1,27 @@
+//! The size of the local counts, read at each scrape.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::gauge::ConstGauge,
+};
+
+use super::local::LocalCounts;
+
+pub(super) struct KeysWithState(pub(super) Arc<LocalCounts>);
+
+impl fmt::Debug for KeysWithState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeysWithState")
+    }
+}
+
+impl Collector for KeysWithState {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let keys = ConstGauge::new(u64::try_from(self.0.len()).unwrap_or(u64::MAX));
+        let help = "Keys that have used some of their rate limit, as far as this instance knows; others need no memory";
+        keys.encode(encoder.encode_descriptor("rally_limits_keys", help, None, keys.metric_type())?)
+    }
+}

@@ -1,0 +1,99 @@
+//! Rate limits: what each key has used, counted in this process, or for all instances in a Redis or Valkey.
+//!
+//! In Redis one script counts a request. After each call the outcome is kept here too. So a key that is known to be
+//! beyond its limit is refused without a call, and while Redis is away this instance goes on from what it knew.
+
+mod local;
+mod metrics;
+mod redis_url;
+mod shared;
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tracing::info;
+
+pub use self::redis_url::RedisUrl;
+use self::{local::LocalCounts, metrics::KeysWithState, shared::SharedCounts};
+use crate::domain::{ApiKeyId, Budget, Moment, RateLimit, Taken};
+
+/// Counts requests of keys that have a rate limit. Clones count together.
+#[derive(Clone, Default)]
+pub struct RateLimiter {
+    local: Arc<LocalCounts>,
+    shared: Option<Arc<SharedCounts>>,
+}
+
+impl RateLimiter {
+    /// Counts in that Redis, if there is one. It need not be there yet.
+    pub async fn start(redis: Option<&RedisUrl>) -> Self {
+        let shared = redis.map(|url| Arc::new(SharedCounts::new(url.clone())));
+        if let (Some(shared), Some(url)) = (&shared, redis) {
+            match shared.connect().await {
+                Ok(()) => info!(redis = %url, "Redis counts rate limits, for all instances together"),
+                Err(error) => shared.warn_of_absence(&error),
+            }
+        }
+        Self { local: Arc::default(), shared }
+    }
+
+    /// Gets back to Redis whenever it was lost. Ends at once if there is none.
+    pub async fn keep_connected(self) {
+        if let Some(shared) = &self.shared {
+            shared.keep_connected().await;
+        }
+    }
+
+    /// Takes one request out of the key's budget, without I/O. `None`: Redis has to be asked, by [`Self::take`].
+    pub fn take_at_once(&self, key: ApiKeyId, limit: RateLimit) -> Option<Taken> {
+        match &self.shared {
+            Some(shared) if shared.is_up() => {
+                let known = self.read(key, limit);
+                known.take().is_none().then(|| Taken::refused(known))
+            }
+            Some(shared) => {
+                shared.count_alone();
+                Some(self.local.take(key, limit, Moment::now))
+            }
+            None => Some(self.local.take(key, limit, Moment::now)),
+        }
+    }
+
+    /// Takes one request out of the key's budget. Waits for Redis for 20 ms at most.
+    pub async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Taken {
+        let Some(shared) = &self.shared else { return self.local.take(key, limit, Moment::now) };
+        let sent = Moment::now();
+        if let Ok(taken) = shared.take(key, limit).await {
+            // As of before the call: the key is not refused for longer than Redis would.
+            self.local.set(key, taken.budget, sent);
+            return taken;
+        }
+        shared.count_alone();
+        self.local.take(key, limit, Moment::now)
+    }
+
+    /// What is left of the key's limit, as far as this instance knows.
+    #[must_use]
+    pub fn read(&self, key: ApiKeyId, limit: RateLimit) -> Budget {
+        self.local.read(key, limit, Moment::now)
+    }
+
+    /// False while Redis should count and is away.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| shared.is_up())
+    }
+
+    /// Names the metrics in the registry.
+    pub fn register(&self, registry: &mut Registry) {
+        if let Some(shared) = &self.shared {
+            shared.register(registry);
+        }
+        registry.register_collector(Box::new(KeysWithState(self.local.clone())));
+    }
+}
+
+/// Counts once in the Redis at that URL, as a check of a key does.
+pub(crate) async fn try_redis(url: &RedisUrl) -> Result<(), String> {
+    SharedCounts::new(url.clone()).connect().await.map_err(|error| error.to_string())
+}
