@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod authorized;
+pub mod console;
 pub mod dispatch;
 mod docs;
 pub mod drain;
@@ -31,6 +32,7 @@ mod routes;
 mod sender;
 pub(crate) mod server;
 mod socket;
+mod static_files;
 pub(crate) mod tls;
 mod watched_body;
 
