@@ -1,7 +1,7 @@
 // Sign-in at the issuer: OpenID Connect, authorization code flow with PKCE (RFC 7636), as a public client. Tokens are in
 // memory only. What survives the way to the issuer and back, in sessionStorage, is a code verifier, which is no token.
 import * as oauth from 'oauth4webapi';
-import type { SignIn, SignInConfig, SignInState } from './index.js';
+import type { ConsoleConfig, SignIn } from './index.js';
 import { Peers, type Session } from './peers.js';
 
 /** Of the request that is under way, in sessionStorage. */
@@ -21,13 +21,13 @@ interface Pending {
 
 export class OidcSignIn implements SignIn {
   #session: Session | undefined;
-  #state: SignInState = 'signed-out';
+  #state: SignIn['state'] = 'signed-out';
   #listeners = new Set<() => void>();
   #server: Promise<oauth.AuthorizationServer> | undefined;
   readonly #client: oauth.Client;
   readonly #peers: Peers;
 
-  constructor(readonly config: SignInConfig & { issuer: string; clientId: string }) {
+  constructor(readonly config: ConsoleConfig & { issuer: string; clientId: string }) {
     this.#client = { client_id: config.clientId };
     this.#peers = new Peers(
       () => this.#session,
@@ -35,7 +35,7 @@ export class OidcSignIn implements SignIn {
     );
   }
 
-  get state(): SignInState {
+  get state(): SignIn['state'] {
     return this.#state;
   }
 
@@ -176,7 +176,7 @@ export class OidcSignIn implements SignIn {
     };
   }
 
-  #set(session: Session | undefined, state: SignInState): void {
+  #set(session: Session | undefined, state: SignIn['state']): void {
     this.#session = session;
     this.#state = state;
     for (const listener of this.#listeners) listener();
