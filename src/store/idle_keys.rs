@@ -76,6 +76,8 @@ impl TryFrom<IdleKeyRow> for IdleKey {
 }
 
 /// Keys of a tenant; `$rest` goes on after the tenant's condition. A macro, since sqlx checks only literals.
+///
+/// OFFSET keeps PostgreSQL from looking for the latest use along the index of all uses of the tenant.
 macro_rules! select_idle_keys {
     ($rest:literal, $tenant:expr, $($argument:expr),+) => {
         sqlx::query_as!(
@@ -83,7 +85,9 @@ macro_rules! select_idle_keys {
             "SELECT k.id, k.name, k.last4, k.created_at, k.resumed_at, k.suspended_at, k.suspended_until, k.expires_at,
                     k.revoked_at, k.idle_notice_at,
                     CASE WHEN k.revoked_at IS NULL THEN
-                        (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id)
+                        (SELECT max(u.used_at)
+                         FROM (SELECT used_at FROM public.api_key_last_uses
+                               WHERE tenant_id = $1 AND key_id = k.id OFFSET 0) u)
                     END AS used_at
              FROM public.api_keys k
              WHERE k.tenant_id = $1 " + $rest,
