@@ -48,6 +48,7 @@ use crate::{
         event_details::ActorDetails,
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
+        event_details::IdleNoticeDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
         event_details::RotationDetails,

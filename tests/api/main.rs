@@ -50,6 +50,7 @@ mod get;
 mod harness;
 mod hosts;
 mod http2;
+mod idle;
 mod instances;
 mod issuer;
 mod issuers_page;

@@ -221,7 +221,7 @@ pub(super) struct ApiKeyEventResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) occurred_at: Timestamp,
-    /// The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line
+    /// The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown)
     pub(super) actor: Option<String>,
     /// The client's address
     #[schema(value_type = Option<String>)]
@@ -249,7 +249,7 @@ impl From<Event> for ApiKeyEventResponse {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_timestamp(*time))
 }
 
