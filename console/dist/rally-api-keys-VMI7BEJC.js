@@ -1,0 +1,1 @@
+import{J as a}from"./chunk-RPMQXMVK.js";export{a as RallyApiKeys};
