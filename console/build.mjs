@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 
 /** Bytes of all scripts, style sheets and pages, each compressed by gzip. */
 const LIMIT = 60_000;
+const TARGET = ['chrome123', 'firefox120', 'safari17.5'];
 const root = fileURLToPath(new URL('.', import.meta.url));
 const checks = process.argv.includes('--check');
 const out = checks ? await mkdtemp(path.join(tmpdir(), 'console-dist-')) : path.join(root, 'dist');
@@ -22,11 +23,10 @@ const shorterTemplates = {
   setup({ onLoad }) {
     onLoad({ filter: /console[\\/]src[\\/].*\.ts$/ }, async ({ path: file }) => {
       const source = await readFile(file, 'utf8');
-      const isStyles = /styles\.ts$/.test(file);
-      const contents = isStyles
-        ? source.replace(/css`[^`]*`/g, (text) => text.replace(/\/\*[^*]*\*\//g, '').replace(/\s*\n\s*/g, '').replace(/([:,]) /g, '$1'))
-        : source.replace(/\n[ \t]+/g, '\n');
-      return { contents, loader: 'ts' };
+      if (!/styles\.ts$/.test(file)) return { contents: source.replace(/\n[ \t]+/g, '\n'), loader: 'ts' };
+      const [start, sheet, end] = source.split('`');
+      const { code } = await transform(sheet, { loader: 'css', minify: true, target: TARGET });
+      return { contents: [start, code.trim().replaceAll('\\', '\\\\'), end].join('`'), loader: 'ts' };
     });
   },
 };
@@ -38,7 +38,7 @@ const { metafile } = await build({
   bundle: true,
   splitting: true,
   format: 'esm',
-  target: ['chrome123', 'firefox120', 'safari17.5'],
+  target: TARGET,
   minify: true,
   legalComments: 'none',
   charset: 'utf8',

@@ -1,6 +1,5 @@
 import { LitElement, html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { createRef, ref } from 'lit/directives/ref.js';
 import { Api, type Me } from './api/client.js';
 import './rally-api-keys.js';
 import type { RallyApiKeys } from './rally-api-keys.js';
@@ -30,7 +29,6 @@ export class RallyConsole extends LitElement {
   @state() private signInError = '';
   private readonly me = new Load<Me>(this);
   readonly #api = new Api(location.origin, () => this.#getToken());
-  readonly #keys = createRef<RallyApiKeys>();
   #signedInOnce = false;
   /** The list stays, with its filters and its page, while another section is shown. */
   #showsKeys = false;
@@ -69,7 +67,7 @@ export class RallyConsole extends LitElement {
   }
 
   async #reload(): Promise<void> {
-    await this.#keys.value?.reload();
+    await this.renderRoot.querySelector<RallyApiKeys>('rally-api-keys')?.reload();
     const view = this.renderRoot.querySelector<HTMLElement & { reload(): Promise<void> }>('[data-view]');
     await view?.reload();
   }
@@ -146,7 +144,6 @@ export class RallyConsole extends LitElement {
 
   #keysSection() {
     return html`<rally-api-keys
-    ${ref(this.#keys)}
     ?hidden=${this.section !== 'keys'}
     .getToken=${this.#getToken}
     key-id=${this.keyId}

@@ -1,6 +1,5 @@
 import { LitElement, html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { createRef, ref } from 'lit/directives/ref.js';
 import { Api, type Me, type TokenSource } from './api/client.js';
 import './keys/create-dialog.js';
 import './keys/key-list.js';
@@ -12,6 +11,8 @@ import { scopeLevel } from './ui/badges.js';
 import './ui/error-box.js';
 import { Load, define } from './ui/part.js';
 import { styles } from './ui/styles.js';
+
+const TOKEN_SOURCE_WAIT_MS = 5_000;
 
 /** The detail of `token-request`: for pages whose framework sets no property, since the script loads later. */
 export interface TokenRequest {
@@ -54,8 +55,6 @@ export class RallyApiKeys extends LitElement {
 
   @state() private creating = false;
   private readonly me = new Load<Me>(this);
-  readonly #list = createRef<KeyList>();
-  readonly #view = createRef<KeyView>();
   #api: Api | undefined;
 
   protected override willUpdate(changed: Map<string, unknown>): void {
@@ -74,22 +73,33 @@ export class RallyApiKeys extends LitElement {
     return this.#api;
   }
 
+  get #list(): KeyList | null {
+    return this.renderRoot.querySelector<KeyList>('rally-key-list');
+  }
+
+  get #view(): KeyView | null {
+    return this.renderRoot.querySelector<KeyView>('rally-key-view');
+  }
+
+  /** A page may set `getToken`, or listen, a moment after the element is in it. */
   async #token(): Promise<string> {
-    if (this.getToken !== undefined) return this.getToken();
-    let response: string | Promise<string> | undefined;
-    const detail: TokenRequest = { respondWith: (token) => (response = token) };
-    this.dispatchEvent(new CustomEvent('token-request', { detail, bubbles: true, composed: true }));
-    if (response === undefined) {
-      console.warn(`<rally-api-keys>: ${texts.shell.noToken}`);
-      throw new Error(texts.shell.noToken);
-    }
-    return response;
+    const limit = Date.now() + TOKEN_SOURCE_WAIT_MS;
+    do {
+      if (this.getToken !== undefined) return this.getToken();
+      let response: string | Promise<string> | undefined;
+      const detail: TokenRequest = { respondWith: (token) => (response = token) };
+      this.dispatchEvent(new CustomEvent('token-request', { detail, bubbles: true, composed: true }));
+      if (response !== undefined) return response;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    } while (Date.now() < limit);
+    console.warn(`<rally-api-keys>: ${texts.shell.noToken}`);
+    throw new Error(texts.shell.noToken);
   }
 
   /** Reads all that is shown once more, for example after the reader has signed in again. */
   async reload(): Promise<void> {
     await this.me.run(() => this.api.me());
-    await Promise.all([this.#list.value?.reload(), this.#view.value?.reload()]);
+    await Promise.all([this.#list?.reload(), this.#view?.reload()]);
   }
 
   protected override render() {
@@ -113,7 +123,6 @@ export class RallyApiKeys extends LitElement {
         ? nothing
         : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
       <rally-key-list
-        ${ref(this.#list)}
         ?hidden=${this.keyId !== ''}
         .api=${api}
         .me=${me ?? null}
@@ -123,7 +132,7 @@ export class RallyApiKeys extends LitElement {
       ></rally-key-list>
       ${this.keyId === ''
         ? nothing
-        : html`<rally-key-view ${ref(this.#view)} .api=${api} keyId=${this.keyId} granted=${granted} listUrl=${this.listUrl} ?mayChange=${mayChange}></rally-key-view>`}
+        : html`<rally-key-view .api=${api} keyId=${this.keyId} granted=${granted} listUrl=${this.listUrl} ?mayChange=${mayChange}></rally-key-view>`}
       ${this.creating
         ? html`<rally-create-dialog .api=${api} granted=${granted} creator=${creatorOf(me)} @closed=${() => (this.creating = false)}></rally-create-dialog>`
         : nothing}
@@ -143,7 +152,7 @@ export class RallyApiKeys extends LitElement {
   protected override updated(changed: Map<string, unknown>): void {
     const before = changed.get('keyId');
     if (this.keyId !== '' || typeof before !== 'string' || before === '') return;
-    const list = this.#list.value;
+    const list = this.#list;
     if (this.#stale) void list?.reload();
     this.#stale = false;
     list?.focusKey(before);
@@ -152,7 +161,7 @@ export class RallyApiKeys extends LitElement {
   #announce(name: 'created' | 'rotated' | 'revoked', event: CustomEvent<string>): void {
     event.stopPropagation();
     this.#stale = true;
-    if (this.keyId === '') void this.#list.value?.reload();
+    if (this.keyId === '') void this.#list?.reload();
     const detail: KeyChange = { id: event.detail };
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }

@@ -34,6 +34,7 @@ export const shellStyles = css`
     padding-inline: 20px;
   }
   .brand {
+    min-inline-size: 0;
     display: inline-flex;
     align-items: center;
     gap: 8px;
@@ -119,8 +120,15 @@ export const shellStyles = css`
     .nav-link {
       padding-inline: 9px;
     }
+    .bar-in {
+      gap: 0 12px;
+    }
+    .account {
+      gap: 8px;
+    }
     .who {
-      max-inline-size: 120px;
+      max-inline-size: 30vw;
+      font-size: 13px;
     }
     .page {
       padding: 16px 14px 48px;

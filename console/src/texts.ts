@@ -12,8 +12,6 @@ export const texts = {
     justNow: 'just now',
     inAMoment: 'in a moment',
     never: 'Never',
-    zone: (zone: string) => `Times are in your time zone, ${zone}.`,
-    utcDays: 'Days are days of UTC.',
   },
 
   common: {
@@ -31,11 +29,8 @@ export const texts = {
     none: 'None',
     any: 'Any',
     optional: 'optional',
-    showMore: 'Show more',
-    unknownCaller: 'Unknown',
     requestId: 'Request id',
     slow: 'This takes longer than usual. Still waiting for the service…',
-    notFoundInList: '—',
   },
 
   errors: {
@@ -195,7 +190,6 @@ export const texts = {
     nameRequired: 'Enter a name.',
     customRequired: 'Choose a date and time in the future.',
     numberRequired: 'Enter a whole number, 1 or more.',
-    discard: 'Discard what you entered?',
     unknownTitle: 'It is not known whether the key was created',
     unknownChecking: 'The response did not arrive. Looking for the key…',
     unknownFound: (name: string) =>
@@ -274,7 +268,6 @@ export const texts = {
     usedBy: (when: string, who: string) => `Old secret last used ${when} by ${who}`,
     used: (when: string) => `Old secret last used ${when}`,
     unused: 'Nobody has used the old secret since the rotation.',
-    safe: 'All programs seen since the rotation use the new secret.',
     stillOld: 'Still on the old secret',
     moved: 'Uses the new secret',
     silent: 'Not seen since the rotation',
@@ -282,7 +275,6 @@ export const texts = {
     endTitle: 'End the old secret?',
     endText: 'Programs that still use it are refused from that moment on.',
     endUsed: (when: string) => `It was last used ${when}. Whoever used it will be refused.`,
-    ended: 'The old secret has ended.',
     programs: 'Programs',
     elapsed: (percent: number) => `${percent} % of the overlap has passed`,
   },
@@ -406,7 +398,6 @@ export const texts = {
       policy_changed: (actor: string) => `${actor} changed the policy`,
     } as Record<string, (actor: string, key: string) => string>,
     thisKey: 'the key',
-    aKey: 'a key',
     somebody: 'Somebody',
     key: (name: string) => `the key “${name}”`,
     operator: (name: string) => `${name} (operator)`,
@@ -451,7 +442,6 @@ export const texts = {
     since: 'From',
     until: 'To',
     key: 'Key',
-    keyAll: 'All keys',
     onlyThisKey: 'Only this key',
     onlyKey: (name: string) => `Only ${name}`,
     clear: 'Clear filters',
@@ -501,7 +491,6 @@ export const texts = {
     confirmText: 'These keys go on working, but cannot be rotated or extended before they follow the rules.',
     confirm: 'Save all the same',
     readOnly: 'Changing the policy needs the admin permission.',
-    lastBy: (when: string, who: string) => `${when}, ${who}`,
     rules: {
       maxLifetimeDays: 'ends too late',
       maxActiveKeys: 'too many keys',
@@ -519,7 +508,6 @@ export const texts = {
     usage: 'Usage',
     audit: 'Audit trail',
     policy: 'Policy',
-    docs: 'API reference',
     signedInAs: (name: string) => `Signed in as ${name}`,
     signOut: 'Sign out',
     signIn: 'Sign in',
@@ -538,7 +526,6 @@ export const texts = {
     expiredText: 'What you entered is still here. Sign in again to go on.',
     expiredPaste: 'What you entered is still here. Paste a new token to go on.',
     reader: 'You can look at everything, but not change it: that needs the admin permission.',
-    theme: 'Colors',
     noToken: 'This part of the page gets no token from the page around it: set its property getToken, or handle its event token-request.',
   },
 };

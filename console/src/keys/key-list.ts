@@ -1,6 +1,5 @@
 import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { repeat } from 'lit/directives/repeat.js';
 import type { Api, Key, Me, Page, Status } from '../api/client.js';
 import { formatDate, formatExact, formatNumber, time } from '../format.js';
 import { texts } from '../texts.js';
@@ -33,6 +32,7 @@ export class KeyList extends Part {
   readonly #scopeId = uniqueId();
   readonly #creatorId = uniqueId();
   readonly #sortId = uniqueId();
+  #isMarked = false;
   #searchTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
@@ -47,6 +47,13 @@ export class KeyList extends Part {
   /** Reads the page that is shown, and the counts, once more. */
   async reload(): Promise<void> {
     if (await this.#load()) await loadCounts(this.api, (counts) => (this.counts = counts));
+  }
+
+  protected override updated(): void {
+    // What `performance.getEntriesByName` and the browser's tools show: since when the list can be used.
+    if (this.#isMarked || this.page.value === undefined) return;
+    this.#isMarked = true;
+    performance.mark('rally-list');
   }
 
   /** Puts the focus on the key's name, if it is on this page. */
@@ -224,7 +231,7 @@ export class KeyList extends Part {
           </tr>
         </thead>
         <tbody role="rowgroup">
-          ${repeat(page.items, (key) => key.id, (key) => this.#row(key, hasUsage))}
+          ${page.items.map((key) => this.#row(key, hasUsage))}
         </tbody>
       </table>
       ${this.#pages(page)}

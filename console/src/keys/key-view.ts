@@ -295,7 +295,7 @@ export class KeyView extends Part {
                 ${eventDot(event)}
                 <div>
                   <p>${eventSentence(event, null, () => undefined)}</p>
-                  ${eventLines(event).map((line) => html`<p class="muted small long">${line}</p>`)}
+                  <p class="muted small long">${eventLines(event).join(' · ')}</p>
                   <p class="muted small">${time(event.occurredAt)}${event.address === null ? nothing : ` ${texts.events.from(event.address)}`}</p>
                 </div>
               </li>`,

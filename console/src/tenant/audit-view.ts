@@ -2,7 +2,7 @@ import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import type { Api, EventQuery, EventType, KeyEvent } from '../api/client.js';
 import type { ApiError } from '../api/problem.js';
-import { time } from '../format.js';
+import { moment } from '../format.js';
 import { texts } from '../texts.js';
 import { actorText } from '../ui/badges.js';
 import '../ui/error-box.js';
@@ -181,10 +181,10 @@ export class AuditView extends Part {
       ${eventDot(event)}
       <div>
         <p class="long">${keyId === null ? sentence : html`<a class="link" href="#/keys/${keyId}">${sentence}</a>`}</p>
-        ${eventLines(event).map((line) => html`<p class="muted small long">${line}</p>`)}
+        <p class="muted small long">${eventLines(event).join(' · ')}</p>
       </div>
       <div class="event-when">
-        <p>${time(event.occurredAt)}</p>
+        <p>${moment(event.occurredAt)}</p>
         ${event.address === null ? nothing : html`<p><code>${event.address}</code></p>`}
         ${keyId === null || this.filters.keyId !== ''
           ? nothing

@@ -13,8 +13,7 @@ export class CopyButton extends Part {
   @state() private outcome: 'none' | 'copied' | 'failed' = 'none';
 
   protected override render() {
-    const { copied, copyFailed } = texts.common;
-    const said = this.outcome === 'copied' ? copied : this.outcome === 'failed' ? copyFailed : '';
+    const said = { none: '', copied: texts.common.copied, failed: texts.common.copyFailed }[this.outcome];
     const kind = this.compact ? 'icon-button' : this.primary ? 'button primary' : 'button';
     return html`<button type="button" class=${kind} aria-label=${this.label} title=${this.label} @click=${this.#copy}>
         ${icon(this.outcome === 'copied' ? 'check' : 'copy')} ${this.compact ? '' : said || this.label}

@@ -39,6 +39,8 @@ export class ErrorBox extends Part {
   @property({ type: Boolean }) auto = false;
   @state() private remaining = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Failures in a row: each makes the next wait longer. */
+  #failures = 0;
 
   override connectedCallback(): void {
     super.connectedCallback();
@@ -93,7 +95,8 @@ export class ErrorBox extends Part {
 
   #startCountdown(): void {
     clearInterval(this.#timer);
-    this.remaining = this.error?.retryAfter ?? 0;
+    const after = this.error?.retryAfter ?? 0;
+    this.remaining = after === 0 || !this.auto ? after : Math.max(after, Math.min(30, 2 ** this.#failures++));
     if (this.remaining === 0) return;
     this.#timer = setInterval(() => {
       this.remaining -= 1;

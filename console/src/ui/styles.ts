@@ -199,7 +199,7 @@ export const styles = css`
   input:where([type='text'], [type='search'], [type='password'], [type='number'], [type='date'], [type='datetime-local']),
   select,
   textarea {
-    min-block-size: 34px;
+    block-size: 36px;
     max-inline-size: 100%;
     padding: 5px 10px;
     border: 1px solid var(--control);
@@ -207,6 +207,7 @@ export const styles = css`
     background: var(--surface);
   }
   textarea {
+    block-size: auto;
     resize: vertical;
     display: block;
   }
@@ -279,7 +280,7 @@ export const styles = css`
     border-radius: var(--radius);
     background: var(--surface);
   }
-  .card > .section-title {
+  .card > .section-title:not(:last-child) {
     margin-block-end: 12px;
   }
   .card-head {
@@ -349,7 +350,7 @@ export const styles = css`
   .search .icon {
     position: absolute;
     inset-inline-start: 10px;
-    inset-block-start: 9px;
+    inset-block-start: 10px;
   }
   .search input {
     inline-size: 100%;
@@ -748,6 +749,8 @@ export const styles = css`
     color: var(--muted);
   }
   .program {
+    display: inline-block;
+    min-inline-size: 100px;
     overflow-wrap: anywhere;
   }
 
@@ -1320,6 +1323,12 @@ export const styles = css`
     display: flex;
     gap: 8px;
   }
+  .form-foot + .scroll {
+    margin-block-start: 16px;
+  }
+  .event-when .link {
+    color: var(--accent);
+  }
   .form-foot {
     display: flex;
     flex-wrap: wrap;
@@ -1352,7 +1361,7 @@ export const styles = css`
       order: -1;
     }
     .side .facts {
-      grid-template-columns: repeat(auto-fill, minmax(200px, 1fr));
+      grid-template-columns: repeat(auto-fill, minmax(130px, 1fr));
     }
     .keys,
     .keys tbody,

@@ -1,0 +1,1 @@
+import{I as a}from"./chunk-PY2FFXTP.js";export{a as RallyApiKeys};
