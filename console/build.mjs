@@ -24,9 +24,9 @@ const shorterTemplates = {
     onLoad({ filter: /console[\\/]src[\\/].*\.ts$/ }, async ({ path: file }) => {
       const source = await readFile(file, 'utf8');
       if (!/styles\.ts$/.test(file)) return { contents: source.replace(/\n[ \t]+/g, '\n'), loader: 'ts' };
-      const [start, sheet, end] = source.split('`');
+      const [whole, sheet] = /css`([^`]*)`/.exec(source);
       const { code } = await transform(sheet, { loader: 'css', minify: true, target: TARGET });
-      return { contents: [start, code.trim().replaceAll('\\', '\\\\'), end].join('`'), loader: 'ts' };
+      return { contents: source.replace(whole, () => `css\`${code.trim().replaceAll('\\', '\\\\')}\``), loader: 'ts' };
     });
   },
 };

@@ -25,10 +25,10 @@ export const contentSecurityPolicy = (issuer = '') =>
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
 
 /**
- * @param {{service: URL, config?: object, pages?: Record<string, {body: string, headers?: Record<string, string>}>}} options
- *   `pages`: further pages by path, such as one that embeds the element.
+ * @param {{service: URL, config?: any, pages?: (path: string) => {body: string, headers?: Record<string, string>} | undefined, port?: number, listen?: string}} options
+ *   `pages`: further pages, such as one that embeds the element.
  */
-export async function startProxy({ service, config = {}, pages = {}, port = 0, listen = '127.0.0.1' }) {
+export async function startProxy({ service, config = {}, pages = () => undefined, port = 0, listen = '127.0.0.1' }) {
   const faults = {
     /** Breaks the connection after the service has carried the request out. @type {((request: http.IncomingMessage) => boolean) | null} */
     loseResponse: null,
@@ -58,7 +58,7 @@ export async function startProxy({ service, config = {}, pages = {}, port = 0, l
     const { pathname } = new URL(request.url, 'http://localhost');
     requests.push({ method: request.method, url: request.url });
     if (faults.delay > 0) await new Promise((resolve) => setTimeout(resolve, faults.delay));
-    const page = pages[pathname];
+    const page = pages(pathname);
     if (page !== undefined) {
       response.writeHead(200, { 'Content-Type': TYPES[path.extname(pathname)] ?? TYPES['.html'], ...page.headers }).end(page.body);
       return;

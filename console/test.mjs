@@ -26,6 +26,6 @@ if (missing.length > 0) {
   process.exit(process.env.REQUIRE_BROWSER ? 1 : 0);
 }
 
-await build({ entryPoints: ['tests/all.test.ts'], bundle: true, platform: 'node', format: 'esm', packages: 'external', external: ['../../proxy.mjs'], outfile: 'tests/.build/all.test.mjs', logLevel: 'warning', sourcemap: 'inline' });
+await build({ entryPoints: ['tests/all.test.ts'], bundle: true, platform: 'node', format: 'esm', packages: 'external', external: ['../../proxy.mjs', '../../samples/build.mjs'], outfile: 'tests/.build/all.test.mjs', logLevel: 'warning', sourcemap: 'inline' });
 const patterns = process.argv.slice(2).map((pattern) => `--test-name-pattern=${pattern}`);
-run(process.execPath, ['--enable-source-maps', '--test', '--test-reporter=spec', '--test-timeout=180000', ...patterns, 'tests/.build/all.test.mjs'], { CHROMIUM: chromium });
+run(process.execPath, ['--enable-source-maps', '--test', '--test-reporter=spec', ...patterns, 'tests/.build/all.test.mjs'], { CHROMIUM: chromium });

@@ -94,8 +94,8 @@ export class RallyConsole extends LitElement {
     const { signIn } = this;
     const isOpen = signIn !== null && this.#signedInOnce && signIn.state !== 'signed-out';
     return html`
-      <a class="skip" href="#main" @click=${this.#skip}>${t.skip}</a>
       <header class="bar">
+        <button type="button" class="skip" @click=${this.#skip}>${t.skip}</button>
         <div class="bar-in">
           <span class="brand">${icon('key')} <span class="brand-tenant">${this.me.value?.tenant.name ?? t.product}</span></span>
           ${isOpen ? this.#nav() : nothing}
@@ -167,8 +167,7 @@ export class RallyConsole extends LitElement {
     location.hash = id === null ? '#/keys' : `#/keys/${id}`;
   }
 
-  readonly #skip = (event: Event): void => {
-    event.preventDefault();
+  readonly #skip = (): void => {
     this.renderRoot.querySelector<HTMLElement>('#main')?.focus();
   };
 }

@@ -12,6 +12,7 @@ export const shellStyles = css`
     inset-block-start: -60px;
     z-index: 1;
     padding: 8px 14px;
+    border: 0;
     border-radius: 6px;
     background: var(--accent);
     color: var(--on-accent);

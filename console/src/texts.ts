@@ -216,6 +216,7 @@ export const texts = {
 
   key: {
     back: 'All keys',
+    unknown: 'API key',
     edit: 'Edit',
     rotate: 'Rotate',
     suspend: 'Suspend',

@@ -75,7 +75,7 @@ test('limits_and_a_custom_end_are_stored_as_entered', async () => {
   const { page, context } = await openConsole(tenant);
   await page.getByRole('button', { name: 'Create key' }).click();
   await page.getByLabel('Name').fill('Limited');
-  await page.getByText('Other', { exact: true }).click();
+  await page.getByRole('radio', { name: 'Other' }).check();
   await page.getByLabel('Ends at').fill('2031-05-01T12:30');
   await page.getByText('Limits', { exact: true }).click();
   await page.getByLabel('Allowed addresses').fill('203.0.113.7\n2001:db8::/32');
@@ -98,7 +98,7 @@ test('a_key_without_an_end_comes_with_a_warning', async () => {
   const tenant = await service.tenant();
   const { page, context } = await openConsole(tenant);
   await page.getByRole('button', { name: 'Create key' }).click();
-  await page.getByText('Never', { exact: true }).click();
+  await page.getByRole('radio', { name: 'Never' }).check();
   await page.getByText('works until somebody revokes it').waitFor();
   await look(page, 'create-never', { full: false, widths: [1280] });
   await context.close();

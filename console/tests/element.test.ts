@@ -6,7 +6,7 @@ import type { RallyApiKeys } from '../src/rally-api-keys.js';
 import type { RallyApiKeysElement } from '../samples/rally-api-keys.js';
 import { assertNoComplaints, axe, newContext, newPage } from './support/browser.js';
 import { service } from './support/context.js';
-import { hostPages, hostPolicy } from './support/pages.js';
+import { embedded } from './support/pages.js';
 import type { Tenant } from './support/service.js';
 
 // The types in samples/ are those of the element.
@@ -18,16 +18,8 @@ async function openHost(tenant: Tenant, name: string, { late = false } = {}): Pr
   const context = await newContext();
   const page = await newPage(context);
   const origin = `http://crm.localhost:${service.host.port}`;
-  const pages = await hostPages();
   const script = `${tenant.origin}/console/rally-api-keys.js`;
-  await page.route(`${origin}/**`, (route) => {
-    const path = new URL(route.request().url()).pathname;
-    if (path === '/token') return route.fulfill({ contentType: 'text/plain', body: tenant.token() });
-    const found = pages[path];
-    if (found === undefined) return route.fulfill({ status: 404 });
-    const contentType = path.endsWith('.js') ? 'text/javascript' : 'text/html';
-    return route.fulfill({ contentType, body: found.body.replaceAll('%BASE_URL%', tenant.origin), headers: { 'Content-Security-Policy': hostPolicy(tenant.origin) } });
-  });
+  Object.assign(embedded, { baseUrl: tenant.origin, token: tenant.token() });
   const load = (): Promise<void> =>
     page.evaluate((src) => {
       const element = document.createElement('script');

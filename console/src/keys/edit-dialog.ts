@@ -81,7 +81,7 @@ export class EditDialog extends Dialog {
         ${at === null ? nothing : html`<p>${t.by(actorText(actor))} ${time(at)}.</p>`}
         ${isRevoked ? html`<p class="field-error">${t.revoked}</p>` : nothing}
         ${this.error === null ? nothing : html`<rally-error-box .error=${this.error}></rally-error-box>`}
-        <div class="scroll" tabindex="0" role="region" aria-label=${t.title}>
+        <div class="scroll" tabindex="0" role="group" aria-label=${t.title}>
           <table class="plain compare">
             <thead>
               <tr><th scope="col">${t.field}</th><th scope="col">${t.before}</th><th scope="col">${t.theirs}</th><th scope="col">${t.yours}</th></tr>

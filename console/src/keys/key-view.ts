@@ -150,6 +150,7 @@ export class KeyView extends Part {
     const { value, error, slow } = this.key;
     return html`
       <p class="crumb">${this.#back()}</p>
+      ${value === undefined && error !== null ? html`<h1 class="title" tabindex="-1">${texts.key.unknown}</h1>` : nothing}
       ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
       ${value === undefined ? (error === null ? this.#skeleton() : nothing) : this.#content(value.value)}
       ${slow ? html`<p class="slow" role="status">${texts.common.slow}</p>` : nothing}
@@ -254,7 +255,7 @@ export class KeyView extends Part {
         ? nothing
         : value.length === 0
           ? html`<p class="muted">${t.callersNone}</p>`
-          : html`<div class="scroll" tabindex="0" role="region" aria-label=${t.callers}>
+          : html`<div class="scroll" tabindex="0" role="group" aria-label=${t.callers}>
               <table class="plain">
                 <thead>
                   <tr>

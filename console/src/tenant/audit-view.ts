@@ -188,7 +188,7 @@ export class AuditView extends Part {
         ${event.address === null ? nothing : html`<p><code>${event.address}</code></p>`}
         ${keyId === null || this.filters.keyId !== ''
           ? nothing
-          : html`<button type="button" class="link" aria-label=${texts.audit.onlyKey(name)} @click=${() => this.#filter({ keyId })}>${texts.audit.onlyThisKey}</button>`}
+          : html`<button type="button" class="link" @click=${() => this.#filter({ keyId })}>${texts.audit.onlyThisKey}<span class="visually-hidden">: ${name}</span></button>`}
       </div>
     </li>`;
   }

@@ -266,7 +266,7 @@ export class PolicyDialog extends Dialog {
 define('rally-policy-dialog', PolicyDialog);
 
 function violationTable(policy: Policy) {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${t.wouldBreak(policy.violationCount)}>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label=${t.wouldBreak(policy.violationCount)}>
       <table class="plain">
         <thead>
           <tr><th scope="col">${texts.list.columnName}</th><th scope="col">${t.columnRules}</th><th scope="col">${texts.list.columnLastUsed}</th></tr>

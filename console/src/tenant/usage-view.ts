@@ -60,7 +60,7 @@ export class UsageView extends Part {
         ? nothing
         : html`<section class="card" aria-labelledby="${this.#id}-latest">
             <h2 class="section-title" id="${this.#id}-latest">${texts.usage.latest}</h2>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="${this.#id}-latest">
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="${this.#id}-latest">
               <table class="plain">
                 <thead>
                   <tr><th scope="col">${texts.list.columnName}</th><th scope="col">${texts.list.columnUsage}</th><th scope="col">${texts.list.columnLastUsed}</th></tr>

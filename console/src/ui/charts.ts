@@ -135,7 +135,7 @@ export class UsageChart extends Part {
     const rows = this.buckets.filter((bucket) => bucket.requests > 0).reverse();
     return html`<details class="chart-table">
       <summary>${texts.usage.table}</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label=${texts.usage.chart}>
+      <div class="scroll" tabindex="0" role="group" aria-label=${texts.usage.chart}>
         <table class="plain">
           <thead>
             <tr>

@@ -19,7 +19,8 @@ export abstract class Dialog extends Part {
 
   override firstUpdated(): void {
     this.dialog?.showModal();
-    this.find<HTMLElement>('[data-focus]')?.focus();
+    // The parts inside render after this one.
+    setTimeout(() => this.find<HTMLElement>('[data-focus]')?.focus());
   }
 
   close(): void {
@@ -42,16 +43,16 @@ export abstract class Dialog extends Part {
       }}
       @close=${this.#closed}
     >
-      <header class="dialog-head">
+      <div class="dialog-head">
         <h2 id=${this.#titleId} tabindex="-1" class="dialog-title">${title}</h2>
         ${closable
           ? html`<button type="button" class="icon-button" aria-label=${texts.common.close} @click=${() => this.mayClose() && this.close()}>
               ${icon('close')}
             </button>`
           : nothing}
-      </header>
+      </div>
       <div class="dialog-body">${body}</div>
-      ${footer === nothing ? nothing : html`<footer class="dialog-foot">${footer}</footer>`}
+      ${footer === nothing ? nothing : html`<div class="dialog-foot">${footer}</div>`}
     </dialog>`;
   }
 

@@ -408,10 +408,10 @@ export const styles = css`
     border: 1px solid var(--border);
     border-radius: var(--radius);
     background: var(--surface);
-    transition: opacity 0.15s;
   }
   .keys.busy {
-    opacity: 0.6;
+    border-block-start-color: var(--accent);
+    cursor: progress;
   }
   .keys th,
   .keys td {

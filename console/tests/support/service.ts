@@ -36,7 +36,7 @@ export class Service {
   host!: Awaited<ReturnType<typeof startProxy>>;
   #tenants = 0;
 
-  async start(pages: Record<string, { body: string; headers?: Record<string, string> }>): Promise<void> {
+  async start(pages: (path: string) => { body: string; headers?: Record<string, string> } | undefined): Promise<void> {
     chmodSync(this.#data, 0o711);
     // Its port is in the service's settings, so it comes first. Nothing is passed on from there.
     this.host = await startProxy({ service: new URL('http://127.0.0.1:9'), pages });

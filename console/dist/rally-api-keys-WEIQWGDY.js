@@ -1,1 +1,0 @@
-import{I as a}from"./chunk-PY2FFXTP.js";export{a as RallyApiKeys};
