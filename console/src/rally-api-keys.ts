@@ -8,7 +8,7 @@ import type { KeyList } from './keys/key-list.js';
 import type { KeyView } from './keys/key-view.js';
 import { texts } from './texts.js';
 import { scopeLevel } from './ui/badges.js';
-import './ui/error-box.js';
+import { errorBox } from './ui/error-box.js';
 import { Load, define } from './ui/part.js';
 import { styles } from './ui/styles.js';
 
@@ -121,7 +121,7 @@ export class RallyApiKeys extends LitElement {
     >
       ${error === null || error.isSignInNeeded
         ? nothing
-        : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
+        : errorBox(error, () => this.reload())}
       <rally-key-list
         ?hidden=${this.keyId !== ''}
         .api=${api}

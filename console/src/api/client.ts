@@ -1,4 +1,3 @@
-import createClient from 'openapi-fetch';
 import { texts } from '../texts.js';
 import { ApiError, errorOf } from './problem.js';
 import type { components, paths } from './schema.js';
@@ -43,30 +42,41 @@ export type TokenSource = () => Promise<string>;
 /** The service gives up after 30 s. */
 const TIMEOUT_MS = 40_000;
 
-interface Outcome<T> {
-  data?: T;
-  error?: unknown;
-  response: Response;
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+/** What the API's description says of a call: its parameters, its body, and the body of its success. */
+type Operation<P extends keyof paths, M extends Method> = NonNullable<paths[P][M]>;
+type Parameters<O> = O extends { parameters: infer Given } ? Given : never;
+type Query<O> = Parameters<O> extends { query?: infer Q } ? NonNullable<Q> : never;
+type Body<O> = O extends { requestBody?: infer R } ? (NonNullable<R> extends { content: { 'application/json': infer B } } ? B : never) : never;
+type Json<R> = R extends { content: { 'application/json': infer J } } ? J : null;
+type Success<O> = O extends { responses: infer R } ? (R extends { 200: infer S } | { 201: infer S } ? Json<S> : null) : never;
+
+interface Input<O> {
+  id?: string;
+  query?: Query<O>;
+  body?: Body<O>;
+  headers?: Record<string, string>;
+}
+
+interface Output<T> {
+  value: T;
+  headers: Headers;
 }
 
 /** The calls of the service. Each throws an `ApiError` unless it succeeds. */
 export class Api {
-  readonly #client;
-  #token: string | null = null;
-
   constructor(
     readonly baseUrl: string,
     private readonly getToken: TokenSource,
-  ) {
-    this.#client = createClient<paths>({ baseUrl, fetch: (request: Request) => this.#send(request) });
-  }
+  ) {}
 
   me(): Promise<Me> {
-    return value(this.#client.GET('/api/v1/me', {}));
+    return this.#value('get', '/api/v1/me', {});
   }
 
   list(query: ListQuery): Promise<Page<Key>> {
-    return page(this.#client.GET('/api/v1/api-keys', { params: { query } }));
+    return page(this.#call('get', '/api/v1/api-keys', { query }));
   }
 
   /** How many keys match; null for more than 10,000. */
@@ -75,94 +85,96 @@ export class Api {
   }
 
   key(id: string): Promise<Versioned<Key>> {
-    return versioned(this.#client.GET('/api/v1/api-keys/{id}', { params: { path: { id } } }));
+    return versioned(this.#call('get', '/api/v1/api-keys/{id}', { id }));
   }
 
   create(body: CreateRequest, idempotencyKey: string): Promise<CreatedKey> {
-    return value(
-      this.#client.POST('/api/v1/api-keys', { body, headers: { 'Idempotency-Key': idempotencyKey } }),
-    );
+    return this.#value('post', '/api/v1/api-keys', { body, headers: { 'Idempotency-Key': idempotencyKey } });
   }
 
   update(id: string, body: UpdateRequest, etag: string | null): Promise<Versioned<Key>> {
-    return versioned(
-      this.#client.PATCH('/api/v1/api-keys/{id}', {
-        params: { path: { id }, header: ifMatch(etag) },
-        body,
-      }),
-    );
+    return versioned(this.#call('patch', '/api/v1/api-keys/{id}', { id, body, headers: ifMatch(etag) }));
   }
 
   /** Repeating it makes one more secret, so `etag` is required: the repeat then fails with 412. */
   rotate(id: string, overlapSeconds: number, etag: string, idempotencyKey: string): Promise<CreatedKey> {
-    return value(
-      this.#client.POST('/api/v1/api-keys/{id}/rotate', {
-        params: { path: { id }, header: ifMatch(etag) },
-        body: { overlapSeconds },
-        headers: { 'Idempotency-Key': idempotencyKey },
-      }),
-    );
+    const headers = { ...ifMatch(etag), 'Idempotency-Key': idempotencyKey };
+    return this.#value('post', '/api/v1/api-keys/{id}/rotate', { id, body: { overlapSeconds }, headers });
   }
 
-  async endPreviousSecret(id: string): Promise<void> {
-    await value(this.#client.DELETE('/api/v1/api-keys/{id}/previous-secret', { params: { path: { id } } }));
+  endPreviousSecret(id: string): Promise<null> {
+    return this.#value('delete', '/api/v1/api-keys/{id}/previous-secret', { id });
   }
 
   suspend(id: string, until: string | null, reason: string | null): Promise<Key> {
-    const body = { until, reason };
-    return value(this.#client.POST('/api/v1/api-keys/{id}/suspend', { params: { path: { id } }, body }));
+    return this.#value('post', '/api/v1/api-keys/{id}/suspend', { id, body: { until, reason } });
   }
 
   resume(id: string, reason: string | null): Promise<Key> {
-    return value(this.#client.POST('/api/v1/api-keys/{id}/resume', { params: { path: { id } }, body: { reason } }));
+    return this.#value('post', '/api/v1/api-keys/{id}/resume', { id, body: { reason } });
   }
 
-  async revoke(id: string): Promise<void> {
-    await value(this.#client.DELETE('/api/v1/api-keys/{id}', { params: { path: { id } } }));
+  revoke(id: string): Promise<null> {
+    return this.#value('delete', '/api/v1/api-keys/{id}', { id });
   }
 
   usage(id: string, from: Date, interval: Interval): Promise<KeyUsage> {
-    const query = { from: from.toISOString(), interval };
-    return value(this.#client.GET('/api/v1/api-keys/{id}/usage', { params: { path: { id }, query } }));
+    return this.#value('get', '/api/v1/api-keys/{id}/usage', { id, query: { from: from.toISOString(), interval } });
   }
 
   tenantUsage(from: Date, interval: Interval): Promise<TenantUsage> {
-    const query = { from: from.toISOString(), interval };
-    return value(this.#client.GET('/api/v1/api-keys/usage', { params: { query } }));
+    return this.#value('get', '/api/v1/api-keys/usage', { query: { from: from.toISOString(), interval } });
   }
 
   callers(id: string): Promise<Caller[]> {
-    return value(this.#client.GET('/api/v1/api-keys/{id}/callers', { params: { path: { id } } }));
+    return this.#value('get', '/api/v1/api-keys/{id}/callers', { id });
   }
 
   keyEvents(id: string, query: { limit: number; cursor?: string }): Promise<Page<KeyEvent>> {
-    return events(this.#client.GET('/api/v1/api-keys/{id}/events', { params: { path: { id }, query } }));
+    return page(this.#call('get', '/api/v1/api-keys/{id}/events', { id, query }));
   }
 
   events(query: EventQuery): Promise<Page<KeyEvent>> {
-    return events(this.#client.GET('/api/v1/api-keys/events', { params: { query } }));
+    return page(this.#call('get', '/api/v1/api-keys/events', { query }));
   }
 
   policy(): Promise<Policy> {
-    return value(this.#client.GET('/api/v1/api-keys/policy', {}));
+    return this.#value('get', '/api/v1/api-keys/policy', {});
   }
 
   setPolicy(body: PolicyRequest, dryRun: boolean): Promise<Policy> {
-    return value(this.#client.PUT('/api/v1/api-keys/policy', { params: { query: { dryRun } }, body }));
+    return this.#value('put', '/api/v1/api-keys/policy', { query: { dryRun }, body });
   }
 
-  /** Sends with the host page's token, and once more if the service refuses it and `getToken` has another one. */
-  async #send(request: Request): Promise<Response> {
-    const repeat = request.clone();
-    this.#token = await this.#newestToken();
-    const first = await this.#attempt(request, this.#token);
+  async #value<P extends keyof paths, M extends Method>(method: M, path: P, input: Input<Operation<P, M>>): Promise<Success<Operation<P, M>>> {
+    return (await this.#call(method, path, input)).value;
+  }
+
+  async #call<P extends keyof paths, M extends Method>(method: M, path: P, input: Input<Operation<P, M>>): Promise<Output<Success<Operation<P, M>>>> {
+    const url = new URL(path.replace('{id}', encodeURIComponent(input.id ?? '')), this.baseUrl);
+    for (const [name, parameter] of Object.entries(input.query ?? {})) url.searchParams.set(name, String(parameter));
+    const headers: Record<string, string> = { ...input.headers };
+    if (input.body !== undefined) headers['Content-Type'] = 'application/json';
+    const body = input.body === undefined ? null : JSON.stringify(input.body);
+    const response = await this.#send(url, { method: method.toUpperCase(), headers, body });
+    const text = await response.text().catch(() => {
+      throw new ApiError(0, 'unreachable', texts.errors.unreachable);
+    });
+    const value = parse(text);
+    if (!response.ok) throw errorOf(response, value, texts.errors.status(response.status));
+    return { value: value as Success<Operation<P, M>>, headers: response.headers };
+  }
+
+  /** With the host page's token; once more if the service refuses it and the page has another one. */
+  async #send(url: URL, request: RequestInit & { headers: Record<string, string> }): Promise<Response> {
+    const token = await this.#token();
+    const first = await this.#attempt(url, request, token);
     if (first.status !== 401) return first;
-    const refused = this.#token;
-    this.#token = await this.#newestToken();
-    return this.#token === refused ? first : this.#attempt(repeat, this.#token);
+    const other = await this.#token();
+    return other === token ? first : this.#attempt(url, request, other);
   }
 
-  async #newestToken(): Promise<string> {
+  async #token(): Promise<string> {
     try {
       return await this.getToken();
     } catch {
@@ -170,14 +182,11 @@ export class Api {
     }
   }
 
-  async #attempt(request: Request, token: string): Promise<Response> {
-    const headers = new Headers(request.headers);
-    headers.set('Authorization', `Bearer ${token}`);
+  async #attempt(url: URL, request: RequestInit & { headers: Record<string, string> }, token: string): Promise<Response> {
+    const headers = { ...request.headers, Authorization: `Bearer ${token}` };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     try {
-      return await fetch(
-        new Request(request, { headers, signal, credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' }),
-      );
+      return await fetch(url, { ...request, headers, signal, credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' });
     } catch {
       if (signal.aborted) throw new ApiError(0, 'no_response', texts.errors.noResponse);
       // `onLine` is false only where the computer has no network at all.
@@ -187,45 +196,26 @@ export class Api {
   }
 }
 
-function ifMatch(etag: string | null): { 'If-Match'?: string } {
-  return etag === null ? {} : { 'If-Match': etag };
-}
+const ifMatch = (etag: string | null): Record<string, string> => (etag === null ? {} : { 'If-Match': etag });
 
-async function value<T>(call: Promise<Outcome<T>>): Promise<T> {
-  return (await outcome(call)).data as T;
-}
-
-async function versioned<T>(call: Promise<Outcome<T>>): Promise<Versioned<T>> {
-  const { data, response } = await outcome(call);
-  return { value: data as T, etag: response.headers.get('ETag') };
-}
-
-async function page<T>(call: Promise<Outcome<T[]>>): Promise<Page<T>> {
-  const { data, response } = await outcome(call);
-  const total = response.headers.get('X-Total-Count');
-  return {
-    items: data ?? [],
-    next: nextCursor(response.headers.get('Link')),
-    total: total === null ? null : Number(total),
-  };
-}
-
-/** openapi-fetch 0.17 loses properties that are always null, such as `keyId` of a change of the policy. */
-const events = (call: Promise<Outcome<unknown[]>>): Promise<Page<KeyEvent>> => page(call as Promise<Outcome<KeyEvent[]>>);
-
-async function outcome<T>(call: Promise<Outcome<T>>): Promise<Outcome<T>> {
-  let result;
+/** Null for an empty body, and for what a proxy sent in place of JSON. */
+function parse(text: string): unknown {
   try {
-    result = await call;
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    // The body ended early, or is not what the service sends.
-    throw new ApiError(0, 'unreachable', texts.errors.unreachable);
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
-  if (!result.response.ok) {
-    throw errorOf(result.response, result.error, texts.errors.status(result.response.status));
-  }
-  return result;
+}
+
+async function versioned<T>(call: Promise<Output<T>>): Promise<Versioned<T>> {
+  const { value, headers } = await call;
+  return { value, etag: headers.get('ETag') };
+}
+
+async function page<T>(call: Promise<Output<T[]>>): Promise<Page<T>> {
+  const { value, headers } = await call;
+  const total = headers.get('X-Total-Count');
+  return { items: value, next: nextCursor(headers.get('Link')), total: total === null ? null : Number(total) };
 }
 
 function nextCursor(link: string | null): string | null {

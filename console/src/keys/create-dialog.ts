@@ -4,7 +4,7 @@ import type { CreatedKey, Key, Policy } from '../api/client.js';
 import { ApiError } from '../api/problem.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { asApiError, define } from '../ui/part.js';
 import { type Draft, type FieldErrors, checkDraft, createRequest, emptyDraft, fieldErrors } from './draft.js';
@@ -96,7 +96,7 @@ export class CreateDialog extends Dialog {
     }
     return this.error === null || Object.keys(this.errors).length > 0
       ? nothing
-      : html`<rally-error-box .error=${this.error} retry @retry=${this.#submit}></rally-error-box>`;
+      : errorBox(this.error, this.#submit, false);
   }
 
   #secret(created: CreatedKey) {

@@ -5,7 +5,7 @@ import { formatDateTime, time } from '../format.js';
 import { texts } from '../texts.js';
 import { actorText, quotaText, rateText, scopeLevel } from '../ui/badges.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { asApiError, define } from '../ui/part.js';
 import { type Draft, type FieldErrors, checkDraft, draftOf, fieldErrors, updateRequest } from './draft.js';
 import './key-form.js';
@@ -54,7 +54,7 @@ export class EditDialog extends Dialog {
     return this.frame(
       texts.form.editTitle,
       html`<form id="edit-form" novalidate @submit=${this.#submit}>
-        ${showsError ? html`<rally-error-box .error=${this.error} retry @retry=${this.#submit}></rally-error-box>` : nothing}
+        ${showsError ? errorBox(this.error, this.#submit, false) : nothing}
         <rally-key-form
           .draft=${this.draft}
           .errors=${this.errors}
@@ -80,7 +80,7 @@ export class EditDialog extends Dialog {
       html`<div class="conflict" role="alert">
         ${at === null ? nothing : html`<p>${t.by(actorText(actor))} ${time(at)}.</p>`}
         ${isRevoked ? html`<p class="field-error">${t.revoked}</p>` : nothing}
-        ${this.error === null ? nothing : html`<rally-error-box .error=${this.error}></rally-error-box>`}
+        ${errorBox(this.error)}
         <div class="scroll" tabindex="0" role="group" aria-label=${t.title}>
           <table class="plain compare">
             <thead>

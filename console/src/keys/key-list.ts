@@ -5,7 +5,7 @@ import { formatDate, formatExact, formatNumber, time } from '../format.js';
 import { texts } from '../texts.js';
 import { LEVELS, type Mark, type ScopeLevel, actorText, markBadge, marksOf, scopeBadge, statusBadge } from '../ui/badges.js';
 import { sparkline } from '../ui/charts.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Clock, Load, Part, define, uniqueId } from '../ui/part.js';
 import { type Counts, type Filters, NO_FILTERS, type Sort, isFiltered, loadCounts, loadPage } from './list-query.js';
@@ -112,7 +112,7 @@ export class KeyList extends Part {
     const { error, busy } = this.page;
     return html`
       ${this.#toolbar()}
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
+      ${errorBox(error, () => this.reload())}
       ${value === undefined
         ? error === null
           ? this.#skeleton()

@@ -6,7 +6,7 @@ import { texts } from '../texts.js';
 import { actorText, quotaText, rateText, scopeLevel, statusBadge } from '../ui/badges.js';
 import '../ui/charts.js';
 import '../ui/copy-button.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { eventDot, eventLines, eventSentence } from '../ui/event-words.js';
 import { icon } from '../ui/icons.js';
 import { Clock, Load, Part, define, uniqueId } from '../ui/part.js';
@@ -151,7 +151,7 @@ export class KeyView extends Part {
     return html`
       <p class="crumb">${this.#back()}</p>
       ${value === undefined && error !== null ? html`<h1 class="title" tabindex="-1">${texts.key.unknown}</h1>` : nothing}
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
+      ${errorBox(error, () => this.reload())}
       ${value === undefined ? (error === null ? this.#skeleton() : nothing) : this.#content(value.value)}
       ${slow ? html`<p class="slow" role="status">${texts.common.slow}</p>` : nothing}
       <p class="visually-hidden" role="status">${this.notice}</p>
@@ -240,7 +240,7 @@ export class KeyView extends Part {
           void this.#loadUsage();
         })}
       </div>
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.#loadUsage()}></rally-error-box>`}
+      ${errorBox(error, () => this.#loadUsage())}
       ${value === undefined ? nothing : html`<rally-usage-chart .buckets=${value.buckets} interval=${value.interval}></rally-usage-chart>`}
     </section>`;
   }
@@ -250,7 +250,7 @@ export class KeyView extends Part {
     const { value, error } = this.callers;
     return html`<section class="card" aria-labelledby="${this.#id}-callers">
       <h2 id="${this.#id}-callers" class="section-title">${t.callers}</h2>
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.#loadCallers()}></rally-error-box>`}
+      ${errorBox(error, () => this.#loadCallers())}
       ${value === undefined
         ? nothing
         : value.length === 0
@@ -287,7 +287,7 @@ export class KeyView extends Part {
     const { value, error, busy } = this.events;
     return html`<section class="card" aria-labelledby="${this.#id}-events">
       <h2 id="${this.#id}-events" class="section-title">${texts.key.events}</h2>
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.#loadEvents()}></rally-error-box>`}
+      ${errorBox(error, () => this.#loadEvents())}
       ${value === undefined
         ? nothing
         : html`<ol class="timeline">

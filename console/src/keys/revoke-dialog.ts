@@ -3,7 +3,7 @@ import { property, state } from 'lit/decorators.js';
 import type { Caller, Key } from '../api/client.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Load, define, uniqueId } from '../ui/part.js';
 import { recent, recentCallers } from './recent-callers.js';
@@ -36,7 +36,7 @@ export class RevokeDialog extends Dialog {
     return this.frame(
       t.title(key.name),
       html`<form id="revoke-form" novalidate @submit=${this.#submit}>
-        ${this.error === null ? nothing : html`<rally-error-box .error=${this.error} retry @retry=${this.#submit}></rally-error-box>`}
+        ${errorBox(this.error, this.#submit, false)}
         <p>${t.lead}</p>
         ${this.#usage()}
         ${maySuspend

@@ -4,7 +4,7 @@ import type { Caller, CreatedKey, Key, Versioned } from '../api/client.js';
 import { formatDateTime } from '../format.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { asApiError, define, uniqueId } from '../ui/part.js';
 import { recentCallers } from './recent-callers.js';
@@ -50,7 +50,7 @@ export class RotateDialog extends Dialog {
       t.title(key.name),
       html`
         ${this.lost === null ? nothing : html`<p class="note warn" role="alert" data-lost=${this.lost}>${icon('warning')}<span>${this.lost === 'done' ? t.unknownDone : t.unknownNot}</span></p>`}
-        ${this.error === null ? nothing : html`<rally-error-box .error=${this.error} retry @retry=${this.#rotate}></rally-error-box>`}
+        ${errorBox(this.error, this.#rotate, false)}
         <p>${t.lead}</p>
         <ol class="steps">${t.steps.map((step) => html`<li>${step}</li>`)}</ol>
         <fieldset class="field">

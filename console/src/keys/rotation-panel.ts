@@ -5,7 +5,7 @@ import type { ApiError } from '../api/problem.js';
 import { formatRelative, moment, time } from '../format.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Part, define } from '../ui/part.js';
 import { addressText, programText } from './recent-callers.js';
@@ -57,7 +57,7 @@ export class RotationPanel extends Part {
         : html`<ul class="programs" aria-label=${t.programs}>
             ${programs.map(({ caller, progress }) => this.#program(caller, progress))}
           </ul>`}
-      ${this.error === null ? nothing : html`<rally-error-box .error=${this.error}></rally-error-box>`}
+      ${errorBox(this.error)}
       ${this.ends
         ? html`<rally-end-secret-dialog
             .api=${this.api}
@@ -110,7 +110,7 @@ export class EndSecretDialog extends Dialog {
   protected override render() {
     return this.frame(
       t.endTitle,
-      html`${this.error === null ? nothing : html`<rally-error-box .error=${this.error} retry @retry=${this.#end}></rally-error-box>`}
+      html`${errorBox(this.error, this.#end, false)}
         <p>${t.endText}</p>
         ${this.usedAt === null ? html`<p class="note good">${t.unused}</p>` : html`<p class="note warn">${icon('warning')}<span>${t.endUsed(formatRelative(this.usedAt))}</span></p>`}`,
       html`<button type="button" class="button" data-focus ?disabled=${this.busy} @click=${() => this.close()}>${texts.common.cancel}</button>

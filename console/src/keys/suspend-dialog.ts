@@ -4,7 +4,7 @@ import type { Caller, Key } from '../api/client.js';
 import { toLocalInput } from '../format.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { define, uniqueId } from '../ui/part.js';
 import { recentCallers } from './recent-callers.js';
@@ -38,7 +38,7 @@ export class SuspendDialog extends Dialog {
     return this.frame(
       resume ? t.resumeTitle(key.name) : t.title(key.name),
       html`<form id="suspend-form" novalidate @submit=${this.#submit}>
-        ${showsError ? html`<rally-error-box .error=${this.error} retry @retry=${this.#submit}></rally-error-box>` : nothing}
+        ${showsError ? errorBox(this.error, this.#submit, false) : nothing}
         <p>${resume ? t.resumeLead : t.lead}</p>
         ${resume ? nothing : this.#untilField()}
         <div class="field">

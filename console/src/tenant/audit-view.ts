@@ -5,7 +5,7 @@ import type { ApiError } from '../api/problem.js';
 import { moment } from '../format.js';
 import { texts } from '../texts.js';
 import { actorText } from '../ui/badges.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { eventDot, eventLines, eventSentence, nameInEvent } from '../ui/event-words.js';
 import { icon } from '../ui/icons.js';
 import { Clock, Load, Part, asApiError, define, uniqueId } from '../ui/part.js';
@@ -130,7 +130,7 @@ export class AuditView extends Part {
       <p class="small muted" role="status">
         ${this.exported === null ? '' : this.exported.done ? t.exported(this.exported.count) : t.exporting(this.exported.count)}
       </p>
-      ${[error, this.exportError].map((problem) => (problem === null ? nothing : html`<rally-error-box .error=${problem} retry auto @retry=${() => this.reload()}></rally-error-box>`))}
+      ${[error, this.exportError].map((problem) => errorBox(problem, () => this.reload()))}
       ${value === undefined
         ? nothing
         : value.events.length === 0

@@ -5,7 +5,7 @@ import { formatNumber, time } from '../format.js';
 import { texts } from '../texts.js';
 import { LEVELS, type ScopeLevel, scopeLevel, scopesOf, windowText } from '../ui/badges.js';
 import { Dialog } from '../ui/dialog.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Load, Part, asApiError, define, uniqueId } from '../ui/part.js';
 import type { ApiError } from '../api/problem.js';
@@ -87,7 +87,7 @@ export class PolicyView extends Part {
           <p class="muted">${t.intro}</p>
         </div>
       </div>
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
+      ${errorBox(error, () => this.reload())}
       ${value === undefined || this.draft === null ? nothing : html`${this.#form(this.draft)} ${this.#violations(value)}`}
       ${slow ? html`<p class="slow" role="status">${texts.common.slow}</p>` : nothing}
       ${this.confirms === null
@@ -135,7 +135,7 @@ export class PolicyView extends Part {
           </label>
         </div>
       </div>
-      ${this.error === null ? nothing : html`<rally-error-box .error=${this.error} retry @retry=${() => this.#save()}></rally-error-box>`}
+      ${errorBox(this.error, () => this.#save(), false)}
       ${this.mayChange ? this.#foot() : nothing}
     </form>`;
   }
@@ -177,7 +177,7 @@ export class PolicyView extends Part {
     const verdict = this.saved
       ? html`<span class="verdict good">${icon('check')} ${t.saved}</span>`
       : error !== null
-        ? html`<rally-error-box .error=${error} retry auto @retry=${() => this.#try()}></rally-error-box>`
+        ? errorBox(error, () => this.#try())
         : busy
           ? html`<span class="muted">${t.checking}</span>`
           : value === undefined

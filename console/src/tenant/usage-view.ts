@@ -5,7 +5,7 @@ import { time } from '../format.js';
 import { RANGES, rangeButtons, rangeStart } from '../keys/key-view.js';
 import { texts } from '../texts.js';
 import { sparkline } from '../ui/charts.js';
-import '../ui/error-box.js';
+import { errorBox } from '../ui/error-box.js';
 import { Clock, Load, Part, define, uniqueId } from '../ui/part.js';
 
 const LATEST = 10;
@@ -51,7 +51,7 @@ export class UsageView extends Part {
           void this.#loadUsage();
         })}
       </div>
-      ${error === null ? nothing : html`<rally-error-box .error=${error} retry auto @retry=${() => this.reload()}></rally-error-box>`}
+      ${errorBox(error, () => this.reload())}
       ${value === undefined
         ? nothing
         : html`<section class="card" aria-label=${texts.usage.chart}><rally-usage-chart .buckets=${value.buckets} interval=${value.interval}></rally-usage-chart></section>`}

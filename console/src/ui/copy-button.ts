@@ -1,4 +1,4 @@
-import { html } from 'lit';
+import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { texts } from '../texts.js';
 import { icon } from './icons.js';
@@ -15,7 +15,7 @@ export class CopyButton extends Part {
   protected override render() {
     const said = { none: '', copied: texts.common.copied, failed: texts.common.copyFailed }[this.outcome];
     const kind = this.compact ? 'icon-button' : this.primary ? 'button primary' : 'button';
-    return html`<button type="button" class=${kind} aria-label=${this.label} title=${this.label} @click=${this.#copy}>
+    return html`<button type="button" class=${kind} aria-label=${this.compact ? this.label : nothing} @click=${this.#copy}>
         ${icon(this.outcome === 'copied' ? 'check' : 'copy')} ${this.compact ? '' : said || this.label}
       </button>
       <span class="visually-hidden" role="status">${said}</span>`;

@@ -117,3 +117,9 @@ export class ErrorBox extends Part {
   };
 }
 define('rally-error-box', ErrorBox);
+
+/** Nothing without an error. `auto`: for what only reads. */
+export const errorBox = (error: ApiError | null, retry?: (event: Event) => unknown, auto = retry !== undefined) =>
+  error === null
+    ? nothing
+    : html`<rally-error-box .error=${error} ?retry=${retry !== undefined} ?auto=${auto} @retry=${retry}></rally-error-box>`;

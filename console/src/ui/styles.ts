@@ -876,45 +876,40 @@ export const styles = css`
   .bucket.selected .bucket-back {
     fill: color-mix(in oklab, var(--accent) 14%, transparent);
   }
+  .bar {
+    fill: currentColor;
+  }
   .bar.accepted,
   .swatch.accepted {
-    fill: var(--accent);
-    background: var(--accent);
+    color: var(--accent);
   }
   .bar.expired,
   .swatch.expired {
-    fill: light-dark(#a8324a, #ff8fa3);
-    background: light-dark(#a8324a, #ff8fa3);
+    color: light-dark(#a8324a, #ff8fa3);
   }
   .bar.scope,
   .swatch.scope {
-    fill: light-dark(#c77700, #f0b95b);
-    background: light-dark(#c77700, #f0b95b);
+    color: light-dark(#c77700, #f0b95b);
   }
   .bar.revoked,
   .swatch.revoked {
-    fill: light-dark(#c0262f, #ff6b6b);
-    background: light-dark(#c0262f, #ff6b6b);
+    color: light-dark(#c0262f, #ff6b6b);
   }
   .bar.suspended,
   .swatch.suspended {
-    fill: light-dark(#8d6e20, #cdb26a);
-    background: light-dark(#8d6e20, #cdb26a);
+    color: light-dark(#8d6e20, #cdb26a);
   }
   .bar.address,
   .swatch.address {
-    fill: light-dark(#8f3fa8, #d79aec);
-    background: light-dark(#8f3fa8, #d79aec);
+    color: light-dark(#8f3fa8, #d79aec);
   }
   .bar.rateLimit,
   .swatch.rateLimit {
-    fill: light-dark(#0d7a86, #63d1dd);
-    background: light-dark(#0d7a86, #63d1dd);
+    color: light-dark(#0d7a86, #63d1dd);
   }
   .bar.quota,
   .swatch.quota {
-    fill: light-dark(#5c6470, #aab3c2);
-    background: light-dark(#5c6470, #aab3c2);
+    color: light-dark(#5c6470, #aab3c2);
   }
   .chart-readout {
     min-block-size: 21px;
@@ -937,6 +932,7 @@ export const styles = css`
     block-size: 10px;
     margin-inline-end: 6px;
     border-radius: 2px;
+    background: currentColor;
   }
   .chart-table {
     margin-block-start: 10px;
