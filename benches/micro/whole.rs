@@ -139,7 +139,8 @@ impl Stand {
             traces,
             drain,
         };
-        let dispatch = http::public_dispatcher(state, Vec::new(), &ConsoleSettings::default(), TaskTracker::new(), true);
+        let dispatch =
+            http::public_dispatcher(state, Vec::new(), &ConsoleSettings::default(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();
         let bearer = format!("Authorization: Bearer {}\r\n", token(&keys[0].tenant, Scope::Read)?);

@@ -281,13 +281,8 @@ async fn bind_listeners(
             Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin, None).await?)
         }
     };
-    let dispatcher = http::public_dispatcher(
-        state,
-        config.http.cors_origins.clone(),
-        &config.console,
-        tasks,
-        admin.is_none(),
-    );
+    let dispatcher =
+        http::public_dispatcher(state, config.http.cors_origins.clone(), &config.console, tasks, admin.is_none());
     let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public, tls).await?;
     if let Some(admin) = &admin {
         info!(address = %admin.address, "listening for metrics and probes");

@@ -22,7 +22,7 @@ use super::{
 /// The element's script, by a name that stays the same.
 const ELEMENT: &str = "rally-api-keys.js";
 /// In the page, in place of the settings.
-const PLACEHOLDER: &str = "{{settings}}";
+const PLACEHOLDER: &str = "%CONFIG%";
 
 /// What `console/` is built into.
 #[derive(Embed)]
@@ -79,7 +79,8 @@ impl Console {
 /// What the page, and pages that embed the element, load from `/console/`.
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
     let names = Dist::iter().filter(|name| content_type(name).is_some());
-    let mut files: Vec<File> = names.filter_map(|name| embedded(&name, name.clone().into_owned())).map(File::immutable).collect();
+    let mut files: Vec<File> =
+        names.filter_map(|name| embedded(&name, name.clone().into_owned())).map(File::immutable).collect();
     files.extend(manifest_entry(ELEMENT).and_then(|name| embedded(&name, ELEMENT.to_owned())));
     files
 });

@@ -26,8 +26,7 @@ fn embedded(name: &'static str, content_type: &'static str, body: &'static [u8])
     File::new(name, content_type, Bytes::from_static(body)).with_policy(CONTENT_POLICY)
 }
 
-static PAGE: LazyLock<File> =
-    LazyLock::new(|| embedded("", HTML, include_bytes!("docs/index.html")));
+static PAGE: LazyLock<File> = LazyLock::new(|| embedded("", HTML, include_bytes!("docs/index.html")));
 
 /// What the page loads from `/docs/`.
 static FILES: LazyLock<[File; 4]> = LazyLock::new(|| {

@@ -8,8 +8,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState,
     api_keys::{callers, create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
-    dispatch::{Checks, Dispatcher},
     console::{self, Console, ConsoleSettings},
+    dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
     middleware::{self, Settings},

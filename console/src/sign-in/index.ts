@@ -21,6 +21,7 @@ export interface ConsoleConfig {
   issuer?: string;
   clientId?: string;
   resource?: string;
+  scopes?: string[];
 }
 
 export const acceptsPaste = (signIn: SignIn): signIn is PasteSignIn => 'useToken' in signIn;
@@ -29,7 +30,10 @@ export const acceptsPaste = (signIn: SignIn): signIn is PasteSignIn => 'useToken
 export async function createSignIn(config: ConsoleConfig): Promise<SignIn> {
   const token = takeTokenFromAddress();
   if (token !== null || !config.issuer || !config.clientId) return new FragmentSignIn(token);
-  throw new Error('No OpenID Connect sign-in is built in.');
+  const { OidcSignIn } = await import('./oidc.js');
+  const signIn = new OidcSignIn({ ...config, issuer: config.issuer, clientId: config.clientId });
+  await signIn.start();
+  return signIn;
 }
 
 /** Removes `#token=…` from the address and from the history before anything else can read it. */

@@ -86,8 +86,8 @@ export class OidcSignIn implements SignIn {
   }
 
   /** One tab renews for all: an issuer may end the whole session where a refresh token is used twice. */
-  #renew(): Promise<Session | undefined> {
-    return navigator.locks.request('rally-console-renewal', async () => {
+  async #renew(): Promise<Session | undefined> {
+    return await navigator.locks.request('rally-console-renewal', async () => {
       const newest = newer(this.#session, await this.#peers.ask());
       if (newest && !isEnding(newest)) {
         this.#set(newest, 'signed-in');
@@ -183,12 +183,14 @@ export class OidcSignIn implements SignIn {
   }
 
   #discover(): Promise<oauth.AuthorizationServer> {
+    if (this.#server) return this.#server;
     const issuer = new URL(this.config.issuer);
-    this.#server ??= oauth
+    const server = oauth
       .discoveryRequest(issuer, { algorithm: 'oidc', ...this.#options() })
       .then((response) => oauth.processDiscoveryResponse(issuer, response));
-    this.#server.catch(() => (this.#server = undefined));
-    return this.#server;
+    this.#server = server;
+    server.catch(() => (this.#server = undefined));
+    return server;
   }
 
   #scopes(): string[] {
