@@ -50,11 +50,13 @@ impl ConsoleSettings {
     /// Content Security Policy Level 3: only resources of this service, and the issuer's endpoints.
     fn content_policy(&self) -> HeaderValue {
         let issuer = self.issuer.as_deref().and_then(origin);
-        let issuers: String = issuer.iter().chain(&self.connect_origins).map(|origin| format!(" {origin}")).collect();
+        let sources: Vec<&str> =
+            ["'self'"].into_iter().chain(issuer.iter().chain(&self.connect_origins).map(String::as_str)).collect();
         let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{issuers}; \
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src {}; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-             trusted-types lit-html"
+             trusted-types lit-html",
+            sources.join(" ")
         );
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'")) // origins are ASCII
     }

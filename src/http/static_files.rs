@@ -110,7 +110,7 @@ impl File {
         let shared = self.is_shared.then_some([(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
         let known = Condition::read(request, header::IF_NONE_MATCH);
         if known.is_some_and(|known| known.holds(|tag| tag.quoted == representation.etag.as_bytes())) {
-            return (StatusCode::NOT_MODIFIED, headers, policy, shared).into_response();
+            return (StatusCode::NOT_MODIFIED, headers, policy, shared, ()).into_response();
         }
         let coding = coding.map(|coding| [(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
         (headers, policy, shared, coding, representation.body.clone()).into_response()

@@ -3,6 +3,7 @@
 pub(super) mod callers;
 pub(super) mod create;
 pub(super) mod event_details;
+mod event_examples;
 pub(super) mod event_schemas;
 pub(super) mod events;
 pub(super) mod examples;
