@@ -32,6 +32,7 @@ mod clients_page;
 mod clocks;
 mod command_line;
 mod conditional;
+mod console;
 mod create;
 mod credentials;
 mod database_away;

@@ -23,7 +23,7 @@ fn documented_changes() -> Changes {
         let block = section.split("```diff\n").nth(1).unwrap().split("```").next().unwrap();
         let lines: Vec<&str> = block.lines().collect();
         let is_addition = |line: &&str| line.starts_with('+');
-        for change in lines.chunk_by(|one, other| is_addition(one) || !is_addition(other)) {
+        for change in lines.chunk_by(|one, other| !is_addition(one) || is_addition(other)) {
             let texts =
                 |sign: char| change.iter().filter_map(|line| line.strip_prefix(sign)).collect::<Vec<_>>().join("\n");
             changes.entry(name.clone()).or_default().push((texts('-'), texts('+')));
