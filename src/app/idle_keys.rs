@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::{
     domain::{ApiKeyId, Clock, EventKind, IdleAction, IdleRule, NewEvent, TenantId, Timestamp},
     http::{idle_notice, idle_suspension},
-    store::{self, IdleKey, IdleKeyStore, Locked, TenantStore},
+    store::{self, IdleKey, IdleKeyStore, Locked, TenantStore, WriteTx},
 };
 
 const AFTER_START: Duration = Duration::from_secs(1);
@@ -159,10 +159,33 @@ impl IdleKeyJob {
     /// One transaction: reads a page of keys, and changes the first of those that are idle.
     async fn step(&self, keys: &TenantStore, after: Option<ApiKeyId>) -> Result<Step, store::Error> {
         let mut transaction = keys.begin_write().await?;
-        if !transaction.try_lock_idle_key_job().await? {
-            return Ok(Step::Elsewhere);
+        let (step, events) = match self.change(&mut transaction, after).await {
+            Ok((step, events)) if !events.is_empty() => (step, events),
+            // Waited for, since it also releases the lock that the next transaction asks for.
+            unchanged => {
+                let rolled_back = transaction.rollback().await;
+                let (step, _) = unchanged?;
+                return rolled_back.map(|()| step);
+            }
+        };
+        transaction.commit_with_all(&events).await?;
+        if let Step::Done { notices, suspensions, .. } = step {
+            self.metrics.notices.inc_by(notices as u64);
+            self.metrics.suspensions.inc_by(suspensions as u64);
         }
-        let Some(rule) = transaction.idle_rule().await? else { return Ok(Step::unchanged(None)) };
+        Ok(step)
+    }
+
+    async fn change(
+        &self,
+        transaction: &mut WriteTx,
+        after: Option<ApiKeyId>,
+    ) -> Result<(Step, Vec<NewEvent>), store::Error> {
+        let unchanged = |next| Ok((Step::unchanged(next), Vec::new()));
+        if !transaction.try_lock_idle_key_job().await? {
+            return Ok((Step::Elsewhere, Vec::new()));
+        }
+        let Some(rule) = transaction.idle_rule().await? else { return unchanged(None) };
         let now = self.clock.now();
         let page = transaction.keys_after(after, PAGE).await?;
         let idle = page.iter().filter(|key| rule.action(&key.facts, now).is_some());
@@ -173,30 +196,24 @@ impl IdleKeyJob {
             page.last().filter(|_| page.len() == PAGE).map(|key| key.id)
         };
         if idle.is_empty() {
-            return Ok(Step::unchanged(next));
+            return unchanged(next);
         }
 
         let locked = transaction.lock_idle_keys(&idle).await?;
         if transaction.lock_idle_rule().await? != Some(rule) {
-            return Ok(Step::unchanged(after)); // again, by the rule that holds now
+            return unchanged(after); // again, by the rule that holds now
         }
         let of = |action| locked.iter().filter(move |key| rule.action(&key.facts, now) == Some(action));
         let notices: Vec<_> = of(IdleAction::GiveNotice).collect();
         let suspensions: Vec<_> = of(IdleAction::Suspend).collect();
-        if notices.is_empty() && suspensions.is_empty() {
-            return Ok(Step::unchanged(next));
-        }
         if !notices.is_empty() {
             transaction.record_idle_notices(&notices, now).await?;
         }
         if !suspensions.is_empty() {
             transaction.suspend_idle_keys(&suspensions, &rule.reason(), now).await?;
         }
-        transaction.commit_with_all(&events(&notices, &suspensions, rule, now)).await?;
-        let [notices, suspensions] = [notices.len(), suspensions.len()];
-        self.metrics.notices.inc_by(notices as u64);
-        self.metrics.suspensions.inc_by(suspensions as u64);
-        Ok(Step::Done { notices, suspensions, next })
+        let events = events(&notices, &suspensions, rule, now);
+        Ok((Step::Done { notices: notices.len(), suspensions: suspensions.len(), next }, events))
     }
 }
 

@@ -148,6 +148,12 @@ impl TenantTransaction {
         self.is_open = false;
         Ok(())
     }
+
+    async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        self.session().execute("ROLLBACK").await?;
+        self.is_open = false;
+        Ok(())
+    }
 }
 
 impl Drop for TenantTransaction {
@@ -201,6 +207,11 @@ impl WriteTx {
         let outcome = transaction.commit().await;
         drop(invalidation); // not before the commit: until then a lookup finds the key as it was
         Ok(outcome?)
+    }
+
+    /// Undoes everything. A transaction that is dropped is undone, too, but some time later.
+    pub async fn rollback(self) -> Result<(), Error> {
+        Ok(self.transaction.rollback().await?)
     }
 
     /// Records that the key has to be invalidated in this instance's cache when the transaction ends.
