@@ -45,10 +45,7 @@ export class CreateDialog extends Dialog {
       // The service checks the policy itself.
       return;
     }
-    const { form } = this;
-    if (form === null || JSON.stringify(form.draft) !== JSON.stringify(this.#initial)) return;
-    this.#initial = emptyDraft(this.policy);
-    form.draft = this.#initial;
+    if (JSON.stringify(this.form?.draft) === JSON.stringify(this.#initial)) this.#initial = emptyDraft(this.policy);
   }
 
   get form(): KeyForm | null {
@@ -68,7 +65,7 @@ export class CreateDialog extends Dialog {
       t.createTitle,
       html`<form id="create-form" novalidate @submit=${this.#submit}>
         ${this.#problem()}
-        <rally-key-form isNew .draft=${this.#initial} .errors=${this.errors} .policy=${this.policy} granted=${this.granted} .now=${this.#now}></rally-key-form>
+        <rally-key-form isNew .initial=${this.#initial} .errors=${this.errors} .policy=${this.policy} granted=${this.granted} .now=${this.#now}></rally-key-form>
       </form>`,
       html`<button type="button" class="button" ?disabled=${this.busy} @click=${() => this.close()}>${texts.common.cancel}</button>
         <button type="submit" form="create-form" class="button primary" ?disabled=${this.busy || this.lost?.state === 'checking'}>
