@@ -1,0 +1,1 @@
+import{J as a}from"./chunk-PJVUNTQI.js";export{a as RallyApiKeys};

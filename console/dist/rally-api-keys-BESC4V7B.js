@@ -1,1 +1,0 @@
-import{J as a}from"./chunk-O5DSAG73.js";export{a as RallyApiKeys};
