@@ -79,7 +79,7 @@ export class CreateDialog extends Dialog {
     const { lost } = this;
     const t = texts.form;
     if (lost !== null) {
-      const text = { checking: t.unknownChecking, 'not-created': t.unknownNotFound, created: t.unknownFound(this.form?.draft.name.trim() ?? '') }[lost.state];
+      const text = { checking: t.unknownChecking, 'not-created': t.unknownNotFound, created: t.unknownFound(this.form?.draft.name.trim() ?? '', lost.state === 'created' ? lost.keys.length : 0) }[lost.state];
       return html`<div class="problem warn" role="alert" tabindex="-1" data-lost=${lost.state}>
         ${icon('warning')}
         <div class="problem-text">
@@ -167,10 +167,10 @@ export class CreateDialog extends Dialog {
 
   async #replace(keys: Key[]): Promise<void> {
     await this.attempt(async () => {
-      const lost = keys[0];
-      if (lost !== undefined) {
-        await this.api.revoke(lost.id);
-        this.emit('key-revoked', lost.id);
+      // More than one where the browser itself sent the request again: Chromium does on a connection that broke.
+      for (const { id } of keys) {
+        await this.api.revoke(id);
+        this.emit('key-revoked', id);
       }
       this.lost = null;
     });

@@ -1,1 +1,0 @@
-import{J as a}from"./chunk-PJVUNTQI.js";export{a as RallyApiKeys};

@@ -1,0 +1,1 @@
+import{J as a}from"./chunk-S5LEFQRA.js";export{a as RallyApiKeys};
