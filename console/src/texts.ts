@@ -41,7 +41,7 @@ export const texts = {
     status: (status: number) => `The service, or a proxy before it, responded with status ${status}.`,
     offlineTitle: 'You are offline',
     unreachableTitle: 'No connection to the service',
-    sessionTitle: 'Your session has ended',
+    sessionTitle: 'Sign in again',
     forbiddenTitle: 'You may not do this',
     notFoundTitle: 'This key does not exist',
     tenantTitle: 'This address belongs to no tenant',

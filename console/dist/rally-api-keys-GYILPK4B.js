@@ -1,1 +1,0 @@
-import{J as a}from"./chunk-S5LEFQRA.js";export{a as RallyApiKeys};

@@ -1,0 +1,1 @@
+import{J as a}from"./chunk-UMWVOOB5.js";export{a as RallyApiKeys};
