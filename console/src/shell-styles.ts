@@ -104,7 +104,7 @@ export const shellStyles = css`
     margin-block-end: 8px;
   }
   .entry pre {
-    overflow-x: auto;
+    white-space: pre-wrap;
     margin-block: 4px 12px;
     font-size: 13px;
   }

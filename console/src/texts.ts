@@ -41,7 +41,7 @@ export const texts = {
     status: (status: number) => `The service, or a proxy before it, responded with status ${status}.`,
     offlineTitle: 'You are offline',
     unreachableTitle: 'No connection to the service',
-    sessionTitle: 'Your session has ended',
+    sessionTitle: 'Sign in again',
     forbiddenTitle: 'You may not do this',
     notFoundTitle: 'This key does not exist',
     tenantTitle: 'This address belongs to no tenant',
@@ -192,10 +192,12 @@ export const texts = {
     numberRequired: 'Enter a whole number, 1 or more.',
     unknownTitle: 'It is not known whether the key was created',
     unknownChecking: 'The response did not arrive. Looking for the key…',
-    unknownFound: (name: string) =>
-      `The key “${name}” was created, but its secret was lost on the way, and nobody has it. Revoke that key and create it again.`,
+    unknownFound: (name: string, count: number) =>
+      count === 1
+        ? `The key “${name}” was created, but its secret was lost on the way, and nobody has it. Revoke that key and create it again.`
+        : `${number(count)} keys “${name}” were created, since the browser repeated the request, but their secrets were lost on the way, and nobody has them. Revoke those keys and create one again.`,
     unknownNotFound: 'The key was not created. You can safely try again.',
-    unknownRetry: 'Revoke it and create again',
+    unknownRetry: 'Revoke and create again',
   },
 
   secret: {
@@ -294,7 +296,8 @@ export const texts = {
     already: (hint: string) => `A rotation is in progress already: rotating again ends the secret ${hint} at once.`,
     submit: 'Rotate',
     busy: 'Rotating…',
-    unknownDone: 'The rotation was carried out, but the new secret was lost on the way. Rotate once more to get another one; the old secret ends then.',
+    unknownDone:
+      'The key has a new secret that this page did not get: the response was lost, or somebody else rotated the key. Rotate once more to get another one; the secret before the last ends then.',
     unknownNot: 'The key was not rotated. You can safely try again.',
   },
 

@@ -161,14 +161,14 @@ test('a_lost_response_is_looked_up_and_its_key_replaced', async () => {
   await page.getByRole('button', { name: 'Create key' }).last().click();
   await page.locator('[data-lost=created]').waitFor();
   service.proxy.faults.loseResponse = null;
-  await page.getByText('its secret was lost on the way').waitFor();
+  await page.getByText(/secrets? (was|were) lost on the way/).waitFor();
   await look(page, 'create-response-lost', { full: false });
 
-  await page.getByRole('button', { name: 'Revoke it and create again' }).click();
+  await page.getByRole('button', { name: 'Revoke and create again' }).click();
   await page.getByLabel('Secret', { exact: true }).waitFor();
   const { body } = await tenant.call<{ name: string; status: string }[]>('GET', '/api/v1/api-keys');
-  assert.deepEqual(body.map(({ name, status }) => `${name} ${status}`), ['Lost active', 'Lost revoked']);
-  const sent = service.proxy.requests.filter(({ method, url }) => method === 'POST' && url === '/api/v1/api-keys');
-  assert(sent.length >= 2);
+  // Chromium itself repeats a POST whose connection breaks, where the connection was used before.
+  assert.deepEqual(body.map(({ name, status }) => `${name} ${status}`), ['Lost active', ...body.slice(1).map(() => 'Lost revoked')]);
+  assert(body.length >= 2);
   await context.close();
 });

@@ -140,7 +140,7 @@ test('an_element_that_gets_no_token_says_so_to_the_developer', async () => {
   await page.evaluate((baseUrl) => {
     (document.querySelector('main') as HTMLElement).innerHTML = `<rally-api-keys base-url="${baseUrl}"></rally-api-keys>`;
   }, tenant.origin);
-  await page.getByText('Your session has ended').first().waitFor();
+  await page.getByText('Sign in again').first().waitFor();
   assert(said.some((text) => text.includes('getToken')));
   await close();
 });

@@ -60,7 +60,7 @@ test('an_edit_sends_only_what_changed', async () => {
   await page.getByRole('button', { name: 'Edit' }).click();
   await page.getByLabel('Name').fill('Zapier Sync 2');
   await look(page, 'edit', { full: false });
-  await page.getByRole('radio', { name: 'Read', exact: true }).check();
+  await page.getByRole('radio', { name: /^Read Sees/ }).check();
   await page.getByRole('button', { name: 'Save changes' }).click();
   await page.getByRole('heading', { name: 'Zapier Sync 2' }).waitFor();
   const { body } = await tenant.call<{ type: string; details: object }[]>('GET', `/api/v1/api-keys/${key.id}/events?limit=1`);

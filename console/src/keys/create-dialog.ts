@@ -45,10 +45,7 @@ export class CreateDialog extends Dialog {
       // The service checks the policy itself.
       return;
     }
-    const { form } = this;
-    if (form === null || JSON.stringify(form.draft) !== JSON.stringify(this.#initial)) return;
-    this.#initial = emptyDraft(this.policy);
-    form.draft = this.#initial;
+    if (JSON.stringify(this.form?.draft) === JSON.stringify(this.#initial)) this.#initial = emptyDraft(this.policy);
   }
 
   get form(): KeyForm | null {
@@ -68,7 +65,7 @@ export class CreateDialog extends Dialog {
       t.createTitle,
       html`<form id="create-form" novalidate @submit=${this.#submit}>
         ${this.#problem()}
-        <rally-key-form isNew .draft=${this.#initial} .errors=${this.errors} .policy=${this.policy} granted=${this.granted} .now=${this.#now}></rally-key-form>
+        <rally-key-form isNew .initial=${this.#initial} .errors=${this.errors} .policy=${this.policy} granted=${this.granted} .now=${this.#now}></rally-key-form>
       </form>`,
       html`<button type="button" class="button" ?disabled=${this.busy} @click=${() => this.close()}>${texts.common.cancel}</button>
         <button type="submit" form="create-form" class="button primary" ?disabled=${this.busy || this.lost?.state === 'checking'}>
@@ -82,7 +79,7 @@ export class CreateDialog extends Dialog {
     const { lost } = this;
     const t = texts.form;
     if (lost !== null) {
-      const text = { checking: t.unknownChecking, 'not-created': t.unknownNotFound, created: t.unknownFound(this.form?.draft.name.trim() ?? '') }[lost.state];
+      const text = { checking: t.unknownChecking, 'not-created': t.unknownNotFound, created: t.unknownFound(this.form?.draft.name.trim() ?? '', lost.state === 'created' ? lost.keys.length : 0) }[lost.state];
       return html`<div class="problem warn" role="alert" tabindex="-1" data-lost=${lost.state}>
         ${icon('warning')}
         <div class="problem-text">
@@ -170,10 +167,10 @@ export class CreateDialog extends Dialog {
 
   async #replace(keys: Key[]): Promise<void> {
     await this.attempt(async () => {
-      const lost = keys[0];
-      if (lost !== undefined) {
-        await this.api.revoke(lost.id);
-        this.emit('key-revoked', lost.id);
+      // More than one where the browser itself sent the request again: Chromium does on a connection that broke.
+      for (const { id } of keys) {
+        await this.api.revoke(id);
+        this.emit('key-revoked', id);
       }
       this.lost = null;
     });

@@ -56,7 +56,7 @@ export class EditDialog extends Dialog {
       html`<form id="edit-form" novalidate @submit=${this.#submit}>
         ${showsError ? errorBox(this.error, this.#submit, false) : nothing}
         <rally-key-form
-          .draft=${this.draft}
+          .initial=${this.draft}
           .errors=${this.errors}
           .policy=${this.policy}
           .currentEnd=${this.base.value.expiresAt}

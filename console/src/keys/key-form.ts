@@ -12,7 +12,10 @@ const WINDOWS = [1, 60, 3600, 86400];
 
 /** The fields of a key. The dialog around it reads `draft`. */
 export class KeyForm extends Part {
-  @property({ attribute: false }) draft: Draft = emptyDraft(null);
+  /** What the fields start with; another object starts them anew. */
+  @property({ attribute: false }) initial: Draft = emptyDraft(null);
+  /** What is entered. */
+  @state() draft: Draft = this.initial;
   @property({ attribute: false }) errors: FieldErrors = {};
   @property({ attribute: false }) policy: Policy | null = null;
   /** The scopes of the reader: none above them can be granted. */
@@ -26,10 +29,11 @@ export class KeyForm extends Part {
   readonly #id = uniqueId();
 
   protected override willUpdate(changed: Map<string, unknown>): void {
+    if (changed.has('initial')) this.draft = this.initial;
     const { draft, errors, policy } = this;
     const hasLimits = draft.addresses !== '' || draft.rateRequests !== '' || draft.quotaRequests !== '';
     const hasErrors = errors.allowedAddresses !== undefined || errors.rateLimit !== undefined || errors.quota !== undefined;
-    if ((changed.has('draft') && hasLimits && !this.hasUpdated) || (changed.has('errors') && hasErrors)) this.limitsOpen = true;
+    if ((changed.has('initial') && hasLimits) || (changed.has('errors') && hasErrors)) this.limitsOpen = true;
     if (changed.has('policy') && policy?.requireAllowedAddresses === true) this.limitsOpen = true;
   }
 

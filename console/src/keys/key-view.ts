@@ -52,6 +52,8 @@ export class KeyView extends Part {
   private readonly events = new Load<Page<KeyEvent>>(this);
   readonly #id = uniqueId();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What opens once the dialog that is open has closed. */
+  #next: DialogName | null = null;
 
   constructor() {
     super();
@@ -353,28 +355,29 @@ export class KeyView extends Part {
           .key=${key}
           @closed=${this.#closed}
           @key-revoked=${this.#changed}
-          @suspend-instead=${this.#suspendInstead}
+          @suspend-instead=${() => (this.#next = 'suspend')}
         ></rally-revoke-dialog>`;
     }
   }
 
-  readonly #suspendInstead = async (): Promise<void> => {
-    await this.updateComplete;
-    this.dialog = 'suspend';
-  };
-
   readonly #closed = async (): Promise<void> => {
-    this.dialog = null;
-    await this.updateComplete;
-    // The button that opened the dialog may be gone: a revoked key has none.
-    const root = this.getRootNode() as Document | ShadowRoot;
-    if (root.activeElement === null || root.activeElement === document.body) this.find<HTMLElement>('.title')?.focus();
+    this.dialog = this.#next;
+    this.#next = null;
+    await this.#keepFocus();
   };
 
   readonly #changed = async (): Promise<void> => {
     await this.reload();
     this.notice = texts.key.changedMeanwhile;
+    await this.#keepFocus();
   };
+
+  /** The button that opened a dialog may be gone: a revoked key has none. */
+  async #keepFocus(): Promise<void> {
+    await this.updateComplete;
+    const root = this.getRootNode() as Document | ShadowRoot;
+    if (this.dialog === null && (root.activeElement === null || root.activeElement === document.body)) this.find<HTMLElement>('.title')?.focus();
+  }
 }
 define('rally-key-view', KeyView);
 

@@ -85,8 +85,8 @@ export class RevokeDialog extends Dialog {
   }
 
   readonly #suspendInstead = (): void => {
-    this.close();
     this.emit('suspend-instead');
+    this.close();
   };
 
   readonly #submit = async (event: Event): Promise<void> => {

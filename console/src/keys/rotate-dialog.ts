@@ -96,8 +96,14 @@ export class RotateDialog extends Dialog {
         this.created = await this.api.rotate(id, this.overlap, this.#etag ?? '', crypto.randomUUID());
       } catch (error) {
         const failure = asApiError(error);
-        if (!failure.outcomeUnknown) throw failure;
+        // 412: somebody else changed the key, or the browser itself repeated a request that had been carried out.
+        const isStale = failure.code === 'precondition_failed';
+        if (!failure.outcomeUnknown && !isStale) throw failure;
         await this.#lookForLost(id);
+        if (isStale && this.lost === 'not-done') {
+          this.lost = null;
+          throw failure;
+        }
         return;
       }
       this.emit('key-rotated', id);

@@ -66,8 +66,8 @@ export class SecretPanel extends Part {
             </button>`,
           )}
         </div>
-        <div class="snippet" role="tabpanel" id="${this.#id}-snippet" aria-labelledby="${this.#id}-${this.language}" tabindex="0">
-          <pre><code>${snippet}</code></pre>
+        <div class="snippet" role="tabpanel" id="${this.#id}-snippet" aria-labelledby="${this.#id}-${this.language}">
+          <pre tabindex="0"><code>${snippet}</code></pre>
           <rally-copy-button compact .text=${snippet} label="${texts.common.copy}: ${t[this.language]}"></rally-copy-button>
         </div>
         <p class="hint-text">${t.snippetHint}</p>

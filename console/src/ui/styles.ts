@@ -422,6 +422,7 @@ export const styles = css`
   }
   .keys thead th {
     padding-block: 6px;
+    vertical-align: middle;
     background: var(--sunken);
     border-block-end: 1px solid var(--border);
     font-size: 12px;
@@ -1285,6 +1286,7 @@ export const styles = css`
     position: absolute;
     inset-block-start: 4px;
     inset-inline-end: 4px;
+    background: var(--sunken);
   }
 
   /* Tenant views */

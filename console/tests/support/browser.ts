@@ -32,7 +32,8 @@ export interface View {
 export async function newContext({ width = 1280, height = 900, dark = false, locale = 'en-GB', timezone = 'Europe/Berlin' }: View = {}): Promise<BrowserContext> {
   assert(browser);
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, timezoneId: timezone, acceptDownloads: true });
-  context.setDefaultTimeout(15_000);
+  // The page is fast; machines that run other things at once are not.
+  context.setDefaultTimeout(45_000);
   return context;
 }
 
