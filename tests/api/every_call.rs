@@ -23,6 +23,14 @@ pub async fn call_everything(server: &TestServer) {
     admin.patch(&path, &limits).await.expect(200);
     admin.patch(&path, &json!({"quota": null})).await.expect(200);
     admin.get(&path).await.expect(200);
+    for (path, body) in [(PATH.to_owned(), json!({"name": "Repeated"})), (format!("{path}/rotate"), json!({}))] {
+        let key = uuid::Uuid::new_v4().to_string();
+        let repeat = async || {
+            let request = admin.request(reqwest::Method::POST, &path).header("idempotency-key", &key);
+            send(request.json(&body)).await
+        };
+        assert_eq!(repeat().await.body, repeat().await.body);
+    }
     let holder = admin.with_key(&key.secret);
     assert_eq!(holder.get(CHECK).await.status, 200);
     holder.get(&format!("{PATH}/self")).await.expect(200);

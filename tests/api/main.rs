@@ -51,6 +51,7 @@ mod get;
 mod harness;
 mod hosts;
 mod http2;
+mod idempotency;
 mod idle;
 mod instances;
 mod issuer;
