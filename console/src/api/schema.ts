@@ -475,6 +475,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The console: a page on which a tenant's admin manages API keys. */
+        get: operations["showConsole"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -907,6 +924,35 @@ export interface components {
              */
             actorKeyHint?: string;
         };
+        /** @description A key that will be suspended, unless it is used */
+        IdleNoticeDetails: {
+            /**
+             * @description Human-readable key name
+             * @example Zapier Sync
+             */
+            name: string;
+            /**
+             * @description The prefix and last four digits of the newest secret
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            /**
+             * Format: date-time
+             * @description Timestamp of the last API call using this key (null: none yet)
+             */
+            lastUsedAt: string | null;
+            /**
+             * Format: int32
+             * @description What the policy says
+             * @example 90
+             */
+            idleSuspendDays: number;
+            /**
+             * Format: date-time
+             * @description When the key is suspended, if it is not used before
+             */
+            suspendAt: string;
+        };
         /** @description The caller */
         MeResponse: {
             principal: components["schemas"]["Principal"];
@@ -955,7 +1001,7 @@ export interface components {
             maxActiveKeys?: number | null;
             /**
              * Format: int32
-             * @description A key that is not used for so many days is idle
+             * @description A key that is not used for so many days is suspended, 7 days after a notice
              * @example 90
              */
             idleSuspendDays?: number | null;
@@ -992,7 +1038,7 @@ export interface components {
             maxActiveKeys?: number | null;
             /**
              * Format: int32
-             * @description A key that is not used for so many days is idle (null: no rule)
+             * @description A key that is not used for so many days is suspended, 7 days after a notice (null: no rule)
              * @example 90
              */
             idleSuspendDays?: number | null;
@@ -1035,7 +1081,7 @@ export interface components {
             maxActiveKeys: number | null;
             /**
              * Format: int32
-             * @description A key that is not used for so many days is idle (null: no rule)
+             * @description A key that is not used for so many days is suspended, 7 days after a notice (null: no rule)
              * @example 90
              */
             idleSuspendDays: number | null;
@@ -1434,7 +1480,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1464,7 +1510,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1494,7 +1540,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1524,7 +1570,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1554,7 +1600,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1584,7 +1630,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1614,7 +1660,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1644,13 +1690,43 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
             /** @description The request's id */
             requestId: string;
             details: components["schemas"]["ReusedSecretDetails"];
+        };
+        /** @description An event of the type `idle_notice` */
+        KeyIdleNoticeEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "idle_notice";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["IdleNoticeDetails"];
         };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
@@ -1671,7 +1747,7 @@ export interface components {
              * @description When it happened
              */
             occurredAt: string;
-            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line */
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
             actor: string | null;
             /** @description The client's address */
             address: string | null;
@@ -1680,7 +1756,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -1696,7 +1772,7 @@ export interface components {
          */
         UsageInterval: "hour" | "day";
         /** @enum {string} */
-        EventType: "created" | "updated" | "rotated" | "previous_secret_ended" | "suspended" | "resumed" | "revoked" | "secret_reused" | "policy_changed";
+        EventType: "created" | "updated" | "rotated" | "previous_secret_ended" | "suspended" | "resumed" | "revoked" | "secret_reused" | "idle_notice" | "policy_changed";
         /**
          * @description Which secret was used: the current one, or one that a rotation has replaced
          * @enum {string}
@@ -1721,7 +1797,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -2962,6 +3038,8 @@ export interface operations {
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
                     Deprecation: components["headers"]["Deprecation"];
                     Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3021,7 +3099,14 @@ export interface operations {
     createApiKey: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Choose a random one for each request. For 24 hours, the same request with the same value makes no second secret, and gets
+                 *     the same response. Bare or in double quotes
+                 * @example 9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10
+                 */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3050,7 +3135,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key with its secret, which no later response contains */
+            /** @description The key with its secret, which no later response contains, but that to a repetition with the same `Idempotency-Key` */
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
@@ -3174,6 +3259,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `idempotency_key_in_use`, `idempotency_key_expired` */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `body_too_large` */
             413: {
                 headers: {
@@ -3210,7 +3312,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `policy_violation` */
+            /** @description `idempotency_key_reused`, `policy_violation` */
             422: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3676,6 +3778,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description Choose a random one for each request. For 24 hours, the same request with the same value makes no second secret, and gets
+                 *     the same response. Bare or in double quotes
+                 * @example 9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10
+                 */
+                "Idempotency-Key"?: string;
             };
             path?: never;
             cookie?: never;
@@ -3691,7 +3799,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key with its new secret, which no later response contains */
+            /** @description The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key` */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3814,7 +3922,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_revoked`, `key_expired` */
+            /** @description `idempotency_key_in_use`, `idempotency_key_expired`, `key_revoked`, `key_expired` */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3884,7 +3992,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `policy_violation` */
+            /** @description `idempotency_key_reused`, `policy_violation` */
             422: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4747,6 +4855,22 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
                      *         "type": "secret_reused",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -5120,6 +5244,22 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
                      *         }
                      *       },
                      *       {
@@ -5918,6 +6058,22 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
                      *         "type": "secret_reused",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -6594,6 +6750,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description Choose a random one for each request. For 24 hours, the same request with the same value makes no second secret, and gets
+                 *     the same response. Bare or in double quotes
+                 * @example 9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10
+                 */
+                "Idempotency-Key"?: string;
             };
             path: {
                 /**
@@ -6615,7 +6777,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key with its new secret, which no later response contains */
+            /** @description The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key` */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6738,7 +6900,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `key_revoked`, `key_expired` */
+            /** @description `idempotency_key_in_use`, `idempotency_key_expired`, `key_revoked`, `key_expired` */
             409: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6808,7 +6970,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `policy_violation` */
+            /** @description `idempotency_key_reused`, `policy_violation` */
             422: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8529,6 +8691,40 @@ export interface operations {
         };
     };
     showDocs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example <!DOCTYPE html> */
+                    "text/html": string;
+                };
+            };
+            /** @description `ambiguous_tenant`, `missing_host` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showConsole: {
         parameters: {
             query?: never;
             header?: never;
