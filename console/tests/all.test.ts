@@ -10,6 +10,7 @@ import './rotation.test.js';
 import './states.test.js';
 import './tenant.test.js';
 import './secrecy.test.js';
+import './sign-in.test.js';
 import './element.test.js';
 import './speed.test.js';
 

@@ -166,10 +166,12 @@ impl Config {
             _ => Err("must be allow or deny"),
         });
         let http = Http::read(&mut settings);
+        let database = Database::read(&mut settings);
+        let tenancy = http::tenancy(&mut settings, &http);
         let jwt = Jwt::read(&mut settings);
         let mut config = Self {
-            database: Database::read(&mut settings),
-            tenancy: http::tenancy(&mut settings, &http),
+            database,
+            tenancy,
             http,
             console: console::read(&mut settings, &jwt.rules.issuers),
             jwt,
@@ -382,7 +384,7 @@ mod tests {
     #[test]
     fn an_error_of_any_setting_names_it_and_repeats_no_secret() {
         // They hold no secrets, and their messages show the item that is wrong.
-        const SHOWN: [&str; 3] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "RUST_LOG"];
+        const SHOWN: [&str; 4] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "CONSOLE_CONNECT_ORIGINS", "RUST_LOG"];
         let mut bad = 0;
         for name in NAMES {
             for value in [

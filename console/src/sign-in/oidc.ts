@@ -61,6 +61,8 @@ export class OidcSignIn implements SignIn {
   }
 
   async signIn(): Promise<void> {
+    // In another tab, which hands its session over: what was entered here stays.
+    if (this.#state === 'expired' && open(location.pathname, 'rally-sign-in')) return;
     // OpenID Connect Core 1.0, 11: offline access is given with the user's consent.
     await this.#authorize(this.#scopes().includes('offline_access') ? { prompt: 'consent' } : {});
   }
@@ -152,6 +154,7 @@ export class OidcSignIn implements SignIn {
         requireIdToken: true,
       });
       const session = this.#read(tokens);
+      sessionStorage.removeItem(ASKED);
       this.#set(session, 'signed-in');
       this.#peers.tell(session);
     } catch (error) {

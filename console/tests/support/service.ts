@@ -36,7 +36,7 @@ export class Service {
   host!: Awaited<ReturnType<typeof startProxy>>;
   #tenants = 0;
 
-  async start(pages: (path: string) => { body: string; headers?: Record<string, string> } | undefined): Promise<void> {
+  async start(pages: (path: string) => { body: string; headers?: Record<string, string> } | undefined, settings: Record<string, string> = {}): Promise<void> {
     chmodSync(this.#data, 0o711);
     // Its port is in the service's settings, so it comes first. Nothing is passed on from there.
     this.host = await startProxy({ service: new URL('http://127.0.0.1:9'), pages });
@@ -52,6 +52,7 @@ export class Service {
         ARGON2_ITERATIONS: '1',
         CORS_ALLOWED_ORIGINS: `http://crm.localhost:${this.host.port}`,
         RUST_LOG: 'info',
+        ...settings,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -124,6 +125,11 @@ export class Tenant {
     readonly service: Service,
     readonly slug: string,
   ) {}
+
+  /** Of the service itself, which serves the console as it is built into it. */
+  get ownOrigin(): string {
+    return `http://${this.slug}.localhost:${this.service.port}`;
+  }
 
   get origin(): string {
     return `http://${this.slug}.localhost:${this.service.proxy.port}`;
