@@ -1,6 +1,6 @@
 //! Every kind of call and command once, for tests of what must hold for all of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     binary::Home,
@@ -23,6 +23,16 @@ pub async fn call_everything(server: &TestServer) {
     admin.patch(&path, &limits).await.expect(200);
     admin.patch(&path, &json!({"quota": null})).await.expect(200);
     admin.get(&path).await.expect(200);
+    let value = uuid::Uuid::new_v4().to_string();
+    let repeatable = async |path: &str, body: Value| {
+        let request = admin.request(reqwest::Method::POST, path).header("idempotency-key", format!("{value}{path}"));
+        let (first, again) = (request.try_clone().unwrap().json(&body), request.json(&body));
+        let first = send(first).await;
+        assert_eq!(send(again).await.body, first.body);
+        first.json()
+    };
+    let repeated = repeatable(PATH, json!({"name": "Repeated"})).await;
+    repeatable(&format!("{PATH}/{}/rotate", repeated["id"].as_str().unwrap()), json!({})).await;
     let holder = admin.with_key(&key.secret);
     assert_eq!(holder.get(CHECK).await.status, 200);
     holder.get(&format!("{PATH}/self")).await.expect(200);

@@ -50,6 +50,7 @@ mod get;
 mod harness;
 mod hosts;
 mod http2;
+mod idempotency;
 mod instances;
 mod issuer;
 mod issuers_page;

@@ -210,7 +210,7 @@ async fn the_operators_role_deletes_rows_of_deleted_tenants_alone() {
     let before = rows_of(database, acme).await;
     let delete = "DELETE FROM api_key_secrets; DELETE FROM api_key_events; DELETE FROM api_key_event_heads;
                   DELETE FROM api_key_usage; DELETE FROM api_key_last_uses; DELETE FROM api_key_callers;
-                  DELETE FROM api_key_quota_usage;
+                  DELETE FROM api_key_quota_usage; DELETE FROM api_key_idempotency_records;
                   DELETE FROM api_keys";
     for setting in ["", &acme.to_string()] {
         database.execute(&format!("SET ROLE rally_operator; SET rally.deleted_tenant = '{setting}'; {delete}")).await;

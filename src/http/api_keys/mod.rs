@@ -8,6 +8,7 @@ pub(super) mod events;
 pub(super) mod examples;
 pub(super) mod get;
 mod grants;
+mod idempotency;
 mod key_sorts;
 mod limit_fields;
 pub(super) mod list;

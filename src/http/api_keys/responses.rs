@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -203,6 +203,21 @@ impl ApiKeyCreatedResponse {
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
         }
+    }
+
+    /// The JSON, with null in place of the secret.
+    pub(super) fn without_secret(&self) -> String {
+        // Texts, numbers and booleans are always valid in JSON.
+        let mut response = serde_json::to_value(self).unwrap_or_default();
+        response["key"] = Value::Null;
+        response.to_string()
+    }
+
+    /// The response of which [`Self::without_secret`] was made.
+    pub(super) fn with_secret(json: &str, secret: &Secret) -> Result<Value, serde_json::Error> {
+        let mut response: Map<String, Value> = serde_json::from_str(json)?;
+        response.insert("key".into(), secret.reveal().into());
+        Ok(response.into())
     }
 }
 
