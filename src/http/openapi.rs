@@ -202,6 +202,9 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
                 add_headers(&mut response, ["Accept-Patch"]);
             }
         }
+        if problems.iter().any(|(_, problem)| problem.kind() == Code::IdempotencyKeyInUse) {
+            add_headers(&mut response, ["Retry-After"]);
+        }
         if problems.iter().any(|(name, _)| name.starts_with(GATEWAY)) {
             add_headers(&mut response, ["X-Rally-Error"]);
         }

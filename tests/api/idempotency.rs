@@ -358,7 +358,8 @@ async fn a_repetition_while_the_first_is_under_way_is_refused_on_every_instance(
     let sibling = server.sibling(&[]).await;
     let admin = server.admin("acme");
     let mut holder = server.database.connect().await;
-    holder.execute("BEGIN; SELECT FROM api_key_policies FOR UPDATE").await.unwrap();
+    let lock = format!("BEGIN; SELECT FROM api_key_policies WHERE tenant_id = '{}' FOR UPDATE", server.database.acme);
+    holder.execute(sqlx::AssertSqlSafe(lock)).await.unwrap();
     let first = tokio::spawn(send(admin.request(Method::POST, PATH).header("idempotency-key", KEY).json(&zapier())));
     wait_for_blocked(&server.database, 1).await;
     for instance in [&server, &sibling] {

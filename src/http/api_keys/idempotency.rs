@@ -13,7 +13,7 @@ use axum::{
 use chrono::TimeDelta;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use tracing::error;
+use tracing::{error, warn};
 use utoipa::IntoParams;
 
 use super::responses::ApiKeyCreatedResponse;
@@ -48,9 +48,7 @@ pub(super) struct IdempotencyKeyParam {
     #[param(
         rename = "Idempotency-Key",
         nullable = false,
-        min_length = 1,
-        max_length = 257,
-        pattern = "^[!-~]+$",
+        pattern = r#"^([!#-~]{1,255}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#,
         example = "9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10"
     )]
     idempotency_key: Option<String>,
@@ -141,7 +139,7 @@ impl Repeatable {
         })?))
     }
 
-    /// `None`, and an error in the log: the secret cannot be derived again.
+    /// `None`, and a warning in the log: the secret cannot be derived again.
     fn derive_again<R>(
         &self,
         recorded: &RecordedResponse,
@@ -151,7 +149,7 @@ impl Repeatable {
         let secret = hasher.derive(&recorded.derivation, caller.tenant.id, &self.identity, &self.key);
         let secret = secret.filter(|secret| secret.lookup_digest() == recorded.lookup_digest);
         if secret.is_none() {
-            error!(
+            warn!(
                 pepper_id = recorded.derivation.pepper_id,
                 "could not repeat the response to a request with an Idempotency-Key: the pepper that its secret was derived \
                  from is not configured, or has another value under its id. Keep a replaced pepper in KEY_PEPPERS_RETIRED \
@@ -199,4 +197,30 @@ fn digest(label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pattern() -> regex::Regex {
+        let parameters = serde_json::to_value(IdempotencyKeyParam::into_params(|| None)).unwrap();
+        regex::Regex::new(&parameters[0]["schema"]["pattern"].as_str().unwrap().replace('$', r"\z")).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_pattern_of_the_header_matches_what_the_parser_accepts(
+            text in r#"[ab\\" ~é]{0,6}|"?[!-~]{0,6}"?|[!#-~]{254,256}|"[!#-\[\]-~]{254,256}""#,
+        ) {
+            prop_assert_eq!(pattern().is_match(&text), IdempotencyKey::parse(text.as_bytes()).is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_digest_do_not_run_together() {
+        assert_ne!(digest(b"x", &[b"ab", b"c"]), digest(b"x", &[b"a", b"bc"]));
+        assert_ne!(digest(b"x", &[b"a"]), digest(b"y", &[b"a"]));
+    }
 }
