@@ -167,7 +167,7 @@ async fn a_deleted_tenant_leaves_no_row_and_no_working_key() {
         let key = admin.create_with(&json!({"name": "Zapier", "scopes": "read", "quota": quota})).await;
         admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
-        let request = admin.request(Method::POST, PATH).header("idempotency-key", "a key of the deletion");
+        let request = admin.request(Method::POST, PATH).header("idempotency-key", "of-the-deletion");
         let reply = send(request.json(&json!({"name": "Old", "scopes": "read"}))).await;
         let revoked = format!("{PATH}/{}", reply.expect(201)["id"].as_str().unwrap());
         admin.delete(&revoked).await.expect(204);

@@ -125,7 +125,7 @@ BEGIN
         LOOP
             EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql AS
                 $f$ BEGIN PERFORM traps.spring(''function %1$s.%2$s''); %5$s END $f$', home, f.proname, f.args, f.result,
-                CASE WHEN f.result LIKE 'TABLE%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
+                CASE WHEN f.result LIKE 'TABLE%' OR f.result LIKE 'SETOF%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
         END LOOP;
     END LOOP;
 END
