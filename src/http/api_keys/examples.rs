@@ -161,6 +161,26 @@ fn policy_change() -> Value {
     json!({"from": before, "to": policy(), "actorSubject": "8d1f0c52"})
 }
 
+/// Of another key, which is not used.
+fn idle_notice() -> Value {
+    json!({
+        "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+        "type": "idle_notice",
+        "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+        "occurredAt": "2026-11-27T05:00:00Z",
+        "actor": null,
+        "address": null,
+        "requestId": "idle-keys",
+        "details": {
+            "name": "Old export",
+            "keyHint": "rk_live_…77d0",
+            "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+            "idleSuspendDays": 90,
+            "suspendAt": "2026-12-04T05:00:00Z",
+        },
+    })
+}
+
 /// One of each type, newest first.
 fn events() -> Value {
     let grant = json!({
@@ -185,23 +205,12 @@ fn events() -> Value {
             "details": details,
         })
     };
-    let idle_details = json!({
-        "name": "Old export",
-        "keyHint": "rk_live_…77d0",
-        "lastUsedAt": "2026-09-05T04:41:09.318206Z",
-        "idleSuspendDays": 90,
-        "suspendAt": "2026-12-04T05:00:00Z",
-    });
     let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
     let mut policy_changed = event("97", "policy_changed", "2026-11-28T09:00:00Z", admin, policy_change());
     policy_changed["keyId"] = Value::Null;
-    let mut idle_notice = event("98", "idle_notice", "2026-11-27T05:00:00Z", None, idle_details);
-    idle_notice["keyId"] = json!("b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26");
-    idle_notice["address"] = Value::Null;
-    idle_notice["requestId"] = json!("idle-keys");
     json!([
         policy_changed,
-        idle_notice,
+        idle_notice(),
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
         event(
