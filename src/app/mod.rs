@@ -1,6 +1,7 @@
 //! The composition root: builds the service's parts from the settings and connects them ([`Service::start`]), then
 //! runs and stops them in order ([`Service::run`]).
 
+mod idle_keys;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod process_metrics;
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::metrics::ConnectionGauges;
+use self::{idle_keys::IdleKeyJob, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -128,6 +129,7 @@ pub struct Service {
     issuers: Vec<Arc<IssuerKeys>>,
     limiter: RateLimiter,
     usage_worker: UsageWorker,
+    idle_key_job: IdleKeyJob,
     database: Database,
     trace_export: Option<TraceExport>,
     tls: Option<TlsReloader>,
@@ -174,6 +176,7 @@ impl Service {
         recorder.register(&mut metrics);
         limiter.register(&mut metrics);
         database.register(&mut metrics);
+        let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
@@ -228,6 +231,7 @@ impl Service {
             issuers,
             limiter,
             usage_worker,
+            idle_key_job,
             database,
             trace_export,
             tls,
@@ -277,7 +281,8 @@ async fn bind_listeners(
             Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin, None).await?)
         }
     };
-    let dispatcher = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks, admin.is_none());
+    let dispatcher =
+        http::public_dispatcher(state, config.http.cors_origins.clone(), &config.console, tasks, admin.is_none());
     let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public, tls).await?;
     if let Some(admin) = &admin {
         info!(address = %admin.address, "listening for metrics and probes");

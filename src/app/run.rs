@@ -28,6 +28,7 @@ impl Service {
         let mut background = JoinSet::new();
         background.spawn(self.invalidation_listener.run());
         background.spawn(self.limiter.keep_connected());
+        background.spawn(self.idle_key_job.run());
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }

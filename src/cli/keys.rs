@@ -330,7 +330,7 @@ async fn change_suspension(
         return Err(Error::Refused(format!("API key {id} is revoked, which is final")));
     }
     let Some(mut changed) = apply(&key) else { return Ok(false) };
-    transaction.update_suspension(&key, &mut changed).await?;
+    transaction.update_suspension(&key, &mut changed, event.occurred_at).await?;
     let details = suspension_details(&changed, reason);
     transaction.commit_with(&event.with_details(details)).await?;
     Ok(true)

@@ -20,12 +20,14 @@ pub enum EventKind {
     Revoked,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
+    /// The key was not used, and will be suspended if it still is not.
+    IdleNotice,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -34,6 +36,7 @@ impl EventKind {
         Self::Resumed,
         Self::Revoked,
         Self::SecretReused,
+        Self::IdleNotice,
         Self::PolicyChanged,
     ];
 
@@ -54,6 +57,7 @@ impl EventKind {
             Self::Resumed => "resumed",
             Self::Revoked => "revoked",
             Self::SecretReused => "secret_reused",
+            Self::IdleNotice => "idle_notice",
             Self::PolicyChanged => "policy_changed",
         }
     }

@@ -12,7 +12,7 @@ pub struct Policy {
     pub max_lifetime_days: Option<i32>,
     /// Keys that are neither revoked nor expired.
     pub max_active_keys: Option<i32>,
-    /// Keys that are not used for so many days are suspended.
+    /// Keys that are not used for so many days are suspended: see [`super::IdleRule`].
     pub idle_suspend_days: Option<i32>,
     /// No key has a scope that these do not imply.
     pub allowed_scopes: Option<ScopeSet>,
@@ -133,11 +133,11 @@ impl Policy {
         now.checked_sub_signed(TimeDelta::days(self.idle_suspend_days?.into()))
     }
 
-    /// Whether the key, last used or created then, is idle.
+    /// Whether the key, which nobody has used since then, is idle.
     #[must_use]
-    pub fn check_idle(&self, last_used_at: Timestamp, now: Timestamp) -> Option<Violation> {
-        self.idle_since(now).filter(|since| last_used_at <= *since)?;
-        let value = json!(format_timestamp(last_used_at));
+    pub fn check_idle(&self, idle_since: Timestamp, now: Timestamp) -> Option<Violation> {
+        self.idle_since(now).filter(|since| idle_since <= *since)?;
+        let value = json!(format_timestamp(idle_since));
         Some(Violation { rule: "idleSuspendDays", limit: json!(self.idle_suspend_days), value })
     }
 

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod authorized;
+pub mod console;
 pub mod dispatch;
 mod docs;
 pub mod drain;
@@ -31,6 +32,7 @@ mod routes;
 mod sender;
 pub(crate) mod server;
 mod socket;
+mod static_files;
 pub(crate) mod tls;
 mod watched_body;
 
@@ -39,7 +41,10 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-pub(crate) use self::api_keys::events::{grant_details, suspension_details};
+pub(crate) use self::api_keys::{
+    event_details::{idle_notice, idle_suspension},
+    events::{grant_details, suspension_details},
+};
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,

@@ -48,6 +48,7 @@ use crate::{
         event_details::ActorDetails,
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
+        event_details::IdleNoticeDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
         event_details::RotationDetails,
@@ -200,6 +201,9 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
             if method == "patch" {
                 add_headers(&mut response, ["Accept-Patch"]);
             }
+        }
+        if problems.iter().any(|(_, problem)| problem.kind() == Code::IdempotencyKeyInUse) {
+            add_headers(&mut response, ["Retry-After"]);
         }
         if problems.iter().any(|(name, _)| name.starts_with(GATEWAY)) {
             add_headers(&mut response, ["X-Rally-Error"]);

@@ -8,6 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState,
     api_keys::{callers, create, events, get as get_key, list, policy, revoke, rotate, suspend, update, usage},
+    console::{self, Console, ConsoleSettings},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
@@ -47,6 +48,7 @@ fn open() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(docs::openapi_json))
         .routes(routes!(docs::page))
+        .routes(routes!(console::page))
         .routes(routes!(operator_endpoints::readyz))
 }
 
@@ -66,6 +68,7 @@ fn description(tenancy: &TenantResolver) -> String {
 pub fn public_dispatcher(
     state: AppState,
     cors_origins: Vec<HeaderValue>,
+    console: &ConsoleSettings,
     tasks: TaskTracker,
     shows_metrics: bool,
 ) -> Dispatcher {
@@ -74,8 +77,10 @@ pub fn public_dispatcher(
     let mut open = Router::from(open())
         .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
+        .route("/console/{file}", get(console::file))
         .route("/", get(landing::page))
-        .layer(Extension(document));
+        .layer(Extension(document))
+        .layer(Extension(Console::new(console)));
     if shows_metrics {
         open = open.route(METRICS, get(operator_endpoints::metrics));
     }

@@ -53,7 +53,8 @@ pub struct BreakingKey {
     pub scopes: ScopeSet,
     pub expires_at: Option<Timestamp>,
     pub allowed_addresses: AllowedAddresses,
-    pub created_at: Timestamp,
+    /// The time since which the key is idle. `None`: it is suspended.
+    pub idle_since: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     pub last_address: Option<IpAddr>,
     pub last_user_agent: Option<String>,
@@ -66,7 +67,7 @@ struct BreakingKeyRow {
     scopes: String,
     expires_at: Option<Timestamp>,
     allowed_addresses: Vec<IpNet>,
-    created_at: Timestamp,
+    idle_since: Option<Timestamp>,
     used_at: Option<Timestamp>,
     address: Option<IpNet>,
     user_agent: Option<String>,
@@ -87,7 +88,7 @@ impl TryFrom<BreakingKeyRow> for BreakingKey {
             allowed_addresses: AllowedAddresses::new(
                 row.allowed_addresses.into_iter().map(AddressBlock::stored).collect(),
             ),
-            created_at: row.created_at,
+            idle_since: row.idle_since,
             last_used_at: row.used_at,
             last_address: row.address.map(|net| net.addr()),
             last_user_agent: row.user_agent,
@@ -149,14 +150,18 @@ impl ReadTx {
                      AND (($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
                           OR k.scopes = ANY ($4::text[])
                           OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
-                          OR ($6::timestamptz IS NOT NULL AND k.created_at <= $6 AND coalesce(
-                              (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $6,
-                              true)))
+                          OR ($6::timestamptz IS NOT NULL AND k.created_at <= $6
+                              AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
+                              AND coalesce(greatest(k.resumed_at, k.suspended_until,
+                                                    (SELECT max(used_at) FROM public.api_key_last_uses
+                                                     WHERE tenant_id = $1 AND key_id = k.id)) <= $6, true)))
                    ORDER BY k.created_at DESC, k.id DESC
                    LIMIT $7
                )
                SELECT b.id, b.name, b.last4, b.scopes, b.expires_at, b.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
-                      b.created_at, b.total AS "total!", u.used_at AS "used_at?", u.address AS "address?: IpNet",
+                      CASE WHEN b.suspended_at IS NULL OR b.suspended_until <= $2
+                           THEN greatest(b.created_at, b.resumed_at, b.suspended_until, u.used_at) END AS idle_since,
+                      b.total AS "total!", u.used_at AS "used_at?", u.address AS "address?: IpNet",
                       u.user_agent AS "user_agent?"
                FROM breaking b
                LEFT JOIN LATERAL (
@@ -202,13 +207,16 @@ impl WriteTx {
     }
 
     /// Replaces the policy, which is locked.
-    pub async fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
+    pub async fn set_policy(&mut self, policy: &Policy, now: Timestamp) -> Result<(), Error> {
         let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX); // at most a million
         sqlx::query!(
             "UPDATE public.api_key_policies
              SET max_lifetime_days = $2, max_active_keys = $3, idle_suspend_days = $4, allowed_scopes = $5,
                  require_allowed_addresses = $6, on_leak = $7, default_rate_limit_requests = $8,
-                 default_rate_limit_window_seconds = $9
+                 default_rate_limit_window_seconds = $9,
+                 idle_suspend_set_at = CASE WHEN $4::integer IS NULL THEN NULL
+                                            WHEN $4 IS DISTINCT FROM idle_suspend_days THEN $10
+                                            ELSE idle_suspend_set_at END
              WHERE tenant_id = $1",
             self.tenant.0,
             policy.max_lifetime_days,
@@ -219,6 +227,7 @@ impl WriteTx {
             policy.on_leak.as_str(),
             policy.default_rate_limit.map(|limit| small(limit.requests())),
             policy.default_rate_limit.map(|limit| small(limit.window_seconds())),
+            now,
         )
         .execute(self.transaction.session())
         .await?;

@@ -305,6 +305,15 @@ impl UsageStore {
         })
     }
 
+    /// Removes some records of requests with an `Idempotency-Key` from before that time, of all tenants. Returns how many, or
+    /// `None` where another instance is removing them.
+    pub async fn remove_idempotency_records(&self, before: Timestamp) -> Result<Option<i32>, Error> {
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_old_idempotency_records($1, $2)", before, REMOVE_AT_ONCE)
+                .fetch_one(session)
+        })
+    }
+
     /// Removes some rows of hours before that one, of all tenants. Returns how many, or `None` where another instance is
     /// removing them.
     pub async fn remove_usage_before(&self, before: Timestamp) -> Result<Option<i32>, Error> {

@@ -20,7 +20,7 @@ async fn doctor_prints_each_failure_with_its_remedy() {
     let failed: Vec<_> = printed.lines().filter(|line| line.starts_with("FAIL")).collect();
     assert_eq!(failed.len(), 1, "{printed}");
     assert!(failed[0].starts_with("FAIL  durability: fsync = off, full_page_writes = off: a crash"), "{printed}");
-    assert!(printed.contains("ok    row-level security: enabled and forced on 11 tables"), "{printed}");
+    assert!(printed.contains("ok    row-level security: enabled and forced on 12 tables"), "{printed}");
     assert!(printed.contains("ok    change feed: a notification came back"), "{printed}");
     assert_eq!(output.status.code(), Some(1));
     assert!(!printed.contains(JWT_SECRET) && !printed.contains(&PEPPER[5..]));

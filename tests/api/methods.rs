@@ -118,9 +118,19 @@ async fn head_returns_the_headers_of_get_without_a_body() {
 async fn every_response_forbids_content_sniffing() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    for path in
-        [PATH, SELF, UNKNOWN, "/forward-auth", "/nowhere", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
-    {
+    for path in [
+        PATH,
+        SELF,
+        UNKNOWN,
+        "/forward-auth",
+        "/nowhere",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/console",
+    ] {
         for client in [&admin, &admin.with(Credential::None)] {
             for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE] {
                 let reply = send(client.request(method, path)).await;

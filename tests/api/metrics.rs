@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 44] = [
+const FAMILIES: [(&str, &str); 47] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -42,6 +42,9 @@ const FAMILIES: [(&str, &str); 44] = [
     ("rally_http_problems", "counter"),
     ("rally_http_request_duration_seconds", "histogram"),
     ("rally_http_requests", "counter"),
+    ("rally_idle_key_notices", "counter"),
+    ("rally_idle_key_runs", "counter"),
+    ("rally_idle_key_suspensions", "counter"),
     ("rally_jwt_verifications", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),

@@ -1,10 +1,11 @@
 //! The operator's commands: tenants and their keys, by the binary, beside a running service.
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     binary::Home,
-    client::{Credential, PATH},
+    client::{Credential, PATH, send},
     harness::{PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -166,8 +167,10 @@ async fn a_deleted_tenant_leaves_no_row_and_no_working_key() {
         let key = admin.create_with(&json!({"name": "Zapier", "scopes": "read", "quota": quota})).await;
         admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
-        let revoked = admin.create("Old", "read").await;
-        admin.delete(&revoked.path()).await.expect(204);
+        let request = admin.request(Method::POST, PATH).header("idempotency-key", "of-the-deletion");
+        let reply = send(request.json(&json!({"name": "Old", "scopes": "read"}))).await;
+        let revoked = format!("{PATH}/{}", reply.expect(201)["id"].as_str().unwrap());
+        admin.delete(&revoked).await.expect(204);
         secrets.push(key.secret);
     }
     wait_until(async || database.count("SELECT count(DISTINCT tenant_id) FROM api_key_last_uses").await == 2).await;
@@ -210,7 +213,7 @@ async fn the_operators_role_deletes_rows_of_deleted_tenants_alone() {
     let before = rows_of(database, acme).await;
     let delete = "DELETE FROM api_key_secrets; DELETE FROM api_key_events; DELETE FROM api_key_event_heads;
                   DELETE FROM api_key_usage; DELETE FROM api_key_last_uses; DELETE FROM api_key_callers;
-                  DELETE FROM api_key_quota_usage;
+                  DELETE FROM api_key_quota_usage; DELETE FROM api_key_idempotency_records;
                   DELETE FROM api_keys";
     for setting in ["", &acme.to_string()] {
         database.execute(&format!("SET ROLE rally_operator; SET rally.deleted_tenant = '{setting}'; {delete}")).await;

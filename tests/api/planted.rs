@@ -125,7 +125,7 @@ BEGIN
         LOOP
             EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql AS
                 $f$ BEGIN PERFORM traps.spring(''function %1$s.%2$s''); %5$s END $f$', home, f.proname, f.args, f.result,
-                CASE WHEN f.result LIKE 'TABLE%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
+                CASE WHEN f.result LIKE 'TABLE%' OR f.result LIKE 'SETOF%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
         END LOOP;
     END LOOP;
 END
@@ -328,7 +328,7 @@ async fn tables_and_functions_of_another_role_are_refused_with_what_to_run() {
                    SELECT 'FUNCTION public.' || oid::regprocedure::text FROM pg_proc
                    WHERE pronamespace = 'public'::regnamespace AND 'role=rally_app' = ANY (proconfig)";
     let objects = database.texts(objects).await;
-    assert_eq!(objects.len(), 13 + 6, "{objects:?}");
+    assert_eq!(objects.len(), 14 + 8, "{objects:?}");
     for object in objects {
         database.execute(&format!("ALTER {object} OWNER TO {}", planter.name)).await;
         let error = open(&url).await.err().expect("a refusal").to_string();

@@ -198,6 +198,7 @@ async fn requests_come_back_by_a_clock_that_nobody_sets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_requests_count_as_denied() {
     let server = TestServer::start().await;
+    server.wait_for_feed().await;
     let admin = server.admin("acme");
     let key = limited(&admin, "read", 1, DAY).await;
     let caller = admin.with_key(&key.secret);

@@ -20,6 +20,7 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::Resumed => ("KeyResumedEvent", "SuspensionDetails"),
         EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
+        EventKind::IdleNotice => ("KeyIdleNoticeEvent", "IdleNoticeDetails"),
         EventKind::PolicyChanged => ("PolicyChangedEvent", "PolicyChangeDetails"),
     }
 }
@@ -49,10 +50,11 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
     schemas.insert(ANY.to_owned(), union);
 }
 
-/// Nobody is known to have acted where a secret is used that is no longer accepted.
+/// No principal acted where a secret is used that is no longer accepted, or a key not at all.
 fn add_actor(schemas: &mut Map<String, Value>) {
+    let has_actor = |kind: &EventKind| ![EventKind::SecretReused, EventKind::IdleNotice].contains(kind);
     let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };
-    for kind in EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::SecretReused) {
+    for kind in EventKind::ALL.into_iter().filter(has_actor) {
         if let Some(Value::Object(own)) = schemas.get_mut(names(kind).1).map(|details| &mut details["properties"]) {
             own.extend(actor.clone());
         }

@@ -37,7 +37,7 @@ struct PolicyRequest {
     /// Keys that are neither revoked nor expired
     #[schema(minimum = 1, maximum = 1_000_000, example = 200)]
     max_active_keys: Option<i32>,
-    /// A key that is not used for so many days is idle
+    /// A key that is not used for so many days is suspended, 7 days after a notice
     #[schema(minimum = 1, maximum = 3650, example = 90)]
     idle_suspend_days: Option<i32>,
     #[schema(schema_with = schema::allowed_scopes, required = false)]
@@ -137,7 +137,7 @@ impl PolicyViolation {
     fn new(key: BreakingKey, policy: &Policy, now: Timestamp) -> Self {
         let state =
             KeyState { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.allowed_addresses };
-        let idle = policy.check_idle(key.last_used_at.unwrap_or(key.created_at), now);
+        let idle = key.idle_since.and_then(|since| policy.check_idle(since, now));
         Self {
             rules: policy.violations(state, now).into_iter().chain(idle).map(BrokenRule::from).collect(),
             key_id: key.id.0,
@@ -228,9 +228,10 @@ pub(crate) async fn put(
         let mut transaction = caller.begin_change(&clock).await?;
         let before = transaction.lock_policy().await?;
         if before != policy {
-            transaction.set_policy(&policy).await?;
+            let now = clock.now();
+            transaction.set_policy(&policy, now).await?;
             let details = event_details::policy_change(&(&before).into(), &(&policy).into());
-            let event = caller.event(EventKind::PolicyChanged, None, clock.now()).with_details(details);
+            let event = caller.event(EventKind::PolicyChanged, None, now).with_details(details);
             transaction.commit_with(&event).await?;
         }
     }

@@ -4,23 +4,30 @@ use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
+    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, Repeatable},
     policy::refuse_breach,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Secret, Status, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Status, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
-        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
+        names::API_KEYS,
+        problem::{BODY, CALLER, Code, IDEMPOTENCY, PARAMS, Problem, SERVER},
     },
     store::{Locked, WriteTx},
 };
 use std::num::NonZeroU32;
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use chrono::TimeDelta;
 use utoipa::ToSchema;
 
@@ -48,26 +55,28 @@ struct RotateApiKeyRequest {
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams),
+    params(KeyIdParam, PreconditionParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key with its new secret, which no later response contains",
+        description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, IDEMPOTENCY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
+#[allow(clippy::too_many_arguments, reason = "one for each part of the request")]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
-) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
+) -> Result<Response, Problem> {
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, idempotency_key, fields).await
 }
 
 /// Gives the calling key a new secret.
@@ -76,26 +85,27 @@ pub(crate) async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams),
+    params(PreconditionParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses((
         status = 200,
-        description = "The key with its new secret, which no later response contains",
+        description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
         body = ApiKeyCreatedResponse,
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, IDEMPOTENCY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
+    idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, fields).await
+    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, idempotency_key, fields).await
 }
 
 async fn give_new_secret<R: Requirement>(
@@ -104,18 +114,34 @@ async fn give_new_secret<R: Requirement>(
     hasher: &SecretHasher,
     clock: &Clock,
     conditions: &Preconditions,
+    idempotency_key: IdempotencyKeyHeader,
     mut fields: InputFields,
-) -> Result<Json<ApiKeyCreatedResponse>, Problem> {
+) -> Result<Response, Problem> {
+    // By whichever path the key is named.
+    let operation = format!("POST {API_KEYS}/{id}/rotate");
+    let (secret, repeatable) = Repeatable::read(idempotency_key, &mut fields, &operation, caller, hasher);
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
     fields.finish(READ_ONLY)?;
 
-    let secret = Secret::generate();
+    let mut reading = caller.begin_read().await?;
+    if let Some(repeatable) = &repeatable
+        && let Some(response) = repeatable.earlier_response(&mut reading, caller, hasher, clock).await?
+    {
+        return Ok(Json(response).into_response());
+    }
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
-    let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
+    let key = reading.key(id).await?.ok_or(Code::KeyNotFound)?;
+    drop(reading);
     check_rotation(&caller.principal, &key, conditions, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
+    if let Some(repeatable) = &repeatable
+        && !repeatable.claim(&mut transaction, clock.now()).await?
+    {
+        drop(transaction);
+        return Ok(Json(repeatable.response_of_other(caller, hasher, clock).await?).into_response());
+    }
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     check_rotation(&caller.principal, &key, conditions, now)?;
@@ -134,10 +160,14 @@ async fn give_new_secret<R: Requirement>(
         ended_key_hint: key.previous.map(|ended| ended.hint.to_string()),
         key_hint: secret.hint().to_string(),
     };
+    let key = ApiKey { hint: secret.hint(), ..key.clone() };
+    let response = ApiKeyCreatedResponse::new(&key, &secret, now);
+    if let Some(repeatable) = &repeatable {
+        repeatable.record(&mut transaction, &response).await?;
+    }
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     transaction.commit_with(&event).await?;
-    let key = ApiKey { hint: secret.hint(), ..key.clone() };
-    Ok(Json(ApiKeyCreatedResponse::new(&key, &secret, now)))
+    Ok(Json(response).into_response())
 }
 
 fn check_rotation(

@@ -124,7 +124,7 @@ async fn change(
         transaction.acknowledge_unchanged(&key);
         return Ok(show(key.clone(), now));
     };
-    transaction.update_suspension(&key, &mut changed).await?;
+    transaction.update_suspension(&key, &mut changed, now).await?;
     let details = suspension_details(&changed, reason);
     transaction.commit_with(&caller.event(kind, id, now).with_details(details)).await?;
     Ok(show(changed, now))

@@ -101,6 +101,12 @@ codes! {
     KeyExpiredConflict "key_expired" CONFLICT
         "The API key is expired"
         "An expired API key cannot be rotated. Set a later expiresAt first."
+    IdempotencyKeyInUse "idempotency_key_in_use" CONFLICT
+        "A request with this Idempotency-Key is under way"
+        "Send the request again after the seconds in Retry-After: then it gets the response to the first one."
+    IdempotencyKeyExpired "idempotency_key_expired" CONFLICT
+        "The Idempotency-Key has expired"
+        "A request with this Idempotency-Key was made, and its secret cannot be shown again: that is over after 24 hours, or once the API key is rotated. Use a new Idempotency-Key for a new request."
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED
         "The API key has changed"
         "The key's ETag is not in If-Match. Read the key again, then decide whether to repeat the change."
@@ -110,6 +116,9 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
+        "The Idempotency-Key belongs to another request"
+        "Repeat the first request with the same path and body, or use a new Idempotency-Key for this one."
     PolicyViolation "policy_violation" UNPROCESSABLE_ENTITY
         "The tenant's policy forbids this"
         "Change what `rule` limits, or ask an admin of the tenant to change the policy."
@@ -173,6 +182,10 @@ pub(crate) const SERVER: &[Code] = &[Code::Timeout, Code::InternalError];
 
 /// Bad path or query parameters.
 pub(crate) const PARAMS: &[Code] = &[Code::InvalidRequest];
+
+/// What an `Idempotency-Key` can lead to.
+pub(crate) const IDEMPOTENCY: &[Code] =
+    &[Code::IdempotencyKeyInUse, Code::IdempotencyKeyExpired, Code::IdempotencyKeyReused];
 
 /// A bad body.
 pub(crate) const BODY: &[Code] =

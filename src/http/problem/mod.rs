@@ -20,11 +20,11 @@ use utoipa::{
     openapi::{ObjectBuilder, Type},
 };
 
-pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
+pub(crate) use self::code::{BODY, CALLER, Code, HOST, IDEMPOTENCY, PARAMS, SERVER};
 use super::rate_limit_fields::whole_seconds;
 use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, Violation, format_timestamp};
 
-/// `Retry-After` of every 503, in seconds.
+/// `Retry-After` of every 503, and of a request that is under way, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// RFC 5789, section 3.1
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
@@ -144,6 +144,7 @@ impl From<Code> for Problem {
         let status = code.status();
         let header = match status {
             StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::CONFLICT if code == Code::IdempotencyKeyInUse => Some((header::RETRY_AFTER, RETRY_AFTER)),
             // The rest of the body is still to come, so the connection cannot be used again.
             StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
