@@ -45,7 +45,7 @@ test('users_sign_in_at_the_issuer_and_one_tab_renews_for_all', async () => {
   const page = await newPage(context);
   await page.goto(`${tenant.ownOrigin}/console`);
   // The issuer was asked once without a question, and knew nobody.
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await signInAtIssuer(page);
   await keys(page).waitFor();
   assert.equal(page.url(), `${tenant.ownOrigin}/console`);
@@ -87,7 +87,7 @@ test('a_session_that_ends_is_renewed_in_another_tab_and_what_was_entered_stays',
   const context = await newContext();
   const page = await newPage(context);
   await page.goto(`${tenant.ownOrigin}/console`);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await signInAtIssuer(page);
   await keys(page).waitFor();
   // Loaded again by a silent response, which has no refresh token.
@@ -97,7 +97,7 @@ test('a_session_that_ends_is_renewed_in_another_tab_and_what_was_entered_stays',
   await page.getByLabel('Name').fill('Zapier Sync');
   await pause(8);
   await dialog(page).getByRole('button', { name: 'Create key' }).click();
-  const signIn = page.getByRole('button', { name: 'Sign in' });
+  const signIn = page.getByRole('button', { name: 'Sign in', exact: true });
   const [tab] = await Promise.all([context.waitForEvent('page'), signIn.click()]);
   await keys(tab).waitFor();
   await signIn.waitFor({ state: 'detached' });
@@ -111,7 +111,7 @@ test('signing_out_in_one_tab_signs_all_out', async () => {
   const context = await newContext();
   const page = await newPage(context);
   await page.goto(`${tenant.ownOrigin}/console`);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await signInAtIssuer(page);
   await keys(page).waitFor();
   const other = await newPage(context);
@@ -119,6 +119,6 @@ test('signing_out_in_one_tab_signs_all_out', async () => {
   await keys(other).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.waitForURL(/session\/end/);
-  await other.getByRole('button', { name: 'Sign in' }).waitFor();
+  await other.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
   await context.close();
 });
