@@ -767,9 +767,9 @@ export interface components {
              */
             rule: string;
             /** @description What the rule says */
-            limit: Record<string, never>;
+            limit: unknown;
             /** @description What the key has */
-            value: Record<string, never>;
+            value: unknown;
         };
         CreateApiKeyRequest: {
             /**
@@ -1159,9 +1159,9 @@ export interface components {
             /** @description Of a `policy_violation`: the property of the policy */
             rule?: string | null;
             /** @description Of a `policy_violation`: what the rule says */
-            limit?: Record<string, never>;
+            limit?: unknown;
             /** @description Of a `policy_violation`: what the key would have */
-            value?: Record<string, never>;
+            value?: unknown;
         };
         /** @description At most so many requests in each period */
         Quota: {

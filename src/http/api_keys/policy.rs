@@ -120,10 +120,10 @@ struct BrokenRule {
     #[schema(example = "maxLifetimeDays")]
     rule: &'static str,
     /// What the rule says
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     limit: Value,
     /// What the key has
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     value: Value,
 }
 

@@ -120,11 +120,11 @@ pub(crate) struct ProblemDocument<'a> {
     rule: Option<&'a str>,
     /// Of a `policy_violation`: what the rule says
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     limit: Option<&'a Value>,
     /// Of a `policy_violation`: what the key would have
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     value: Option<&'a Value>,
 }
 
