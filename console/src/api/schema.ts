@@ -1326,7 +1326,7 @@ export interface components {
             /**
              * Format: date-time
              * @description When the suspension ends by itself, in the future (null: not until the key is resumed)
-             * @example 2026-11-24T18:00:00Z
+             * @example 2030-11-24T18:00:00Z
              */
             until?: string | null;
             /**

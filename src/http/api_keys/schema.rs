@@ -79,6 +79,7 @@ pub(super) fn reason() -> ObjectBuilder {
             "Why, for the audit trail (null or blank: not said). Control characters, invisible characters and the form of a secret are refused",
         ))
         .max_length(Some(Reason::MAX_CHARS))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
         .examples(["Too many writes; under investigation"])
 }
 

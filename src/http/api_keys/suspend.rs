@@ -24,7 +24,7 @@ use crate::{
 #[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct SuspendApiKeyRequest {
     /// When the suspension ends by itself, in the future (null: not until the key is resumed)
-    #[schema(value_type = Option<DateTime<Utc>>, example = "2026-11-24T18:00:00Z")]
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2030-11-24T18:00:00Z")]
     until: Option<Timestamp>,
     #[schema(schema_with = schema::reason, required = false)]
     reason: Option<Reason>,
