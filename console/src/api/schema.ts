@@ -1740,8 +1740,11 @@ export interface components {
              * @enum {string}
              */
             type: "policy_changed";
-            /** @description An event of the tenant itself */
-            keyId: null;
+            /**
+             * Format: uuid
+             * @description Null: an event of the tenant itself
+             */
+            keyId: string | null;
             /**
              * Format: date-time
              * @description When it happened
