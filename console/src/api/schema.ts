@@ -1213,8 +1213,8 @@ export interface components {
             degraded?: string[];
         };
         ResumeApiKeyRequest: {
-            /** @description Accepted, since a suspension has it */
-            until?: null;
+            /** @description Null, or absent: a suspension has an end, a resumption has none */
+            until?: string | null;
             /**
              * @description Why, for the audit trail (null or blank: not said). Control characters, invisible characters and the form of a secret are refused
              * @example Too many writes; under investigation

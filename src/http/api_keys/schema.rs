@@ -68,8 +68,11 @@ pub(super) fn on_leak() -> ObjectBuilder {
         .examples(["suspend"])
 }
 
+/// Not `null` alone, at which openapi-generator ends.
 pub(super) fn no_end() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Null).description(Some("Accepted, since a suspension has it"))
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Null, or absent: a suspension has an end, a resumption has none"))
 }
 
 pub(super) fn reason() -> ObjectBuilder {
