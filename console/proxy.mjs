@@ -1,34 +1,20 @@
-// Serves dist/ at /console on a tenant's own origin, as the service does, and passes everything else on to a service.
-// For development and tests; `faults` break connections as a bad network does.
+// A reverse proxy before a service: for development, with the files of dist/ in place of those that the service was built
+// with; for tests, with `faults`, which break connections as a bad network does.
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
 const dist = fileURLToPath(new URL('dist/', import.meta.url));
-const TYPES = { '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.html': 'text/html; charset=utf-8', '.txt': 'text/plain; charset=utf-8', '.json': 'application/json' };
-
-export const contentSecurityPolicy = (issuer = '') =>
-  [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    `connect-src 'self' ${issuer}`.trim(),
-    "base-uri 'none'",
-    "form-action 'self'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    'trusted-types lit-html',
-  ].join('; ');
-
-const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+const TYPES = { '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.html': 'text/html; charset=utf-8' };
+/** The page's settings, which the service has put in place of %CONFIG%. */
+const SETTINGS = /(?<=name="rally-console" content=")[^"]*/;
 
 /**
- * @param {{service: URL, config?: any, pages?: (path: string) => {body: string, headers?: Record<string, string>} | undefined, port?: number, listen?: string}} options
- *   `pages`: further pages, such as one that embeds the element.
+ * @param {{service: URL, fromFolder?: boolean, pages?: (path: string) => {body: string, headers?: Record<string, string>} | undefined, port?: number, listen?: string}} options
+ *   `fromFolder`: with the files of dist/. `pages`: further pages, such as one that embeds the element.
  */
-export async function startProxy({ service, config = {}, pages = () => undefined, port = 0, listen = '127.0.0.1' }) {
+export async function startProxy({ service, fromFolder = false, pages = () => undefined, port = 0, listen = '127.0.0.1' }) {
   const faults = {
     /** Breaks the connection after the service has carried the request out. @type {((request: http.IncomingMessage) => boolean) | null} */
     loseResponse: null,
@@ -37,21 +23,27 @@ export async function startProxy({ service, config = {}, pages = () => undefined
   };
   const requests = [];
 
-  async function serveConsole(response, name) {
+  async function serveFile(response, name) {
     const body = await readFile(path.join(dist, name)).catch(() => null);
-    if (body === null) {
-      response.writeHead(404).end();
-      return;
-    }
-    const isPage = name === 'index.html';
-    response.writeHead(200, {
-      'Content-Type': TYPES[path.extname(name)] ?? 'application/octet-stream',
-      'Cache-Control': isPage ? 'no-store' : 'public, max-age=31536000, immutable',
-      'X-Content-Type-Options': 'nosniff',
-      'Access-Control-Allow-Origin': '*',
-      ...(isPage ? { 'Content-Security-Policy': contentSecurityPolicy(config.issuer), 'Referrer-Policy': 'no-referrer' } : {}),
+    response.writeHead(body === null ? 404 : 200, { 'Content-Type': TYPES[path.extname(name)] ?? 'application/octet-stream', 'Access-Control-Allow-Origin': '*' });
+    response.end(body);
+  }
+
+  /** The page of dist/ with the service's settings and headers. */
+  async function servePage(response, host) {
+    const { headers, body } = await new Promise((resolve, reject) => {
+      const request = http.get({ host: service.hostname, port: service.port, path: '/console', headers: { Host: host } }, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (chunk) => (text += chunk));
+        answer.on('end', () => resolve({ headers: answer.headers, body: text }));
+      });
+      request.on('error', reject);
     });
-    response.end(isPage ? body.toString().replace('%CONFIG%', escaped(JSON.stringify(config))) : body);
+    const settings = SETTINGS.exec(body)?.[0] ?? '{}';
+    const page = (await readFile(path.join(dist, 'index.html'), 'utf8')).replace('%CONFIG%', () => settings);
+    const { 'content-length': _, etag: __, ...others } = headers;
+    response.writeHead(200, others).end(page);
   }
 
   const server = http.createServer(async (request, response) => {
@@ -63,12 +55,12 @@ export async function startProxy({ service, config = {}, pages = () => undefined
       response.writeHead(200, { 'Content-Type': TYPES[path.extname(pathname)] ?? TYPES['.html'], ...page.headers }).end(page.body);
       return;
     }
-    if (pathname === '/console' || pathname === '/console/') return serveConsole(response, 'index.html');
-    if (pathname === '/console/rally-api-keys.js') {
+    if (fromFolder && pathname === '/console') return servePage(response, request.headers.host);
+    if (fromFolder && pathname.startsWith('/console/')) {
       const manifest = JSON.parse(await readFile(path.join(dist, 'manifest.json'), 'utf8'));
-      return serveConsole(response, manifest['rally-api-keys.js']);
+      const name = path.basename(pathname);
+      return serveFile(response, name === 'rally-api-keys.js' ? manifest[name] : name);
     }
-    if (pathname.startsWith('/console/')) return serveConsole(response, path.basename(pathname));
     const loses = faults.loseResponse?.(request) === true;
     const { url: target, method, headers } = request;
     const upstream = http.request({ host: service.hostname, port: service.port, path: target, method, headers }, (answer) => {

@@ -26,6 +26,7 @@ if (missing.length > 0) {
   process.exit(process.env.REQUIRE_BROWSER ? 1 : 0);
 }
 
-await build({ entryPoints: ['tests/all.test.ts'], bundle: true, platform: 'node', format: 'esm', packages: 'external', external: ['../../proxy.mjs', '../../samples/build.mjs'], outfile: 'tests/.build/all.test.mjs', logLevel: 'warning', sourcemap: 'inline' });
+const suites = ['keys', 'page'];
+await build({ entryPoints: suites.map((name) => `tests/${name}.suite.ts`), bundle: true, platform: 'node', format: 'esm', packages: 'external', external: ['../../proxy.mjs', '../../samples/build.mjs'], outdir: 'tests/.build', outExtension: { '.js': '.mjs' }, logLevel: 'warning', sourcemap: 'inline' });
 const patterns = process.argv.slice(2).map((pattern) => `--test-name-pattern=${pattern}`);
-run(process.execPath, ['--enable-source-maps', '--test', '--test-reporter=spec', ...patterns, 'tests/.build/all.test.mjs'], { CHROMIUM: chromium });
+run(process.execPath, ['--enable-source-maps', '--test', `--test-concurrency=${suites.length}`, '--test-reporter=spec', ...patterns, ...suites.map((name) => `tests/.build/${name}.suite.mjs`)], { CHROMIUM: chromium });

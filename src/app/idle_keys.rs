@@ -47,7 +47,7 @@ enum Outcome {
     Completed,
     /// Another instance is at work.
     Elsewhere,
-    /// Some tenants were left out.
+    /// It failed for some tenants.
     Failed,
     /// The database is away.
     Outage,
@@ -66,7 +66,7 @@ impl Outcome {
     }
 }
 
-/// What one transaction has done.
+/// The result of one transaction.
 enum Step {
     /// Another instance is at work.
     Elsewhere,

@@ -88,7 +88,7 @@ pub struct KeyFacts<'a> {
     pub suspension: Option<Suspension>,
     /// The presented secret.
     pub secret: SecretState,
-    /// Where the key may be used from; `None` = anywhere.
+    /// The allowed client addresses; `None`: any.
     pub allowed_addresses: Option<&'a AllowedAddresses>,
     /// The client's address, if it is known.
     pub client_address: Option<IpAddr>,
@@ -129,7 +129,7 @@ pub enum DenialReason {
     KeyRequired,
     /// The key is beyond its rate limit.
     RateLimited {
-        /// What is left of it.
+        /// The rate limit and its remaining budget.
         budget: Budget,
         /// When the next request may come.
         until: Timestamp,

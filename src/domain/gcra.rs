@@ -22,7 +22,7 @@ impl RateLimit {
     }
 }
 
-/// What is left of a limit at some moment.
+/// The remaining budget of a rate limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     limit: RateLimit,

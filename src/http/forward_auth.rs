@@ -41,7 +41,7 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, LimitsLeft, Principal, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, RemainingLimits, Principal, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
@@ -133,7 +133,7 @@ pub(super) fn begin<B>(
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.left)),
+        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.remaining_limits)),
         Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
         Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender(), limited })),
     }
@@ -155,7 +155,7 @@ pub(super) async fn resolve(
 ) -> Response {
     let Pending { lookup, sender, limited } = *pending;
     match authenticator.resolve(lookup).await {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.left),
+        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.remaining_limits),
         Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),
     }
 }
@@ -171,15 +171,15 @@ fn refuse(
     let problem = Problem::from(refusal.error.clone()).for_gateways(limited);
     refusals.log(&problem, refusal.caller.as_deref(), sender, &scope.id);
     let mut response = respond_with(problem);
-    if let Some((principal, left)) = refusal.valid_caller() {
+    if let Some((principal, remaining_limits)) = refusal.valid_caller() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
-        rate_limit_fields::insert(left, response.headers_mut());
+        rate_limit_fields::insert(remaining_limits, response.headers_mut());
     }
     response
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
-fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Response {
+fn allowed(tenant: &Tenant, principal: &Principal, remaining_limits: &RemainingLimits) -> Response {
     let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
         Principal::ApiKey { id, expires_at, .. } => values_of_key(tenant, *id, *expires_at),
         Principal::User { user, .. } => values_of_user(tenant, &user.name),
@@ -192,7 +192,7 @@ fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Respons
         *header = value;
     }
     key_lifecycle_headers::insert_rotation(principal, &mut headers);
-    rate_limit_fields::insert(left, &mut headers);
+    rate_limit_fields::insert(remaining_limits, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -303,7 +303,7 @@ mod tests {
             ("cache-control", "no-store", "no-store"),
         ] {
             for (principal, value) in [(&key, of_key), (&user, of_user)] {
-                let response = allowed(&tenant, principal, &LimitsLeft::default());
+                let response = allowed(&tenant, principal, &RemainingLimits::default());
                 let values: Vec<_> = response.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
                 assert_eq!(values, [value.as_bytes()], "{name}");
             }

@@ -368,7 +368,7 @@ fn headers() -> Value {
             "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
         }),
         "RateLimit": header(
-            "What is left of the calling key's rate limit: `r` requests now, and one more in `t` seconds \
+            "The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds \
              (draft-ietf-httpapi-ratelimit-headers-11)",
             text(),
             json!("\"rally-key\";r=99;t=1"),

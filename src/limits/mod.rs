@@ -72,7 +72,7 @@ impl RateLimiter {
         self.local.take(key, limit, Moment::now)
     }
 
-    /// What is left of the key's limit, as far as this instance knows.
+    /// The key's remaining budget, as far as this instance knows.
     #[must_use]
     pub fn read(&self, key: ApiKeyId, limit: RateLimit) -> Budget {
         self.local.read(key, limit, Moment::now)

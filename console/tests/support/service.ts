@@ -1,4 +1,4 @@
-// A service of its own for the tests, on a private PostgreSQL, behind the proxy that serves dist/.
+// A service of its own for the tests, on a private PostgreSQL, behind a proxy that can lose responses.
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -19,7 +19,7 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Budget, Clock, KeyLimits, LimitsLeft, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
+        Budget, Clock, KeyLimits, RemainingLimits, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
@@ -57,10 +57,10 @@ pub(in crate::auth) struct KeyRequest<'a> {
     pub(in crate::auth) request_id: &'a RequestId,
 }
 
-/// What is decided about a key.
+/// The decision about a key's request.
 pub(in crate::auth) struct Decision {
     pub(in crate::auth) outcome: Result<(), DenialReason>,
-    pub(in crate::auth) left: LimitsLeft,
+    pub(in crate::auth) remaining_limits: RemainingLimits,
 }
 
 /// The outcome of [`KeyVerifier::authorize`].
@@ -72,7 +72,7 @@ pub(in crate::auth) enum Authorization {
 
 impl Decision {
     fn new(outcome: Result<(), DenialReason>, budget: Option<Budget>) -> Self {
-        Self { outcome, left: LimitsLeft { budget, quota: None } }
+        Self { outcome, remaining_limits: RemainingLimits { budget, quota: None } }
     }
 
     fn of_rate(taken: Taken, now: Timestamp) -> Self {
@@ -207,7 +207,7 @@ impl KeyVerifier {
             }
             Err(_) => self.recorder.quota_use(key, quota, now),
         };
-        decision.left.quota = Some(Box::new(quota));
+        decision.remaining_limits.quota = Some(Box::new(quota));
     }
 
     /// The only place where the use of a key is counted.

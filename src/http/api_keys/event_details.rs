@@ -34,7 +34,7 @@ pub(in crate::http) struct GrantDetails {
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Timestamp>,
-    /// Where the key may be used from (empty: anywhere)
+    /// The allowed client addresses (empty: any)
     #[schema(value_type = Vec<String>)]
     allowed_addresses: AllowedAddresses,
     /// The rate limit (null: none)

@@ -28,9 +28,9 @@ pub(super) async fn detach(State(tasks): State<TaskTracker>, mut request: Reques
     let slot = CallerSlot::default();
     request.extensions_mut().insert(slot.clone());
     let mut response = run_detached(&tasks, request, next).await;
-    if let Some((principal, left)) = slot.0.get() {
+    if let Some((principal, remaining_limits)) = slot.0.get() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
-        rate_limit_fields::insert(left, response.headers_mut());
+        rate_limit_fields::insert(remaining_limits, response.headers_mut());
     }
     response
 }

@@ -1,12 +1,12 @@
-//! What a calling key has left of its limits.
+//! The remaining limits of a calling key.
 
 use std::time::Duration;
 
 use super::{Budget, Quota, Timestamp};
 
-/// What is left of the limits of a calling key.
+/// The remaining limits of a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct LimitsLeft {
+pub struct RemainingLimits {
     /// `None`: it has no rate limit.
     pub budget: Option<Budget>,
     /// `None`: it has no quota. Boxed, since few keys have one.
