@@ -11,10 +11,10 @@
 //! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
+//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the console's page; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
-//! | [`limits`] | rate limits: what keys have used, counted in process or in Redis |
-//! | [`usage`] | the counters of usage (`auth` calls them); the worker that writes them, and removes old hours and secrets |
+//! | [`limits`] | rate limits, counted in process or in Redis (quotas are in `usage`) |
+//! | [`usage`] | the counters of usage, callers and quotas (`auth` calls them); the worker that writes them, and removes old hours, callers, secrets and idempotency records |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
 //! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
@@ -60,8 +60,8 @@
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
 //! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
-//! `domain::access` allows or denies; last, `limits` counts the request, if the key has a rate limit: here, or in Redis.
-//! `usage` counts, and the key is the principal.
+//! `domain::access` allows or denies; then the key's rate limit decides (`limits`: in process or in Redis), then its quota
+//! (`usage::quotas`). `usage` counts the request, and the key is the principal.
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
 //! the signature with a configured key, or with a key of its issuer's key set: the one that `kid` names, or any for a token

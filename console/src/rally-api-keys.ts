@@ -134,7 +134,7 @@ export class RallyApiKeys extends LitElement {
         ? nothing
         : html`<rally-key-view .api=${api} keyId=${this.keyId} granted=${granted} listUrl=${this.listUrl} ?mayChange=${mayChange}></rally-key-view>`}
       ${this.creating
-        ? html`<rally-create-dialog .api=${api} granted=${granted} creator=${creatorOf(me)} @closed=${() => (this.creating = false)}></rally-create-dialog>`
+        ? html`<rally-create-dialog .api=${api} granted=${granted} @closed=${() => (this.creating = false)}></rally-create-dialog>`
         : nothing}
     </div>`;
   }
@@ -166,10 +166,6 @@ export class RallyApiKeys extends LitElement {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
 }
-
-/** `createdBy` of keys that the reader creates. */
-const creatorOf = (me: Me | undefined): string =>
-  me === undefined ? '' : me.principal.kind === 'user' ? me.principal.name : `api-key:${me.principal.id}`;
 
 define('rally-api-keys', RallyApiKeys);
 

@@ -190,14 +190,6 @@ export const texts = {
     nameRequired: 'Enter a name.',
     customRequired: 'Choose a date and time in the future.',
     numberRequired: 'Enter a whole number, 1 or more.',
-    unknownTitle: 'It is not known whether the key was created',
-    unknownChecking: 'The response did not arrive. Looking for the key…',
-    unknownFound: (name: string, count: number) =>
-      count === 1
-        ? `The key “${name}” was created, but its secret was lost on the way, and nobody has it. Revoke that key and create it again.`
-        : `${number(count)} keys “${name}” were created, since the browser repeated the request, but their secrets were lost on the way, and nobody has them. Revoke those keys and create one again.`,
-    unknownNotFound: 'The key was not created. You can safely try again.',
-    unknownRetry: 'Revoke and create again',
   },
 
   secret: {
@@ -296,9 +288,6 @@ export const texts = {
     already: (hint: string) => `A rotation is in progress already: rotating again ends the secret ${hint} at once.`,
     submit: 'Rotate',
     busy: 'Rotating…',
-    unknownDone:
-      'The key has a new secret that this page did not get: the response was lost, or somebody else rotated the key. Rotate once more to get another one; the secret before the last ends then.',
-    unknownNot: 'The key was not rotated. You can safely try again.',
   },
 
   suspend: {

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        RemainingLimits, Principal, RateLimit, Secret, Slug, Tenant,
+        Principal, RateLimit, RemainingLimits, Secret, Slug, Tenant,
         access::{Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
@@ -162,7 +162,7 @@ impl Authenticator {
                         Authorization::Decided(decision) => {
                             Authentication::Ready(conclude(span, tenant, verified.principal(), decision))
                         }
-                        Authorization::AskRedis(limit) => {
+                        Authorization::NeedsRedis(limit) => {
                             self.pending(request, Step::RateLimit { tenant, verified, limit })
                         }
                     }
@@ -228,7 +228,7 @@ impl Authenticator {
                 Ok(verified) => {
                     let decision = match self.keys.authorize(&verified, &key_request) {
                         Authorization::Decided(decision) => decision,
-                        Authorization::AskRedis(limit) => {
+                        Authorization::NeedsRedis(limit) => {
                             self.keys.authorize_by_redis(&verified, limit, &key_request).await
                         }
                     };
@@ -257,12 +257,12 @@ impl Authenticator {
             Err(error) => return refuse(span, &tenant, error),
         };
         let outcome = decide(&Facts { scopes: user.scopes(), key: None, required });
-        conclude(span, tenant, user, Decision { outcome, remaining_limits: RemainingLimits::default() }).map_err(|refusal| match refusal
-            .error
-        {
-            Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
-            _ => refusal,
-        })
+        conclude(span, tenant, user, Decision { outcome, remaining_limits: RemainingLimits::default() }).map_err(
+            |refusal| match refusal.error {
+                Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
+                _ => refusal,
+            },
+        )
     }
 
     fn slug(&self, request: AuthRequest<'_>) -> Result<Slug, Error> {

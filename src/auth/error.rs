@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Budget, RemainingLimits, Principal, QuotaUse, Scope, Slug, Tenant, Timestamp, access::DenialReason},
+    domain::{Budget, Principal, QuotaUse, RemainingLimits, Scope, Slug, Tenant, Timestamp, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -37,15 +37,24 @@ impl RefusedCaller {
 
 impl Refusal {
     #[cold]
-    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal, remaining_limits: RemainingLimits) -> Self {
+    pub(super) fn denied(
+        reason: DenialReason,
+        tenant: &Tenant,
+        principal: Principal,
+        remaining_limits: RemainingLimits,
+    ) -> Self {
         let is_valid = reason.credential_is_valid();
         let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, remaining_limits };
         Self { error: reason.into(), caller: Some(Box::new(caller)) }
     }
 
     pub(super) fn of_tenant(tenant: &Tenant, error: Error) -> Self {
-        let caller =
-            RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false, remaining_limits: RemainingLimits::default() };
+        let caller = RefusedCaller {
+            tenant: tenant.slug,
+            principal: None,
+            is_valid: false,
+            remaining_limits: RemainingLimits::default(),
+        };
         Self { error, caller: Some(Box::new(caller)) }
     }
 
@@ -113,7 +122,7 @@ pub enum Error {
     /// The token is valid and lacks a scope, with what was read from it, in a sentence.
     #[error("needs scope {0}: {1}")]
     TokenLacksScope(Scope, String),
-    /// The key is beyond its rate limit.
+    /// The key has exceeded its rate limit.
     #[error("beyond the rate limit until {until}")]
     RateLimited {
         /// The rate limit and its remaining budget.
@@ -127,7 +136,7 @@ pub enum Error {
     /// The secret still works, and the request needs the one that has replaced it.
     #[error("needs the key's current secret")]
     SecretRetired,
-    /// The key has used its quota up.
+    /// The key has exhausted its quota.
     #[error("the quota is used up until {}", .0.resets_at)]
     QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].

@@ -69,16 +69,16 @@ impl Budget {
     }
 }
 
-/// The outcome for a request.
+/// The decision about one request, by its rate limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Whether the request is within the limit.
+pub struct RateDecision {
+    /// True: the request is within the limit.
     pub allowed: bool,
-    /// What is left after it.
+    /// The budget after the request.
     pub budget: Budget,
 }
 
-impl Taken {
+impl RateDecision {
     pub(crate) const fn allowed(budget: Budget) -> Self {
         Self { allowed: true, budget }
     }

@@ -1,9 +1,13 @@
 //! A tenant's policy: rules for all of its keys.
 
+use std::fmt;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{AllowedAddresses, ApiKey, RateLimit, ScopeSet, Timestamp, format_timestamp};
+
+const MAX_ACTIVE_KEYS: &str = "maxActiveKeys";
 
 /// The rules of a tenant. `None`: no rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,15 @@ pub struct Violation {
     pub value: Value,
 }
 
-/// What the rules ask of a key.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, limit, value } = self;
+        let whose = if *rule == MAX_ACTIVE_KEYS { "tenant" } else { "key" };
+        write!(f, "the tenant's policy has `{rule}` = {limit}, and the {whose} would have {value}")
+    }
+}
+
+/// The properties of a key that the rules check.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyState<'a> {
     pub scopes: ScopeSet,
@@ -124,7 +136,7 @@ impl Policy {
     #[must_use]
     pub fn check_active_keys(&self, keys: i64) -> Option<Violation> {
         let limit = self.max_active_keys.filter(|limit| keys > i64::from(*limit))?;
-        Some(Violation { rule: "maxActiveKeys", limit: json!(limit), value: json!(keys) })
+        Some(Violation { rule: MAX_ACTIVE_KEYS, limit: json!(limit), value: json!(keys) })
     }
 
     /// The time since which a key must have been used. `None`: there is no such rule.

@@ -20,7 +20,7 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, RemainingLimits, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, RemainingLimits, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},

@@ -4,7 +4,7 @@
 //! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500, and 429 only if the gateway asks for
 //! it; its `code` is in `X-Rally-Error`. 503 means that access cannot be decided now.
 
-mod asked;
+mod check_parameters;
 mod forged_headers;
 
 use std::{
@@ -21,7 +21,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
-use self::asked::{Asked, asked};
+use self::check_parameters::CheckParameters;
 use super::{
     key_lifecycle_headers,
     names::{
@@ -41,7 +41,7 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, RemainingLimits, Principal, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, Principal, RemainingLimits, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
@@ -60,7 +60,7 @@ pub(super) fn matches(path: &str) -> bool {
 struct ScopeParam {
     #[param(schema_with = additional_scope, required = false)]
     scope: Option<String>,
-    /// `429`: a request beyond its key's limits gets the status 429 instead of 403
+    /// `429`: a request that exceeds its key's limits gets the status 429 instead of 403
     #[param(nullable = false, example = "429", pattern = "^429$")]
     limited: Option<String>,
 }
@@ -122,9 +122,9 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Pending>> {
     let (uri, headers, proxies) = (request.uri(), request.headers(), &authenticator.tenancy.trusted_proxies);
     let sender = || Sender::new(uri, headers, Some(proxies), peer.0);
-    let asked = forged_headers::refuse(headers).and_then(|()| asked(request, peer.0, proxies));
-    let (required, limited) = match asked {
-        Ok(Asked { scope, limited }) => (RequiredAccess::to_use(Permission::Scope(scope)), limited),
+    let parameters = forged_headers::refuse(headers).and_then(|()| check_parameters::read(request, peer.0, proxies));
+    let (required, limited) = match parameters {
+        Ok(CheckParameters { scope, limited }) => (RequiredAccess::to_use(Permission::Scope(scope)), limited),
         Err(problem) => {
             let problem = problem.for_gateways(LimitedStatus::default());
             refusals.log(&problem, None, &sender(), &scope.id);
@@ -133,7 +133,9 @@ pub(super) fn begin<B>(
     };
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.remaining_limits)),
+        Authentication::Ready(Ok(ref caller)) => {
+            Ok(allowed(&caller.tenant, &caller.principal, &caller.remaining_limits))
+        }
         Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
         Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender(), limited })),
     }

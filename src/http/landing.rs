@@ -57,7 +57,7 @@ pub(super) async fn page(
 fn of_tenant(url: &str) -> String {
     let url = escape(url);
     format!(
-        r#"<p>This host serves the API keys of one tenant, <strong>{url}</strong>. </p>
+        r#"<p>This host serves the API keys of one tenant, <strong>{url}</strong>.</p>
 <ul>
 <li><a href="/console">The console</a>, to manage them</li>
 <li><a href="/docs">Every call</a>, to read about and to try</li>

@@ -299,7 +299,9 @@ fn example(code: Code) -> Problem {
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
-        Code::TooManyRotations => Problem::too_many_rotations(41),
+        Code::TooManyRotations => {
+            parse_timestamp("2026-11-24T09:00:41Z").map_or(code.into(), |until| Problem::too_many_rotations(41, until))
+        }
         Code::RateLimited => RateLimit::new(100, 60)
             .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
             .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),

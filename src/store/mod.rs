@@ -182,6 +182,6 @@ pub struct Page {
 pub struct Listed<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Items of all pages. `None`: too many to count.
+    /// The number of items on all pages; unspecified unless [`Page::counted`]. `None`: more than [`MAX_COUNTED`].
     pub total: Option<i64>,
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{Error, ReadTx, WriteTx};
 use crate::domain::{
-    AddressBlock, AllowedAddresses, ApiKeyId, KeyHint, KeyName, OnLeak, Policy, RateLimit, ScopeSet, Timestamp,
+    AddressBlock, AllowedAddresses, ApiKey, ApiKeyId, KeyHint, KeyName, OnLeak, Policy, RateLimit, ScopeSet, Timestamp,
+    Violation,
 };
 
 const TABLE: &str = "api_key_policies";
@@ -110,22 +111,28 @@ macro_rules! select_policy {
     };
 }
 
+macro_rules! count_active_keys {
+    ($transaction:expr, $now:expr) => {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM public.api_keys
+               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
+            $transaction.tenant.0,
+            $now,
+        )
+        .fetch_one($transaction.transaction.session())
+        .await?)
+    };
+}
+
 impl ReadTx {
     /// The tenant's policy.
     pub async fn policy(&mut self) -> Result<Policy, Error> {
         select_policy!(self.tenant, "").fetch_one(self.transaction.session()).await?.try_into()
     }
 
-    /// The number of keys that are neither revoked nor expired.
+    /// The number of keys that are neither revoked nor expired, suspended ones included.
     pub async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM public.api_keys
-               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
-            self.tenant.0,
-            now,
-        )
-        .fetch_one(self.transaction.session())
-        .await?)
+        count_active_keys!(self, now)
     }
 
     /// The newest `at_most` of the keys, neither revoked nor expired, that break a rule of the policy; and how many there are.
@@ -195,15 +202,31 @@ impl WriteTx {
     }
 
     /// As [`ReadTx::active_keys`]. Exact until this transaction ends, if the policy is locked.
-    pub async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM public.api_keys
-               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
-            self.tenant.0,
-            now,
-        )
-        .fetch_one(self.transaction.session())
-        .await?)
+    async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
+        count_active_keys!(self, now)
+    }
+
+    /// Gives a new key what the policy has for keys without a limit of their own, and returns the first rule that the key
+    /// would break. Exact across instances, since the policy is locked: call it before the key is inserted.
+    pub async fn apply_policy(&mut self, key: &mut ApiKey, now: Timestamp) -> Result<Option<Violation>, Error> {
+        let policy = self.lock_policy().await?;
+        key.limits.rate_limit = key.limits.rate_limit.or(policy.default_rate_limit);
+        match policy.violations((&*key).into(), now).into_iter().next() {
+            Some(violation) => Ok(Some(violation)),
+            None => self.violation_of_one_more_key(&policy, now).await,
+        }
+    }
+
+    /// The violation of `maxActiveKeys` by one more key. Exact, since the policy is locked.
+    pub async fn violation_of_one_more_key(
+        &mut self,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Option<Violation>, Error> {
+        if policy.max_active_keys.is_none() {
+            return Ok(None);
+        }
+        Ok(policy.check_active_keys(self.active_keys(now).await? + 1))
     }
 
     /// Replaces the policy, which is locked.

@@ -40,9 +40,9 @@ pub struct SecretUsage {
     pub denied_suspended: i64,
     /// Those that were denied since the key may not be used from the client's address.
     pub denied_address: i64,
-    /// Those that were denied since the key was beyond its rate limit.
+    /// Those that were denied since the key had exceeded its rate limit.
     pub denied_rate_limit: i64,
-    /// Those that were denied since the key had used its quota up.
+    /// Those that were denied since the key had exhausted its quota.
     pub denied_quota: i64,
     /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
@@ -140,7 +140,7 @@ impl UsageBatch {
         self.len() == 0
     }
 
-    /// Removes about half of the rows.
+    /// Splits off about half of the rows.
     #[must_use]
     pub fn split_off_half(&mut self) -> Self {
         if self.usage.is_empty() {

@@ -68,7 +68,7 @@ impl Retention {
         let now = self.clock.now();
         let callers = remove_in_parts(|| self.store.remove_old_callers(now)).await?;
         if callers > 0 {
-            info!(callers, "removed callers of API keys that were not seen for long, or many of one key");
+            info!(callers, "removed old callers of API keys");
         }
         Ok(())
     }

@@ -325,6 +325,20 @@ async fn a_preflight_from_an_allowed_origin_succeeds() {
     }
 }
 
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_make_every_call_of_the_api() {
+    let server = server_with_cors_origin().await;
+    let browser = server.client("acme", Credential::None);
+    let document = browser.get("/openapi.json").await.json();
+    let reply = preflight(&browser, CONFIGURED_ORIGIN, "GET", "authorization").await;
+    let allowed = header_values(&reply.headers, "access-control-allow-methods");
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/")) {
+        for method in item.as_object().unwrap().keys() {
+            assert!(allowed.contains(method), "{method} {path}: {allowed:?}");
+        }
+    }
+}
+
 #[track_caller]
 fn is_readable_from(origin: &str, reply: &Reply) {
     assert_eq!(reply.header("access-control-allow-origin"), origin, "{reply:?}");

@@ -290,7 +290,7 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
         ("rally_jwks_age_seconds", "gauge"),
         ("rally_jwks_fetches", "counter"),
         ("rally_jwks_keys", "gauge"),
-        ("rally_limits_counted_alone", "counter"),
+        ("rally_limits_local_fallbacks", "counter"),
         ("rally_limits_redis_failures", "counter"),
         ("rally_limits_redis_seconds", "histogram"),
         ("rally_limits_redis_up", "gauge"),

@@ -93,6 +93,22 @@ async fn a_key_that_an_operator_revokes_stops_working_on_every_instance() {
 }
 
 #[tokio::test]
+async fn a_key_of_an_operator_is_bound_by_the_tenants_policy() {
+    let server = TestServer::start().await;
+    let (operator, admin) = (Operator::new("keys-policy", &server.database).await, server.admin("acme"));
+    let limit = json!({"requests": 5, "windowSeconds": 10});
+    let policy = json!({"allowedScopes": "read", "maxActiveKeys": 1, "defaultRateLimit": limit});
+    send(admin.request(Method::PUT, &format!("{PATH}/policy")).json(&policy)).await.expect(200);
+    let create = ["keys", "create", "--tenant", "acme", "--name", "n", "--scopes"];
+    let why = operator.fail(&[&create[..], &["admin"]].concat()).await;
+    assert!(why.contains("`allowedScopes` = \"read\", and the key would have \"admin\""), "{why}");
+    operator.run(&[&create[..], &["read"]].concat()).await;
+    assert_eq!(admin.get(PATH).await.expect(200)[0]["rateLimit"], limit);
+    let why = operator.fail(&[&create[..], &["read"]].concat()).await;
+    assert!(why.contains("`maxActiveKeys` = 1, and the tenant would have 2"), "{why}");
+}
+
+#[tokio::test]
 async fn bad_arguments_of_keys_are_refused_with_the_reason() {
     let database = TestDatabase::create().await;
     let operator = Operator::new("keys-bad", &database).await;

@@ -257,7 +257,7 @@ async fn instances_with_a_redis_count_together_and_tell_when_it_is_away() {
             assert_eq!(caller.get("/forward-auth").await.status, 200, "once at each instance");
         }
         caller.get("/forward-auth").await.refused(403, "rate_limited");
-        assert!(Metrics::of(server).await.count("rally_limits_counted_alone_total") >= 3);
+        assert!(Metrics::of(server).await.count("rally_limits_local_fallbacks_total") >= 3);
     }
     redis.restart().await;
     wait_until(async || readiness().await == json!({"status": "ready"})).await;

@@ -131,7 +131,7 @@ async fn tables_appear_empty_while_no_tenant_is_set() {
         assert_ne!(server.database.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
         assert_eq!(count(&mut connection, table).await, 0, "{table}");
     }
-    for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
+    for sql in ["UPDATE api_keys SET name = 'RateDecision over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
     }
     // The same with an id that no tenant has.

@@ -24,11 +24,14 @@ export type Status = Schemas['KeyStatus'];
 export type ListQuery = NonNullable<paths['/api/v1/api-keys']['get']['parameters']['query']>;
 export type EventQuery = NonNullable<paths['/api/v1/api-keys/events']['get']['parameters']['query']>;
 
+/** The service counts no more keys that match a filter. */
+export const MAX_COUNTED = 1_000;
+
 export interface Page<T> {
   items: T[];
   /** The cursor of the next page; null at the end. */
   next: string | null;
-  /** Null where the service does not count: a filter that more than 10,000 keys match. */
+  /** Null where the service does not count: a filter that more than `MAX_COUNTED` keys match. */
   total: number | null;
 }
 
@@ -79,7 +82,7 @@ export class Api {
     return page(this.#call('get', '/api/v1/api-keys', { query }));
   }
 
-  /** How many keys match; null for more than 10,000. */
+  /** How many keys match; null for more than `MAX_COUNTED`. */
   async count(query: ListQuery): Promise<number | null> {
     return (await this.list({ ...query, limit: 1 })).total;
   }
@@ -96,8 +99,7 @@ export class Api {
     return versioned(this.#call('patch', '/api/v1/api-keys/{id}', { id, body, headers: ifMatch(etag) }));
   }
 
-  /** Repeating it makes one more secret, so `etag` is required: the repeat then fails with 412. */
-  rotate(id: string, overlapSeconds: number, etag: string, idempotencyKey: string): Promise<CreatedKey> {
+  rotate(id: string, overlapSeconds: number, etag: string | null, idempotencyKey: string): Promise<CreatedKey> {
     const headers = { ...ifMatch(etag), 'Idempotency-Key': idempotencyKey };
     return this.#value('post', '/api/v1/api-keys/{id}/rotate', { id, body: { overlapSeconds }, headers });
   }

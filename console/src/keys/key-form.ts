@@ -3,12 +3,11 @@ import { property, state } from 'lit/decorators.js';
 import type { Policy } from '../api/client.js';
 import { DAY_MS, formatDateTime, formatExact, formatNumber, toLocalInput } from '../format.js';
 import { texts } from '../texts.js';
-import { LEVELS, type ScopeLevel, windowText } from '../ui/badges.js';
+import { LEVELS, RATE_WINDOWS, type ScopeLevel, windowText } from '../ui/badges.js';
 import { icon } from '../ui/icons.js';
 import { Part, define, uniqueId } from '../ui/part.js';
 import { type Draft, type FieldErrors, type Preset, emptyDraft, expiryOf, presetPermitted, scopeRefusal } from './draft.js';
 
-const WINDOWS = [1, 60, 3600, 86400];
 
 /** The fields of a key. The dialog around it reads `draft`. */
 export class KeyForm extends Part {
@@ -242,7 +241,7 @@ export class KeyForm extends Part {
           <input id=${id} type="text" inputmode="numeric" class="number" autocomplete="off" placeholder=${t.rateRequests} aria-describedby=${described} aria-invalid=${invalid} .value=${draft.rateRequests} @input=${(event: Event) => this.#set({ rateRequests: valueOf(event) })} />
           <label for="${id}-window">${t.rateWindow}</label>
           <select id="${id}-window" @change=${(event: Event) => this.#set({ rateWindow: Number(valueOf(event)) })}>
-            ${[...new Set([...WINDOWS, draft.rateWindow])].map((seconds) => html`<option value=${seconds} ?selected=${seconds === draft.rateWindow}>${windowText(seconds)}</option>`)}
+            ${[...new Set([...RATE_WINDOWS, draft.rateWindow])].map((seconds) => html`<option value=${seconds} ?selected=${seconds === draft.rateWindow}>${windowText(seconds)}</option>`)}
           </select>
         </div>`,
         true,

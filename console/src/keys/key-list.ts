@@ -1,6 +1,6 @@
 import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import type { Api, Key, Me, Page, Status } from '../api/client.js';
+import { type Api, type Key, MAX_COUNTED, type Me, type Page, type Status } from '../api/client.js';
 import { formatDate, formatExact, formatNumber, time } from '../format.js';
 import { texts } from '../texts.js';
 import { LEVELS, type Mark, type ScopeLevel, actorText, markBadge, marksOf, scopeBadge, statusBadge } from '../ui/badges.js';
@@ -178,7 +178,7 @@ export class KeyList extends Part {
     const count = this.counts.statuses[status ?? 'all'];
     const isOn = this.filters.status === status && this.filters.mark === null;
     return html`<button type="button" class="filter" aria-pressed=${isOn ? 'true' : 'false'} @click=${() => this.#filter({ status, mark: null })}>
-      ${label} ${count === undefined ? nothing : html`<span class="count">${count === null ? texts.list.more(formatNumber(10_000)) : formatNumber(count)}</span>`}
+      ${label} ${count === undefined ? nothing : html`<span class="count">${count === null ? texts.list.more(formatNumber(MAX_COUNTED)) : formatNumber(count)}</span>`}
     </button>`;
   }
 
@@ -189,7 +189,7 @@ export class KeyList extends Part {
     const count =
       known === undefined
         ? nothing
-        : html`<span class="count">${known.count === null ? texts.list.more(formatNumber(10_000)) : known.atLeast ? texts.list.more(formatNumber(known.count)) : formatNumber(known.count)}</span>`;
+        : html`<span class="count">${known.count === null ? texts.list.more(formatNumber(MAX_COUNTED)) : known.atLeast ? texts.list.more(formatNumber(known.count)) : formatNumber(known.count)}</span>`;
     return html`<button
       type="button"
       class=${isNone ? 'chip none' : 'chip'}

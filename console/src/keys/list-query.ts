@@ -20,7 +20,7 @@ export const isFiltered = (filters: Filters): boolean =>
   filters.status !== null || filters.mark !== null || filters.search !== '' || filters.scope !== null || filters.createdBy !== null;
 
 export interface Counts {
-  /** Null: more than 10,000. Absent: not known yet. */
+  /** Null: more than `MAX_COUNTED`. Absent: not known yet. */
   statuses: Partial<Record<Status | 'all', number | null>>;
   /** `atLeast`: there may be more. */
   marks: Partial<Record<Mark, { count: number | null; atLeast?: boolean }>>;

@@ -1,12 +1,13 @@
 import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import type { Caller, CreatedKey, Key, Versioned } from '../api/client.js';
+import { IdempotencyKeys, repeatIfLost } from '../api/repeat.js';
 import { formatDateTime } from '../format.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
 import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
-import { asApiError, define, uniqueId } from '../ui/part.js';
+import { define, uniqueId } from '../ui/part.js';
 import { recentCallers } from './recent-callers.js';
 import './secret-panel.js';
 
@@ -26,15 +27,8 @@ export class RotateDialog extends Dialog {
   @state() private created: CreatedKey | null = null;
   @state() private stored = false;
   @state() private nudge = false;
-  /** After a response that did not arrive. */
-  @state() private lost: 'done' | 'not-done' | null = null;
-  #etag: string | null = null;
+  readonly #idempotencyKeys = new IdempotencyKeys();
   readonly #name = uniqueId();
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    this.#etag = this.opened.etag;
-  }
 
   protected override mayClose(): boolean {
     if (this.created === null) return super.mayClose();
@@ -49,7 +43,6 @@ export class RotateDialog extends Dialog {
     return this.frame(
       t.title(key.name),
       html`
-        ${this.lost === null ? nothing : html`<p class="note warn" role="alert" data-lost=${this.lost}>${icon('warning')}<span>${this.lost === 'done' ? t.unknownDone : t.unknownNot}</span></p>`}
         ${errorBox(this.error, this.#rotate, false)}
         <p>${t.lead}</p>
         <ol class="steps">${t.steps.map((step) => html`<li>${step}</li>`)}</ol>
@@ -89,36 +82,14 @@ export class RotateDialog extends Dialog {
   }
 
   readonly #rotate = async (): Promise<void> => {
-    this.lost = null;
     await this.attempt(async () => {
-      const { id } = this.opened.value;
-      try {
-        this.created = await this.api.rotate(id, this.overlap, this.#etag ?? '', crypto.randomUUID());
-      } catch (error) {
-        const failure = asApiError(error);
-        // 412: somebody else changed the key, or the browser itself repeated a request that had been carried out.
-        const isStale = failure.code === 'precondition_failed';
-        if (!failure.outcomeUnknown && !isStale) throw failure;
-        await this.#lookForLost(id);
-        if (isStale && this.lost === 'not-done') {
-          this.lost = null;
-          throw failure;
-        }
-        return;
-      }
-      this.emit('key-rotated', id);
+      const { value, etag } = this.opened;
+      const idempotencyKey = this.#idempotencyKeys.for(this.overlap);
+      this.created = await repeatIfLost(() => this.api.rotate(value.id, this.overlap, etag, idempotencyKey));
+      this.emit('key-rotated', value.id);
       await this.updateComplete;
       this.find<HTMLElement>('[data-secret]')?.focus();
     });
   };
-
-  /** A new secret shows in the hint; the present version is what the next attempt is made on. */
-  async #lookForLost(id: string): Promise<void> {
-    const { value, etag } = await this.api.key(id);
-    this.lost = value.keyHint === this.opened.value.keyHint ? 'not-done' : 'done';
-    this.#etag = etag;
-    this.opened = { value, etag };
-    if (this.lost === 'done') this.emit('key-changed', id);
-  }
 }
 define('rally-rotate-dialog', RotateDialog);

@@ -3,7 +3,7 @@ import { property, state } from 'lit/decorators.js';
 import type { Api, Policy, PolicyRequest, Violation } from '../api/client.js';
 import { formatNumber, time } from '../format.js';
 import { texts } from '../texts.js';
-import { LEVELS, type ScopeLevel, scopeLevel, scopesOf, windowText } from '../ui/badges.js';
+import { LEVELS, RATE_WINDOWS, scopeLevel, scopesOf, type ScopeLevel, windowText } from '../ui/badges.js';
 import { Dialog } from '../ui/dialog.js';
 import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
@@ -25,7 +25,6 @@ type Field = 'lifetime' | 'keys' | 'idle' | 'rateRequests';
 
 const t = texts.policy;
 const CHECK_DELAY_MS = 500;
-const WINDOWS = [1, 60, 3600, 86400];
 const LIMITS: Record<Field, number> = { lifetime: 3_650, keys: 1_000_000, idle: 3_650, rateRequests: 1_000_000 };
 const FIELDS: Record<string, Field> = { maxLifetimeDays: 'lifetime', maxActiveKeys: 'keys', idleSuspendDays: 'idle', defaultRateLimit: 'rateRequests' };
 
@@ -117,7 +116,7 @@ export class PolicyView extends Part {
             ${this.#input('rateRequests', draft, off)}
             <label for="${this.#id}-window">${t.requests} ${texts.form.rateWindow}</label>
             <select id="${this.#id}-window" ?disabled=${off} @change=${(event: Event) => this.#set({ rateWindow: Number(valueOf(event)) })}>
-              ${[...new Set([...WINDOWS, draft.rateWindow])].map((seconds) => html`<option value=${seconds} ?selected=${draft.rateWindow === seconds}>${windowText(seconds)}</option>`)}
+              ${[...new Set([...RATE_WINDOWS, draft.rateWindow])].map((seconds) => html`<option value=${seconds} ?selected=${draft.rateWindow === seconds}>${windowText(seconds)}</option>`)}
             </select>
           </div>
           ${this.#under('rateRequests', t.rateHint)}

@@ -57,6 +57,9 @@ const WINDOWS: Record<number, string> = {
   86400: texts.form.day,
 };
 
+/** The windows that forms offer, in seconds. */
+export const RATE_WINDOWS = Object.keys(WINDOWS).map(Number);
+
 export const windowText = (seconds: number): string => WINDOWS[seconds] ?? formatDuration(seconds);
 
 export const rateText = (rate: RateLimit | null): string =>

@@ -1,4 +1,4 @@
 import { Service } from './service.js';
 
-/** Shared by all tests: started once, in all.test.ts. */
+/** Shared by all tests: started once, by suite.ts. */
 export const service = new Service();

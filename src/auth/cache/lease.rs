@@ -53,7 +53,7 @@ impl Lease {
         now.0 < self.expires_at.load(Ordering::Acquire)
     }
 
-    /// Taken before a read that [`Self::valid_since`] is to validate.
+    /// RateDecision before a read that [`Self::valid_since`] is to validate.
     pub(crate) fn snapshot(&self) -> LeaseSnapshot {
         LeaseSnapshot(self.expires_at.load(Ordering::Acquire))
     }

@@ -15,7 +15,7 @@ use super::{
     grants::{refuse_more_addresses, refuse_more_than_own},
     idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, Repeatable},
     limit_fields,
-    policy::{refuse_breach, refuse_one_more},
+    policy::refuse_violation,
     responses::ApiKeyCreatedResponse,
     schema,
 };
@@ -176,10 +176,7 @@ pub(crate) async fn create(
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
-    let policy = transaction.lock_policy().await?;
-    key.limits.rate_limit = key.limits.rate_limit.or(policy.default_rate_limit);
-    refuse_breach(policy.violations((&key).into(), now).into_iter().next())?;
-    refuse_one_more(&mut transaction, &policy, now).await?;
+    refuse_violation(transaction.apply_policy(&mut key, now).await?)?;
     transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     let response = ApiKeyCreatedResponse::new(&key, &secret, now);

@@ -63,7 +63,7 @@ fn add_actor(schemas: &mut Map<String, Value>) {
 
 fn key_id(kind: EventKind) -> Value {
     if kind == EventKind::PolicyChanged {
-        // Not `null` alone, at which openapi-generator ends.
+        // openapi-generator fails on the type `null` alone.
         json!({"type": ["string", "null"], "format": "uuid", "description": "Null: an event of the tenant itself"})
     } else {
         json!({"type": "string", "format": "uuid", "description": "The key's id"})

@@ -16,7 +16,7 @@ use crate::{
         input::{InputFields, JsonBody, NoQuery, QueryParams},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::{BreakingKey, ReadTx, WriteTx},
+    store::{BreakingKey, ReadTx},
 };
 
 /// Keys in a response that break the policy.
@@ -161,17 +161,8 @@ async fn respond(transaction: &mut ReadTx, policy: &Policy, now: Timestamp) -> R
 }
 
 /// Refuses what breaks a rule.
-pub(super) fn refuse_breach(violation: Option<Violation>) -> Result<(), Problem> {
+pub(super) fn refuse_violation(violation: Option<Violation>) -> Result<(), Problem> {
     violation.map_or(Ok(()), |violation| Err(violation.into()))
-}
-
-/// Refuses another key beyond `maxActiveKeys`. Exact across instances, since the policy is locked.
-pub(super) async fn refuse_one_more(transaction: &mut WriteTx, policy: &Policy, now: Timestamp) -> Result<(), Problem> {
-    if policy.max_active_keys.is_none() {
-        return Ok(());
-    }
-    let keys = transaction.active_keys(now).await?;
-    refuse_breach(policy.check_active_keys(keys + 1))
 }
 
 /// Gets the tenant's policy, and the keys that break it.

@@ -374,9 +374,9 @@ pub(super) struct DeniedByReason {
     pub(super) suspended: i64,
     /// The key may not be used from the client's address
     pub(super) address: i64,
-    /// The key was beyond its rate limit
+    /// The key had exceeded its rate limit
     pub(super) rate_limit: i64,
-    /// The key had used its quota up
+    /// The key had exhausted its quota
     pub(super) quota: i64,
 }
 

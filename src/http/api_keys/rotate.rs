@@ -5,7 +5,7 @@ use super::{
     event_details::{self, EndedSecretDetails, RotationDetails},
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
     idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, Repeatable},
-    policy::refuse_breach,
+    policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
@@ -148,7 +148,7 @@ async fn give_new_secret<R: Requirement>(
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
     let policy = transaction.lock_policy().await?;
-    refuse_breach(policy.violations((&*key).into(), now).into_iter().next())?;
+    refuse_violation(policy.violations((&*key).into(), now).into_iter().next())?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
@@ -184,13 +184,14 @@ fn check_rotation(
 /// Exact across instances, since the key is locked.
 async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: Timestamp) -> Result<(), Problem> {
     let Some(oldest) = transaction.nth_secret_created_at(key, LIMIT).await? else { return Ok(()) };
-    let wait = oldest + LIMIT_WINDOW - now;
+    let until = oldest + LIMIT_WINDOW;
+    let wait = until - now;
     if wait <= TimeDelta::zero() {
         return Ok(());
     }
     // Another instance's clock may be ahead.
     let seconds = (wait.num_seconds() + 1).min(LIMIT_WINDOW.num_seconds());
-    Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1)))
+    Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1), until))
 }
 
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {

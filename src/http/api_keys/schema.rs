@@ -68,7 +68,7 @@ pub(super) fn on_leak() -> ObjectBuilder {
         .examples(["suspend"])
 }
 
-/// Not `null` alone, at which openapi-generator ends.
+/// openapi-generator fails on the type `null` alone.
 pub(super) fn no_end() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))

@@ -6,7 +6,7 @@ use super::{
     create::{PAST, READ_ONLY},
     grants::refuse_widening,
     limit_fields,
-    policy::{refuse_breach, refuse_one_more},
+    policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions, show},
     responses::ApiKeyResponse,
     schema,
@@ -127,9 +127,12 @@ async fn check_policy(
     now: Timestamp,
 ) -> Result<(), Problem> {
     let policy = transaction.lock_policy().await?;
-    refuse_breach(policy.violation_of_change(before.into(), after.into(), now))?;
+    refuse_violation(policy.violation_of_change(before.into(), after.into(), now))?;
     let is_expired = |key: &ApiKey| key.expires_at.is_some_and(|end| now >= end);
-    if is_expired(before) && !is_expired(after) { refuse_one_more(transaction, &policy, now).await } else { Ok(()) }
+    if !is_expired(before) || is_expired(after) {
+        return Ok(());
+    }
+    refuse_violation(transaction.violation_of_one_more_key(&policy, now).await?)
 }
 
 /// True if the change may revoke access: fewer scopes, an earlier expiry, or a tighter limit.

@@ -123,10 +123,10 @@ codes! {
         "The tenant's policy forbids this"
         "Change what `rule` limits, or ask an admin of the tenant to change the policy."
     RateLimited "rate_limited" TOO_MANY_REQUESTS
-        "The API key is beyond its rate limit"
+        "The API key has exceeded its rate limit"
         "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
     QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
-        "The API key has used its quota up"
+        "The API key has exhausted its quota"
         "The key may not be used again before the period of its quota ends: at `resetAt`."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"

@@ -1,5 +1,5 @@
-//! What a gateway asks for: the scope that its client's request requires, by its methods and by what the gateway names
-//! besides, and the status of a request beyond its key's limits.
+//! The parameters of a check, in the gateway's request: the required scope, by the methods and by what the gateway names
+//! besides, and the status for exceeded limits.
 
 use std::net::IpAddr;
 
@@ -20,26 +20,30 @@ const SCOPE: &str = "scope";
 const LIMITED: &str = "limited";
 const NOT_A_SCOPE: &str = "must be read, write or admin, in lower case";
 
-/// What a gateway asks for.
+/// The parameters of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct CheckParameters {
     /// The strictest of everything that the request names. Nothing in it lowers the requirement.
     pub(super) scope: Scope,
-    /// What a request beyond its key's limits gets.
+    /// The status of a request that exceeds its key's limits.
     pub(super) limited: LimitedStatus,
 }
 
-pub(super) fn asked<B>(request: &Request<B>, peer: IpAddr, trusted_proxies: &TrustedProxies) -> Result<Asked, Problem> {
+pub(super) fn read<B>(
+    request: &Request<B>,
+    peer: IpAddr,
+    trusted_proxies: &TrustedProxies,
+) -> Result<CheckParameters, Problem> {
     let headers = request.headers();
     let by_method = by_methods(request.method(), headers);
-    let Parameters { scope: by_query, limited } = by_query(request.uri().path(), request.uri().query())?;
+    let QueryParameters { scope: by_query, limited } = by_query(request.uri().path(), request.uri().query())?;
     // Of other peers the header is a client's, which does not decide what it needs.
     let by_header = if headers.contains_key(X_RALLY_REQUIRED_SCOPE) && trusted_proxies.contain(peer) {
         by_header(headers)?
     } else {
         None
     };
-    Ok(Asked { scope: by_query.into_iter().chain(by_header).fold(by_method, Scope::max), limited })
+    Ok(CheckParameters { scope: by_query.into_iter().chain(by_header).fold(by_method, Scope::max), limited })
 }
 
 /// All methods count, since a client can send such a header through a gateway that does not overwrite it, and the CRM
@@ -60,18 +64,18 @@ fn of_method(method: &[u8]) -> Scope {
     if reads.iter().any(|read| read.as_str().as_bytes() == method) { Scope::Read } else { Scope::Write }
 }
 
-/// What the query names.
+/// The query's parameters.
 #[derive(Default)]
-struct Parameters {
+struct QueryParameters {
     /// The strictest one.
     scope: Option<Scope>,
     limited: LimitedStatus,
 }
 
 /// If the gateway has appended its client's path, the query is the client's too, and not read.
-fn by_query(path: &str, query: Option<&str>) -> Result<Parameters, Problem> {
+fn by_query(path: &str, query: Option<&str>) -> Result<QueryParameters, Problem> {
     let is_the_gateways = path.strip_prefix(FORWARD_AUTH).is_some_and(|rest| rest.is_empty() || rest == "/");
-    let mut found = Parameters::default();
+    let mut found = QueryParameters::default();
     let Some(query) = query.filter(|_| is_the_gateways) else { return Ok(found) };
     let mut errors = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -115,14 +119,14 @@ mod tests {
         let request = Request::builder().method(method).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
-        asked(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies).map(|asked| asked.scope)
+        read(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies).map(|parameters| parameters.scope)
     }
 
     #[test]
-    fn the_gateways_own_query_asks_for_a_429() {
+    fn only_the_gateways_own_query_sets_the_status_for_exceeded_limits() {
         let limited = |target: &str| {
             let request = Request::get(target).body(()).unwrap();
-            asked(&request, [10, 0, 0, 1].into(), &TrustedProxies::default()).ok().map(|asked| asked.limited)
+            read(&request, [10, 0, 0, 1].into(), &TrustedProxies::default()).ok().map(|parameters| parameters.limited)
         };
         for (target, status) in [
             ("/forward-auth", Some(LimitedStatus::Forbidden)),
