@@ -45,6 +45,12 @@
 //! | lease | how long cached results may be used: until some seconds after the newest heartbeat that came back was sent |
 //! | epoch | a counter that invalidations increment. A lookup that began in an earlier epoch is not cached |
 //! | flush | writes the usage counts that have changed to the database |
+//! | rate limit | so many requests in a window, all of which may come at once (the burst); the budget is how many may come now |
+//! | quota | so many requests in a day or month, by the usage counts of all instances |
+//! | suspension | a key does not work until a time, or until it is resumed |
+//! | policy | a tenant's rules for all of its keys |
+//! | caller | an address and a program that use a key |
+//! | idempotency record | a creation or rotation that can be repeated for a day, without its secret |
 //! | drain | keeps serving after SIGTERM while `/readyz` fails, so that load balancers move on first |
 //!
 //! # Walks
@@ -53,7 +59,8 @@
 //! `http::authorized` authenticates the caller and requires the scope `admin`, and of a key its current secret.
 //! `http::input` reads the body and reports every bad field at once. `http::api_keys::create` limits scopes and expiry to
 //! the caller's own, generates the secret, hashes it with argon2 *before* the transaction, and inserts key, secret and
-//! audit event in one transaction. The 201 is the only response that contains the secret.
+//! audit event in one transaction. The 201 is the only response that contains the secret; a repetition with the same
+//! `Idempotency-Key` derives it again (`auth::api_key::derivation`).
 //!
 //! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
 //! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the

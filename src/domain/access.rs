@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_beyond_the_rate_limit_is_told_when_the_next_one_may_come() {
+    fn a_rate_limited_request_gets_the_time_of_the_next_allowed_one() {
         let budget = Budget::new(RateLimit::new(2, 60).unwrap(), 45_000_000_000);
         let denied = decide_rate(&RateDecision::refused(budget), at(NOW));
         assert_eq!(denied, Err(DenialReason::RateLimited { budget, until: at(NOW + 15) }));

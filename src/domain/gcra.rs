@@ -182,7 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn one_more_request_may_come_exactly_at_the_time_that_is_told((requests, window) in limits(), used in any::<u64>()) {
+        fn next_in_is_exactly_when_one_more_request_is_allowed((requests, window) in limits(), used in any::<u64>()) {
             let limit = limit(requests, window);
             let budget = Budget::new(limit, used % (limit.burst() + 1));
             let Some(wait) = budget.next_in() else {

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_refused() {
+    fn a_malformed_value_is_refused() {
         let too_long = "x".repeat(256);
         for bad in [
             "",

@@ -34,7 +34,7 @@ pub(crate) use free_text::{Description, Reason};
 pub(crate) use idempotency_key::IdempotencyKey;
 pub(crate) use idle::{IdleAction, IdleFacts, IdleRule};
 pub(crate) use limits::{KeyLimits, LimitsPatch, Quota, QuotaPeriod};
-pub(crate) use policy::{KeyState, OnLeak, Policy, Violation};
+pub(crate) use policy::{OnLeak, Policy, PolicyFacts, Violation};
 pub(crate) use principal::{Principal, RotatedAway, User};
 pub(crate) use random::random_bytes;
 pub(crate) use remaining_limits::{QuotaUse, RemainingLimits};

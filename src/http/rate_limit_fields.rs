@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_tell_the_limit_what_is_left_and_when_there_is_more() {
+    fn the_fields_have_the_limit_the_remaining_requests_and_the_time_of_the_next() {
         for (requests, window, used, policy, left) in [
             (100, 60, 0, r#""rally-key";q=100;w=60"#, r#""rally-key";r=100"#),
             (100, 60, 1, r#""rally-key";q=100;w=60"#, r#""rally-key";r=99;t=1"#),

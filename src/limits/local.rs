@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_threads_as_there_are_let_in_exactly_the_burst() {
+    fn concurrent_requests_never_exceed_the_burst() {
         let (counts, limit) = (LocalCounts::default(), limit(10_000, 60));
         let allowed: usize = thread::scope(|scope| {
             let take = || (0..4_000).filter(|_| counts.take(key(1), limit, || START).allowed).count();

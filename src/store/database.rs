@@ -60,7 +60,7 @@ impl Database {
         check_bound(&mut connection, &login.name).await?;
         check_statements(&mut connection, url).await?;
         if let Err(missing) = check_search_index(&mut connection).await? {
-            info!("the index of searches: {missing}");
+            info!("the index api_key_texts_trigrams does not exist: {missing}");
         }
         connection.close().await?;
 

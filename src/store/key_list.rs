@@ -405,7 +405,6 @@ pub(super) async fn check_search_index(connection: &mut PgConnection) -> Result<
         return Ok(Ok(()));
     }
     Ok(Err(format!(
-        "there is none, since the extension pg_trgm was missing when the database was migrated. A search reads the texts of \
-         all keys of a tenant, which takes some 25 ms for 100,000. {ADD_SEARCH_INDEX}"
+        "a search reads the texts of all keys of a tenant, which takes some 25 ms for 100,000. {ADD_SEARCH_INDEX}"
     )))
 }

@@ -58,7 +58,7 @@ pub use key_list::{KeyOrder, MAX_COUNTED, SortBy};
 pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
-pub(crate) use policies::BreakingKey;
+pub(crate) use policies::ViolatingKey;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};

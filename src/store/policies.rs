@@ -47,7 +47,7 @@ impl TryFrom<PolicyRow> for Policy {
 }
 
 /// A key that breaks the policy, with its last use.
-pub struct BreakingKey {
+pub struct ViolatingKey {
     pub id: ApiKeyId,
     pub name: KeyName,
     pub hint: KeyHint,
@@ -61,7 +61,7 @@ pub struct BreakingKey {
     pub last_user_agent: Option<String>,
 }
 
-struct BreakingKeyRow {
+struct ViolatingKeyRow {
     id: Uuid,
     name: String,
     last4: String,
@@ -75,10 +75,10 @@ struct BreakingKeyRow {
     total: i64,
 }
 
-impl TryFrom<BreakingKeyRow> for BreakingKey {
+impl TryFrom<ViolatingKeyRow> for ViolatingKey {
     type Error = Error;
 
-    fn try_from(row: BreakingKeyRow) -> Result<Self, Error> {
+    fn try_from(row: ViolatingKeyRow) -> Result<Self, Error> {
         let bad = |column| Error::BadRow { table: "api_keys", column };
         Ok(Self {
             id: ApiKeyId(row.id),
@@ -136,12 +136,12 @@ impl ReadTx {
     }
 
     /// The newest `at_most` of the keys, neither revoked nor expired, that break a rule of the policy; and how many there are.
-    pub async fn keys_that_break(
+    pub async fn violating_keys(
         &mut self,
         policy: &Policy,
         now: Timestamp,
         at_most: i64,
-    ) -> Result<(Vec<BreakingKey>, i64), Error> {
+    ) -> Result<(Vec<ViolatingKey>, i64), Error> {
         let refused_scopes = policy.allowed_scopes.map(|allowed| {
             ScopeSet::all_texts()
                 .filter(|text| ScopeSet::parse(text).is_ok_and(|set| allowed.first_lacking(set).is_some()))
@@ -149,7 +149,7 @@ impl ReadTx {
                 .collect::<Vec<_>>()
         });
         let rows = sqlx::query_as!(
-            BreakingKeyRow,
+            ViolatingKeyRow,
             r#"WITH breaking AS (
                    SELECT k.*, count(*) OVER () AS total
                    FROM public.api_keys k
@@ -184,13 +184,13 @@ impl ReadTx {
             policy.latest_end(now),
             refused_scopes.as_deref(),
             policy.require_allowed_addresses == Some(true),
-            policy.idle_since(now),
+            policy.idle_cutoff(now),
             at_most,
         )
         .fetch_all(self.transaction.session())
         .await?;
         let total = rows.first().map_or(0, |row| row.total);
-        Ok((rows.into_iter().map(BreakingKey::try_from).collect::<Result<_, _>>()?, total))
+        Ok((rows.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?, total))
     }
 }
 

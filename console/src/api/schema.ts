@@ -833,12 +833,12 @@ export interface components {
             address: number;
             /**
              * Format: int64
-             * @description The key was beyond its rate limit
+             * @description The key had exceeded its rate limit
              */
             rateLimit: number;
             /**
              * Format: int64
-             * @description The key had used its quota up
+             * @description The key had exhausted its quota
              */
             quota: number;
         };
@@ -904,7 +904,7 @@ export interface components {
              * @description Expiration date (null if the key never expires)
              */
             expiresAt: string | null;
-            /** @description Where the key may be used from (empty: anywhere) */
+            /** @description The allowed client addresses (empty: any) */
             allowedAddresses: string[];
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
@@ -1852,7 +1852,7 @@ export interface components {
          */
         Location: string;
         /**
-         * @description What is left of the calling key's rate limit: `r` requests now, and one more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)
+         * @description The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)
          * @example "rally-key";r=99;t=1
          */
         RateLimit: string;
@@ -1940,7 +1940,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2063,7 +2063,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2186,7 +2186,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2309,7 +2309,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2432,7 +2432,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2555,7 +2555,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;
@@ -2678,7 +2678,7 @@ export interface operations {
                  */
                 scope?: components["schemas"]["Scope"];
                 /**
-                 * @description `429`: a request beyond its key's limits gets the status 429 instead of 403
+                 * @description `429`: a request that exceeds its key's limits gets the status 429 instead of 403
                  * @example 429
                  */
                 limited?: string;

@@ -7,13 +7,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use utoipa::ToSchema;
 
 use super::{
     events::grant_details,
     grants::{refuse_more_addresses, refuse_more_than_own},
-    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, Repeatable},
+    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, IdempotentRequest},
     limit_fields,
     policy::refuse_violation,
     responses::ApiKeyCreatedResponse,
@@ -129,13 +130,13 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     // One time for the whole request, so that an expiry that passes during the hashing is no error.
     let now = clock.now();
-    let (secret, repeatable) = Repeatable::read(idempotency_key, &mut fields, OPERATION, &caller, &hasher);
+    let (secret, idempotent) = IdempotentRequest::read(idempotency_key, &mut fields, OPERATION, &caller, &hasher);
     let request = CreateApiKeyRequest::read(fields, now)?;
-    if let Some(repeatable) = &repeatable
+    if let Some(idempotent) = &idempotent
         && let Some(response) =
-            repeatable.earlier_response(&mut caller.begin_read().await?, &caller, &hasher, &clock).await?
+            idempotent.recorded_response(&mut caller.begin_read().await?, &caller, &hasher, &clock).await?
     {
-        return Ok(created(&caller, response["id"].as_str().unwrap_or_default(), &response));
+        return Ok(created_before(&caller, &response));
     }
     refuse_more_than_own(&caller.principal, request.scopes, request.expires_at)?;
 
@@ -166,12 +167,12 @@ pub(crate) async fn create(
         version: 1,
     };
     let mut transaction = caller.begin_change(&clock).await?;
-    if let Some(repeatable) = &repeatable
-        && !repeatable.claim(&mut transaction, now).await?
+    if let Some(idempotent) = &idempotent
+        && !idempotent.claim(&mut transaction, now).await?
     {
         drop(transaction);
-        let response = repeatable.response_of_other(&caller, &hasher, &clock).await?;
-        return Ok(created(&caller, response["id"].as_str().unwrap_or_default(), &response));
+        let response = idempotent.response_of_concurrent(&caller, &hasher, &clock).await?;
+        return Ok(created_before(&caller, &response));
     }
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
@@ -180,11 +181,16 @@ pub(crate) async fn create(
     transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     let response = ApiKeyCreatedResponse::new(&key, &secret, now);
-    if let Some(repeatable) = &repeatable {
-        repeatable.record(&mut transaction, &response).await?;
+    if let Some(idempotent) = &idempotent {
+        idempotent.record(&mut transaction, &response).await?;
     }
     transaction.commit_with(&caller.event(EventKind::Created, id, now).with_details(details)).await?;
     Ok(created(&caller, &id.to_string(), &response))
+}
+
+/// The response to a repetition.
+fn created_before<R>(caller: &Authorized<R>, response: &Value) -> Response {
+    created(caller, response["id"].as_str().unwrap_or_default(), response)
 }
 
 fn created<R>(caller: &Authorized<R>, id: &str, response: &impl Serialize) -> Response {

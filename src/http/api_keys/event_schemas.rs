@@ -50,7 +50,7 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
     schemas.insert(ANY.to_owned(), union);
 }
 
-/// No principal acted where a secret is used that is no longer accepted, or a key not at all.
+/// `secret_reused` and `idle_notice` have no actor.
 fn add_actor(schemas: &mut Map<String, Value>) {
     let has_actor = |kind: &EventKind| ![EventKind::SecretReused, EventKind::IdleNotice].contains(kind);
     let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };

@@ -2,7 +2,7 @@
 //! (draft-ietf-httpapi-idempotency-key-header).
 //!
 //! A request with the header is looked up first. If it was made before, the recorded response is returned, with the secret
-//! derived again. Otherwise it is made, with a derived secret, in a transaction that [claims](Repeatable::claim) it.
+//! derived again. Otherwise it is made, with a derived secret, in a transaction that [claims](IdempotentRequest::claim) it.
 
 use std::convert::Infallible;
 
@@ -71,7 +71,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKeyHeader {
 }
 
 /// A request with an `Idempotency-Key`.
-pub(super) struct Repeatable {
+pub(super) struct IdempotentRequest {
     key: IdempotencyKey,
     /// Of the principal.
     identity: String,
@@ -81,7 +81,7 @@ pub(super) struct Repeatable {
     lookup_digest: LookupDigest,
 }
 
-impl Repeatable {
+impl IdempotentRequest {
     /// A secret for the request, derived if it has the header. To be called before any field is taken; `fields` then returns what
     /// is wrong with the header. `operation`: method and path.
     pub(super) fn read<R>(
@@ -115,7 +115,7 @@ impl Repeatable {
     }
 
     /// The JSON of the response, if the request was made before.
-    pub(super) async fn earlier_response<R: Requirement>(
+    pub(super) async fn recorded_response<R: Requirement>(
         &self,
         reading: &mut ReadTx,
         caller: &Authorized<R>,
@@ -169,14 +169,14 @@ impl Repeatable {
     }
 
     /// The JSON of the response to a request that [another transaction](Self::claim) has made.
-    pub(super) async fn response_of_other<R: Requirement>(
+    pub(super) async fn response_of_concurrent<R: Requirement>(
         &self,
         caller: &Authorized<R>,
         hasher: &SecretHasher,
         clock: &Clock,
     ) -> Result<Value, Problem> {
         let mut reading = caller.begin_read().await?;
-        let response = self.earlier_response(&mut reading, caller, hasher, clock).await?;
+        let response = self.recorded_response(&mut reading, caller, hasher, clock).await?;
         Ok(response.ok_or(Code::IdempotencyKeyInUse)?)
     }
 

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{event_details, limit_fields, policy_rules::PolicyRules, responses::optional_time, schema};
 use crate::{
-    domain::{Clock, EventKind, KeyState, OnLeak, Policy, RateLimit, ScopeSet, Timestamp, Violation},
+    domain::{Clock, EventKind, OnLeak, Policy, PolicyFacts, RateLimit, ScopeSet, Timestamp, Violation},
     http::{
         authorized::{Admin, Authorized, Read},
         input::{InputFields, JsonBody, NoQuery, QueryParams},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::{BreakingKey, ReadTx},
+    store::{ReadTx, ViolatingKey},
 };
 
 /// Keys in a response that break the policy.
@@ -134,9 +134,9 @@ impl From<Violation> for BrokenRule {
 }
 
 impl PolicyViolation {
-    fn new(key: BreakingKey, policy: &Policy, now: Timestamp) -> Self {
+    fn new(key: ViolatingKey, policy: &Policy, now: Timestamp) -> Self {
         let state =
-            KeyState { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.allowed_addresses };
+            PolicyFacts { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.allowed_addresses };
         let idle = key.idle_since.and_then(|since| policy.check_idle(since, now));
         Self {
             rules: policy.violations(state, now).into_iter().chain(idle).map(BrokenRule::from).collect(),
@@ -151,7 +151,7 @@ impl PolicyViolation {
 }
 
 async fn respond(transaction: &mut ReadTx, policy: &Policy, now: Timestamp) -> Result<Json<PolicyResponse>, Problem> {
-    let (keys, violation_count) = transaction.keys_that_break(policy, now, MAX_KEYS).await?;
+    let (keys, violation_count) = transaction.violating_keys(policy, now, MAX_KEYS).await?;
     Ok(Json(PolicyResponse {
         rules: policy.into(),
         active_keys: transaction.active_keys(now).await?,

@@ -4,14 +4,14 @@ use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
-    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, Repeatable},
+    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, IdempotentRequest},
     policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Status, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
@@ -119,13 +119,13 @@ async fn give_new_secret<R: Requirement>(
 ) -> Result<Response, Problem> {
     // By whichever path the key is named.
     let operation = format!("POST {API_KEYS}/{id}/rotate");
-    let (secret, repeatable) = Repeatable::read(idempotency_key, &mut fields, &operation, caller, hasher);
+    let (secret, idempotent) = IdempotentRequest::read(idempotency_key, &mut fields, &operation, caller, hasher);
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
     fields.finish(READ_ONLY)?;
 
     let mut reading = caller.begin_read().await?;
-    if let Some(repeatable) = &repeatable
-        && let Some(response) = repeatable.earlier_response(&mut reading, caller, hasher, clock).await?
+    if let Some(idempotent) = &idempotent
+        && let Some(response) = idempotent.recorded_response(&mut reading, caller, hasher, clock).await?
     {
         return Ok(Json(response).into_response());
     }
@@ -136,11 +136,11 @@ async fn give_new_secret<R: Requirement>(
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
-    if let Some(repeatable) = &repeatable
-        && !repeatable.claim(&mut transaction, clock.now()).await?
+    if let Some(idempotent) = &idempotent
+        && !idempotent.claim(&mut transaction, clock.now()).await?
     {
         drop(transaction);
-        return Ok(Json(repeatable.response_of_other(caller, hasher, clock).await?).into_response());
+        return Ok(Json(idempotent.response_of_concurrent(caller, hasher, clock).await?).into_response());
     }
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
@@ -162,8 +162,8 @@ async fn give_new_secret<R: Requirement>(
     };
     let key = ApiKey { hint: secret.hint(), ..key.clone() };
     let response = ApiKeyCreatedResponse::new(&key, &secret, now);
-    if let Some(repeatable) = &repeatable {
-        repeatable.record(&mut transaction, &response).await?;
+    if let Some(idempotent) = &idempotent {
+        idempotent.record(&mut transaction, &response).await?;
     }
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     transaction.commit_with(&event).await?;
@@ -194,13 +194,12 @@ async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: T
     Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1), until))
 }
 
+/// A suspended key may be rotated: it stays suspended.
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
-    // A suspended key may be rotated: it stays suspended.
-    match Status::at(now, key.expires_at, None, key.revoked_at) {
-        Status::Active | Status::Suspended => Ok(()),
-        Status::Expired => Err(Code::KeyExpiredConflict.into()),
-        Status::Revoked => Err(Code::KeyRevokedConflict.into()),
+    if key.revoked_at.is_some() {
+        return Err(Code::KeyRevokedConflict.into());
     }
+    if key.is_expired(now) { Err(Code::KeyExpiredConflict.into()) } else { Ok(()) }
 }
 
 /// Ends a key's previous secret at once.

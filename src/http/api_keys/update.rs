@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, KeyState, LimitsPatch, Quota,
+        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, PolicyFacts, Quota,
         RateLimit, ScopeSet, Timestamp, parse_timestamp,
     },
     http::{
@@ -108,7 +108,7 @@ pub(crate) async fn update(
     let mut patched = key.clone();
     let changes = patched.apply(patch);
     // A change that narrows does not wait for the policy's lock.
-    if KeyState::from(&*key).is_widened_by((&patched).into()) {
+    if PolicyFacts::from(&*key).is_widened_by((&patched).into()) {
         check_policy(&mut transaction, &key, &patched, now).await?;
     }
     conditions.check_change(&key, now)?;
@@ -128,8 +128,7 @@ async fn check_policy(
 ) -> Result<(), Problem> {
     let policy = transaction.lock_policy().await?;
     refuse_violation(policy.violation_of_change(before.into(), after.into(), now))?;
-    let is_expired = |key: &ApiKey| key.expires_at.is_some_and(|end| now >= end);
-    if !is_expired(before) || is_expired(after) {
+    if !before.is_expired(now) || after.is_expired(now) {
         return Ok(());
     }
     refuse_violation(transaction.violation_of_one_more_key(&policy, now).await?)

@@ -58,7 +58,7 @@ codes! {
         "The key was revoked and will not work again. Ask an admin of the tenant to create a new one."
     KeySuspended "key_suspended" UNAUTHORIZED
         "The API key is suspended"
-        "The key does not work until its suspension ends. Ask an admin of the tenant to resume the key."
+        "The key works again when its suspension ends: at the end that it has, or when an admin of the tenant resumes the key."
     InvalidToken "invalid_token" UNAUTHORIZED
         "The token is not valid"
         "The Bearer token was refused. Get a new token and try again."
