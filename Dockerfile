@@ -21,6 +21,7 @@ COPY .sqlx .sqlx
 COPY migrations migrations
 COPY crates crates
 COPY src src
+COPY console/dist console/dist
 # Cargo compares times: the sources must be newer than what was built from the placeholders.
 RUN touch src/lib.rs src/main.rs crates/*/src/lib.rs && cargo build --release --locked
 

@@ -31,6 +31,10 @@ CREATE TABLE public.api_keys (
     suspended_at        timestamptz,
     suspended_until     timestamptz,
     suspension_reason   text        CHECK (char_length(suspension_reason) BETWEEN 1 AND 200),
+    -- When a request last ended a suspension. It counts as a use for the rule of idle keys.
+    resumed_at          timestamptz,
+    -- When the last event `idle_notice` was recorded. Later uses and changes of the rule make it void.
+    idle_notice_at      timestamptz,
     -- Where the key may be used from; empty: anywhere.
     allowed_addresses   cidr[]      NOT NULL DEFAULT '{}'
                                     CHECK (cardinality(allowed_addresses) <= 50 AND array_ndims(allowed_addresses) IS NOT DISTINCT FROM
@@ -107,14 +111,20 @@ CREATE TABLE public.api_key_policies (
     max_lifetime_days                 integer CHECK (max_lifetime_days BETWEEN 1 AND 3650),
     max_active_keys                   integer CHECK (max_active_keys BETWEEN 1 AND 1000000),
     idle_suspend_days                 integer CHECK (idle_suspend_days BETWEEN 1 AND 3650),
+    -- When that was last changed: notices from before are void.
+    idle_suspend_set_at               timestamptz,
     allowed_scopes                    text    CHECK (allowed_scopes IN ('read', 'write', 'admin', 'read,write', 'read,admin',
                                                                         'write,admin', 'read,write,admin')),
     require_allowed_addresses         boolean,
     on_leak                           text    NOT NULL DEFAULT 'revoke' CHECK (on_leak IN ('revoke', 'suspend', 'notify')),
     default_rate_limit_requests       integer CHECK (default_rate_limit_requests BETWEEN 1 AND 1000000),
     default_rate_limit_window_seconds integer CHECK (default_rate_limit_window_seconds BETWEEN 1 AND 86400),
-    CHECK (num_nulls(default_rate_limit_requests, default_rate_limit_window_seconds) IN (0, 2))
+    CHECK (num_nulls(default_rate_limit_requests, default_rate_limit_window_seconds) IN (0, 2)),
+    CHECK (num_nulls(idle_suspend_days, idle_suspend_set_at) IN (0, 2))
 );
+
+-- For tenants_with_idle_rule.
+CREATE INDEX api_key_policies_of_idle_keys ON public.api_key_policies (tenant_id) WHERE idle_suspend_days IS NOT NULL;
 
 CREATE FUNCTION public.start_policy() RETURNS trigger
 LANGUAGE plpgsql SET search_path = '' AS $$
@@ -162,13 +172,14 @@ CREATE POLICY of_deleted_tenant ON public.api_key_policies FOR DELETE TO rally_o
 GRANT DELETE ON public.api_keys, public.api_key_secrets, public.api_key_policies TO rally_operator;
 GRANT INSERT (tenant_id) ON public.api_key_policies TO rally_operator;
 GRANT SELECT ON public.api_key_policies TO rally_app;
-GRANT UPDATE (max_lifetime_days, max_active_keys, idle_suspend_days, allowed_scopes, require_allowed_addresses, on_leak,
-              default_rate_limit_requests, default_rate_limit_window_seconds) ON public.api_key_policies TO rally_app;
+GRANT UPDATE (max_lifetime_days, max_active_keys, idle_suspend_days, idle_suspend_set_at, allowed_scopes,
+              require_allowed_addresses, on_leak, default_rate_limit_requests, default_rate_limit_window_seconds)
+    ON public.api_key_policies TO rally_app;
 
 GRANT SELECT, INSERT ON public.api_keys TO rally_app;
 GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4, previous_digest, previous_last4,
-              previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, allowed_addresses,
-              rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
+              previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, resumed_at,
+              idle_notice_at, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
 GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at) ON public.api_key_secrets TO rally_app;
 
@@ -308,5 +319,32 @@ END
 $$;
 REVOKE EXECUTE ON FUNCTION public.find_api_key_secrets(uuid[], bytea[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.find_api_key_secrets(uuid[], bytea[]) TO rally_app;
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- The tenants, apart from suspended ones, whose idle keys are suspended. Only while it runs are the rules of all tenants
+-- visible.
+CREATE FUNCTION public.tenants_with_idle_rule() RETURNS SETOF uuid
+LANGUAGE plpgsql
+SET role = rally_app
+SET search_path = ''
+SET lock_timeout = '1s'
+AS $$
+BEGIN
+    PERFORM set_config('rally.idle_key_job', 'on', true);
+    RETURN QUERY
+        SELECT p.tenant_id
+        FROM public.api_key_policies p
+        JOIN public.tenants t ON t.id = p.tenant_id
+        WHERE p.idle_suspend_days IS NOT NULL AND t.suspended_at IS NULL;
+    PERFORM set_config('rally.idle_key_job', '', true);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.tenants_with_idle_rule() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.tenants_with_idle_rule() TO rally_app;
+
+CREATE POLICY idle_key_job ON public.api_key_policies FOR SELECT TO rally_app
+    USING ((SELECT current_setting('rally.idle_key_job', true) = 'on'));
+CREATE POLICY idle_key_job ON public.tenants FOR SELECT TO rally_app
+    USING ((SELECT current_setting('rally.idle_key_job', true) = 'on'));
 
 RESET search_path;

@@ -22,9 +22,9 @@ CREATE TABLE public.api_key_usage (
     denied_suspended bigint    NOT NULL DEFAULT 0 CHECK (denied_suspended >= 0::bigint),
     -- Denied, since the key may not be used from the client's address.
     denied_address bigint      NOT NULL DEFAULT 0 CHECK (denied_address >= 0::bigint),
-    -- Denied, since the key was beyond its rate limit.
+    -- Denied, since the key had exceeded its rate limit.
     denied_rate_limit bigint   NOT NULL DEFAULT 0 CHECK (denied_rate_limit >= 0::bigint),
-    -- Denied, since the key had used its quota up.
+    -- Denied, since the key had exhausted its quota.
     denied_quota   bigint      NOT NULL DEFAULT 0 CHECK (denied_quota >= 0::bigint),
     PRIMARY KEY (tenant_id, key_id, hour)
     -- Room on each page for the next versions of its rows, so that updates change no index (HOT).

@@ -122,8 +122,11 @@ impl PrivateDatabase {
 fn commands(host: &str, url: &str, token: Option<&str>) -> String {
     let mut text = format!(
         "\nRally API keys is running for the demo tenant \"{DEMO_TENANT}\":  {url}\n\
-         Every call, to read about and to try in a browser:  {url}/docs\n\n"
+         Every call, to read about and to try in a browser:  {url}/docs\n"
     );
+    // In a fragment, which browsers do not send.
+    let signed_in = token.map(|token| format!("#token={token}")).unwrap_or_default();
+    let _ = writeln!(text, "The console, to manage keys in a browser:  {url}/console{signed_in}\n");
     let bearer = if let Some(token) = token {
         let _ = writeln!(text, "An admin's JWT, valid for {DEMO_TOKEN_DAYS} days:\n{token}");
         format!("'Authorization: Bearer {token}'")

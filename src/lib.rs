@@ -8,13 +8,13 @@
 //! |---|---|
 //! | [`cli`] | the command line: the commands and what they share |
 //! | `demo` | the start on a private PostgreSQL, for BASE_DOMAIN=localhost or with --demo: demo tenant, commands to paste |
-//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops |
+//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the one place where an error becomes a response; the OpenAPI document |
+//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the console's page; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
-//! | [`limits`] | rate limits: what keys have used, counted in process or in Redis |
-//! | [`usage`] | the counters of usage (`auth` calls them); the worker that writes them, and removes old hours and secrets |
+//! | [`limits`] | rate limits, counted in process or in Redis (quotas are in `usage`) |
+//! | [`usage`] | the counters of usage, callers and quotas (`auth` calls them); the worker that writes them, and removes old hours, callers, secrets and idempotency records |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
 //! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
@@ -47,6 +47,12 @@
 //! | lease | how long cached results may be used: until some seconds after the newest heartbeat that came back was sent |
 //! | epoch | a counter that invalidations increment. A lookup that began in an earlier epoch is not cached |
 //! | flush | writes the usage counts that have changed to the database |
+//! | rate limit | so many requests in a window, all of which may come at once (the burst); the budget is how many may come now |
+//! | quota | so many requests in a day or month, by the usage counts of all instances |
+//! | suspension | a key does not work until a time, or until it is resumed |
+//! | policy | a tenant's rules for all of its keys |
+//! | caller | an address and a program that use a key |
+//! | idempotency record | a creation or rotation that can be repeated for a day, without its secret |
 //! | drain | keeps serving after SIGTERM while `/readyz` fails, so that load balancers move on first |
 //!
 //! # Walks
@@ -55,15 +61,16 @@
 //! `http::authorized` authenticates the caller and requires the scope `admin`, and of a key its current secret.
 //! `http::input` reads the body and reports every bad field at once. `http::api_keys::create` limits scopes and expiry to
 //! the caller's own, generates the secret, hashes it with argon2 *before* the transaction, and inserts key, secret and
-//! audit event in one transaction. The 201 is the only response that contains the secret.
+//! audit event in one transaction. The 201 is the only response that contains the secret; a repetition with the same
+//! `Idempotency-Key` derives it again (`auth::api_key::derivation`).
 //!
 //! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
 //! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
 //! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
-//! `domain::access` allows or denies; last, `limits` counts the request, if the key has a rate limit: here, or in Redis.
-//! `usage` counts, and the key is the principal.
+//! `domain::access` allows or denies; then the key's rate limit decides (`limits`: in process or in Redis), then its quota
+//! (`usage::quotas`). `usage` counts the request, and the key is the principal.
 //!
 //! **A request with a JWT.** A verified token is cached while its signing key is trusted. Otherwise `auth::jwt` verifies
 //! the signature with a configured key, or with a key of its issuer's key set: the one that `kid` names, or any for a token

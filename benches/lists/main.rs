@@ -42,7 +42,7 @@ use self::stand::{
     table::{machine, write_table},
 };
 
-/// What is asked for, and the query.
+/// Each measured request: its name and its query.
 const KINDS: [(&str, &str); 24] = [
     ("first page", ""),
     ("by name", "&sort=name"),

@@ -31,7 +31,7 @@ use rally_api_keys::{
             verifier::{KeyFallback, KeyVerifier},
         },
         authenticator::Authenticator,
-        cache::AuthCache,
+        cache::{AuthCache, receipts::Receipts},
         client_address::TrustedProxies,
         jwt::{
             claims::ClaimRules,
@@ -41,7 +41,10 @@ use rally_api_keys::{
         tenant_host::TenantResolver,
     },
     domain::{Clock, Scope},
-    http::{self, AppState, dispatch::Dispatcher, drain::Drain, response_buffers::ResponseBuffers},
+    http::{
+        self, AppState, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain, prefer::MaxWait,
+        response_buffers::ResponseBuffers,
+    },
     limits::RateLimiter,
     store::{self, PoolSettings, TenantAdmin},
     usage,
@@ -130,6 +133,8 @@ impl Stand {
             buffers,
             clock,
             lease,
+            receipts: Receipts::default(),
+            max_wait: MaxWait::default(),
             limiter: RateLimiter::default(),
             metrics,
             ready: Gauge::default(),
@@ -137,7 +142,8 @@ impl Stand {
             traces,
             drain,
         };
-        let dispatch = http::public_dispatcher(state, Vec::new(), TaskTracker::new(), true);
+        let dispatch =
+            http::public_dispatcher(state, Vec::new(), &ConsoleSettings::default(), TaskTracker::new(), true);
         let probe = request("GET", "/healthz", &keys[0].tenant, "User-Agent: load/1\r\n", "");
         let checks = keys.iter().map(check).collect();
         let bearer = format!("Authorization: Bearer {}\r\n", token(&keys[0].tenant, Scope::Read)?);

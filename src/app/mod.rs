@@ -1,6 +1,7 @@
 //! The composition root: builds the service's parts from the settings and connects them ([`Service::start`]), then
 //! runs and stops them in order ([`Service::run`]).
 
+mod idle_keys;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod process_metrics;
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::metrics::ConnectionGauges;
+use self::{idle_keys::IdleKeyJob, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -132,6 +133,7 @@ pub struct Service {
     issuers: Vec<Arc<IssuerKeys>>,
     limiter: RateLimiter,
     usage_worker: UsageWorker,
+    idle_key_job: IdleKeyJob,
     database: Database,
     trace_export: Option<TraceExport>,
     tls: Option<TlsReloader>,
@@ -156,13 +158,8 @@ impl Service {
         let url = database;
         let database = open_database(config, url, &cache).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
-        let direct = config.database.direct_url.as_ref().unwrap_or(url);
-        // Nothing else is refused: a server that is away may come back, and the listener tries again.
-        if let Err(error @ ConnectError::NotDirect(_)) = check_direct(direct).await {
-            return Err(error.into());
-        }
         let invalidation_listener = InvalidationListener {
-            url: direct.clone(),
+            url: direct_url(config, url).await?.clone(),
             lease: lease.clone(),
             cache: cache.clone(),
             clock: clock.clone(),
@@ -182,6 +179,7 @@ impl Service {
         limiter.register(&mut metrics);
         receipts.register(&mut metrics);
         database.register(&mut metrics);
+        let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
@@ -239,6 +237,7 @@ impl Service {
             issuers,
             limiter,
             usage_worker,
+            idle_key_job,
             database,
             trace_export,
             tls,
@@ -258,6 +257,16 @@ impl Service {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|listener| listener.address)
+    }
+}
+
+/// Of the server itself, for the change feed.
+async fn direct_url<'a>(config: &'a Config, url: &'a DatabaseUrl) -> Result<&'a DatabaseUrl, StartError> {
+    let direct = config.database.direct_url.as_ref().unwrap_or(url);
+    match check_direct(direct).await {
+        Err(error @ ConnectError::NotDirect(_)) => Err(error.into()),
+        // Nothing else is refused: a server that is away may come back, and the listener tries again.
+        Ok(()) | Err(_) => Ok(direct),
     }
 }
 
@@ -288,7 +297,8 @@ async fn bind_listeners(
             Some(Listener::bind(address, "ADMIN_LISTEN_ADDR", dispatcher, connections.admin, None).await?)
         }
     };
-    let dispatcher = http::public_dispatcher(state, config.http.cors_origins.clone(), tasks, admin.is_none());
+    let dispatcher =
+        http::public_dispatcher(state, config.http.cors_origins.clone(), &config.console, tasks, admin.is_none());
     let public = Listener::bind(config.http.listen_addr, "LISTEN_ADDR", dispatcher, connections.public, tls).await?;
     if let Some(admin) = &admin {
         info!(address = %admin.address, "listening for metrics and probes");

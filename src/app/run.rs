@@ -31,6 +31,7 @@ impl Service {
             let _ = stopped.await;
         }));
         background.spawn(self.limiter.keep_connected());
+        background.spawn(self.idle_key_job.run());
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }

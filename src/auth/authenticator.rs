@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        LimitsLeft, Moment, Principal, RateLimit, Revision, Secret, Slug, Tenant,
+        Moment, Principal, RateLimit, RemainingLimits, Revision, Secret, Slug, Tenant,
         access::{Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
@@ -32,8 +32,8 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     pub(crate) principal: Principal,
-    /// What is left of a key's limits.
-    pub(crate) left: LimitsLeft,
+    /// Of an API key.
+    pub(crate) remaining_limits: RemainingLimits,
     _authenticated: (),
 }
 
@@ -191,7 +191,7 @@ impl Authenticator {
                         Authorization::Decided(decision) => {
                             Authentication::Ready(conclude(span, tenant, verified.principal(), decision))
                         }
-                        Authorization::AskRedis(limit) => {
+                        Authorization::NeedsRedis(limit) => {
                             self.pending(request, Step::RateLimit { tenant, verified, limit })
                         }
                     }
@@ -257,7 +257,7 @@ impl Authenticator {
                 Ok(verified) => {
                     let decision = match self.keys.authorize(&verified, &key_request) {
                         Authorization::Decided(decision) => decision,
-                        Authorization::AskRedis(limit) => {
+                        Authorization::NeedsRedis(limit) => {
                             self.keys.authorize_by_redis(&verified, limit, &key_request).await
                         }
                     };
@@ -286,12 +286,12 @@ impl Authenticator {
             Err(error) => return refuse(span, &tenant, error),
         };
         let outcome = decide(&Facts { scopes: user.scopes(), key: None, required });
-        conclude(span, tenant, user, Decision { outcome, left: LimitsLeft::default() }).map_err(|refusal| match refusal
-            .error
-        {
-            Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
-            _ => refusal,
-        })
+        conclude(span, tenant, user, Decision { outcome, remaining_limits: RemainingLimits::default() }).map_err(
+            |refusal| match refusal.error {
+                Error::InsufficientScope(scope) => Refusal { error: self.tokens.lacking(scope, token), ..refusal },
+                _ => refusal,
+            },
+        )
     }
 
     fn slug(&self, request: AuthRequest<'_>) -> Result<Slug, Error> {
@@ -330,12 +330,12 @@ fn conclude(
     span: &Span,
     tenant: Tenant,
     principal: Principal,
-    Decision { outcome, left }: Decision,
+    Decision { outcome, remaining_limits }: Decision,
 ) -> Result<Caller, Refusal> {
     record_caller(span, &tenant, &principal);
     match outcome {
-        Ok(()) => Ok(Caller { tenant, principal, left, _authenticated: () }),
-        Err(reason) => Err(Refusal::denied(reason, &tenant, principal, left)),
+        Ok(()) => Ok(Caller { tenant, principal, remaining_limits, _authenticated: () }),
+        Err(reason) => Err(Refusal::denied(reason, &tenant, principal, remaining_limits)),
     }
 }
 

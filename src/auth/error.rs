@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Budget, LimitsLeft, Principal, QuotaUse, Scope, Slug, Tenant, Timestamp, access::DenialReason},
+    domain::{Budget, Principal, QuotaUse, RemainingLimits, Scope, Slug, Tenant, Timestamp, access::DenialReason},
     store,
     turns::Overloaded,
 };
@@ -24,8 +24,8 @@ pub(crate) struct RefusedCaller {
     principal: Option<Principal>,
     /// The credential is valid; it lacks permission.
     is_valid: bool,
-    /// What is left of the limits of a valid key.
-    left: LimitsLeft,
+    /// Of a valid key.
+    remaining_limits: RemainingLimits,
 }
 
 impl RefusedCaller {
@@ -37,23 +37,31 @@ impl RefusedCaller {
 
 impl Refusal {
     #[cold]
-    pub(super) fn denied(reason: DenialReason, tenant: &Tenant, principal: Principal, left: LimitsLeft) -> Self {
+    pub(super) fn denied(
+        reason: DenialReason,
+        tenant: &Tenant,
+        principal: Principal,
+        remaining_limits: RemainingLimits,
+    ) -> Self {
         let is_valid = reason.credential_is_valid();
-        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, left };
+        let caller = RefusedCaller { tenant: tenant.slug, principal: Some(principal), is_valid, remaining_limits };
         Self { error: reason.into(), caller: Some(Box::new(caller)) }
     }
 
     pub(super) fn of_tenant(tenant: &Tenant, error: Error) -> Self {
-        let caller =
-            RefusedCaller { tenant: tenant.slug, principal: None, is_valid: false, left: LimitsLeft::default() };
+        let caller = RefusedCaller {
+            tenant: tenant.slug,
+            principal: None,
+            is_valid: false,
+            remaining_limits: RemainingLimits::default(),
+        };
         Self { error, caller: Some(Box::new(caller)) }
     }
 
-    /// The caller, if the credential is valid and only does not permit what the request requires; and what is left of
-    /// its limits.
-    pub(crate) fn valid_caller(&self) -> Option<(&Principal, &LimitsLeft)> {
+    /// The caller and its remaining limits, if the credential is valid and only does not permit what the request requires.
+    pub(crate) fn valid_caller(&self) -> Option<(&Principal, &RemainingLimits)> {
         let caller = self.caller.as_ref().filter(|caller| caller.is_valid)?;
-        Some((caller.principal.as_ref()?, &caller.left))
+        Some((caller.principal.as_ref()?, &caller.remaining_limits))
     }
 }
 
@@ -114,10 +122,10 @@ pub enum Error {
     /// The token is valid and lacks a scope, with what was read from it, in a sentence.
     #[error("needs scope {0}: {1}")]
     TokenLacksScope(Scope, String),
-    /// The key is beyond its rate limit.
+    /// The key has exceeded its rate limit.
     #[error("beyond the rate limit until {until}")]
     RateLimited {
-        /// What is left of it.
+        /// The rate limit and its remaining budget.
         budget: Budget,
         /// When the next request may come.
         until: Timestamp,
@@ -128,7 +136,7 @@ pub enum Error {
     /// The secret still works, and the request needs the one that has replaced it.
     #[error("needs the key's current secret")]
     SecretRetired,
-    /// The key has used its quota up.
+    /// The key has exhausted its quota.
     #[error("the quota is used up until {}", .0.resets_at)]
     QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].

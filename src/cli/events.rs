@@ -101,9 +101,10 @@ async fn verify(transaction: &mut ReadTx, tenant: &Tenant, mut expected: Option<
     }
     writeln!(
         stdout(),
-        "tenant {}: {} events, the chain is intact; last event: {}:{}",
+        "tenant {}: {} {}, the chain is intact; last event: {}:{}",
         tenant.slug,
         end.seq,
+        if end.seq == 1 { "event" } else { "events" },
         end.seq,
         hex(&end.hash)
     )?;

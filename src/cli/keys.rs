@@ -203,7 +203,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 limits: KeyLimits::default(),
                 version: 1,
             };
-            create(config, &tenant, &keys, &by, &key, &secret).await?;
+            create(config, &tenant, &keys, &by, key, &secret).await?;
         }
         KeysCommand::Revoke { by, id, wait, .. } => {
             let waiter = wait.then(|| ReceiptWaiter::start(config, &database.url));
@@ -310,7 +310,7 @@ async fn create(
     tenant: &Tenant,
     keys: &TenantStore,
     by: &Operator,
-    key: &ApiKey,
+    mut key: ApiKey,
     secret: &Secret,
 ) -> Result<(), Error> {
     if config.keys.peppers.current.is_none() {
@@ -323,7 +323,13 @@ async fn create(
     let hasher = SecretHasher::new(config.keys.argon2, config.keys.peppers.clone(), NonZeroUsize::MIN, 1);
     let sealed = hasher.seal(tenant.id, key.id, secret).await.map_err(crate::store::Error::from)?;
     let mut transaction = keys.begin_write().await?;
-    transaction.insert_key(key, &sealed).await?;
+    let now = key.created_at;
+    if let Some(violation) = transaction.apply_policy(&mut key, now).await? {
+        return Err(Error::Refused(format!(
+            "no key was created: {violation}. An admin of the tenant can change the policy"
+        )));
+    }
+    transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
     transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
     writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
@@ -349,7 +355,7 @@ async fn change_suspension(
         return Err(Error::Refused(format!("API key {id} is revoked, which is final")));
     }
     let Some(mut changed) = apply(&key) else { return Ok(false) };
-    transaction.update_suspension(&key, &mut changed).await?;
+    transaction.update_suspension(&key, &mut changed, event.occurred_at).await?;
     let details = suspension_details(&changed, reason);
     transaction.commit_with(&event.with_details(details)).await?;
     Ok(true)

@@ -18,7 +18,7 @@ use crate::{
     },
     config::Config,
     demo::{IfMissing, add_generated_secrets},
-    domain::{Clock, ScopeSet},
+    domain::{Clock, ScopeSet, Secret},
 };
 
 #[derive(Debug, Args)]
@@ -97,6 +97,11 @@ async fn explain(config: &Config, jwt: &str, tenant: Option<&str>) -> Result<(),
         jwt
     };
     let jwt = jwt.strip_prefix("Bearer ").unwrap_or(jwt).trim();
+    if jwt.starts_with(Secret::PREFIX) {
+        let text = "this is the secret of an API key, not a JWT: send it as X-Api-Key to /forward-auth at the tenant's host, \
+                    whose response says whether it is accepted and, if not, why";
+        return Err(Error::Refused(text.into()));
+    }
     let slug = tenant.map(parse_slug).transpose()?;
     let mut issuers = Vec::new();
     for location in &config.jwt.issuers {

@@ -116,7 +116,7 @@ fn tls_files(settings: &mut Reader, has_admin_listener: bool) -> Option<TlsFiles
 }
 
 /// An origin (RFC 6454) as browsers send it: scheme, host and port only, without a port that is the scheme's own.
-fn origin(text: &str) -> Result<HeaderValue, String> {
+pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     let problem = |why: &str| format!("must be web origins, comma-separated; {text:?} {why}");
     if text.contains('*') {
         return Err(problem("has a wildcard, which is not supported: list each origin by itself"));

@@ -7,7 +7,7 @@ const EXAMPLE: &str = "rediss://rally:password@redis.internal:6379/0";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    /// Where all instances count together. `None`: each counts by itself.
+    /// The Redis server that all instances share. `None`: each instance counts alone.
     pub(crate) redis: Option<RedisUrl>,
 }
 

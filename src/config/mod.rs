@@ -4,6 +4,7 @@
 //! in step. A bad setting stops the start, and so does a misspelt name: if `KEY_PEPER` were ignored, keys would be
 //! created without a stamp.
 
+mod console;
 mod database;
 mod env_file;
 mod http;
@@ -35,7 +36,7 @@ use self::{
     reader::{BadSetting, Reader},
     secret_file::SECRETS,
 };
-use crate::auth::tenant_host::TenantResolver;
+use crate::{auth::tenant_host::TenantResolver, http::console::ConsoleSettings};
 
 /// The names of all settings, in the order of `.env.example`.
 pub(crate) const NAMES: &[&str] = &[
@@ -71,6 +72,10 @@ pub(crate) const NAMES: &[&str] = &[
     "JWT_SCOPE_CLAIM",
     "JWT_SCOPE_MAP",
     "JWT_NAME_CLAIM",
+    "CONSOLE_CLIENT_ID",
+    "CONSOLE_RESOURCE",
+    "CONSOLE_SCOPES",
+    "CONSOLE_CONNECT_ORIGINS",
     "KEY_PEPPER",
     "KEY_PEPPER_FILE",
     "KEY_PEPPER_NEXT",
@@ -108,6 +113,7 @@ pub struct Config {
     pub(crate) database: Database,
     pub(crate) tenancy: TenantResolver,
     pub(crate) jwt: Jwt,
+    pub(crate) console: ConsoleSettings,
     pub(crate) keys: Keys,
     pub(crate) revocation: Revocation,
     pub(crate) limits: Limits,
@@ -165,11 +171,15 @@ impl Config {
             _ => Err("must be allow or deny"),
         });
         let http = Http::read(&mut settings);
+        let database = Database::read(&mut settings);
+        let tenancy = http::tenancy(&mut settings, &http);
+        let jwt = Jwt::read(&mut settings);
         let mut config = Self {
-            database: Database::read(&mut settings),
-            tenancy: http::tenancy(&mut settings, &http),
+            database,
+            tenancy,
             http,
-            jwt: Jwt::read(&mut settings),
+            console: console::read(&mut settings, &jwt.rules.issuers),
+            jwt,
             keys: Keys::read(&mut settings),
             revocation: Revocation::read(&mut settings),
             limits: Limits::read(&mut settings),
@@ -237,7 +247,7 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, keys, revocation, limits, .. } = self;
+        let Self { http, database, tenancy, jwt, console, keys, revocation, limits, .. } = self;
         let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
@@ -248,6 +258,7 @@ impl Config {
             http::effective_tenancy(tenancy),
             database.effective(),
             jwt.effective(),
+            console::effective(console),
             keys.effective(),
             revocation.effective(),
             limits.effective(),
@@ -380,7 +391,7 @@ mod tests {
     #[test]
     fn an_error_of_any_setting_names_it_and_repeats_no_secret() {
         // They hold no secrets, and their messages show the item that is wrong.
-        const SHOWN: [&str; 3] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "RUST_LOG"];
+        const SHOWN: [&str; 4] = ["TRUSTED_PROXIES", "CORS_ALLOWED_ORIGINS", "CONSOLE_CONNECT_ORIGINS", "RUST_LOG"];
         let mut bad = 0;
         for name in NAMES {
             for value in [

@@ -1,14 +1,16 @@
 //! Access control: whether a caller may do what its request requires.
 //!
 //! Every rule about whether a caller is let in is here, and only here (`http::api_keys::grants` limits what a caller may grant).
-//! [`decide`] and [`decide_rate`] are pure, and the rules do not depend on where the facts come from. They are filled in at two places, so a
+//! [`decide`], [`decide_rate`] and [`decide_quota`] are pure and are called in that order, and the rules do not depend on where the facts come from. They are filled in at two places, so a
 //! new fact has to be: `CachedSecret::facts` for checks, and `Authorized::begin_change` for changes under a lock.
 
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
 
-use super::{AllowedAddresses, ApiKeyId, Budget, QuotaUse, Scope, ScopeSet, Status, Suspension, Taken, Timestamp};
+use super::{
+    AllowedAddresses, ApiKeyId, Budget, QuotaUse, RateDecision, Scope, ScopeSet, Status, Suspension, Timestamp,
+};
 
 /// What an endpoint requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +90,7 @@ pub struct KeyFacts<'a> {
     pub suspension: Option<Suspension>,
     /// The presented secret.
     pub secret: SecretState,
-    /// Where the key may be used from; `None` = anywhere.
+    /// The allowed client addresses; `None`: any.
     pub allowed_addresses: Option<&'a AllowedAddresses>,
     /// The client's address, if it is known.
     pub client_address: Option<IpAddr>,
@@ -121,22 +123,22 @@ pub enum DenialReason {
     KeyExpired,
     /// The secret ended before its key did, so it is no longer a secret of the key.
     SecretEnded,
-    /// The key may not be used from the client's address, or that is not known.
+    /// The client's address is unknown, or not among the allowed ones.
     AddressNotAllowed,
     /// The scope that the caller lacks.
     InsufficientScope(Scope),
     /// The caller is a user, and the endpoint is for API keys.
     KeyRequired,
-    /// The key is beyond its rate limit.
+    /// The key has exceeded its rate limit.
     RateLimited {
-        /// What is left of it.
+        /// The rate limit and its remaining budget.
         budget: Budget,
         /// When the next request may come.
         until: Timestamp,
     },
     /// The secret still works, and the endpoint requires the one that has replaced it.
     SecretRetired,
-    /// The key has used its quota up.
+    /// The key has exhausted its quota.
     QuotaExceeded(QuotaUse),
 }
 
@@ -191,7 +193,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), DenialReason> {
 
 /// Decides about the rate limit, after [`decide`] has allowed the request: one that is denied for another reason uses up
 /// nothing of it.
-pub fn decide_rate(taken: &Taken, now: Timestamp) -> Result<(), DenialReason> {
+pub fn decide_rate(taken: &RateDecision, now: Timestamp) -> Result<(), DenialReason> {
     if taken.allowed {
         return Ok(());
     }
@@ -351,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_beyond_the_rate_limit_is_told_when_the_next_one_may_come() {
+    fn a_rate_limited_request_gets_the_time_of_the_next_allowed_one() {
         let budget = Budget::new(RateLimit::new(2, 60).unwrap(), 45_000_000_000);
-        let denied = decide_rate(&Taken::refused(budget), at(NOW));
+        let denied = decide_rate(&RateDecision::refused(budget), at(NOW));
         assert_eq!(denied, Err(DenialReason::RateLimited { budget, until: at(NOW + 15) }));
         assert!(denied.unwrap_err().credential_is_valid());
-        assert_eq!(decide_rate(&Taken::allowed(budget), at(NOW)), Ok(()));
+        assert_eq!(decide_rate(&RateDecision::allowed(budget), at(NOW)), Ok(()));
     }
 
     #[test]

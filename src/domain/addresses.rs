@@ -113,7 +113,7 @@ impl AllowedAddresses {
 
     /// True if these allow every address that the others do. Blocks that adjoin are not joined.
     #[must_use]
-    pub fn allow_all_of(&self, others: &Self) -> bool {
+    pub fn is_superset_of(&self, others: &Self) -> bool {
         let is_within = |block: &AddressBlock| self.0.iter().any(|own| own.0.contains(&block.0));
         self.is_any() || (!others.is_any() && others.0.iter().all(is_within))
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_block_is_refused_and_host_bits_are_explained() {
+    fn a_malformed_block_is_refused_and_host_bits_are_explained() {
         for text in [
             "",
             "/",
@@ -255,8 +255,8 @@ mod tests {
             wide in prop::collection::vec(blocks(), 0..4), narrow in prop::collection::vec(blocks(), 0..4), address in addresses(),
         ) {
             let [wide, narrow] = [wide, narrow].map(AllowedAddresses::new);
-            prop_assert!(wide.allow_all_of(&wide));
-            if wide.allow_all_of(&narrow) {
+            prop_assert!(wide.is_superset_of(&wide));
+            if wide.is_superset_of(&narrow) {
                 prop_assert!(wide.allow(Some(address)) || !narrow.allow(Some(address)));
             }
         }

@@ -210,6 +210,11 @@ impl ApiKey {
     }
 
     #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+
+    #[must_use]
     pub fn status(&self, now: Timestamp) -> Status {
         Status::at(now, self.expires_at, self.suspension, self.revoked_at)
     }

@@ -22,12 +22,14 @@ pub enum EventKind {
     Receipt,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
+    /// The key was not used, and will be suspended if it still is not.
+    IdleNotice,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -37,6 +39,7 @@ impl EventKind {
         Self::Revoked,
         Self::Receipt,
         Self::SecretReused,
+        Self::IdleNotice,
         Self::PolicyChanged,
     ];
 
@@ -58,6 +61,7 @@ impl EventKind {
             Self::Revoked => "revoked",
             Self::Receipt => "receipt",
             Self::SecretReused => "secret_reused",
+            Self::IdleNotice => "idle_notice",
             Self::PolicyChanged => "policy_changed",
         }
     }

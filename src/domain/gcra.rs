@@ -22,7 +22,7 @@ impl RateLimit {
     }
 }
 
-/// What is left of a limit at some moment.
+/// The remaining budget of a rate limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     limit: RateLimit,
@@ -69,16 +69,16 @@ impl Budget {
     }
 }
 
-/// The outcome for a request.
+/// The decision about one request, by its rate limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Whether the request is within the limit.
+pub struct RateDecision {
+    /// True: the request is within the limit.
     pub allowed: bool,
-    /// What is left after it.
+    /// The budget after the request.
     pub budget: Budget,
 }
 
-impl Taken {
+impl RateDecision {
     pub(crate) const fn allowed(budget: Budget) -> Self {
         Self { allowed: true, budget }
     }
@@ -182,7 +182,7 @@ mod tests {
         }
 
         #[test]
-        fn one_more_request_may_come_exactly_at_the_time_that_is_told((requests, window) in limits(), used in any::<u64>()) {
+        fn next_in_is_exactly_when_one_more_request_is_allowed((requests, window) in limits(), used in any::<u64>()) {
             let limit = limit(requests, window);
             let budget = Budget::new(limit, used % (limit.burst() + 1));
             let Some(wait) = budget.next_in() else {

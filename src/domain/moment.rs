@@ -15,7 +15,8 @@ impl Moment {
         const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_BOOTTIME;
         #[cfg(not(target_os = "linux"))]
         const CLOCK: nix::time::ClockId = nix::time::ClockId::CLOCK_MONOTONIC;
-        // Does not fail for a clock that the kernel has. If it did, no lease would be valid.
+        // Does not fail for a clock that the kernel has. If it did, no lease would be valid,
+        // and no rate limit of this process would refuse a request.
         let time = nix::time::clock_gettime(CLOCK).map_or(Duration::MAX, Duration::from);
         Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }

@@ -1,9 +1,13 @@
 //! A tenant's policy: rules for all of its keys.
 
+use std::fmt;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{AllowedAddresses, ApiKey, RateLimit, ScopeSet, Timestamp, format_timestamp};
+
+const MAX_ACTIVE_KEYS: &str = "maxActiveKeys";
 
 /// The rules of a tenant. `None`: no rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,7 +16,7 @@ pub struct Policy {
     pub max_lifetime_days: Option<i32>,
     /// Keys that are neither revoked nor expired.
     pub max_active_keys: Option<i32>,
-    /// Keys that are not used for so many days are suspended.
+    /// Keys that are not used for so many days are suspended: see [`super::IdleRule`].
     pub idle_suspend_days: Option<i32>,
     /// No key has a scope that these do not imply.
     pub allowed_scopes: Option<ScopeSet>,
@@ -62,38 +66,46 @@ pub struct Violation {
     pub value: Value,
 }
 
-/// What the rules ask of a key.
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, limit, value } = self;
+        let whose = if *rule == MAX_ACTIVE_KEYS { "tenant" } else { "key" };
+        write!(f, "the tenant's policy has `{rule}` = {limit}, and the {whose} would have {value}")
+    }
+}
+
+/// The properties of a key that the rules check.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyState<'a> {
+pub struct PolicyFacts<'a> {
     pub scopes: ScopeSet,
     pub expires_at: Option<Timestamp>,
     pub allowed_addresses: &'a AllowedAddresses,
 }
 
-impl<'a> From<&'a ApiKey> for KeyState<'a> {
+impl<'a> From<&'a ApiKey> for PolicyFacts<'a> {
     fn from(key: &'a ApiKey) -> Self {
         Self { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.limits.allowed_addresses }
     }
 }
 
-impl KeyState<'_> {
+impl PolicyFacts<'_> {
     /// Whether a change gives the key something that a policy could forbid.
     #[must_use]
-    pub fn is_widened_by(self, after: KeyState<'_>) -> bool {
+    pub fn is_widened_by(self, after: PolicyFacts<'_>) -> bool {
         let added = self.scopes_added_by(after);
         self.ends_before(after) || added != ScopeSet::default() || self.is_unbound_by(after)
     }
 
-    fn ends_before(self, after: KeyState<'_>) -> bool {
+    fn ends_before(self, after: PolicyFacts<'_>) -> bool {
         self.expires_at.is_some_and(|end| after.expires_at.is_none_or(|new| new > end))
     }
 
     /// Scopes that those before do not imply.
-    fn scopes_added_by(self, after: KeyState<'_>) -> ScopeSet {
+    fn scopes_added_by(self, after: PolicyFacts<'_>) -> ScopeSet {
         after.scopes.iter().filter(|scope| !self.scopes.allows(*scope)).collect()
     }
 
-    fn is_unbound_by(self, after: KeyState<'_>) -> bool {
+    fn is_unbound_by(self, after: PolicyFacts<'_>) -> bool {
         after.allowed_addresses.is_any() && !self.allowed_addresses.is_any()
     }
 }
@@ -101,7 +113,7 @@ impl KeyState<'_> {
 impl Policy {
     /// Every rule about a single key that the key breaks.
     #[must_use]
-    pub fn violations(&self, key: KeyState<'_>, now: Timestamp) -> Vec<Violation> {
+    pub fn violations(&self, key: PolicyFacts<'_>, now: Timestamp) -> Vec<Violation> {
         [
             self.check_lifetime(key.expires_at, now),
             self.check_scopes(key.scopes),
@@ -114,7 +126,12 @@ impl Policy {
 
     /// The first rule that a change breaks. What the key had before is never refused, nor what narrows that.
     #[must_use]
-    pub fn violation_of_change(&self, before: KeyState<'_>, after: KeyState<'_>, now: Timestamp) -> Option<Violation> {
+    pub fn violation_of_change(
+        &self,
+        before: PolicyFacts<'_>,
+        after: PolicyFacts<'_>,
+        now: Timestamp,
+    ) -> Option<Violation> {
         let lifetime = self.check_lifetime(after.expires_at, now).filter(|_| before.ends_before(after));
         let addresses = || self.check_addresses(after.allowed_addresses).filter(|_| before.is_unbound_by(after));
         lifetime.or_else(|| self.check_scopes(before.scopes_added_by(after))).or_else(addresses)
@@ -124,20 +141,20 @@ impl Policy {
     #[must_use]
     pub fn check_active_keys(&self, keys: i64) -> Option<Violation> {
         let limit = self.max_active_keys.filter(|limit| keys > i64::from(*limit))?;
-        Some(Violation { rule: "maxActiveKeys", limit: json!(limit), value: json!(keys) })
+        Some(Violation { rule: MAX_ACTIVE_KEYS, limit: json!(limit), value: json!(keys) })
     }
 
-    /// The time since which a key must have been used. `None`: there is no such rule.
+    /// A key that was not used after this is idle. `None`: there is no such rule.
     #[must_use]
-    pub fn idle_since(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn idle_cutoff(&self, now: Timestamp) -> Option<Timestamp> {
         now.checked_sub_signed(TimeDelta::days(self.idle_suspend_days?.into()))
     }
 
-    /// Whether the key, last used or created then, is idle.
+    /// The violation, if the last use is at or before the cutoff.
     #[must_use]
-    pub fn check_idle(&self, last_used_at: Timestamp, now: Timestamp) -> Option<Violation> {
-        self.idle_since(now).filter(|since| last_used_at <= *since)?;
-        let value = json!(format_timestamp(last_used_at));
+    pub fn check_idle(&self, idle_since: Timestamp, now: Timestamp) -> Option<Violation> {
+        self.idle_cutoff(now).filter(|since| idle_since <= *since)?;
+        let value = json!(format_timestamp(idle_since));
         Some(Violation { rule: "idleSuspendDays", limit: json!(self.idle_suspend_days), value })
     }
 
@@ -213,7 +230,7 @@ mod tests {
         fn a_key_breaks_exactly_the_rules_that_it_exceeds(
             policy in policies(), scopes in scopes(), expires_at in end(), addresses in addresses(),
         ) {
-            let key = KeyState { scopes, expires_at, allowed_addresses: &addresses };
+            let key = PolicyFacts { scopes, expires_at, allowed_addresses: &addresses };
             let broken: Vec<_> = policy.violations(key, NOW).into_iter().map(|violation| violation.rule).collect();
             let is_late = policy.max_lifetime_days.is_some_and(|days| {
                 expires_at.is_none_or(|end| (end - NOW).num_days() > i64::from(days))
@@ -231,7 +248,7 @@ mod tests {
         fn a_change_that_narrows_or_keeps_is_never_refused_and_none_makes_a_key_break_a_rule(
             policy in policies(), scopes in [scopes(), scopes()], ends in [end(), end()], addresses in [addresses(), addresses()],
         ) {
-            let [before, after] = [0, 1].map(|n| KeyState { scopes: scopes[n], expires_at: ends[n], allowed_addresses: &addresses[n] });
+            let [before, after] = [0, 1].map(|n| PolicyFacts { scopes: scopes[n], expires_at: ends[n], allowed_addresses: &addresses[n] });
             prop_assert_eq!(policy.violation_of_change(before, before, NOW), None);
             let refused = policy.violation_of_change(before, after, NOW);
             prop_assert!(refused.is_none() || before.is_widened_by(after));

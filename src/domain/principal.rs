@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{ApiKey, ApiKeyId, KeyHint, LookupDigest, ScopeSet, Timestamp};
 
@@ -123,6 +123,20 @@ impl Principal {
             Self::User { user, .. } => user.name.clone(),
             Self::ApiKey { .. } => self.to_string(),
         }
+    }
+
+    /// Who it is, in a text that no other principal of the tenant has: a key by its id, a user by issuer and subject, or by
+    /// issuer and name where the token has no subject.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let parts = match self {
+            Self::ApiKey { id, .. } => json!(["api-key", id.to_string()]),
+            Self::User { user, .. } => match &user.subject {
+                Some(subject) => json!(["user", user.issuer, subject]),
+                None => json!(["user-by-name", user.issuer, user.name]),
+            },
+        };
+        parts.to_string()
     }
 
     /// What an event's details say of its actor, beside the name.

@@ -28,7 +28,12 @@ impl Secret {
     /// 128 bits from the operating system's generator.
     #[must_use]
     pub fn generate() -> Self {
-        let bits = random_bytes::<16>();
+        Self::from_bits(&random_bytes())
+    }
+
+    /// `bits`: random, or derived so that nobody can tell them from random ones.
+    #[must_use]
+    pub fn from_bits(bits: &[u8; 16]) -> Self {
         let mut text = Zeroizing::new([0_u8; SECRET_LEN]);
         let (prefix, digits) = text.split_at_mut(Self::PREFIX.len());
         prefix.copy_from_slice(Self::PREFIX.as_bytes());
@@ -103,6 +108,11 @@ impl LookupDigest {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
     }
 
     #[must_use]

@@ -61,9 +61,9 @@ pub struct UsageBucket {
     pub denied_suspended: i64,
     /// Denied because the key may not be used from the client's address.
     pub denied_address: i64,
-    /// Denied because the key was beyond its rate limit.
+    /// Denied because the key had exceeded its rate limit.
     pub denied_rate_limit: i64,
-    /// Denied because the key had used its quota up.
+    /// Denied because the key had exhausted its quota.
     pub denied_quota: i64,
 }
 

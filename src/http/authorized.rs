@@ -20,16 +20,16 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, LimitsLeft, NewEvent, Principal, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, RemainingLimits, Scope, Tenant, Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
 };
 
-/// Where [`Authorized`] leaves the principal, and what is left of a key's rate limit, for the layer around the handler,
-/// which writes the headers about a calling key.
+/// The principal and a key's remaining limits, from [`Authorized`] for the layer around the handler, which writes the
+/// headers about a calling key.
 #[derive(Clone, Debug, Default)]
-pub struct CallerSlot(pub Arc<OnceLock<(Principal, LimitsLeft)>>);
+pub struct CallerSlot(pub Arc<OnceLock<(Principal, RemainingLimits)>>);
 
 /// What an endpoint requires of its caller.
 pub trait Requirement: Send + Sync + 'static {
@@ -280,11 +280,11 @@ where
             Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
         };
         let caller = match &outcome {
-            Ok(caller) => Some((&caller.principal, &caller.left)),
+            Ok(caller) => Some((&caller.principal, &caller.remaining_limits)),
             Err(refusal) => refusal.valid_caller(),
         };
-        if let (Some((principal, left)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
-            let _ = slot.set((principal.clone(), left.clone()));
+        if let (Some((principal, remaining_limits)), Some(CallerSlot(slot))) = (caller, parts.extensions.get()) {
+            let _ = slot.set((principal.clone(), remaining_limits.clone()));
         }
         let caller = outcome.map_err(|refusal| refusal.error)?;
         Ok(Self {

@@ -4,7 +4,7 @@
 //! on 2xx. A refusal is 401 or 403, since nginx turns any other status into a 500, and 429 only if the gateway asks for
 //! it; its `code` is in `X-Rally-Error`. 503 means that access cannot be decided now.
 
-mod asked;
+mod check_parameters;
 mod forged_headers;
 
 use std::{
@@ -22,7 +22,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use utoipa::{IntoParams, openapi::ObjectBuilder};
 use uuid::fmt::Hyphenated;
 
-use self::asked::{Asked, asked};
+use self::check_parameters::CheckParameters;
 use super::{
     key_lifecycle_headers,
     names::{
@@ -43,7 +43,7 @@ use crate::{
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, LimitsLeft, Principal, Revision, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, Principal, RemainingLimits, Revision, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
@@ -64,7 +64,7 @@ pub(super) fn matches(path: &str) -> bool {
 struct ScopeParam {
     #[param(schema_with = additional_scope, required = false)]
     scope: Option<String>,
-    /// `429`: a request beyond its key's limits gets the status 429 instead of 403
+    /// `429`: a request that exceeds its key's limits gets the status 429 instead of 403
     #[param(nullable = false, example = "429", pattern = "^429$")]
     limited: Option<String>,
 }
@@ -130,9 +130,10 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Pending>> {
     let (uri, headers, proxies) = (request.uri(), request.headers(), &authenticator.tenancy.trusted_proxies);
     let sender = || Sender::new(uri, headers, Some(proxies), peer.0);
-    let asked = forged_headers::refuse(headers).and_then(|any| asked(request, peer.0, proxies, any));
-    let (required, limited, min_revision) = match asked {
-        Ok(Asked { scope, limited, min_revision }) => {
+    let parameters =
+        forged_headers::refuse(headers).and_then(|any| check_parameters::read(request, peer.0, proxies, any));
+    let (required, limited, min_revision) = match parameters {
+        Ok(CheckParameters { scope, limited, min_revision }) => {
             (RequiredAccess::to_use(Permission::Scope(scope)), limited, min_revision)
         }
         Err(problem) => {
@@ -143,12 +144,14 @@ pub(super) fn begin<B>(
     };
     if let Some(revision) = min_revision {
         let (uri, headers) = (uri.clone(), headers.clone());
-        let check = RevisionCheck { uri, headers, peer, required, revision };
+        let check = Box::new(RevisionCheck { uri, headers, peer, required, revision });
         return Err(Box::new(Pending { step: Step::Reach(check), sender: sender(), limited }));
     }
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
-        Authentication::Ready(Ok(ref caller)) => Ok(allowed(&caller.tenant, &caller.principal, &caller.left)),
+        Authentication::Ready(Ok(ref caller)) => {
+            Ok(allowed(&caller.tenant, &caller.principal, &caller.remaining_limits))
+        }
         Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
         Authentication::Pending(lookup) => {
             Err(Box::new(Pending { step: Step::Lookup(lookup), sender: sender(), limited }))
@@ -165,7 +168,7 @@ pub(super) struct Pending {
 
 enum Step {
     Lookup(Box<Lookup>),
-    Reach(RevisionCheck),
+    Reach(Box<RevisionCheck>),
 }
 
 /// A check that is to be decided by a state that contains a revision.
@@ -218,7 +221,7 @@ pub(super) async fn resolve(
         },
     };
     match outcome {
-        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.left),
+        Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.remaining_limits),
         Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),
     }
 }
@@ -234,15 +237,15 @@ fn refuse(
     let problem = Problem::from(refusal.error.clone()).for_gateways(limited);
     refusals.log(&problem, refusal.caller.as_deref(), sender, &scope.id);
     let mut response = respond_with(problem);
-    if let Some((principal, left)) = refusal.valid_caller() {
+    if let Some((principal, remaining_limits)) = refusal.valid_caller() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
-        rate_limit_fields::insert(left, response.headers_mut());
+        rate_limit_fields::insert(remaining_limits, response.headers_mut());
     }
     response
 }
 
 /// 200, always with all the headers: if one is missing, some gateways pass on the client's own copy of it.
-fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Response {
+fn allowed(tenant: &Tenant, principal: &Principal, remaining_limits: &RemainingLimits) -> Response {
     let [tenant_slug, tenant_id, name, key_id, key_expires] = match principal {
         Principal::ApiKey { id, expires_at, .. } => values_of_key(tenant, *id, *expires_at),
         Principal::User { user, .. } => values_of_user(tenant, &user.name),
@@ -255,7 +258,7 @@ fn allowed(tenant: &Tenant, principal: &Principal, left: &LimitsLeft) -> Respons
         *header = value;
     }
     key_lifecycle_headers::insert_rotation(principal, &mut headers);
-    rate_limit_fields::insert(left, &mut headers);
+    rate_limit_fields::insert(remaining_limits, &mut headers);
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
@@ -366,7 +369,7 @@ mod tests {
             ("cache-control", "no-store", "no-store"),
         ] {
             for (principal, value) in [(&key, of_key), (&user, of_user)] {
-                let response = allowed(&tenant, principal, &LimitsLeft::default());
+                let response = allowed(&tenant, principal, &RemainingLimits::default());
                 let values: Vec<_> = response.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
                 assert_eq!(values, [value.as_bytes()], "{name}");
             }

@@ -57,8 +57,9 @@ pub(super) async fn page(
 fn of_tenant(url: &str) -> String {
     let url = escape(url);
     format!(
-        r#"<p>This host serves the API keys of one tenant, <strong>{url}</strong>. It is an API; there is nothing to log in to here.</p>
+        r#"<p>This host serves the API keys of one tenant, <strong>{url}</strong>.</p>
 <ul>
+<li><a href="/console">The console</a>, to manage them</li>
 <li><a href="/docs">Every call</a>, to read about and to try</li>
 <li><a href="/openapi.json">The same for programs</a> (OpenAPI 3.1)</li>
 </ul>
@@ -91,6 +92,6 @@ const NOT_RESOLVED: &str = "<p>Browsers and curl find names below <code>localhos
      which does not send it).</p>\n";
 
 /// A host has none of these characters; a defence in depth.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod authorized;
+pub mod console;
 pub mod dispatch;
 mod docs;
 pub mod drain;
@@ -19,7 +20,7 @@ mod names;
 mod openapi;
 mod operator_endpoints;
 mod origins;
-pub(crate) mod prefer;
+pub mod prefer;
 mod problem;
 mod rate_limit_fields;
 mod refusal_log;
@@ -32,6 +33,7 @@ mod routes;
 mod sender;
 pub(crate) mod server;
 mod socket;
+mod static_files;
 pub(crate) mod tls;
 mod watched_body;
 
@@ -40,7 +42,10 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
-pub(crate) use self::api_keys::events::{grant_details, receipt_details, suspension_details};
+pub(crate) use self::api_keys::{
+    event_details::{idle_notice, idle_suspension},
+    events::{grant_details, receipt_details, suspension_details},
+};
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, prefer::MaxWait, request_metrics::RequestMetrics, request_traces::RequestTraces,
@@ -65,8 +70,8 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
-    pub(crate) receipts: Receipts,
-    pub(crate) max_wait: MaxWait,
+    pub receipts: Receipts,
+    pub max_wait: MaxWait,
     pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.

@@ -48,6 +48,7 @@ use crate::{
         event_details::ActorDetails,
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
+        event_details::IdleNoticeDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
         event_details::ReceiptDetails,
@@ -207,6 +208,9 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
                 add_headers(&mut response, ["Accept-Patch"]);
             }
         }
+        if problems.iter().any(|(_, problem)| problem.kind() == Code::IdempotencyKeyInUse) {
+            add_headers(&mut response, ["Retry-After"]);
+        }
         if problems.iter().any(|(name, _)| name.starts_with(GATEWAY)) {
             add_headers(&mut response, ["X-Rally-Error"]);
         }
@@ -301,7 +305,9 @@ fn example(code: Code) -> Problem {
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
-        Code::TooManyRotations => Problem::too_many_rotations(41),
+        Code::TooManyRotations => {
+            parse_timestamp("2026-11-24T09:00:41Z").map_or(code.into(), |until| Problem::too_many_rotations(41, until))
+        }
         Code::RateLimited => RateLimit::new(100, 60)
             .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
             .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
@@ -380,7 +386,7 @@ fn headers() -> Value {
             json!(EXAMPLE_RECEIPT),
         ),
         "RateLimit": header(
-            "What is left of the calling key's rate limit: `r` requests now, and one more in `t` seconds \
+            "The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds \
              (draft-ietf-httpapi-ratelimit-headers-11)",
             text(),
             json!("\"rally-key\";r=99;t=1"),

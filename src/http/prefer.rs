@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use super::names::PREFER;
 
 /// The longest wait that is granted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct MaxWait(pub Duration);
 
 /// The wait that is granted: a whole number of seconds. `None`: no wait is preferred.

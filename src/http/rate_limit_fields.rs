@@ -1,4 +1,4 @@
-//! The fields by which a calling key learns what is left of its limits: `RateLimit-Policy` and `RateLimit`
+//! The fields by which a calling key learns its remaining limits: `RateLimit-Policy` and `RateLimit`
 //! (draft-ietf-httpapi-ratelimit-headers-11), and `Retry-After`.
 //!
 //! Each policy has a name of ours, so that it does not mix with those of the CRM, whose fields of the same names a gateway
@@ -12,7 +12,7 @@ use axum::{
 };
 
 use super::names::{RATE_LIMIT, RATE_LIMIT_POLICY};
-use crate::domain::{Budget, LimitsLeft};
+use crate::domain::{Budget, RemainingLimits};
 
 /// The policy of a key's `rateLimit`.
 const KEY_POLICY: &str = "rally-key";
@@ -22,8 +22,8 @@ const QUOTA_POLICY: &str = "rally-quota";
 const MAX_SECONDS: u64 = 3_600;
 
 /// Inserts both fields for a key that has a limit.
-pub(crate) fn insert(left: &LimitsLeft, headers: &mut HeaderMap) {
-    let LimitsLeft { budget, quota } = left;
+pub(crate) fn insert(remaining_limits: &RemainingLimits, headers: &mut HeaderMap) {
+    let RemainingLimits { budget, quota } = remaining_limits;
     if budget.is_none() && quota.is_none() {
         return;
     }
@@ -48,9 +48,9 @@ pub(crate) fn insert(left: &LimitsLeft, headers: &mut HeaderMap) {
         let seconds = whole_seconds(quota.resets_in());
         let _ = write!(text, r#"{separator}"{QUOTA_POLICY}";r={};t={seconds}"#, quota.remaining());
     }
-    let left = policy.end..text.len();
+    let limit = policy.end..text.len();
     let text = Bytes::from(text);
-    for (name, place) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+    for (name, place) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)] {
         // Digits and names of ours are always a valid value.
         if let Ok(value) = HeaderValue::from_maybe_shared(text.slice(place)) {
             headers.insert(name, value);
@@ -75,12 +75,12 @@ mod tests {
     fn fields(requests: i64, window_seconds: i64, used: u64) -> [String; 2] {
         let limit = RateLimit::new(requests, window_seconds).unwrap();
         let mut headers = HeaderMap::new();
-        insert(&LimitsLeft { budget: Some(Budget::new(limit, used)), quota: None }, &mut headers);
+        insert(&RemainingLimits { budget: Some(Budget::new(limit, used)), quota: None }, &mut headers);
         ["ratelimit-policy", "ratelimit"].map(|name| headers[name].to_str().unwrap().to_owned())
     }
 
     #[test]
-    fn the_fields_tell_the_limit_what_is_left_and_when_there_is_more() {
+    fn the_fields_have_the_limit_the_remaining_requests_and_the_time_of_the_next() {
         for (requests, window, used, policy, left) in [
             (100, 60, 0, r#""rally-key";q=100;w=60"#, r#""rally-key";r=100"#),
             (100, 60, 1, r#""rally-key";q=100;w=60"#, r#""rally-key";r=99;t=1"#),
@@ -100,17 +100,17 @@ mod tests {
             let quota = QuotaUse { quota: Quota::new(1_000, per).unwrap(), used: 990, at, resets_at: per.end(at) };
             let budget = RateLimit::new(2, 60).map(|limit| Budget::new(limit, 0));
             let mut headers = HeaderMap::new();
-            insert(&LimitsLeft { budget, quota: Some(Box::new(quota)) }, &mut headers);
+            insert(&RemainingLimits { budget, quota: Some(Box::new(quota)) }, &mut headers);
             let policy = format!(r#""rally-key";q=2;w=60, "rally-quota";q=1000;w={window}"#);
             assert_eq!(headers["ratelimit-policy"], policy);
             assert_eq!(headers["ratelimit"], r#""rally-key";r=2, "rally-quota";r=10;t=600"#);
             let mut headers = HeaderMap::new();
             let quota = QuotaUse { used: 1_001, ..quota };
-            insert(&LimitsLeft { budget: None, quota: Some(Box::new(quota)) }, &mut headers);
+            insert(&RemainingLimits { budget: None, quota: Some(Box::new(quota)) }, &mut headers);
             assert_eq!(headers["ratelimit"], r#""rally-quota";r=0;t=600"#);
         }
         let mut headers = HeaderMap::new();
-        insert(&LimitsLeft::default(), &mut headers);
+        insert(&RemainingLimits::default(), &mut headers);
         assert!(headers.is_empty());
     }
 

@@ -10,6 +10,7 @@ use super::{
     api_keys::{
         callers, create, events, get as get_key, list, policy, receipts, revoke, rotate, suspend, update, usage,
     },
+    console::{self, Console, ConsoleSettings},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
     forward_auth, landing, me,
@@ -50,6 +51,7 @@ fn open() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(docs::openapi_json))
         .routes(routes!(docs::page))
+        .routes(routes!(console::page))
         .routes(routes!(operator_endpoints::readyz))
 }
 
@@ -69,6 +71,7 @@ fn description(tenancy: &TenantResolver) -> String {
 pub fn public_dispatcher(
     state: AppState,
     cors_origins: Vec<HeaderValue>,
+    console: &ConsoleSettings,
     tasks: TaskTracker,
     shows_metrics: bool,
 ) -> Dispatcher {
@@ -77,8 +80,10 @@ pub fn public_dispatcher(
     let mut open = Router::from(open())
         .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
+        .route("/console/{file}", get(console::file))
         .route("/", get(landing::page))
-        .layer(Extension(document));
+        .layer(Extension(document))
+        .layer(Extension(Console::new(console)));
     if shows_metrics {
         open = open.route(METRICS, get(operator_endpoints::metrics));
     }

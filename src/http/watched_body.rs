@@ -45,7 +45,7 @@ pub(super) fn watch<T: Send + 'static>(response: Response, in_flight: T, on_stal
 
 struct WatchedBody {
     body: Body,
-    /// What is left of the last frame.
+    /// The unsent rest of the last frame.
     rest: Bytes,
     progress: Arc<Progress>,
     _watcher: AbortOnDropHandle<()>,

@@ -7,7 +7,7 @@ use std::{
 
 use hashbrown::HashTable;
 
-use crate::domain::{ApiKeyId, Budget, Moment, RateLimit, Taken};
+use crate::domain::{ApiKeyId, Budget, Moment, RateDecision, RateLimit};
 
 /// A power of two.
 const SHARDS: usize = 64;
@@ -43,20 +43,20 @@ impl LocalCounts {
 
     /// Takes one request out of the key's budget. The clock is read under the lock, so in the order of the requests:
     /// otherwise the last request of a burst could seem to come before the others, and be refused.
-    pub(super) fn take(&self, key: ApiKeyId, limit: RateLimit, now: impl FnOnce() -> Moment) -> Taken {
+    pub(super) fn take(&self, key: ApiKeyId, limit: RateLimit, now: impl FnOnce() -> Moment) -> RateDecision {
         let hash = self.hash(key);
         let mut shard = self.shard(hash);
         let now = now();
         let Some(used) = shard.find_mut(hash, |used| used.key == key) else {
             let full = Budget::new(limit, 0);
-            let Some(budget) = full.take() else { return Taken::refused(full) };
+            let Some(budget) = full.take() else { return RateDecision::refused(full) };
             self.insert(&mut shard, hash, UsedKey { key, full_at: full_at(budget, now) }, now);
-            return Taken::allowed(budget);
+            return RateDecision::allowed(budget);
         };
         let budget = used.budget(limit, now);
-        let Some(budget) = budget.take() else { return Taken::refused(budget) };
+        let Some(budget) = budget.take() else { return RateDecision::refused(budget) };
         used.full_at = full_at(budget, now);
-        Taken::allowed(budget)
+        RateDecision::allowed(budget)
     }
 
     /// The key's budget. The clock is read under the lock, as in [`Self::take`].
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_threads_as_there_are_let_in_exactly_the_burst() {
+    fn concurrent_requests_never_exceed_the_burst() {
         let (counts, limit) = (LocalCounts::default(), limit(10_000, 60));
         let allowed: usize = thread::scope(|scope| {
             let take = || (0..4_000).filter(|_| counts.take(key(1), limit, || START).allowed).count();

@@ -21,7 +21,7 @@ impl fmt::Debug for KeysWithState {
 impl Collector for KeysWithState {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let keys = ConstGauge::new(u64::try_from(self.0.len()).unwrap_or(u64::MAX));
-        let help = "Keys that have used some of their rate limit, as far as this instance knows; others need no memory";
+        let help = "Rate-limit entries in this process; a key whose whole burst is available has none";
         keys.encode(encoder.encode_descriptor("rally_limits_keys", help, None, keys.metric_type())?)
     }
 }

@@ -1,7 +1,7 @@
-//! Rate limits: what each key has used, counted in this process, or for all instances in a Redis or Valkey.
+//! Rate limits: the usage of each key's limit, counted in this process or, for all instances, in a Redis or Valkey.
 //!
-//! In Redis one script counts a request. After each call the outcome is kept here too. So a key that is known to be
-//! beyond its limit is refused without a call, and while Redis is away this instance goes on from what it knew.
+//! In Redis one script counts a request. After each call the outcome is kept here too. So a key that is known to have
+//! exceeded its limit is refused without a call, and while Redis is unavailable this instance continues from that state.
 
 mod local;
 mod metrics;
@@ -15,7 +15,7 @@ use tracing::info;
 
 pub use self::redis_url::RedisUrl;
 use self::{local::LocalCounts, metrics::KeysWithState, shared::SharedCounts};
-use crate::domain::{ApiKeyId, Budget, Moment, RateLimit, Taken};
+use crate::domain::{ApiKeyId, Budget, Moment, RateDecision, RateLimit};
 
 /// Counts requests of keys that have a rate limit. Clones count together.
 #[derive(Clone, Default)]
@@ -25,34 +25,34 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Counts in that Redis, if there is one. It need not be there yet.
+    /// Counts in that Redis, if there is one. It may still be unavailable.
     pub async fn start(redis: Option<&RedisUrl>) -> Self {
         let shared = redis.map(|url| Arc::new(SharedCounts::new(url.clone())));
         if let (Some(shared), Some(url)) = (&shared, redis) {
             match shared.connect().await {
                 Ok(()) => info!(redis = %url, "Redis counts rate limits, for all instances together"),
-                Err(error) => shared.warn_of_absence(&error),
+                Err(error) => shared.log_unavailable(&error),
             }
         }
         Self { local: Arc::default(), shared }
     }
 
-    /// Gets back to Redis whenever it was lost. Ends at once if there is none.
+    /// Reconnects to Redis after each loss of the connection. Ends at once without a Redis.
     pub async fn keep_connected(self) {
         if let Some(shared) = &self.shared {
             shared.keep_connected().await;
         }
     }
 
-    /// Takes one request out of the key's budget, without I/O. `None`: Redis has to be asked, by [`Self::take`].
-    pub fn take_at_once(&self, key: ApiKeyId, limit: RateLimit) -> Option<Taken> {
+    /// Takes one request out of the key's budget, without I/O. `None`: Redis must decide; call [`Self::take`].
+    pub fn try_take_locally(&self, key: ApiKeyId, limit: RateLimit) -> Option<RateDecision> {
         match &self.shared {
             Some(shared) if shared.is_up() => {
                 let known = self.read(key, limit);
-                known.take().is_none().then(|| Taken::refused(known))
+                known.take().is_none().then(|| RateDecision::refused(known))
             }
             Some(shared) => {
-                shared.count_alone();
+                shared.count_fallback();
                 Some(self.local.take(key, limit, Moment::now))
             }
             None => Some(self.local.take(key, limit, Moment::now)),
@@ -60,7 +60,7 @@ impl RateLimiter {
     }
 
     /// Takes one request out of the key's budget. Waits for Redis for 20 ms at most.
-    pub async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Taken {
+    pub async fn take(&self, key: ApiKeyId, limit: RateLimit) -> RateDecision {
         let Some(shared) = &self.shared else { return self.local.take(key, limit, Moment::now) };
         let sent = Moment::now();
         if let Ok(taken) = shared.take(key, limit).await {
@@ -68,17 +68,17 @@ impl RateLimiter {
             self.local.set(key, taken.budget, sent);
             return taken;
         }
-        shared.count_alone();
+        shared.count_fallback();
         self.local.take(key, limit, Moment::now)
     }
 
-    /// What is left of the key's limit, as far as this instance knows.
+    /// The key's remaining budget, as far as this instance knows.
     #[must_use]
     pub fn read(&self, key: ApiKeyId, limit: RateLimit) -> Budget {
         self.local.read(key, limit, Moment::now)
     }
 
-    /// False while Redis should count and is away.
+    /// False while Redis should count and is unavailable.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.shared.as_ref().is_none_or(|shared| shared.is_up())

@@ -21,12 +21,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::RedisUrl;
-use crate::domain::{ApiKeyId, Budget, RateLimit, Taken};
+use crate::domain::{ApiKeyId, Budget, RateDecision, RateLimit};
 
 /// How long a check waits for Redis: it delays the gateway's request.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Between attempts to get back to Redis.
+/// Between attempts to reconnect.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Between calls that find out whether Redis still counts, if there are no checks.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ pub(crate) enum Failure {
 #[derive(Clone)]
 struct Connected {
     connection: MultiplexedConnection,
-    /// Tells it from those before and after it.
+    /// Distinguishes it from earlier and later ones.
     number: u64,
 }
 
@@ -69,7 +69,7 @@ struct Metrics {
     up: Gauge,
     latency: Histogram,
     failures: Counter,
-    counted_alone: Counter,
+    local_fallbacks: Counter,
 }
 
 impl SharedCounts {
@@ -85,41 +85,41 @@ impl SharedCounts {
                 up: Gauge::default(),
                 latency: Histogram::new(bounds),
                 failures: Counter::default(),
-                counted_alone: Counter::default(),
+                local_fallbacks: Counter::default(),
             },
         }
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
-        let Metrics { up, latency, failures, counted_alone } = &self.metrics;
+        let Metrics { up, latency, failures, local_fallbacks } = &self.metrics;
         let help = "1 while Redis counts rate limits for all instances; 0: this instance counts by itself";
         registry.register("rally_limits_redis_up", help, up.clone());
         let help = "How long checks of keys with a rate limit waited for Redis";
         registry.register_with_unit("rally_limits_redis", help, Unit::Seconds, latency.clone());
-        let help = "Calls of Redis that failed or got no response within 20 ms, attempts to get back to it included";
+        let help = "Calls of Redis that failed or got no response within 20 ms, attempts to reconnect included";
         registry.register("rally_limits_redis_failures", help, failures.clone());
-        let help = "Checks of keys with a rate limit that this instance counted by itself, since Redis was away";
-        registry.register("rally_limits_counted_alone", help, counted_alone.clone());
+        let help = "Checks of keys with a rate limit that this instance counted by itself, since Redis was unavailable";
+        registry.register("rally_limits_local_fallbacks", help, local_fallbacks.clone());
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.connected().is_some()
     }
 
-    pub(super) fn count_alone(&self) {
-        self.metrics.counted_alone.inc();
+    pub(super) fn count_fallback(&self) {
+        self.metrics.local_fallbacks.inc();
     }
 
     /// Takes one request out of the key's budget.
-    pub(super) async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Result<Taken, Failure> {
+    pub(super) async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Result<RateDecision, Failure> {
         let mut connected = self.connected().ok_or(Failure::NotConnected)?;
         let started = Instant::now();
         let taken = self.call(&mut connected.connection, key, limit.cost(), limit.burst()).await;
         self.metrics.latency.observe(started.elapsed().as_secs_f64());
         if let Err(failure) = &taken {
-            self.lose(&connected, failure);
+            self.disconnect(&connected, failure);
         }
-        taken.map(|(allowed, used)| Taken { allowed, budget: Budget::new(limit, used) })
+        taken.map(|(allowed, used)| RateDecision { allowed, budget: Budget::new(limit, used) })
     }
 
     /// Whether the request is within the limit, and what is used then. In nanoseconds, as [`RateLimit`] counts.
@@ -141,7 +141,7 @@ impl SharedCounts {
         self.call(connection, PROBE, 1_000, 1_000_000_000).await.map(drop)
     }
 
-    /// Connects if there is no connection, and counts once to find out whether that works.
+    /// Opens a connection, and counts one request over it to verify that the server accepts writes.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -156,22 +156,22 @@ impl SharedCounts {
         Ok(())
     }
 
-    /// Gets back to Redis whenever it was lost.
+    /// Reconnects after each loss of the connection.
     pub(super) async fn keep_connected(&self) {
         loop {
             let Some(mut connected) = self.connected() else {
-                self.try_to_get_back().await;
+                self.reconnect().await;
                 continue;
             };
             if timeout(PROBE_INTERVAL, self.lost.notified()).await.is_err()
                 && let Err(failure) = self.probe(&mut connected.connection).await
             {
-                self.lose(&connected, &failure);
+                self.disconnect(&connected, &failure);
             }
         }
     }
 
-    async fn try_to_get_back(&self) {
+    async fn reconnect(&self) {
         if self.connect().await.is_ok() {
             info!(redis = %self.url, "Redis counts rate limits again, for all instances together");
         } else {
@@ -181,20 +181,20 @@ impl SharedCounts {
     }
 
     /// Until there is a new connection, checks do not wait.
-    fn lose(&self, lost: &Connected, why: &Failure) {
+    fn disconnect(&self, lost: &Connected, why: &Failure) {
         self.metrics.failures.inc();
         let mut connected = self.connected.write().unwrap_or_else(PoisonError::into_inner);
         // Other calls over the same connection fail too.
         if connected.as_ref().is_some_and(|connected| connected.number == lost.number) {
             *connected = None;
             drop(connected);
-            self.warn_of_absence(why);
+            self.log_unavailable(why);
             self.metrics.up.set(0);
             self.lost.notify_one();
         }
     }
 
-    pub(super) fn warn_of_absence(&self, why: &Failure) {
+    pub(super) fn log_unavailable(&self, why: &Failure) {
         warn!(
             redis = %self.url,
             error = %why,

@@ -344,13 +344,19 @@ impl WriteTx {
         Ok(revocation)
     }
 
-    /// Writes the suspension of the changed key, or that it has none, and increments its version.
-    pub async fn update_suspension(&mut self, key: &Locked<ApiKey>, changed: &mut ApiKey) -> Result<(), Error> {
+    /// Writes the suspension of the changed key, or that it was resumed now, and increments its version.
+    pub async fn update_suspension(
+        &mut self,
+        key: &Locked<ApiKey>,
+        changed: &mut ApiKey,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         self.invalidate(key.id);
         let row = sqlx::query!(
             "WITH changed AS (
                  UPDATE public.api_keys
-                 SET suspended_at = $3, suspended_until = $4, suspension_reason = $5, version = version + 1
+                 SET suspended_at = $3, suspended_until = $4, suspension_reason = $5,
+                     resumed_at = CASE WHEN $3::timestamptz IS NULL THEN $6 ELSE resumed_at END, version = version + 1
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING version
              )
@@ -363,6 +369,7 @@ impl WriteTx {
             changed.suspension.map(|suspension| suspension.since),
             changed.suspension.and_then(|suspension| suspension.until),
             changed.suspension_reason.as_ref().map(Reason::as_str),
+            now,
         )
         .fetch_one(self.transaction.session())
         .await?;

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx};
+use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx, transaction::TenantTransaction};
 use crate::domain::{
     ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
 };
@@ -135,63 +135,83 @@ impl UsageStore {
     }
 }
 
+/// The events as the next ones of the chain.
+fn link(tenant: TenantId, head: &ChainHead, events: &[NewEvent]) -> Result<Vec<Link>, Error> {
+    let (mut seq, mut previous_hash) = (head.seq, <[u8; 32]>::try_from(&*head.hash).map_err(|_| BAD_HEAD)?);
+    let links = events.iter().map(|new| {
+        seq += 1;
+        let event = Event {
+            id: Uuid::now_v7(),
+            key_id: new.key_id,
+            kind: new.kind,
+            occurred_at: new.occurred_at,
+            actor: new.actor.clone(),
+            address: new.address,
+            request_id: new.request_id.clone(),
+            details: new.details.clone(),
+        };
+        let event = ChainedEvent { tenant, seq, previous_hash, event };
+        previous_hash = event.hash().map_err(|_| Error::BadRow { table: "api_key_events", column: "details" })?;
+        Ok(Link { event, hash: previous_hash.to_vec() })
+    });
+    links.collect()
+}
+
 impl WriteTx {
-    /// Appends an event to the tenant's chain, whose end stays locked until the commit.
-    pub(super) async fn append(&mut self, new: &NewEvent) -> Result<Revision, Error> {
+    /// Appends events to the tenant's chain, whose end stays locked until the commit. One statement. Returns the last
+    /// one's revision, if there is any.
+    pub(super) async fn append(&mut self, events: &[NewEvent]) -> Result<Option<Revision>, Error> {
         let head = match self.chain_head.take() {
             Some(head) => head,
             None => self.lock_chain_head().await?,
         };
-        let chained = ChainedEvent {
-            tenant: self.tenant,
-            seq: head.seq + 1,
-            previous_hash: head.hash.try_into().map_err(|_| BAD_HEAD)?,
-            event: Event {
-                id: Uuid::now_v7(),
-                key_id: new.key_id,
-                kind: new.kind,
-                occurred_at: new.occurred_at,
-                actor: new.actor.clone(),
-                address: new.address,
-                request_id: new.request_id.clone(),
-                details: new.details.clone(),
-            },
-        };
-        let hash = chained.hash().map_err(|_| Error::BadRow { table: "api_key_events", column: "details" })?;
+        let links = link(self.tenant, &head, events)?;
+        let Some(last) = links.last() else { return Ok(None) };
+        let rows = || links.iter().map(|link| &link.event);
+        let events = || rows().map(|chained| &chained.event);
+        let ids: Vec<_> = events().map(|event| event.id).collect();
+        let keys: Vec<_> = events().map(|event| event.key_id.map(|key| key.0)).collect();
+        let kinds: Vec<_> = events().map(|event| event.kind.as_str()).collect();
+        let times: Vec<_> = events().map(|event| event.occurred_at).collect();
+        let actors: Vec<_> = events().map(|event| event.actor.as_deref()).collect();
+        let addresses: Vec<_> = events().map(|event| event.address.map(IpNet::from)).collect();
+        let request_ids: Vec<_> = events().map(|event| event.request_id.as_str()).collect();
+        let details: Vec<_> = events().map(|event| event.details.clone()).collect();
+        let numbers: Vec<_> = rows().map(|chained| chained.seq).collect();
+        let previous_hashes: Vec<_> = rows().map(|chained| chained.previous_hash.as_slice()).collect();
+        let hashes: Vec<_> = links.iter().map(|link| link.hash.as_slice()).collect();
         sqlx::query!(
-            "WITH head AS (UPDATE public.api_key_event_heads SET seq = $10, hash = $12 WHERE tenant_id = $1)
+            "WITH head AS (UPDATE public.api_key_event_heads SET seq = $2, hash = $3 WHERE tenant_id = $1)
              INSERT INTO public.api_key_events
                  (tenant_id, id, key_id, kind, occurred_at, actor, address, request_id, details,
                   seq, previous_hash, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             SELECT $1, e.*
+             FROM unnest($4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $8::text[], $9::inet[], $10::text[],
+                         $11::jsonb[], $12::bigint[], $13::bytea[], $14::bytea[]) e",
             self.tenant.0,
-            chained.event.id,
-            new.key_id.map(|key| key.0),
-            new.kind.as_str(),
-            new.occurred_at,
-            new.actor,
-            new.address.map(IpNet::from) as Option<IpNet>,
-            new.request_id,
-            new.details,
-            chained.seq,
-            &chained.previous_hash[..],
-            &hash[..],
+            last.event.seq,
+            &last.hash[..],
+            &ids,
+            &keys as &[Option<Uuid>],
+            &kinds as &[&str],
+            &times,
+            &actors as &[Option<&str>],
+            &addresses as &[Option<IpNet>],
+            &request_ids as &[&str],
+            &details,
+            &numbers,
+            &previous_hashes as &[&[u8]],
+            &hashes as &[&[u8]],
         )
         .execute(self.transaction.session())
         .await?;
-        Ok(Revision(chained.event.id))
+        Ok(Some(Revision(last.event.event.id)))
     }
 
     /// The tenant's newest revision, which contains every change that this transaction sees. Ends the transaction, which
     /// has changed nothing. `None`: the audit trail is empty.
     pub async fn newest_revision(mut self) -> Result<Option<Revision>, Error> {
-        Ok(sqlx::query_scalar!(
-            "SELECT id FROM public.api_key_events WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
-            self.tenant.0,
-        )
-        .fetch_optional(self.transaction.session())
-        .await?
-        .map(Revision))
+        newest_revision(&mut self.transaction, self.tenant).await
     }
 
     async fn lock_chain_head(&mut self) -> Result<ChainHead, Error> {
@@ -205,7 +225,21 @@ impl WriteTx {
     }
 }
 
+async fn newest_revision(transaction: &mut TenantTransaction, tenant: TenantId) -> Result<Option<Revision>, Error> {
+    let revision = sqlx::query_scalar!(
+        "SELECT id FROM public.api_key_events WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+    );
+    Ok(revision.fetch_optional(transaction.session()).await?.map(Revision))
+}
+
 impl ReadTx {
+    /// The tenant's newest revision, which contains every change that this transaction sees. `None`: the audit trail is
+    /// empty.
+    pub async fn newest_revision(&mut self) -> Result<Option<Revision>, Error> {
+        newest_revision(&mut self.transaction, self.tenant).await
+    }
+
     /// Whether the tenant has that revision.
     pub async fn revision_exists(&mut self, revision: Revision) -> Result<bool, Error> {
         Ok(sqlx::query_scalar!(

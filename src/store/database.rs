@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use tracing::info;
 
 use super::{
-    ChangeObserver, ConnectError, DatabaseUrl, Lookups, TenantStores, UsageStore,
+    ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, Lookups, TenantStores, UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
     key_list::check_search_index,
@@ -60,7 +60,7 @@ impl Database {
         check_bound(&mut connection, &login.name).await?;
         check_statements(&mut connection, url).await?;
         if let Err(missing) = check_search_index(&mut connection).await? {
-            info!("the index of searches: {missing}");
+            info!("the index api_key_texts_trigrams does not exist: {missing}");
         }
         connection.close().await?;
 
@@ -115,6 +115,12 @@ impl Database {
     #[must_use]
     pub fn usage(&self) -> UsageStore {
         UsageStore { tenant_stores: self.tenant_stores() }
+    }
+
+    /// For the job that suspends idle keys.
+    #[must_use]
+    pub fn idle_keys(&self) -> IdleKeyStore {
+        IdleKeyStore { tenant_stores: self.tenant_stores() }
     }
 
     /// Waits for the connections in use and closes all.

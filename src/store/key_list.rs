@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{ApiKey, Scope, ScopeSet, Status, fold_case};
 
 /// The most matching keys that are counted. Stands in the SQL below too.
-pub const MAX_COUNTED: i64 = 10_000;
+pub const MAX_COUNTED: i64 = 1_000;
 
 /// What a list is ordered by; keys that are equal in it are ordered by id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +126,11 @@ macro_rules! key_rows {
                    SELECT t.key_id AS id
                    FROM public.api_key_texts t
                    WHERE $12::bool AND $2::text IS NOT NULL AND t.tenant_id = $1
-                   LIMIT 10001
+                   LIMIT 1001
                ), found AS MATERIALIZED (
                    (SELECT k.id, k.created_at, k.folded_name, k.expires_at
                     FROM matching k
-                    WHERE $12 AND $2::text IS NOT NULL AND (SELECT count(*) FROM texts) <= 10000
+                    WHERE $12 AND $2::text IS NOT NULL AND (SELECT count(*) FROM texts) <= 1000
                       AND k.id = ANY (ARRAY(
                           SELECT id FROM texts
                         UNION
@@ -138,11 +138,11 @@ macro_rules! key_rows {
                  UNION ALL
                    (SELECT k.id, k.created_at, k.folded_name, k.expires_at
                     FROM matching k
-                    WHERE $12 AND ($2::text IS NULL OR ($13::bool AND (SELECT count(*) FROM texts) > 10000))
-                    LIMIT 10001)
+                    WHERE $12 AND ($2::text IS NULL OR ($13::bool AND (SELECT count(*) FROM texts) > 1000))
+                    LIMIT 1001)
                ), size AS MATERIALIZED (
-                   SELECT CASE WHEN (SELECT count(*) FROM found) <= 10000
-                                    AND ($13 OR (SELECT count(*) FROM texts) <= 10000)
+                   SELECT CASE WHEN (SELECT count(*) FROM found) <= 1000
+                                    AND ($13 OR (SELECT count(*) FROM texts) <= 1000)
                                THEN (SELECT count(*) FROM found) END AS total
                ), ids AS MATERIALIZED (
                    SELECT p.id
@@ -155,8 +155,12 @@ macro_rules! key_rows {
                         LIMIT $11::bigint)
                      UNION ALL "# + $($walk)+ + r#"
                    ) p
+                   WHERE $11 IS NOT NULL OR $12 OR $10 IS NOT NULL
                    LIMIT $11
                ), page AS MATERIALIZED (
+                   -- Without a limit, all that match: to find each by its id took three times as long.
+                   SELECT * FROM matching WHERE $11 IS NULL AND NOT $12 AND $10 IS NULL
+                   UNION ALL
                    SELECT * FROM public.api_keys k WHERE k.tenant_id = $1 AND k.id = ANY (ARRAY(SELECT id FROM ids))
                )
                SELECT k.id AS "id!", k.name AS "name!", k.scopes AS "scopes!", k.expires_at, k.created_at AS "created_at!",
@@ -401,7 +405,6 @@ pub(super) async fn check_search_index(connection: &mut PgConnection) -> Result<
         return Ok(Ok(()));
     }
     Ok(Err(format!(
-        "there is none, since the extension pg_trgm was missing when the database was migrated. A search reads the texts of \
-         all keys of a tenant, which takes some 25 ms for 100,000. {ADD_SEARCH_INDEX}"
+        "a search reads the texts of all keys of a tenant, which takes some 25 ms for 100,000. {ADD_SEARCH_INDEX}"
     )))
 }

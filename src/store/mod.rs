@@ -1,7 +1,7 @@
 //! PostgreSQL: the only room that names sqlx.
 //!
 //! The app opens a [`Database`] and gives its parts to the rooms: [`TenantStores`] and [`Lookups`] to `auth`,
-//! [`UsageStore`] to `usage`. A handler gets one tenant's [`TenantStore`], from `http::authorized`, and no other part.
+//! [`UsageStore`] to `usage`, [`IdleKeyStore`] to the job of the app. A handler gets one tenant's [`TenantStore`], from `http::authorized`, and no other part.
 //! All of them work under the role `rally_app`, which row-level security binds. [`TenantAdmin`], for the command line,
 //! connects by itself.
 //!
@@ -19,6 +19,8 @@ mod connect;
 mod connection_turns;
 mod database;
 mod diagnostics;
+mod idempotency;
+mod idle_keys;
 mod key_list;
 mod limited;
 mod limits;
@@ -49,11 +51,14 @@ pub use callers::{CallerUsage, KeyCaller, SecretCaller};
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};
 pub use database::{Database, PoolSettings};
 pub use diagnostics::{Finding, Inspected, Level, inspect};
+pub use idempotency::{Claim, Derivation, IdempotencyRecord, RecordedResponse};
+pub(crate) use idle_keys::IdleKey;
+pub use idle_keys::IdleKeyStore;
 pub use key_list::{KeyOrder, MAX_COUNTED, SortBy};
 pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, MessageSender, Notification};
-pub(crate) use policies::BreakingKey;
+pub(crate) use policies::ViolatingKey;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
@@ -177,6 +182,6 @@ pub struct Page {
 pub struct Listed<T> {
     /// The items of this page.
     pub items: Vec<T>,
-    /// Items of all pages. `None`: too many to count.
+    /// The number of items on all pages; unspecified unless [`Page::counted`]. `None`: more than [`MAX_COUNTED`].
     pub total: Option<i64>,
 }

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{Error, ReadTx, WriteTx};
 use crate::domain::{
-    AddressBlock, AllowedAddresses, ApiKeyId, KeyHint, KeyName, OnLeak, Policy, RateLimit, ScopeSet, Timestamp,
+    AddressBlock, AllowedAddresses, ApiKey, ApiKeyId, KeyHint, KeyName, OnLeak, Policy, RateLimit, ScopeSet, Timestamp,
+    Violation,
 };
 
 const TABLE: &str = "api_key_policies";
@@ -46,37 +47,38 @@ impl TryFrom<PolicyRow> for Policy {
 }
 
 /// A key that breaks the policy, with its last use.
-pub struct BreakingKey {
+pub struct ViolatingKey {
     pub id: ApiKeyId,
     pub name: KeyName,
     pub hint: KeyHint,
     pub scopes: ScopeSet,
     pub expires_at: Option<Timestamp>,
     pub allowed_addresses: AllowedAddresses,
-    pub created_at: Timestamp,
+    /// The time since which the key is idle. `None`: it is suspended.
+    pub idle_since: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
     pub last_address: Option<IpAddr>,
     pub last_user_agent: Option<String>,
 }
 
-struct BreakingKeyRow {
+struct ViolatingKeyRow {
     id: Uuid,
     name: String,
     last4: String,
     scopes: String,
     expires_at: Option<Timestamp>,
     allowed_addresses: Vec<IpNet>,
-    created_at: Timestamp,
+    idle_since: Option<Timestamp>,
     used_at: Option<Timestamp>,
     address: Option<IpNet>,
     user_agent: Option<String>,
     total: i64,
 }
 
-impl TryFrom<BreakingKeyRow> for BreakingKey {
+impl TryFrom<ViolatingKeyRow> for ViolatingKey {
     type Error = Error;
 
-    fn try_from(row: BreakingKeyRow) -> Result<Self, Error> {
+    fn try_from(row: ViolatingKeyRow) -> Result<Self, Error> {
         let bad = |column| Error::BadRow { table: "api_keys", column };
         Ok(Self {
             id: ApiKeyId(row.id),
@@ -87,7 +89,7 @@ impl TryFrom<BreakingKeyRow> for BreakingKey {
             allowed_addresses: AllowedAddresses::new(
                 row.allowed_addresses.into_iter().map(AddressBlock::stored).collect(),
             ),
-            created_at: row.created_at,
+            idle_since: row.idle_since,
             last_used_at: row.used_at,
             last_address: row.address.map(|net| net.addr()),
             last_user_agent: row.user_agent,
@@ -109,31 +111,37 @@ macro_rules! select_policy {
     };
 }
 
+macro_rules! count_active_keys {
+    ($transaction:expr, $now:expr) => {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM public.api_keys
+               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
+            $transaction.tenant.0,
+            $now,
+        )
+        .fetch_one($transaction.transaction.session())
+        .await?)
+    };
+}
+
 impl ReadTx {
     /// The tenant's policy.
     pub async fn policy(&mut self) -> Result<Policy, Error> {
         select_policy!(self.tenant, "").fetch_one(self.transaction.session()).await?.try_into()
     }
 
-    /// The number of keys that are neither revoked nor expired.
+    /// The number of keys that are neither revoked nor expired, suspended ones included.
     pub async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM public.api_keys
-               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
-            self.tenant.0,
-            now,
-        )
-        .fetch_one(self.transaction.session())
-        .await?)
+        count_active_keys!(self, now)
     }
 
     /// The newest `at_most` of the keys, neither revoked nor expired, that break a rule of the policy; and how many there are.
-    pub async fn keys_that_break(
+    pub async fn violating_keys(
         &mut self,
         policy: &Policy,
         now: Timestamp,
         at_most: i64,
-    ) -> Result<(Vec<BreakingKey>, i64), Error> {
+    ) -> Result<(Vec<ViolatingKey>, i64), Error> {
         let refused_scopes = policy.allowed_scopes.map(|allowed| {
             ScopeSet::all_texts()
                 .filter(|text| ScopeSet::parse(text).is_ok_and(|set| allowed.first_lacking(set).is_some()))
@@ -141,7 +149,7 @@ impl ReadTx {
                 .collect::<Vec<_>>()
         });
         let rows = sqlx::query_as!(
-            BreakingKeyRow,
+            ViolatingKeyRow,
             r#"WITH breaking AS (
                    SELECT k.*, count(*) OVER () AS total
                    FROM public.api_keys k
@@ -149,14 +157,18 @@ impl ReadTx {
                      AND (($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
                           OR k.scopes = ANY ($4::text[])
                           OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
-                          OR ($6::timestamptz IS NOT NULL AND k.created_at <= $6 AND coalesce(
-                              (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) <= $6,
-                              true)))
+                          OR ($6::timestamptz IS NOT NULL AND k.created_at <= $6
+                              AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
+                              AND coalesce(greatest(k.resumed_at, k.suspended_until,
+                                                    (SELECT max(used_at) FROM public.api_key_last_uses
+                                                     WHERE tenant_id = $1 AND key_id = k.id)) <= $6, true)))
                    ORDER BY k.created_at DESC, k.id DESC
                    LIMIT $7
                )
                SELECT b.id, b.name, b.last4, b.scopes, b.expires_at, b.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
-                      b.created_at, b.total AS "total!", u.used_at AS "used_at?", u.address AS "address?: IpNet",
+                      CASE WHEN b.suspended_at IS NULL OR b.suspended_until <= $2
+                           THEN greatest(b.created_at, b.resumed_at, b.suspended_until, u.used_at) END AS idle_since,
+                      b.total AS "total!", u.used_at AS "used_at?", u.address AS "address?: IpNet",
                       u.user_agent AS "user_agent?"
                FROM breaking b
                LEFT JOIN LATERAL (
@@ -172,13 +184,13 @@ impl ReadTx {
             policy.latest_end(now),
             refused_scopes.as_deref(),
             policy.require_allowed_addresses == Some(true),
-            policy.idle_since(now),
+            policy.idle_cutoff(now),
             at_most,
         )
         .fetch_all(self.transaction.session())
         .await?;
         let total = rows.first().map_or(0, |row| row.total);
-        Ok((rows.into_iter().map(BreakingKey::try_from).collect::<Result<_, _>>()?, total))
+        Ok((rows.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?, total))
     }
 }
 
@@ -190,25 +202,44 @@ impl WriteTx {
     }
 
     /// As [`ReadTx::active_keys`]. Exact until this transaction ends, if the policy is locked.
-    pub async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM public.api_keys
-               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
-            self.tenant.0,
-            now,
-        )
-        .fetch_one(self.transaction.session())
-        .await?)
+    async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
+        count_active_keys!(self, now)
+    }
+
+    /// Gives a new key what the policy has for keys without a limit of their own, and returns the first rule that the key
+    /// would break. Exact across instances, since the policy is locked: call it before the key is inserted.
+    pub async fn apply_policy(&mut self, key: &mut ApiKey, now: Timestamp) -> Result<Option<Violation>, Error> {
+        let policy = self.lock_policy().await?;
+        key.limits.rate_limit = key.limits.rate_limit.or(policy.default_rate_limit);
+        match policy.violations((&*key).into(), now).into_iter().next() {
+            Some(violation) => Ok(Some(violation)),
+            None => self.violation_of_one_more_key(&policy, now).await,
+        }
+    }
+
+    /// The violation of `maxActiveKeys` by one more key. Exact, since the policy is locked.
+    pub async fn violation_of_one_more_key(
+        &mut self,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Option<Violation>, Error> {
+        if policy.max_active_keys.is_none() {
+            return Ok(None);
+        }
+        Ok(policy.check_active_keys(self.active_keys(now).await? + 1))
     }
 
     /// Replaces the policy, which is locked.
-    pub async fn set_policy(&mut self, policy: &Policy) -> Result<(), Error> {
+    pub async fn set_policy(&mut self, policy: &Policy, now: Timestamp) -> Result<(), Error> {
         let small = |number: u32| i32::try_from(number).unwrap_or(i32::MAX); // at most a million
         sqlx::query!(
             "UPDATE public.api_key_policies
              SET max_lifetime_days = $2, max_active_keys = $3, idle_suspend_days = $4, allowed_scopes = $5,
                  require_allowed_addresses = $6, on_leak = $7, default_rate_limit_requests = $8,
-                 default_rate_limit_window_seconds = $9
+                 default_rate_limit_window_seconds = $9,
+                 idle_suspend_set_at = CASE WHEN $4::integer IS NULL THEN NULL
+                                            WHEN $4 IS DISTINCT FROM idle_suspend_days THEN $10
+                                            ELSE idle_suspend_set_at END
              WHERE tenant_id = $1",
             self.tenant.0,
             policy.max_lifetime_days,
@@ -219,6 +250,7 @@ impl WriteTx {
             policy.on_leak.as_str(),
             policy.default_rate_limit.map(|limit| small(limit.requests())),
             policy.default_rate_limit.map(|limit| small(limit.window_seconds())),
+            now,
         )
         .execute(self.transaction.session())
         .await?;

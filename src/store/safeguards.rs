@@ -22,12 +22,13 @@ pub(super) const TRIGGERS: [(&str, &str); 12] = [
 ];
 
 /// The tables with rows of tenants.
-pub(super) const TENANT_TABLES: [&str; 11] = [
+pub(super) const TENANT_TABLES: [&str; 12] = [
     "tenants",
     "api_keys",
     "api_key_texts",
     "api_key_secrets",
     "api_key_policies",
+    "api_key_idempotency_records",
     "api_key_events",
     "api_key_event_heads",
     "api_key_usage",
@@ -40,15 +41,17 @@ pub(super) const TENANT_TABLES: [&str; 11] = [
 const OTHER_TABLES: [&str; 3] = ["instance_secrets", "usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
-const FUNCTIONS: [&str; 6] = [
+const FUNCTIONS: [&str; 8] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
+    "public.tenants_with_idle_rule()",
     "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], \
      bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
      inet[], text[], timestamptz[], timestamptz[], bigint[])",
     "public.remove_old_usage(timestamptz, integer)",
     "public.remove_old_callers(timestamptz, integer, integer)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",
+    "public.remove_old_idempotency_records(timestamptz, integer)",
 ];
 
 /// Roles whose code everybody runs anyway, or who were told to migrate: superusers, the owners of schema and database, and

@@ -142,7 +142,8 @@ impl TenantAdmin {
         // for this transaction.
         transaction
             .execute(
-                "DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
+                "DELETE FROM public.api_key_idempotency_records;
+                 DELETE FROM public.api_key_secrets; DELETE FROM public.api_key_events;
                  DELETE FROM public.api_key_event_heads; DELETE FROM public.api_key_texts;
                  DELETE FROM public.api_key_policies; DELETE FROM public.api_keys;
                  SELECT pg_advisory_xact_lock(x'72616c6c79757365'::bigint);

@@ -153,6 +153,12 @@ impl TenantTransaction {
         self.is_open = false;
         Ok(())
     }
+
+    async fn rollback(mut self) -> Result<(), sqlx::Error> {
+        self.session().execute("ROLLBACK").await?;
+        self.is_open = false;
+        Ok(())
+    }
 }
 
 impl Drop for TenantTransaction {
@@ -195,13 +201,24 @@ pub struct WriteTx {
 impl WriteTx {
     /// Appends the event of the change to the audit trail and makes both durable. On [`Error::Unavailable`] it is unknown
     /// whether they are.
-    pub async fn commit_with(mut self, event: &NewEvent) -> Result<Revision, Error> {
-        let revision = self.append(event).await?;
+    pub async fn commit_with(self, event: &NewEvent) -> Result<Revision, Error> {
+        let revision = self.commit_with_all(std::slice::from_ref(event)).await?;
+        Ok(revision.unwrap_or_else(|| unreachable!("an event was appended")))
+    }
+
+    /// As [`Self::commit_with`], for changes of several keys. Returns the revision of the last event.
+    pub async fn commit_with_all(mut self, events: &[NewEvent]) -> Result<Option<Revision>, Error> {
+        let revision = self.append(events).await?;
         let Self { transaction, invalidation, .. } = self;
         let outcome = transaction.commit().await;
         drop(invalidation); // not before the commit: until then a lookup finds the key as it was
         outcome?;
         Ok(revision)
+    }
+
+    /// Undoes everything. A transaction that is dropped is undone, too, but some time later.
+    pub async fn rollback(self) -> Result<(), Error> {
+        Ok(self.transaction.rollback().await?)
     }
 
     /// Records that the key has to be invalidated in this instance's cache when the transaction ends.

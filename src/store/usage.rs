@@ -40,9 +40,9 @@ pub struct SecretUsage {
     pub denied_suspended: i64,
     /// Those that were denied since the key may not be used from the client's address.
     pub denied_address: i64,
-    /// Those that were denied since the key was beyond its rate limit.
+    /// Those that were denied since the key had exceeded its rate limit.
     pub denied_rate_limit: i64,
-    /// Those that were denied since the key had used its quota up.
+    /// Those that were denied since the key had exhausted its quota.
     pub denied_quota: i64,
     /// The last request that was not denied, or for its scope alone.
     pub last_use: Option<LastUse>,
@@ -140,7 +140,7 @@ impl UsageBatch {
         self.len() == 0
     }
 
-    /// Removes about half of the rows.
+    /// Splits off about half of the rows.
     #[must_use]
     pub fn split_off_half(&mut self) -> Self {
         if self.usage.is_empty() {
@@ -301,6 +301,15 @@ impl UsageStore {
     pub async fn remove_ended_secrets(&self, before: Timestamp, keep: i32) -> Result<Option<i32>, Error> {
         retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
             sqlx::query_scalar!("SELECT public.remove_ended_secrets($1, $2, $3)", before, keep, REMOVE_AT_ONCE)
+                .fetch_one(session)
+        })
+    }
+
+    /// Removes some records of requests with an `Idempotency-Key` from before that time, of all tenants. Returns how many, or
+    /// `None` where another instance is removing them.
+    pub async fn remove_idempotency_records(&self, before: Timestamp) -> Result<Option<i32>, Error> {
+        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query_scalar!("SELECT public.remove_old_idempotency_records($1, $2)", before, REMOVE_AT_ONCE)
                 .fetch_one(session)
         })
     }

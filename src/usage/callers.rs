@@ -34,15 +34,15 @@ pub(super) struct Callers {
     /// It stays when it is written, since it is most likely the next one too.
     latest: Option<Caller>,
     /// Boxed, since most secrets have one caller.
-    before: Option<Box<CallersBefore>>,
+    earlier: Option<Box<EarlierCallers>>,
     denied_use: Option<Box<LastUse>>,
     written: Option<Instant>,
     /// The writer knows when the next write is due.
-    is_awaited: bool,
+    due_is_scheduled: bool,
 }
 
 #[derive(Debug, Default)]
-struct CallersBefore {
+struct EarlierCallers {
     known: Vec<(Caller, OwnedSemaphorePermit)>,
     others: Option<Caller>,
 }
@@ -82,7 +82,7 @@ impl Caller {
     }
 }
 
-impl CallersBefore {
+impl EarlierCallers {
     /// Callers that find no place are counted together.
     fn keep(&mut self, caller: Caller, spare: &Arc<Semaphore>) {
         let has_place = self.known.len() + 1 < MAX_CALLERS;
@@ -102,7 +102,7 @@ impl CallersBefore {
 }
 
 impl Callers {
-    /// Counts requests of the latest caller. `used_at` is the time of the last one, unless that was told before.
+    /// Counts requests of the latest caller. `used_at` is the time of the last one; `None`: it is recorded already.
     pub(super) fn count_latest(&mut self, requests: u32, used_at: Option<Timestamp>) {
         if let Some(latest) = &mut self.latest {
             let at = used_at.unwrap_or(latest.last_seen_at);
@@ -115,9 +115,9 @@ impl Callers {
         let mut latest = match self.latest.take() {
             Some(latest) if latest.hash == hash => latest,
             previous => {
-                let known = self.before.as_mut().and_then(|before| before.remove(hash));
+                let known = self.earlier.as_mut().and_then(|earlier| earlier.remove(hash));
                 if let Some(previous) = previous.filter(|previous| previous.requests > 0) {
-                    self.before.get_or_insert_default().keep(previous, spare);
+                    self.earlier.get_or_insert_default().keep(previous, spare);
                 }
                 known.unwrap_or_else(|| Caller::new(client, hash, at))
             }
@@ -145,19 +145,19 @@ impl Callers {
         used.into_iter().chain(denied).max_by_key(|last_use| last_use.at)
     }
 
-    /// Takes the callers that have requests, if they are due. The result is when they are, unless that was returned before.
+    /// Takes the callers that have requests, if they are due. Returns when they are due, if that is not scheduled yet.
     pub(super) fn take(&mut self, which: TakeCallers, keep: impl FnMut(SecretCaller)) -> Option<Instant> {
-        let has_any = self.before.is_some() || self.latest.as_ref().is_some_and(|latest| latest.requests > 0);
+        let has_any = self.earlier.is_some() || self.latest.as_ref().is_some_and(|latest| latest.requests > 0);
         let now = match which {
             TakeCallers::Due(now) => {
                 let due = self.written.map_or(now, |written| written + INTERVAL);
                 if now < due {
-                    return (has_any && !mem::replace(&mut self.is_awaited, true)).then_some(due);
+                    return (has_any && !mem::replace(&mut self.due_is_scheduled, true)).then_some(due);
                 }
                 now
             }
             TakeCallers::All(now) => {
-                self.is_awaited = false;
+                self.due_is_scheduled = false;
                 now
             }
         };
@@ -169,7 +169,7 @@ impl Callers {
     }
 
     fn take_all(&mut self, mut keep: impl FnMut(SecretCaller)) {
-        let CallersBefore { known, others } = self.before.take().map(|before| *before).unwrap_or_default();
+        let EarlierCallers { known, others } = self.earlier.take().map(|earlier| *earlier).unwrap_or_default();
         for mut caller in known.into_iter().map(|(caller, _)| caller).chain(others) {
             keep(caller.take());
         }

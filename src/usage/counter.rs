@@ -56,7 +56,7 @@ pub struct UsageCounter {
     callers: Mutex<Option<Box<Callers>>>,
     /// True while it is in the queue.
     queued: AtomicBool,
-    /// The hour in which a use of the secret after its end was last reported: see [`hour_of_seven_years`]; 0: none.
+    /// The hour in which a use of the secret after its end was last reported: see [`wrapped_hour`]; 0: none.
     dead_use_hour: AtomicU16,
 }
 
@@ -191,7 +191,7 @@ impl UsageCounter {
 
     /// True for the first use after the secret's end in the hour of that time.
     pub(super) fn set_dead_use(&self, at: Timestamp) -> bool {
-        let hour = hour_of_seven_years(at);
+        let hour = wrapped_hour(at);
         self.dead_use_hour.swap(hour, Ordering::Relaxed) != hour
     }
 
@@ -293,8 +293,9 @@ fn hour_number(at: Timestamp) -> u32 {
     u32::try_from(at.timestamp().div_euclid(SECONDS_PER_HOUR)).unwrap_or(0)
 }
 
-/// Not 0. In two bytes, since each cached secret has one.
-fn hour_of_seven_years(at: Timestamp) -> u16 {
+/// Hours since 1970 modulo 65,535, plus 1: 0 means none, and a number repeats after 7.5 years. In two bytes, since each
+/// cached secret has one.
+fn wrapped_hour(at: Timestamp) -> u16 {
     u16::try_from(hour_number(at) % u32::from(u16::MAX)).unwrap_or(0) + 1
 }
 
@@ -440,7 +441,7 @@ mod tests {
         let due = begun + Duration::from_secs(30);
         assert_eq!(callers(soon), (vec![], Some(due)));
         used(&counter, at(41, 0), CURL, 1);
-        assert_eq!(callers(soon), (vec![], None), "it was told before");
+        assert_eq!(callers(soon), (vec![], None), "its time is scheduled");
         assert_eq!(callers(TakeCallers::All(due)), (vec![2], None));
         used(&counter, at(41, 0), CURL, 1);
         assert_eq!(callers(TakeCallers::Due(due)), (vec![], Some(due + Duration::from_secs(30))));

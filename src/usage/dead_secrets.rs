@@ -16,7 +16,7 @@ use crate::store::{self, SecretReuse, UsageStore};
 /// Writes the events one after the other. While the database is away, they wait in the queue.
 pub(super) struct DeadSecretWorker {
     queue: mpsc::Receiver<SecretReuse>,
-    /// Taken from the queue and not written yet.
+    /// RateDecision from the queue and not written yet.
     current: Option<SecretReuse>,
     store: UsageStore,
     metrics: Metrics,

@@ -189,7 +189,7 @@ impl Flusher {
             counters += 1;
             let is_cached = Arc::strong_count(&secret) > 1;
             cached += usize::from(is_cached);
-            // Nobody counts with a counter that is not cached any more.
+            // A counter that is no longer cached receives no requests.
             let all = self.is_stopping || callers_are_due || !is_cached;
             let callers = if all { TakeCallers::All(now) } else { TakeCallers::Due(now) };
             if let Some(due) = secret.usage().take(&mut batch, callers) {

@@ -59,9 +59,9 @@ pub enum Denied {
     Suspended,
     /// The key may not be used from the client's address.
     Address,
-    /// The key was beyond its rate limit.
+    /// The key had exceeded its rate limit.
     RateLimit,
-    /// The key had used its quota up.
+    /// The key had exhausted its quota.
     Quota,
 }
 

@@ -1,4 +1,4 @@
-//! What keys have used of their quotas: the totals that the database returned, and what was let in since.
+//! Quota usage by key: the totals that the database returned, and the requests that were allowed since.
 
 use std::{
     collections::HashMap,
@@ -54,7 +54,7 @@ impl Quotas {
     /// Takes one request out of the key's quota, if that allows it.
     pub(super) fn take(&self, key: ApiKeyId, quota: Quota, now: Timestamp) -> (Result<(), DenialReason>, QuotaUse) {
         let mut shard = self.shard(key);
-        let used = Self::entry(&mut shard, key, quota.per(), quota.per().start(now));
+        let used = Self::entry(&mut shard, key, quota.per(), now);
         let mut quota =
             QuotaUse { quota, used: used.written + used.unwritten, at: now, resets_at: quota.per().end(now) };
         let decision = decide_quota(&quota);
@@ -65,7 +65,7 @@ impl Quotas {
         (decision, quota)
     }
 
-    /// What the key has used.
+    /// The key's usage of its quota.
     pub(super) fn read(&self, key: ApiKeyId, quota: Quota, now: Timestamp) -> QuotaUse {
         let start = quota.per().start(now);
         let used = self.shard(key).get(&key).filter(|used| used.is_of(quota.per(), start)).copied();
@@ -79,7 +79,7 @@ impl Quotas {
             return;
         }
         let mut shard = self.shard(total.key);
-        let used = Self::entry(&mut shard, total.key, total.period, total.start);
+        let used = Self::entry(&mut shard, total.key, total.period, now);
         // What is being written may be in the total already.
         if used.unwritten == 0 {
             used.written = used.written.max(total.requests);
@@ -111,15 +111,11 @@ impl Quotas {
         }
     }
 
-    fn entry(
-        shard: &mut HashMap<ApiKeyId, KeyUse>,
-        key: ApiKeyId,
-        period: QuotaPeriod,
-        start: Timestamp,
-    ) -> &mut KeyUse {
+    fn entry(shard: &mut HashMap<ApiKeyId, KeyUse>, key: ApiKeyId, period: QuotaPeriod, now: Timestamp) -> &mut KeyUse {
         if shard.len() >= MAX_KEYS && !shard.contains_key(&key) {
-            make_room(shard, start);
+            make_room(shard, now);
         }
+        let start = period.start(now);
         let used = shard.entry(key).or_insert(KeyUse::new(period, start, 0));
         // Not back: a request that came just before the end of a period may be decided after one of the next.
         if used.period != period || used.start < start {
@@ -135,11 +131,11 @@ impl Quotas {
     }
 }
 
-/// Forgets keys that were not used since the day began, else those whose use is written: they learn it again from the
-/// database.
+/// Evicts entries of past periods; if that is not enough, entries without unwritten requests, which are read from the
+/// database again; if that is not enough, all.
 #[cold]
-fn make_room(shard: &mut HashMap<ApiKeyId, KeyUse>, start: Timestamp) {
-    shard.retain(|_, used| used.start >= start);
+fn make_room(shard: &mut HashMap<ApiKeyId, KeyUse>, now: Timestamp) {
+    shard.retain(|_, used| used.start >= used.period.start(now));
     if shard.len() >= MAX_KEYS {
         shard.retain(|_, used| used.unwritten > 0);
     }
@@ -244,5 +240,18 @@ mod tests {
         Quotas::entry(&mut shard, id(MAX_KEYS), QuotaPeriod::Day, now);
         assert_eq!(shard.len(), 2);
         assert_eq!(shard[&id(7)].unwritten, 1);
+    }
+
+    #[test]
+    fn a_full_shard_evicts_past_periods_alone_if_that_is_enough() {
+        let (mut shard, yesterday) = (HashMap::new(), at("2026-11-23T12:00:00Z"));
+        let id = |n: usize| ApiKeyId(Uuid::from_u128(u128::try_from(n).unwrap()));
+        for n in 0..MAX_KEYS {
+            let period = if n == 7 { QuotaPeriod::Month } else { QuotaPeriod::Day };
+            Quotas::entry(&mut shard, id(n), period, yesterday).written = 3;
+        }
+        Quotas::entry(&mut shard, id(MAX_KEYS), QuotaPeriod::Day, at("2026-11-24T00:00:00Z"));
+        assert_eq!(shard.len(), 2);
+        assert_eq!(shard[&id(7)].written, 3, "the month goes on");
     }
 }

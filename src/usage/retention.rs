@@ -1,4 +1,5 @@
-//! Removes old hours of usage, callers that were not seen for long, and secrets that ended long ago.
+//! Removes old hours of usage, callers that were not seen for long, secrets that ended long ago, and old records of requests
+//! with an `Idempotency-Key`.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -19,6 +20,9 @@ const RETRY: Duration = Duration::from_mins(1);
 const ENDED_SECRET_AGE: TimeDelta = TimeDelta::days(90);
 /// Most secrets of a key that ended: no more are shown with its usage.
 const ENDED_SECRETS_OF_A_KEY: i32 = 100;
+/// Records of requests with an `Idempotency-Key` that are older are removed. They are valid for 24 hours; until their removal,
+/// a repetition is refused and makes no second key.
+const IDEMPOTENCY_RECORD_AGE: TimeDelta = TimeDelta::hours(48);
 
 pub(super) struct Retention {
     pub(super) store: UsageStore,
@@ -37,7 +41,7 @@ impl Retention {
                 Ok(()) => INTERVAL,
                 Err(error) if error.is_outage() => RETRY, // the change feed reports it
                 Err(error) => {
-                    warn!(%error, "could not remove old hours of usage, callers or ended secrets; trying again in a minute");
+                    warn!(%error, "could not remove old hours of usage, callers, ended secrets or idempotency records; trying again in a minute");
                     RETRY
                 }
             };
@@ -47,7 +51,8 @@ impl Retention {
     async fn remove_all(&self) -> Result<(), store::Error> {
         self.remove_old_hours().await?;
         self.remove_old_callers().await?;
-        self.remove_ended_secrets().await
+        self.remove_ended_secrets().await?;
+        self.remove_idempotency_records().await
     }
 
     async fn remove_old_hours(&self) -> Result<(), store::Error> {
@@ -63,7 +68,7 @@ impl Retention {
         let now = self.clock.now();
         let callers = remove_in_parts(|| self.store.remove_old_callers(now)).await?;
         if callers > 0 {
-            info!(callers, "removed callers of API keys that were not seen for long, or many of one key");
+            info!(callers, "removed old callers of API keys");
         }
         Ok(())
     }
@@ -73,6 +78,15 @@ impl Retention {
         let secrets = remove_in_parts(|| self.store.remove_ended_secrets(before, ENDED_SECRETS_OF_A_KEY)).await?;
         if secrets > 0 {
             info!(secrets, %before, "removed secrets that ended long ago, or many of one key");
+        }
+        Ok(())
+    }
+
+    async fn remove_idempotency_records(&self) -> Result<(), store::Error> {
+        let before = self.clock.now() - IDEMPOTENCY_RECORD_AGE;
+        let records = remove_in_parts(|| self.store.remove_idempotency_records(before)).await?;
+        if records > 0 {
+            info!(records, %before, "removed old records of requests with an Idempotency-Key");
         }
         Ok(())
     }

@@ -9,10 +9,12 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect()
 }
 
-/// True if the file, whose path starts at the repository's root, has a function of that name.
-fn exists(file: &str, function: &str) -> bool {
+/// True if the file, whose path starts at the repository's root, has a test of that name.
+fn exists(file: &str, name: &str) -> bool {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    fs::read_to_string(path).is_ok_and(|source| source.contains(&format!("fn {function}(")))
+    let is_typescript = path.extension().is_some_and(|extension| extension == "ts");
+    let test = if is_typescript { format!("test('{name}'") } else { format!("fn {name}(") };
+    fs::read_to_string(path).is_ok_and(|source| source.contains(&test))
 }
 
 #[test]

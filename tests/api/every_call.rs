@@ -1,10 +1,11 @@
 //! Every kind of call and command once, for tests of what must hold for all of them.
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::{
     binary::Home,
-    client::{PATH, send},
+    client::{Client, PATH, send},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -23,6 +24,8 @@ pub async fn call_everything(server: &TestServer) {
     admin.patch(&path, &limits).await.expect(200);
     admin.patch(&path, &json!({"quota": null})).await.expect(200);
     admin.get(&path).await.expect(200);
+    let repeated = post_twice(&admin, PATH, &json!({"name": "Repeated"})).await;
+    post_twice(&admin, &format!("{PATH}/{}/rotate", repeated["id"].as_str().expect("an id")), &json!({})).await;
     let holder = admin.with_key(&key.secret);
     assert_eq!(holder.get(CHECK).await.status, 200);
     holder.get(&format!("{PATH}/self")).await.expect(200);
@@ -68,13 +71,22 @@ pub async fn call_everything(server: &TestServer) {
     admin.get("/api/v1/me").await.expect(200);
     let policy = format!("{PATH}/policy");
     for rules in [json!({"maxActiveKeys": 1000, "allowedScopes": "admin"}), json!({})] {
-        send(admin.request(reqwest::Method::PUT, &policy).json(&rules)).await.expect(200);
+        send(admin.request(Method::PUT, &policy).json(&rules)).await.expect(200);
         admin.get(&policy).await.expect(200);
     }
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.expect(204);
     assert_eq!(holder.get(CHECK).await.status, 401);
     admin.with_key(&format!("rk_live_{}", "0".repeat(32))).get(PATH).await.refused(401, "invalid_key");
+}
+
+/// Posts the same twice under one `Idempotency-Key`.
+async fn post_twice(admin: &Client, path: &str, body: &Value) -> Value {
+    let key = uuid::Uuid::new_v4().to_string();
+    let post = async || send(admin.request(Method::POST, path).header("idempotency-key", &key).json(body)).await;
+    let first = post().await;
+    assert_eq!(first.body, post().await.body);
+    first.json()
 }
 
 /// Each command that uses the database, by that URL; the change feed connects to the server itself.

@@ -361,7 +361,9 @@ impl TestServer {
 
     /// Waits until the change feed is established, from when on lookups are cached.
     pub async fn wait_for_feed(&self) {
-        let client = self.client("acme", Credential::None);
+        // Without TLS, which the public address may have.
+        let base = format!("http://{}", self.admin_address.unwrap_or(self.address));
+        let client = Client::new(self.http.clone(), base, "acme.localhost".to_owned(), Credential::None);
         wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
     }
 

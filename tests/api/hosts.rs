@@ -162,7 +162,9 @@ async fn every_path_refuses_a_missing_or_second_host() {
     let send = async |target: &str, head: &str| {
         Reply::from_raw(&server.raw(format!("GET {target} {head}Connection: close\r\n\r\n")).await)
     };
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/nowhere", PATH] {
+    for path in
+        ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/start.js", "/console", "/nowhere", PATH]
+    {
         let absolute = format!("http://acme.localhost{path}");
         send(path, "HTTP/1.1\r\n").await.refused(400, "missing_host");
         send(&absolute, "HTTP/1.1\r\n").await.refused(400, "missing_host");

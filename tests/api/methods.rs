@@ -118,9 +118,19 @@ async fn head_returns_the_headers_of_get_without_a_body() {
 async fn every_response_forbids_content_sniffing() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
-    for path in
-        [PATH, SELF, UNKNOWN, "/forward-auth", "/nowhere", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
-    {
+    for path in [
+        PATH,
+        SELF,
+        UNKNOWN,
+        "/forward-auth",
+        "/nowhere",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/console",
+    ] {
         for client in [&admin, &admin.with(Credential::None)] {
             for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::DELETE, Method::TRACE] {
                 let reply = send(client.request(method, path)).await;
@@ -312,6 +322,20 @@ async fn a_preflight_from_an_allowed_origin_succeeds() {
             "credentials must not be allowed: no cookies"
         );
         assert!(!reply.header("x-request-id").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_may_make_every_call_of_the_api() {
+    let server = server_with_cors_origin().await;
+    let browser = server.client("acme", Credential::None);
+    let document = browser.get("/openapi.json").await.json();
+    let reply = preflight(&browser, CONFIGURED_ORIGIN, "GET", "authorization").await;
+    let allowed = header_values(&reply.headers, "access-control-allow-methods");
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/")) {
+        for method in item.as_object().unwrap().keys() {
+            assert!(allowed.contains(method), "{method} {path}: {allowed:?}");
+        }
     }
 }
 

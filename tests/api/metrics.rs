@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 46] = [
+const FAMILIES: [(&str, &str); 49] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -42,6 +42,9 @@ const FAMILIES: [(&str, &str); 46] = [
     ("rally_http_problems", "counter"),
     ("rally_http_request_duration_seconds", "histogram"),
     ("rally_http_requests", "counter"),
+    ("rally_idle_key_notices", "counter"),
+    ("rally_idle_key_runs", "counter"),
+    ("rally_idle_key_suspensions", "counter"),
     ("rally_instances_live", "gauge"),
     ("rally_jwt_verifications", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
@@ -289,7 +292,7 @@ fn alerts_use_existing_metrics_and_have_runbooks() {
         ("rally_jwks_age_seconds", "gauge"),
         ("rally_jwks_fetches", "counter"),
         ("rally_jwks_keys", "gauge"),
-        ("rally_limits_counted_alone", "counter"),
+        ("rally_limits_local_fallbacks", "counter"),
         ("rally_limits_redis_failures", "counter"),
         ("rally_limits_redis_seconds", "histogram"),
         ("rally_limits_redis_up", "gauge"),

@@ -1,10 +1,11 @@
 //! The operator's commands: tenants and their keys, by the binary, beside a running service.
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     binary::Home,
-    client::{Credential, PATH},
+    client::{Credential, PATH, send},
     harness::{PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -92,6 +93,22 @@ async fn a_key_that_an_operator_revokes_stops_working_on_every_instance() {
 }
 
 #[tokio::test]
+async fn a_key_of_an_operator_is_bound_by_the_tenants_policy() {
+    let server = TestServer::start().await;
+    let (operator, admin) = (Operator::new("keys-policy", &server.database).await, server.admin("acme"));
+    let limit = json!({"requests": 5, "windowSeconds": 10});
+    let policy = json!({"allowedScopes": "read", "maxActiveKeys": 1, "defaultRateLimit": limit});
+    send(admin.request(Method::PUT, &format!("{PATH}/policy")).json(&policy)).await.expect(200);
+    let create = ["keys", "create", "--tenant", "acme", "--name", "n", "--scopes"];
+    let why = operator.fail(&[&create[..], &["admin"]].concat()).await;
+    assert!(why.contains("`allowedScopes` = \"read\", and the key would have \"admin\""), "{why}");
+    operator.run(&[&create[..], &["read"]].concat()).await;
+    assert_eq!(admin.get(PATH).await.expect(200)[0]["rateLimit"], limit);
+    let why = operator.fail(&[&create[..], &["read"]].concat()).await;
+    assert!(why.contains("`maxActiveKeys` = 1, and the tenant would have 2"), "{why}");
+}
+
+#[tokio::test]
 async fn bad_arguments_of_keys_are_refused_with_the_reason() {
     let database = TestDatabase::create().await;
     let operator = Operator::new("keys-bad", &database).await;
@@ -166,8 +183,10 @@ async fn a_deleted_tenant_leaves_no_row_and_no_working_key() {
         let key = admin.create_with(&json!({"name": "Zapier", "scopes": "read", "quota": quota})).await;
         admin.post(&format!("{}/rotate", key.path()), &json!({})).await.expect(200);
         assert_eq!(admin.with_key(&key.secret).get("/forward-auth").await.status, 200);
-        let revoked = admin.create("Old", "read").await;
-        admin.delete(&revoked.path()).await.expect(204);
+        let request = admin.request(Method::POST, PATH).header("idempotency-key", "of-the-deletion");
+        let reply = send(request.json(&json!({"name": "Old", "scopes": "read"}))).await;
+        let revoked = format!("{PATH}/{}", reply.expect(201)["id"].as_str().unwrap());
+        admin.delete(&revoked).await.expect(204);
         secrets.push(key.secret);
     }
     wait_until(async || database.count("SELECT count(DISTINCT tenant_id) FROM api_key_last_uses").await == 2).await;
@@ -210,7 +229,7 @@ async fn the_operators_role_deletes_rows_of_deleted_tenants_alone() {
     let before = rows_of(database, acme).await;
     let delete = "DELETE FROM api_key_secrets; DELETE FROM api_key_events; DELETE FROM api_key_event_heads;
                   DELETE FROM api_key_usage; DELETE FROM api_key_last_uses; DELETE FROM api_key_callers;
-                  DELETE FROM api_key_quota_usage;
+                  DELETE FROM api_key_quota_usage; DELETE FROM api_key_idempotency_records;
                   DELETE FROM api_keys";
     for setting in ["", &acme.to_string()] {
         database.execute(&format!("SET ROLE rally_operator; SET rally.deleted_tenant = '{setting}'; {delete}")).await;

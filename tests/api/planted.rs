@@ -24,7 +24,7 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege OR read_only_sql_transaction THEN NULL;
     END;
     BEGIN
-        UPDATE public.api_keys SET name = 'Taken over' WHERE revoked_at IS NULL;
+        UPDATE public.api_keys SET name = 'RateDecision over' WHERE revoked_at IS NULL;
     EXCEPTION WHEN insufficient_privilege OR read_only_sql_transaction OR undefined_table THEN NULL;
     END;
 END
@@ -125,7 +125,7 @@ BEGIN
         LOOP
             EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql AS
                 $f$ BEGIN PERFORM traps.spring(''function %1$s.%2$s''); %5$s END $f$', home, f.proname, f.args, f.result,
-                CASE WHEN f.result LIKE 'TABLE%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
+                CASE WHEN f.result LIKE 'TABLE%' OR f.result LIKE 'SETOF%' OR f.result = 'record' THEN '' ELSE 'RETURN NULL;' END);
         END LOOP;
     END LOOP;
 END
@@ -180,7 +180,10 @@ impl Planter {
     async fn assert_that_none_ran(&self) {
         assert_eq!(self.sprung().await, [""; 0]);
         assert!(!self.is_superuser().await);
-        assert_eq!(self.database.count("SELECT count(*) FROM public.api_keys WHERE name = 'Taken over'").await, 0);
+        assert_eq!(
+            self.database.count("SELECT count(*) FROM public.api_keys WHERE name = 'RateDecision over'").await,
+            0
+        );
     }
 
     /// The negative control: each kind of trap runs where the search_path is the usual one and a statement names no
@@ -328,7 +331,7 @@ async fn tables_and_functions_of_another_role_are_refused_with_what_to_run() {
                    SELECT 'FUNCTION public.' || oid::regprocedure::text FROM pg_proc
                    WHERE pronamespace = 'public'::regnamespace AND 'role=rally_app' = ANY (proconfig)";
     let objects = database.texts(objects).await;
-    assert_eq!(objects.len(), 13 + 6, "{objects:?}");
+    assert_eq!(objects.len(), 14 + 8, "{objects:?}");
     for object in objects {
         database.execute(&format!("ALTER {object} OWNER TO {}", planter.name)).await;
         let error = open(&url).await.err().expect("a refusal").to_string();

@@ -73,7 +73,7 @@ async fn a_key_is_refused_beyond_its_burst_by_a_warm_and_by_a_cold_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn as_many_requests_at_once_as_the_burst_are_let_in_exactly() {
+async fn concurrent_requests_never_exceed_the_burst() {
     let server = TestServer::start().await;
     server.wait_for_feed().await;
     let key = limited(&server.admin("acme"), "read", 40, DAY).await;
@@ -180,7 +180,7 @@ async fn a_limit_that_is_set_elsewhere_holds_for_a_cached_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_come_back_by_a_clock_that_nobody_sets() {
+async fn the_limit_refills_by_the_monotonic_clock() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let [slow, fast] = [limited(&admin, "read", 1, DAY).await, limited(&admin, "read", 1, 2).await];
@@ -198,6 +198,7 @@ async fn requests_come_back_by_a_clock_that_nobody_sets() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_requests_count_as_denied() {
     let server = TestServer::start().await;
+    server.wait_for_feed().await;
     let admin = server.admin("acme");
     let key = limited(&admin, "read", 1, DAY).await;
     let caller = admin.with_key(&key.secret);
@@ -256,7 +257,7 @@ async fn instances_with_a_redis_count_together_and_tell_when_it_is_away() {
             assert_eq!(caller.get("/forward-auth").await.status, 200, "once at each instance");
         }
         caller.get("/forward-auth").await.refused(403, "rate_limited");
-        assert!(Metrics::of(server).await.count("rally_limits_counted_alone_total") >= 3);
+        assert!(Metrics::of(server).await.count("rally_limits_local_fallbacks_total") >= 3);
     }
     redis.restart().await;
     wait_until(async || readiness().await == json!({"status": "ready"})).await;

@@ -7,7 +7,7 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, postgres::PgListener};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, error::DatabaseError, postgres::PgListener};
 use uuid::Uuid;
 
 use crate::{
@@ -201,6 +201,33 @@ async fn every_change_that_takes_something_away_can_wait_for_a_receipt() {
         let asked = admin.get(&format!("{PATH}/receipts/{}", revision(&reply))).await;
         assert_eq!(asked.expect(200)["isComplete"], true, "{method} {suffix} {body}");
     }
+}
+
+/// As after a lost response.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_that_is_repeated_by_its_idempotency_key_gets_the_same_secret_and_a_receipt() {
+    let instances = Instances::with(2, &[("LEASE_SECONDS", "5")]).await;
+    let admin = instances.admin();
+    let key = instances.cached_key("read").await;
+    let rotate = async |seconds: u64| {
+        let request = admin.request(Method::POST, &format!("{}/rotate", key.path()));
+        let request = request.header("idempotency-key", "0b9a2d5e-3c41-4f7a-9d1e-6a7b8c9d0e1f");
+        let request = request.header("prefer", format!("wait={seconds}"));
+        send(request.json(&json!({"overlapSeconds": 0}))).await
+    };
+    let (first, second) = (rotate(20).await, rotate(20).await);
+    for reply in [&first, &second] {
+        reply.expect(200);
+        assert_receipt(reply, [2, 2, 0]);
+    }
+    assert_eq!(first.body, second.body);
+    assert_eq!(kept_receipts(&admin).await.len(), 2);
+
+    instances.last_feed.set(Mode::Blackhole);
+    let mut outstanding = rotate(1).await.expect(202);
+    let receipt = outstanding.as_object_mut().unwrap().remove("receipt").unwrap();
+    assert_eq!(receipt["isComplete"], false);
+    assert_eq!(outstanding, first.expect(200));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -426,7 +453,8 @@ async fn forged_replayed_and_truncated_acknowledgements_make_no_receipt() {
     let mut stranger = stranger(database).await;
     for statement in ["SELECT * FROM instance_secrets", "UPDATE instance_secrets SET secret = ''"] {
         let refused = stranger.execute(statement).await.unwrap_err();
-        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{statement}");
+        let code = refused.as_database_error().and_then(DatabaseError::code);
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}");
     }
     let mut listener = eavesdrop(database).await;
     // What a receipt looks like on the wire.

@@ -384,6 +384,7 @@ async fn a_key_that_is_rotated_too_often_is_refused_on_each_instance_until_a_min
         reply.refused(429, "too_many_rotations");
         let retry_after: i64 = reply.header("retry-after").parse().unwrap();
         assert!((1..=60).contains(&retry_after), "{retry_after}");
+        assert!(reply.json()["resetAt"].is_string(), "{reply:?}");
     }
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_secrets").await, 10);
     itself.get(PATH).await.expect(200);

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    client::PATH,
+    client::{PATH, send},
     harness::{TestDatabase, TestServer, wait_until},
     proxy::Proxy,
 };
@@ -14,14 +14,17 @@ use crate::{
 const CHECK: &str = "/forward-auth";
 
 /// Most round trips of each call by a user, and of a check of a key. Lower a number when a call needs fewer.
-const AT_MOST: [(&str, usize); 11] = [
+const AT_MOST: [(&str, usize); 14] = [
     ("create", 5),
+    ("create with Idempotency-Key", 9),
+    ("repeated create", 2),
     ("get", 2),
     ("list", 2),
     ("list with limit", 2),
     ("list after use", 2),
     ("update", 5),
     ("rotate", 9),
+    ("rotate with Idempotency-Key", 12),
     ("previous-secret", 5),
     ("revoke", 4),
     ("check that misses", 1),
@@ -72,7 +75,7 @@ async fn a_call_needs_at_most_its_number_of_round_trips() {
     let mut measured = Measured { proxy, counts: Vec::new() };
 
     admin.create("So that a page has a next one", "read").await;
-    for _ in 0..RUNS {
+    for run in 0..RUNS {
         let key = measured.call("create", admin.create("n", "read")).await;
         let path = key.path();
         measured.call("get", admin.get(&path)).await.expect(200);
@@ -80,6 +83,15 @@ async fn a_call_needs_at_most_its_number_of_round_trips() {
         measured.call("list with limit", admin.get(&format!("{PATH}?limit=1"))).await.expect(200);
         measured.call("update", admin.patch(&path, &json!({"name": "m"}))).await.expect(200);
         measured.call("rotate", admin.post(&format!("{path}/rotate"), &json!({}))).await.expect(200);
+        let repeatable = |path: &str| {
+            let request = admin
+                .request(reqwest::Method::POST, path)
+                .header("idempotency-key", format!("{path} {run}").replace(' ', "-"));
+            send(request.json(&if path == PATH { json!({"name": "n"}) } else { json!({}) }))
+        };
+        measured.call("create with Idempotency-Key", repeatable(PATH)).await.expect(201);
+        measured.call("repeated create", repeatable(PATH)).await.expect(201);
+        measured.call("rotate with Idempotency-Key", repeatable(&format!("{path}/rotate"))).await.expect(200);
         measured.call("previous-secret", admin.delete(&format!("{path}/previous-secret"))).await.expect(204);
         measured.call("revoke", admin.delete(&path)).await.expect(204);
     }
@@ -104,7 +116,7 @@ async fn a_call_needs_at_most_its_number_of_round_trips() {
     for (name, counts) in &measured.counts {
         let least = counts.iter().min().expect("a run");
         let (_, at_most) = AT_MOST.iter().find(|(other, _)| other == name).expect("a row for each call");
-        println!("{name:<18} {least:>2} of at most {at_most:>2}, in runs: {counts:?}");
+        println!("{name:<27} {least:>2} of at most {at_most:>2}, in runs: {counts:?}");
         assert!(*least > 0 || *name == "check that hits", "{name} passes the proxy");
         if least > at_most {
             too_many.push(format!("{name}: {least} of at most {at_most}"));

@@ -131,7 +131,7 @@ async fn tables_appear_empty_while_no_tenant_is_set() {
         assert_ne!(server.database.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
         assert_eq!(count(&mut connection, table).await, 0, "{table}");
     }
-    for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
+    for sql in ["UPDATE api_keys SET name = 'RateDecision over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
     }
     // The same with an id that no tenant has.
@@ -349,6 +349,28 @@ async fn usage_of_another_tenant_is_neither_visible_nor_writable() {
     assert_eq!(database.count("SELECT count(*) FROM api_key_usage").await, 0);
     affected(&mut connection, "SELECT remove_old_callers(now() + interval '1 day', 50, 10)").await;
     assert_eq!(database.count("SELECT count(*) FROM api_key_callers").await, 0);
+}
+
+/// A function finds the tenants that have the rule of idle keys. Only within it are the rules of all tenants visible.
+#[tokio::test]
+async fn rules_of_another_tenant_are_neither_visible_nor_writable() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let rule = "UPDATE api_key_policies SET idle_suspend_days = 30, idle_suspend_set_at = now()";
+    let mut connection = app(database).await;
+    assert_eq!(affected(&mut connection, rule).await, 0, "without a tenant");
+    let mut of_acme = app_of(database, database.acme).await;
+    assert_eq!(affected(&mut of_acme, rule).await, 1);
+    database.execute(rule).await;
+    database.execute(&format!("UPDATE tenants SET suspended_at = now() WHERE id = '{}'", database.globex)).await;
+    for connection in [&mut connection, &mut of_acme] {
+        let found: Vec<Uuid> =
+            sqlx::query_scalar("SELECT tenants_with_idle_rule()").fetch_all(&mut *connection).await.unwrap();
+        assert_eq!(found, [database.acme.0], "a suspended tenant has no use of its keys");
+    }
+    assert_eq!(count(&mut connection, "api_key_policies").await, 0);
+    assert_eq!(count(&mut of_acme, "api_key_policies").await, 1);
+    assert_eq!(count(&mut of_acme, "tenants").await, 0);
 }
 
 /// With a login that is no superuser, since a superuser can set any role.

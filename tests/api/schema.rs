@@ -31,7 +31,9 @@ async fn each_function_has_an_empty_search_path_and_no_execute_for_public() {
         "record_usage",
         "remove_ended_secrets",
         "remove_old_callers",
+        "remove_old_idempotency_records",
         "remove_old_usage",
+        "tenants_with_idle_rule",
     ];
     assert_eq!(database.texts(&callable("rally_app")).await, of_the_service);
     // The service calls them outside its transactions, which set the role.

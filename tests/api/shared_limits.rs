@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rally_api_keys::{
-    domain::{ApiKeyId, RateLimit, Taken},
+    domain::{ApiKeyId, RateDecision, RateLimit},
     limits::{RateLimiter, RedisUrl},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -34,8 +34,8 @@ impl Instance {
     }
 
     /// As a check of a key does.
-    async fn take(&self, key: ApiKeyId, limit: RateLimit) -> Taken {
-        match self.limiter.take_at_once(key, limit) {
+    async fn take(&self, key: ApiKeyId, limit: RateLimit) -> RateDecision {
+        match self.limiter.try_take_locally(key, limit) {
             Some(taken) => taken,
             None => self.limiter.take(key, limit).await,
         }
@@ -141,13 +141,13 @@ async fn a_key_known_to_be_limited_is_refused_without_a_call() {
     assert!(instance.take(key, once).await.allowed);
     redis.signal("STOP");
     for _ in 0..1_000 {
-        let taken = instance.limiter.take_at_once(key, once).expect("no call");
+        let taken = instance.limiter.try_take_locally(key, once).expect("no call");
         assert!(!taken.allowed && taken.budget.next_in().unwrap() > Duration::from_secs(3_500));
     }
     redis.signal("CONT");
     // With a longer window it is not beyond the limit: Redis has to be asked.
     instance.is_up(true).await;
-    assert!(instance.limiter.take_at_once(key, limit(2, 86_400)).is_none());
+    assert!(instance.limiter.try_take_locally(key, limit(2, 86_400)).is_none());
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn while_redis_is_frozen_checks_do_not_wait_for_it() {
     assert_eq!(instance.allowed(key(), limit, 20).await, 10);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     // From now on not even the 20 ms.
-    let at_once = (0..500).filter(|_| instance.limiter.take_at_once(key(), limit).is_some()).count();
+    let at_once = (0..500).filter(|_| instance.limiter.try_take_locally(key(), limit).is_some()).count();
     assert_eq!(at_once, 500);
     redis.signal("CONT");
     instance.is_up(true).await;
@@ -191,10 +191,10 @@ async fn a_redis_that_is_away_at_the_start_is_used_once_it_is_there() {
     redis.kill();
     let instance = Instance::start(&redis.url()).await;
     let limit = burst(1);
-    assert!(!instance.limiter.is_up() && instance.limiter.take_at_once(key(), limit).unwrap().allowed);
+    assert!(!instance.limiter.is_up() && instance.limiter.try_take_locally(key(), limit).unwrap().allowed);
     redis.restart().await;
     instance.is_up(true).await;
-    assert!(instance.limiter.take_at_once(key(), limit).is_none(), "Redis is asked");
+    assert!(instance.limiter.try_take_locally(key(), limit).is_none(), "Redis is asked");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ async fn a_suspended_key_is_refused_everywhere_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn only_the_whole_secret_is_told_of_the_suspension() {
+async fn a_wrong_secret_does_not_reveal_the_suspension() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let key = admin.create("Zapier Sync", "read").await;

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{argon2_pool::Argon2Pool, pepper::Peppers};
 use crate::{
-    domain::{ApiKeyId, Secret, TenantId, random_bytes},
-    store::NewSecret,
+    domain::{ApiKeyId, IdempotencyKey, Secret, TenantId, random_bytes},
+    store::{Derivation, NewSecret},
     turns::{Load, Overloaded},
 };
 
@@ -70,6 +70,30 @@ impl SecretHasher {
 
     pub(super) fn peppers(&self) -> &Peppers {
         &self.peppers
+    }
+
+    /// Derives a new secret. Refuses an `Idempotency-Key` from which it could be guessed. `principal` is
+    /// [`Principal::identity`].
+    ///
+    /// [`Principal::identity`]: crate::domain::Principal::identity
+    pub(crate) fn derive_new(
+        &self,
+        tenant: TenantId,
+        principal: &str,
+        key: &IdempotencyKey,
+    ) -> Result<(Derivation, Secret), &'static str> {
+        self.peppers.derive_new(tenant, principal, key)
+    }
+
+    /// Derives a secret again. `None`: its pepper is not configured.
+    pub(crate) fn derive(
+        &self,
+        derivation: &Derivation,
+        tenant: TenantId,
+        principal: &str,
+        key: &IdempotencyKey,
+    ) -> Option<Secret> {
+        self.peppers.derive(derivation, tenant, principal, key)
     }
 
     /// What the database keeps of a new secret.

@@ -13,15 +13,19 @@ use crate::{
     domain::{ApiKeyId, Secret, TenantId},
 };
 
-/// Both labels are part of the stored format.
-const KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
+/// The labels are part of the stored format, and of that of messages.
+const STAMP_KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
+const DERIVATION_KEY_LABEL: &[u8] = b"rally-api-keys derivation key v1";
+const ACKNOWLEDGING_KEY_LABEL: &[u8] = b"rally-api-keys acknowledging key v1";
 const STAMP_LABEL: &[u8] = b"rally-api-keys stamp v1\0";
 
-/// An id, and the HMAC key that is derived from the pepper's bytes. `Debug` shows the id alone.
+/// An id, and the keys that are derived from the pepper's bytes. `Debug` shows the id alone.
 #[derive(Clone)]
 pub struct Pepper {
     id: String,
-    key: Zeroizing<[u8; 32]>,
+    stamp_key: Zeroizing<[u8; 32]>,
+    derivation_key: Zeroizing<[u8; 32]>,
+    acknowledging_key: MessageKey,
 }
 
 impl Pepper {
@@ -40,16 +44,27 @@ impl Pepper {
             return Err("must be 32 bytes or more once decoded");
         }
         // RFC 5869's extract step with a fixed salt. The pepper itself is not used as a key.
-        Ok(Self { id: id.to_owned(), key: Zeroizing::new(hmac(KEY_LABEL, &[&bytes])) })
+        let key = |label| Zeroizing::new(hmac(label, &[&bytes]));
+        Ok(Self {
+            id: id.to_owned(),
+            stamp_key: key(STAMP_KEY_LABEL),
+            derivation_key: key(DERIVATION_KEY_LABEL),
+            acknowledging_key: MessageKey::new(key(ACKNOWLEDGING_KEY_LABEL)),
+        })
     }
 
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
+    /// For secrets that are derived.
+    pub(super) fn derivation_key(&self) -> &[u8] {
+        self.derivation_key.as_slice()
+    }
+
     fn stamp(&self, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> [u8; 32] {
         // All parts but the last have a fixed length, so their boundaries are unambiguous.
-        hmac(&*self.key, &[STAMP_LABEL, key.0.as_bytes(), tenant.0.as_bytes(), secret.as_bytes()])
+        hmac(&*self.stamp_key, &[STAMP_LABEL, key.0.as_bytes(), tenant.0.as_bytes(), secret.as_bytes()])
     }
 }
 
@@ -88,7 +103,7 @@ pub struct Peppers {
 impl Peppers {
     /// The keys of instances' acknowledgements, so that only who has a pepper makes one.
     pub(crate) fn acknowledging_keys(&self) -> AcknowledgingKeys {
-        let key = |pepper: &Pepper| MessageKey::of_pepper(&pepper.key);
+        let key = |pepper: &Pepper| pepper.acknowledging_key.clone();
         let Self { current, next, retired } = self;
         AcknowledgingKeys { own: current.as_ref().map(key), others: next.iter().chain(retired).map(key).collect() }
     }
@@ -124,14 +139,17 @@ impl Peppers {
         self.current.as_ref().map(|pepper| (pepper.stamp(tenant, key, secret), pepper.id.clone()))
     }
 
+    pub(super) fn find(&self, id: &str) -> Option<&Pepper> {
+        self.current.iter().chain(&self.next).chain(&self.retired).find(|pepper| pepper.id == id)
+    }
+
     /// Verifies a row's stamp, in constant time.
     #[must_use]
     pub fn check(&self, stored: Option<(&[u8], &str)>, tenant: TenantId, key: ApiKeyId, secret: &Secret) -> StampCheck {
         let Some((stamp, id)) = stored else {
             return StampCheck::Unstamped;
         };
-        let peppers = self.current.iter().chain(&self.next).chain(&self.retired);
-        let Some(pepper) = peppers.into_iter().find(|pepper| pepper.id == id) else {
+        let Some(pepper) = self.find(id) else {
             return StampCheck::UnknownPepper;
         };
         if bool::from(pepper.stamp(tenant, key, secret).ct_eq(stamp)) {

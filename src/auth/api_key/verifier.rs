@@ -19,7 +19,8 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Budget, Clock, KeyLimits, LimitsLeft, LookupDigest, Principal, RateLimit, Secret, Taken, Tenant, Timestamp,
+        Budget, Clock, KeyLimits, LookupDigest, Principal, RateDecision, RateLimit, RemainingLimits, Secret, Tenant,
+        Timestamp,
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
@@ -57,25 +58,25 @@ pub(in crate::auth) struct KeyRequest<'a> {
     pub(in crate::auth) request_id: &'a RequestId,
 }
 
-/// What is decided about a key.
+/// The decision about a key's request.
 pub(in crate::auth) struct Decision {
     pub(in crate::auth) outcome: Result<(), DenialReason>,
-    pub(in crate::auth) left: LimitsLeft,
+    pub(in crate::auth) remaining_limits: RemainingLimits,
 }
 
 /// The outcome of [`KeyVerifier::authorize`].
 pub(in crate::auth) enum Authorization {
     Decided(Decision),
     /// The key may, if it is within its rate limit, which Redis counts: call [`KeyVerifier::authorize_by_redis`].
-    AskRedis(RateLimit),
+    NeedsRedis(RateLimit),
 }
 
 impl Decision {
     fn new(outcome: Result<(), DenialReason>, budget: Option<Budget>) -> Self {
-        Self { outcome, left: LimitsLeft { budget, quota: None } }
+        Self { outcome, remaining_limits: RemainingLimits { budget, quota: None } }
     }
 
-    fn of_rate(taken: Taken, now: Timestamp) -> Self {
+    fn of_rate(taken: RateDecision, now: Timestamp) -> Self {
         Self::new(decide_rate(&taken, now), Some(taken.budget))
     }
 }
@@ -169,9 +170,9 @@ impl KeyVerifier {
         let outcome = decide(&Facts { scopes: secret.scopes, key: Some(key), required: request.required });
         let mut decision = match secret.rate_limit {
             None => Decision::new(outcome, None),
-            Some(limit) if outcome.is_ok() => match self.limiter.take_at_once(secret.usage.key(), limit) {
+            Some(limit) if outcome.is_ok() => match self.limiter.try_take_locally(secret.usage.key(), limit) {
                 Some(taken) => Decision::of_rate(taken, now),
-                None => return Authorization::AskRedis(limit),
+                None => return Authorization::NeedsRedis(limit),
             },
             Some(limit) => Decision::new(outcome, Some(self.limiter.read(secret.usage.key(), limit))),
         };
@@ -207,7 +208,7 @@ impl KeyVerifier {
             }
             Err(_) => self.recorder.quota_use(key, quota, now),
         };
-        decision.left.quota = Some(Box::new(quota));
+        decision.remaining_limits.quota = Some(Box::new(quota));
     }
 
     /// The only place where the use of a key is counted.

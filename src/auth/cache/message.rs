@@ -108,14 +108,13 @@ impl fmt::Debug for MessageKey {
 }
 
 impl MessageKey {
-    /// The expand step of HKDF (RFC 5869), for the one block that is needed.
-    pub(crate) fn expand(pseudorandom: &[u8; 32], info: &[u8]) -> Self {
-        Self(Zeroizing::new(finish(pseudorandom, &[info, &[1]])))
+    pub(crate) const fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
     }
 
-    /// Of a pepper's own key, which is an extract already.
-    pub(crate) fn of_pepper(pseudorandom: &[u8; 32]) -> Self {
-        Self::expand(pseudorandom, &[SALT, b" ", ACKNOWLEDGING].concat())
+    /// The expand step of HKDF (RFC 5869), for the one block that is needed.
+    fn expand(pseudorandom: &[u8; 32], info: &[u8]) -> Self {
+        Self(Zeroizing::new(finish(pseudorandom, &[info, &[1]])))
     }
 
     fn derive(secret: &[u8], info: &[u8]) -> Self {
@@ -207,14 +206,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn keys(secret: u8, own: Option<u8>, others: &[u8]) -> MessageKeys {
-        let key = |byte: u8| MessageKey::of_pepper(&[byte; 32]);
+        let key = |byte: u8| MessageKey::new(Zeroizing::new([byte; 32]));
         let others = others.iter().map(|byte| key(*byte)).collect();
         MessageKeys::new(&[secret; 32], &AcknowledgingKeys { own: own.map(key), others })
     }
 
     fn all() -> [Message; 4] {
         let [from, to] = std::array::from_fn(|_| InstanceId::random());
-        let (number, lease) = (7, Duration::from_secs(60));
+        let (number, lease) = (7, Duration::from_mins(1));
         [
             Message::Beat { from, number, lease, nonce: Nonce::random() },
             Message::Ask { from, number },

@@ -14,7 +14,7 @@ pub mod lease;
 pub(crate) mod message;
 pub(crate) mod observer;
 mod protocol;
-pub(crate) mod receipts;
+pub mod receipts;
 pub mod single_flight;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use tokio::{
 
 pub(crate) use super::protocol::Progress;
 use super::{
+    lease::LEASE,
     message::{InstanceId, Message, Nonce},
     protocol::Protocol,
 };
@@ -56,6 +57,13 @@ struct Recent {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Of an instance with the default lease.
+impl Default for Receipts {
+    fn default() -> Self {
+        Self::new(LEASE)
+    }
 }
 
 impl Receipts {

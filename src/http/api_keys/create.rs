@@ -4,16 +4,19 @@ use axum::{
     Json,
     extract::State,
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
+use serde::Serialize;
+use serde_json::Value;
 
 use utoipa::ToSchema;
 
 use super::{
     events::grant_details,
     grants::{refuse_more_addresses, refuse_more_than_own},
+    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, IdempotentRequest},
     limit_fields,
-    policy::{refuse_breach, refuse_one_more},
+    policy::refuse_violation,
     responses::ApiKeyCreatedResponse,
     schema,
 };
@@ -21,13 +24,13 @@ use crate::{
     auth::api_key::hasher::SecretHasher,
     domain::{
         AllowedAddresses, ApiKey, ApiKeyId, Clock, Description, EventKind, KeyLimits, KeyName, Quota, RateLimit,
-        ScopeSet, Secret, Timestamp, parse_timestamp,
+        ScopeSet, Timestamp, parse_timestamp,
     },
     http::{
         authorized::{Admin, Authorized, record_key},
         input::{InputFields, JsonBody, NoQuery},
         names::API_KEYS,
-        problem::{BODY, CALLER, Code, Problem, SERVER},
+        problem::{BODY, CALLER, Code, IDEMPOTENCY, Problem, SERVER},
     },
 };
 
@@ -46,6 +49,9 @@ pub(super) const READ_ONLY: &[&str] = &[
     "rotation",
     "suspendedUntil",
 ];
+
+/// As it is recorded of a request with an `Idempotency-Key`.
+const OPERATION: &str = "POST /api/v1/api-keys";
 
 /// What is wrong with an expiry that has passed.
 pub(super) const PAST: &str = "must be in the future";
@@ -103,29 +109,37 @@ impl CreateApiKeyRequest {
     path = "/api/v1/api-keys",
     operation_id = "createApiKey",
     tag = "API keys",
+    params(IdempotencyKeyParam),
     request_body(content = CreateApiKeyRequest),
     responses((
         status = 201,
-        description = "The key with its secret, which no later response contains",
+        description = "The key with its secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
         body = ApiKeyCreatedResponse,
         headers(("Location")),
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::SecretRetired, Code::PolicyViolation]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, IDEMPOTENCY, [Code::SecretRetired, Code::PolicyViolation]]))),
 )]
 pub(crate) async fn create(
     mut caller: Authorized<Admin>,
     _: NoQuery,
+    idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
-    JsonBody(fields): JsonBody,
-) -> Result<impl IntoResponse, Problem> {
+    JsonBody(mut fields): JsonBody,
+) -> Result<Response, Problem> {
     // One time for the whole request, so that an expiry that passes during the hashing is no error.
     let now = clock.now();
+    let (secret, idempotent) = IdempotentRequest::read(idempotency_key, &mut fields, OPERATION, &caller, &hasher);
     let request = CreateApiKeyRequest::read(fields, now)?;
+    if let Some(idempotent) = &idempotent
+        && let Some(response) =
+            idempotent.recorded_response(&mut caller.begin_read().await?, &caller, &hasher, &clock).await?
+    {
+        return Ok(created_before(&caller, &response));
+    }
     refuse_more_than_own(&caller.principal, request.scopes, request.expires_at)?;
 
-    let secret = Secret::generate();
     let id = ApiKeyId::generate();
     record_key(id);
     // Before the transaction, so that no connection waits for the hashing.
@@ -153,17 +167,33 @@ pub(crate) async fn create(
         version: 1,
     };
     let mut transaction = caller.begin_change(&clock).await?;
+    if let Some(idempotent) = &idempotent
+        && !idempotent.claim(&mut transaction, now).await?
+    {
+        drop(transaction);
+        let response = idempotent.response_of_concurrent(&caller, &hasher, &clock).await?;
+        return Ok(created_before(&caller, &response));
+    }
     // The caller may have been narrowed since the request began.
     refuse_more_than_own(&caller.principal, key.scopes, key.expires_at)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
-    let policy = transaction.lock_policy().await?;
-    key.limits.rate_limit = key.limits.rate_limit.or(policy.default_rate_limit);
-    refuse_breach(policy.violations((&key).into(), now).into_iter().next())?;
-    refuse_one_more(&mut transaction, &policy, now).await?;
+    refuse_violation(transaction.apply_policy(&mut key, now).await?)?;
     transaction.insert_key(&key, &sealed).await?;
     let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+    let response = ApiKeyCreatedResponse::new(&key, &secret, now);
+    if let Some(idempotent) = &idempotent {
+        idempotent.record(&mut transaction, &response).await?;
+    }
     transaction.commit_with(&caller.event(EventKind::Created, id, now).with_details(details)).await?;
+    Ok(created(&caller, &id.to_string(), &response))
+}
 
+/// The response to a repetition.
+fn created_before<R>(caller: &Authorized<R>, response: &Value) -> Response {
+    created(caller, response["id"].as_str().unwrap_or_default(), response)
+}
+
+fn created<R>(caller: &Authorized<R>, id: &str, response: &impl Serialize) -> Response {
     let location = caller.url(&format!("{API_KEYS}/{id}"));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ApiKeyCreatedResponse::new(&key, &secret, now))))
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(response)).into_response()
 }

@@ -5,10 +5,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{policy_rules::PolicyRules, responses::optional_time, schema};
-use crate::domain::{
-    AllowedAddresses, ApiKey, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, Receipt, Revision, ScopeSet,
-    Timestamp, format_timestamp,
+use super::{
+    policy_rules::PolicyRules,
+    responses::{optional_time, time},
+    schema,
+};
+use crate::{
+    domain::{
+        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, Receipt, Revision, ScopeSet,
+        Timestamp, format_timestamp,
+    },
+    store::IdleKey,
 };
 
 /// What the key grants, or granted
@@ -28,7 +35,7 @@ pub(in crate::http) struct GrantDetails {
     #[serde(serialize_with = "optional_time")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Timestamp>,
-    /// Where the key may be used from (empty: anywhere)
+    /// The allowed client addresses (empty: any)
     #[schema(value_type = Vec<String>)]
     allowed_addresses: AllowedAddresses,
     /// The rate limit (null: none)
@@ -155,14 +162,48 @@ pub(in crate::http) struct SuspensionDetails {
 }
 
 impl SuspensionDetails {
-    pub(super) fn new(key: &ApiKey, reason: Option<&Reason>) -> Self {
-        Self {
-            name: key.name.to_string(),
-            key_hint: key.hint.to_string(),
-            until: key.suspension.and_then(|suspension| suspension.until),
-            reason: reason.map(Reason::to_string),
-        }
+    pub(super) fn new(name: &KeyName, hint: KeyHint, until: Option<Timestamp>, reason: Option<&Reason>) -> Self {
+        Self { name: name.to_string(), key_hint: hint.to_string(), until, reason: reason.map(Reason::to_string) }
     }
+}
+
+/// A key that will be suspended, unless it is used
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct IdleNoticeDetails {
+    /// Human-readable key name
+    #[schema(example = "Zapier Sync")]
+    name: String,
+    /// The prefix and last four digits of the newest secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// Timestamp of the last API call using this key (null: none yet)
+    #[serde(serialize_with = "optional_time")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    last_used_at: Option<Timestamp>,
+    /// What the policy says
+    #[schema(example = 90)]
+    idle_suspend_days: i32,
+    /// When the key is suspended, if it is not used before
+    #[serde(serialize_with = "time")]
+    #[schema(value_type = DateTime<Utc>)]
+    suspend_at: Timestamp,
+}
+
+/// The details of an `idle_notice`.
+pub(crate) fn idle_notice(key: &IdleKey, rule: IdleRule, suspend_at: Timestamp) -> serde_json::Value {
+    json(&IdleNoticeDetails {
+        name: key.name.to_string(),
+        key_hint: key.hint.to_string(),
+        last_used_at: key.facts.last_used_at,
+        idle_suspend_days: rule.days,
+        suspend_at,
+    })
+}
+
+/// The details of the suspension of an idle key.
+pub(crate) fn idle_suspension(key: &IdleKey, reason: &Reason) -> serde_json::Value {
+    json(&SuspensionDetails::new(&key.name, key.hint, None, Some(reason)))
 }
 
 /// The new secret, and what became of those before it

@@ -21,6 +21,7 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
         EventKind::Receipt => ("ReceiptEvent", "ReceiptDetails"),
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
+        EventKind::IdleNotice => ("KeyIdleNoticeEvent", "IdleNoticeDetails"),
         EventKind::PolicyChanged => ("PolicyChangedEvent", "PolicyChangeDetails"),
     }
 }
@@ -50,10 +51,11 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
     schemas.insert(ANY.to_owned(), union);
 }
 
-/// Nobody is known to have acted where a secret is used that is no longer accepted.
+/// `secret_reused` and `idle_notice` have no actor.
 fn add_actor(schemas: &mut Map<String, Value>) {
+    let has_actor = |kind: &EventKind| ![EventKind::SecretReused, EventKind::IdleNotice].contains(kind);
     let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };
-    for kind in EventKind::ALL.into_iter().filter(|kind| *kind != EventKind::SecretReused) {
+    for kind in EventKind::ALL.into_iter().filter(has_actor) {
         if let Some(Value::Object(own)) = schemas.get_mut(names(kind).1).map(|details| &mut details["properties"]) {
             own.extend(actor.clone());
         }
@@ -62,7 +64,8 @@ fn add_actor(schemas: &mut Map<String, Value>) {
 
 fn key_id(kind: EventKind) -> Value {
     if kind == EventKind::PolicyChanged {
-        json!({"type": "null", "description": "An event of the tenant itself"})
+        // openapi-generator fails on the type `null` alone.
+        json!({"type": ["string", "null"], "format": "uuid", "description": "Null: an event of the tenant itself"})
     } else {
         json!({"type": "string", "format": "uuid", "description": "The key's id"})
     }

@@ -53,7 +53,8 @@ pub(crate) fn grant_details(
 
 /// The suspension of a key, or what the resumption ended, for the details of its events.
 pub(crate) fn suspension_details(key: &ApiKey, reason: Option<&Reason>) -> serde_json::Value {
-    event_details::json(&SuspensionDetails::new(key, reason))
+    let until = key.suspension.and_then(|suspension| suspension.until);
+    event_details::json(&SuspensionDetails::new(&key.name, key.hint, until, reason))
 }
 
 /// The receipt of a revision, for the details of its event.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::event_examples::{self, KEY, policy};
+
 /// An example of a schema.
 pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
     Some(match name {
@@ -37,16 +39,7 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
-        "ReceiptResponse" => json!({
-            "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
-            "isComplete": false,
-            "instances": 3,
-            "acknowledged": 2,
-            "lapsed": 0,
-            "slowestMs": 2.1,
-            "outstanding": ["5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"],
-            "completeWithinSeconds": 4,
-        }),
+        "ReceiptResponse" => receipt(),
         "ApiKeyResponse" => json!({
             "id": KEY,
             "keyPrefix": "rk_live_",
@@ -115,10 +108,25 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
 
 /// An example of a list of a schema.
 pub(in crate::http) fn of_list(item: &str) -> Option<Value> {
-    if item == "ApiKeyEventResponse" { Some(events()) } else { of_schema(item).map(|item| json!([item])) }
+    if item == "ApiKeyEventResponse" {
+        Some(event_examples::events())
+    } else {
+        of_schema(item).map(|item| json!([item]))
+    }
 }
 
-const KEY: &str = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
+fn receipt() -> Value {
+    json!({
+        "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+        "isComplete": false,
+        "instances": 3,
+        "acknowledged": 2,
+        "lapsed": 0,
+        "slowestMs": 2.1,
+        "outstanding": ["5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"],
+        "completeWithinSeconds": 4,
+    })
+}
 
 fn usage() -> Value {
     json!({
@@ -151,137 +159,4 @@ fn usage() -> Value {
             "lastUserAgent": "etl/2.1",
         }],
     })
-}
-
-fn policy() -> Value {
-    json!({
-        "maxLifetimeDays": 365,
-        "maxActiveKeys": 200,
-        "idleSuspendDays": 90,
-        "allowedScopes": "read,write",
-        "requireAllowedAddresses": true,
-        "onLeak": "revoke",
-        "defaultRateLimit": {"requests": 600, "windowSeconds": 60},
-    })
-}
-
-fn policy_change() -> Value {
-    let mut before = policy();
-    before["maxLifetimeDays"] = Value::Null;
-    json!({"from": before, "to": policy(), "actorSubject": "8d1f0c52"})
-}
-
-/// One of each type, newest first.
-fn events() -> Value {
-    let grant = json!({
-        "name": "Zapier Sync",
-        "keyHint": "rk_live_…1b4c",
-        "scopes": "read,write",
-        "expiresAt": null,
-        "allowedAddresses": ["203.0.113.0/24"],
-        "rateLimit": {"requests": 600, "windowSeconds": 60},
-        "quota": {"requests": 100_000, "per": "day"},
-        "actorSubject": "8d1f0c52",
-    });
-    let event = |id: &str, kind: &str, at: &str, actor: Option<&str>, details: Value| {
-        json!({
-            "id": format!("01a2073f-ad52-724d-9ab3-01acd5b130{id}"),
-            "type": kind,
-            "keyId": KEY,
-            "occurredAt": at,
-            "actor": actor,
-            "address": "203.0.113.7",
-            "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-            "details": details,
-        })
-    };
-    let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
-    let mut policy_changed = event("97", "policy_changed", "2026-11-28T09:00:00Z", admin, policy_change());
-    policy_changed["keyId"] = Value::Null;
-    json!([
-        policy_changed,
-        event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
-        event(
-            "98",
-            "receipt",
-            "2026-11-26T16:00:00.004Z",
-            admin,
-            json!({
-                "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
-                "instances": 3,
-                "acknowledged": 3,
-                "lapsed": 0,
-                "slowestMs": 2.1,
-                "actorSubject": "8d1f0c52",
-            })
-        ),
-        event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
-        event(
-            "96",
-            "resumed",
-            "2026-11-25T10:20:00Z",
-            admin,
-            json!({
-                "name": "Zapier Sync",
-                "keyHint": "rk_live_…9f02",
-                "until": null,
-                "reason": "The writes were meant",
-                "actorSubject": "8d1f0c52",
-            })
-        ),
-        event(
-            "95",
-            "suspended",
-            "2026-11-25T10:00:00Z",
-            admin,
-            json!({
-                "name": "Zapier Sync",
-                "keyHint": "rk_live_…9f02",
-                "until": "2026-11-25T18:00:00Z",
-                "reason": "Too many writes; under investigation",
-                "actorSubject": "8d1f0c52",
-            })
-        ),
-        event(
-            "92",
-            "previous_secret_ended",
-            "2026-11-24T12:00:00Z",
-            admin,
-            json!({
-                "previousKeyHint": "rk_live_…1b4c",
-                "previousExpiresAt": "2026-11-25T08:00:00Z",
-                "actorSubject": "8d1f0c52",
-            })
-        ),
-        event(
-            "91",
-            "rotated",
-            "2026-11-24T08:00:00Z",
-            Some(&key),
-            json!({
-                "overlapSeconds": 86400,
-                "previousKeyHint": "rk_live_…1b4c",
-                "previousExpiresAt": "2026-11-25T08:00:00Z",
-                "endedKeyHint": null,
-                "keyHint": "rk_live_…9f02",
-                "actorKeyHint": "rk_live_…1b4c",
-            })
-        ),
-        event(
-            "90",
-            "updated",
-            "2026-11-23T10:15:00Z",
-            admin,
-            json!({
-                "name": {"from": "Zapier", "to": "Zapier Sync"},
-                "expiresAt": {"from": null, "to": "2030-01-01T00:00:00Z"},
-                "description": {"from": null, "to": "Nightly sync of deals"},
-                "allowedAddresses": {"from": [], "to": ["203.0.113.0/24"]},
-                "rateLimit": {"from": null, "to": {"requests": 600, "windowSeconds": 60}},
-                "quota": {"from": null, "to": {"requests": 100_000, "per": "day"}},
-                "actorSubject": "8d1f0c52",
-            })
-        ),
-        event("89", "created", "2026-11-23T09:30:00Z", admin, grant),
-    ])
 }

@@ -48,10 +48,10 @@ pub(super) fn refuse_secret_of_later_end(principal: &Principal, key: &ApiKey) ->
     ))
 }
 
-/// Refuses addresses beyond the calling key's own: otherwise whoever may use it from its addresses for a moment could make
-/// a key that works from everywhere. `own`: the calling key's limits.
+/// Refuses addresses that are not among the calling key's own: otherwise a bound key could create one that works from any
+/// address. `own`: the calling key's limits.
 pub(super) fn refuse_more_addresses(own: Option<&KeyLimits>, wanted: &AllowedAddresses) -> Result<(), Problem> {
-    if own.is_none_or(|own| own.allowed_addresses.allow_all_of(wanted)) {
+    if own.is_none_or(|own| own.allowed_addresses.is_superset_of(wanted)) {
         return Ok(());
     }
     Err(Problem::insufficient_scope(

@@ -3,11 +3,13 @@
 pub(super) mod callers;
 pub(super) mod create;
 pub(super) mod event_details;
+mod event_examples;
 pub(super) mod event_schemas;
 pub(super) mod events;
 pub(super) mod examples;
 pub(super) mod get;
 mod grants;
+mod idempotency;
 mod key_sorts;
 mod limit_fields;
 pub(super) mod list;

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{event_details, limit_fields, policy_rules::PolicyRules, responses::optional_time, schema};
 use crate::{
-    domain::{Clock, EventKind, KeyState, OnLeak, Policy, RateLimit, ScopeSet, Timestamp, Violation},
+    domain::{Clock, EventKind, OnLeak, Policy, PolicyFacts, RateLimit, ScopeSet, Timestamp, Violation},
     http::{
         authorized::{Admin, Authorized, Read},
         input::{InputFields, JsonBody, NoQuery, QueryParams},
         problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
     },
-    store::{BreakingKey, ReadTx, WriteTx},
+    store::{ReadTx, ViolatingKey},
 };
 
 /// Keys in a response that break the policy.
@@ -37,7 +37,7 @@ struct PolicyRequest {
     /// Keys that are neither revoked nor expired
     #[schema(minimum = 1, maximum = 1_000_000, example = 200)]
     max_active_keys: Option<i32>,
-    /// A key that is not used for so many days is idle
+    /// A key that is not used for so many days is suspended, 7 days after a notice
     #[schema(minimum = 1, maximum = 3650, example = 90)]
     idle_suspend_days: Option<i32>,
     #[schema(schema_with = schema::allowed_scopes, required = false)]
@@ -120,10 +120,10 @@ struct BrokenRule {
     #[schema(example = "maxLifetimeDays")]
     rule: &'static str,
     /// What the rule says
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     limit: Value,
     /// What the key has
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     value: Value,
 }
 
@@ -134,10 +134,10 @@ impl From<Violation> for BrokenRule {
 }
 
 impl PolicyViolation {
-    fn new(key: BreakingKey, policy: &Policy, now: Timestamp) -> Self {
+    fn new(key: ViolatingKey, policy: &Policy, now: Timestamp) -> Self {
         let state =
-            KeyState { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.allowed_addresses };
-        let idle = policy.check_idle(key.last_used_at.unwrap_or(key.created_at), now);
+            PolicyFacts { scopes: key.scopes, expires_at: key.expires_at, allowed_addresses: &key.allowed_addresses };
+        let idle = key.idle_since.and_then(|since| policy.check_idle(since, now));
         Self {
             rules: policy.violations(state, now).into_iter().chain(idle).map(BrokenRule::from).collect(),
             key_id: key.id.0,
@@ -151,7 +151,7 @@ impl PolicyViolation {
 }
 
 async fn respond(transaction: &mut ReadTx, policy: &Policy, now: Timestamp) -> Result<Json<PolicyResponse>, Problem> {
-    let (keys, violation_count) = transaction.keys_that_break(policy, now, MAX_KEYS).await?;
+    let (keys, violation_count) = transaction.violating_keys(policy, now, MAX_KEYS).await?;
     Ok(Json(PolicyResponse {
         rules: policy.into(),
         active_keys: transaction.active_keys(now).await?,
@@ -161,17 +161,8 @@ async fn respond(transaction: &mut ReadTx, policy: &Policy, now: Timestamp) -> R
 }
 
 /// Refuses what breaks a rule.
-pub(super) fn refuse_breach(violation: Option<Violation>) -> Result<(), Problem> {
+pub(super) fn refuse_violation(violation: Option<Violation>) -> Result<(), Problem> {
     violation.map_or(Ok(()), |violation| Err(violation.into()))
-}
-
-/// Refuses another key beyond `maxActiveKeys`. Exact across instances, since the policy is locked.
-pub(super) async fn refuse_one_more(transaction: &mut WriteTx, policy: &Policy, now: Timestamp) -> Result<(), Problem> {
-    if policy.max_active_keys.is_none() {
-        return Ok(());
-    }
-    let keys = transaction.active_keys(now).await?;
-    refuse_breach(policy.check_active_keys(keys + 1))
 }
 
 /// Gets the tenant's policy, and the keys that break it.
@@ -228,9 +219,10 @@ pub(crate) async fn put(
         let mut transaction = caller.begin_change(&clock).await?;
         let before = transaction.lock_policy().await?;
         if before != policy {
-            transaction.set_policy(&policy).await?;
+            let now = clock.now();
+            transaction.set_policy(&policy, now).await?;
             let details = event_details::policy_change(&(&before).into(), &(&policy).into());
-            let event = caller.event(EventKind::PolicyChanged, None, clock.now()).with_details(details);
+            let event = caller.event(EventKind::PolicyChanged, None, now).with_details(details);
             transaction.commit_with(&event).await?;
         }
     }

@@ -16,7 +16,7 @@ pub(in crate::http) struct PolicyRules {
     /// Keys that are neither revoked nor expired (null: no rule)
     #[schema(example = 200)]
     max_active_keys: Option<i32>,
-    /// A key that is not used for so many days is idle (null: no rule)
+    /// A key that is not used for so many days is suspended, 7 days after a notice (null: no rule)
     #[schema(example = 90)]
     idle_suspend_days: Option<i32>,
     /// No key has a scope that these do not imply (null: no rule)

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{Instrument as _, warn};
 use utoipa::IntoParams;
@@ -90,6 +91,15 @@ impl Acknowledgement for Json<ApiKeyCreatedResponse> {
     }
 }
 
+/// A response that is repeated.
+impl Acknowledgement for Json<Value> {
+    fn with_outstanding(mut self, receipt: ReceiptResponse) -> Response {
+        // Texts, numbers and booleans are always valid in JSON.
+        self["receipt"] = serde_json::to_value(receipt).unwrap_or_default();
+        self.into_response()
+    }
+}
+
 impl ReceiptWanted {
     pub(super) const fn is_wanted(&self) -> bool {
         self.wait.is_some()
@@ -124,21 +134,18 @@ impl ReceiptWanted {
             }
             .in_current_span(),
         );
-        let mut response = match timeout(limit, proving).await {
-            Ok(Ok(Some(receipt))) => {
-                let mut response = response.into_response();
-                insert_receipt(&mut response, receipt_response::header(revision, &receipt));
-                response
+        let mut response = if let Ok(Ok(Some(receipt))) = timeout(limit, proving).await {
+            let mut response = response.into_response();
+            insert_receipt(&mut response, receipt_response::header(revision, &receipt));
+            response
+        } else {
+            let mut response = response.with_outstanding(ReceiptResponse::new(revision, wait.progress()));
+            *response.status_mut() = StatusCode::ACCEPTED;
+            // A URL of the request's own host and a UUID are always valid in a header.
+            if let Ok(url) = HeaderValue::try_from(caller.url(&format!("{API_KEYS}/receipts/{revision}"))) {
+                response.headers_mut().insert(header::LOCATION, url);
             }
-            _ => {
-                let mut response = response.with_outstanding(ReceiptResponse::new(revision, wait.progress()));
-                *response.status_mut() = StatusCode::ACCEPTED;
-                // A URL of the request's own host and a UUID are always valid in a header.
-                if let Ok(url) = HeaderValue::try_from(caller.url(&format!("{API_KEYS}/receipts/{revision}"))) {
-                    response.headers_mut().insert(header::LOCATION, url);
-                }
-                response
-            }
+            response
         };
         insert_applied(&mut response, limit);
         response

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -214,6 +214,21 @@ impl ApiKeyCreatedResponse {
             receipt: None,
         }
     }
+
+    /// The JSON, with null in place of the secret.
+    pub(super) fn without_secret(&self) -> String {
+        // Texts, numbers and booleans are always valid in JSON.
+        let mut response = serde_json::to_value(self).unwrap_or_default();
+        response["key"] = Value::Null;
+        response.to_string()
+    }
+
+    /// The response of which [`Self::without_secret`] was made.
+    pub(super) fn with_secret(json: &str, secret: &Secret) -> Result<Value, serde_json::Error> {
+        let mut response: Map<String, Value> = serde_json::from_str(json)?;
+        response.insert("key".into(), secret.reveal().into());
+        Ok(response.into())
+    }
 }
 
 /// An entry of the audit trail
@@ -231,7 +246,7 @@ pub(super) struct ApiKeyEventResponse {
     #[serde(serialize_with = "time")]
     #[schema(value_type = DateTime<Utc>)]
     pub(super) occurred_at: Timestamp,
-    /// The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line
+    /// The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown)
     pub(super) actor: Option<String>,
     /// The client's address
     #[schema(value_type = Option<String>)]
@@ -259,7 +274,7 @@ impl From<Event> for ApiKeyEventResponse {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_timestamp(*time))
 }
 
@@ -369,9 +384,9 @@ pub(super) struct DeniedByReason {
     pub(super) suspended: i64,
     /// The key may not be used from the client's address
     pub(super) address: i64,
-    /// The key was beyond its rate limit
+    /// The key had exceeded its rate limit
     pub(super) rate_limit: i64,
-    /// The key had used its quota up
+    /// The key had exhausted its quota
     pub(super) quota: i64,
 }
 

@@ -4,7 +4,8 @@ use super::{
     create::READ_ONLY,
     event_details::{self, EndedSecretDetails, RotationDetails},
     grants::{refuse_more_addresses, refuse_secret_of_later_end},
-    policy::refuse_breach,
+    idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, IdempotentRequest},
+    policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions},
     receipt_response::ReceiptResponse,
     receipts::{PreferParams, ReceiptWanted},
@@ -12,23 +13,20 @@ use super::{
 };
 use crate::{
     auth::api_key::hasher::SecretHasher,
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Secret, Status, Timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Principal, Timestamp},
     http::{
         authorized::{AdminOrItself, AnyKeyToChange, Authorized, Requirement},
         input::{InputFields, KeyIdParam, NoQuery, OptionalJsonBody},
-        problem::{BODY, CALLER, Code, PARAMS, Problem, SERVER},
+        names::API_KEYS,
+        problem::{BODY, CALLER, Code, IDEMPOTENCY, PARAMS, Problem, SERVER},
     },
     store::{Locked, WriteTx},
 };
 use std::num::NonZeroU32;
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::TimeDelta;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
@@ -55,12 +53,12 @@ struct RotateApiKeyRequest {
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams, PreferParams),
+    params(KeyIdParam, PreconditionParams, PreferParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses(
         (
             status = 200,
-            description = "The key with its new secret, which no later response contains",
+            description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
             body = ApiKeyCreatedResponse,
             headers(("Preference-Applied"), ("Rally-Receipt")),
         ),
@@ -72,19 +70,22 @@ struct RotateApiKeyRequest {
         ),
     ),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, IDEMPOTENCY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
+#[allow(clippy::too_many_arguments, reason = "one for each part of the request")]
 pub(crate) async fn rotate(
     mut caller: Authorized<AdminOrItself>,
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
     wanted: ReceiptWanted,
+    idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
-) -> Result<impl IntoResponse, Problem> {
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, wanted, fields).await
+) -> Result<Response, Problem> {
+    let request = RotationRequest { conditions, wanted, idempotency_key, fields };
+    give_new_secret(&mut caller, id, &hasher, &clock, request).await
 }
 
 /// Gives the calling key a new secret.
@@ -93,12 +94,12 @@ pub(crate) async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams, PreferParams),
+    params(PreconditionParams, PreferParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
     responses(
         (
             status = 200,
-            description = "The key with its new secret, which no later response contains",
+            description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
             body = ApiKeyCreatedResponse,
             headers(("Preference-Applied"), ("Rally-Receipt")),
         ),
@@ -110,19 +111,30 @@ pub(crate) async fn rotate(
         ),
     ),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-problems" = json!([CALLER, SERVER, BODY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
+    extensions(("x-problems" = json!([CALLER, SERVER, BODY, IDEMPOTENCY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
+#[allow(clippy::too_many_arguments, reason = "one for each part of the request")]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
     wanted: ReceiptWanted,
+    idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, wanted, fields).await
+    let request = RotationRequest { conditions, wanted, idempotency_key, fields };
+    give_new_secret(&mut caller, id, &hasher, &clock, request).await
+}
+
+/// The parts of a request for a rotation.
+struct RotationRequest {
+    conditions: Preconditions,
+    wanted: ReceiptWanted,
+    idempotency_key: IdempotencyKeyHeader,
+    fields: InputFields,
 }
 
 async fn give_new_secret<R: Requirement>(
@@ -130,27 +142,42 @@ async fn give_new_secret<R: Requirement>(
     id: ApiKeyId,
     hasher: &SecretHasher,
     clock: &Clock,
-    conditions: &Preconditions,
-    wanted: ReceiptWanted,
-    mut fields: InputFields,
+    request: RotationRequest,
 ) -> Result<Response, Problem> {
+    let RotationRequest { conditions, wanted, idempotency_key, mut fields } = request;
+    // By whichever path the key is named.
+    let operation = format!("POST {API_KEYS}/{id}/rotate");
+    let (secret, idempotent) = IdempotentRequest::read(idempotency_key, &mut fields, &operation, caller, hasher);
     let overlap = fields.integer("overlapSeconds", 0..=MAX_OVERLAP_SECONDS).unwrap_or(DEFAULT_OVERLAP_SECONDS);
     fields.finish(READ_ONLY)?;
 
-    let secret = Secret::generate();
+    let mut reading = caller.begin_read().await?;
+    if let Some(idempotent) = &idempotent
+        && let Some(response) = idempotent.recorded_response(&mut reading, caller, hasher, clock).await?
+    {
+        return repeat(caller, id, clock, wanted, response).await;
+    }
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
-    let key = caller.begin_read().await?.key(id).await?.ok_or(Code::KeyNotFound)?;
-    check_rotation(&caller.principal, &key, conditions, clock.now())?;
+    let key = reading.key(id).await?.ok_or(Code::KeyNotFound)?;
+    drop(reading);
+    check_rotation(&caller.principal, &key, &conditions, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
+    if let Some(idempotent) = &idempotent
+        && !idempotent.claim(&mut transaction, clock.now()).await?
+    {
+        drop(transaction);
+        let response = idempotent.response_of_concurrent(caller, hasher, clock).await?;
+        return repeat(caller, id, clock, wanted, response).await;
+    }
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
-    check_rotation(&caller.principal, &key, conditions, now)?;
+    check_rotation(&caller.principal, &key, &conditions, now)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
     let policy = transaction.lock_policy().await?;
-    refuse_breach(policy.violations((&*key).into(), now).into_iter().next())?;
+    refuse_violation(policy.violations((&*key).into(), now).into_iter().next())?;
     // Not after the key's expiry as it is now: a later extension of the key does not extend the previous secret.
     let overlap_end = now + TimeDelta::seconds(overlap);
     let previous_until = (overlap > 0).then(|| key.expires_at.map_or(overlap_end, |end| end.min(overlap_end)));
@@ -162,11 +189,26 @@ async fn give_new_secret<R: Requirement>(
         ended_key_hint: key.previous.map(|ended| ended.hint.to_string()),
         key_hint: secret.hint().to_string(),
     };
+    let key = ApiKey { hint: secret.hint(), ..key.clone() };
+    let response = ApiKeyCreatedResponse::new(&key, &secret, now);
+    if let Some(idempotent) = &idempotent {
+        idempotent.record(&mut transaction, &response).await?;
+    }
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     let revision = transaction.commit_with(&event).await?;
-    let key = ApiKey { hint: secret.hint(), ..key.clone() };
-    let response = Json(ApiKeyCreatedResponse::new(&key, &secret, now));
-    Ok(wanted.acknowledge(caller, id, Some(revision), clock, response).await)
+    Ok(wanted.acknowledge(caller, id, Some(revision), clock, Json(response)).await)
+}
+
+/// The response to a rotation that was made before, of which a later revision is a proof too.
+async fn repeat<R: Requirement>(
+    caller: &Authorized<R>,
+    id: ApiKeyId,
+    clock: &Clock,
+    wanted: ReceiptWanted,
+    response: Value,
+) -> Result<Response, Problem> {
+    let revision = if wanted.is_wanted() { caller.begin_read().await?.newest_revision().await? } else { None };
+    Ok(wanted.acknowledge(caller, id, revision, clock, Json(response)).await)
 }
 
 fn check_rotation(
@@ -183,22 +225,22 @@ fn check_rotation(
 /// Exact across instances, since the key is locked.
 async fn refuse_too_many(transaction: &mut WriteTx, key: &Locked<ApiKey>, now: Timestamp) -> Result<(), Problem> {
     let Some(oldest) = transaction.nth_secret_created_at(key, LIMIT).await? else { return Ok(()) };
-    let wait = oldest + LIMIT_WINDOW - now;
+    let until = oldest + LIMIT_WINDOW;
+    let wait = until - now;
     if wait <= TimeDelta::zero() {
         return Ok(());
     }
     // Another instance's clock may be ahead.
     let seconds = (wait.num_seconds() + 1).min(LIMIT_WINDOW.num_seconds());
-    Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1)))
+    Err(Problem::too_many_rotations(u32::try_from(seconds).unwrap_or(1), until))
 }
 
+/// A suspended key may be rotated: it stays suspended.
 fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
-    // A suspended key may be rotated: it stays suspended.
-    match Status::at(now, key.expires_at, None, key.revoked_at) {
-        Status::Active | Status::Suspended => Ok(()),
-        Status::Expired => Err(Code::KeyExpiredConflict.into()),
-        Status::Revoked => Err(Code::KeyRevokedConflict.into()),
+    if key.revoked_at.is_some() {
+        return Err(Code::KeyRevokedConflict.into());
     }
+    if key.is_expired(now) { Err(Code::KeyExpiredConflict.into()) } else { Ok(()) }
 }
 
 /// Ends a key's previous secret at once.

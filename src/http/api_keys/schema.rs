@@ -68,8 +68,11 @@ pub(super) fn on_leak() -> ObjectBuilder {
         .examples(["suspend"])
 }
 
+/// openapi-generator fails on the type `null` alone.
 pub(super) fn no_end() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Null).description(Some("Accepted, since a suspension has it"))
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Null, or absent: a suspension has an end, a resumption has none"))
 }
 
 pub(super) fn reason() -> ObjectBuilder {
@@ -79,6 +82,7 @@ pub(super) fn reason() -> ObjectBuilder {
             "Why, for the audit trail (null or blank: not said). Control characters, invisible characters and the form of a secret are refused",
         ))
         .max_length(Some(Reason::MAX_CHARS))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
         .examples(["Too many writes; under investigation"])
 }
 

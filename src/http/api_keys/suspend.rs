@@ -25,7 +25,7 @@ use crate::{
 #[allow(dead_code, reason = "for the description; the members are read one by one")]
 struct SuspendApiKeyRequest {
     /// When the suspension ends by itself, in the future (null: not until the key is resumed)
-    #[schema(value_type = Option<DateTime<Utc>>, example = "2026-11-24T18:00:00Z")]
+    #[schema(value_type = Option<DateTime<Utc>>, example = "2030-11-24T18:00:00Z")]
     until: Option<Timestamp>,
     #[schema(schema_with = schema::reason, required = false)]
     reason: Option<Reason>,
@@ -156,7 +156,7 @@ async fn change(
         };
         return Ok((revision, show(key.clone(), now)));
     };
-    transaction.update_suspension(&key, &mut changed).await?;
+    transaction.update_suspension(&key, &mut changed, now).await?;
     let details = suspension_details(&changed, reason);
     let revision = transaction.commit_with(&caller.event(kind, id, now).with_details(details)).await?;
     Ok((Some(revision), show(changed, now)))

@@ -6,7 +6,7 @@ use super::{
     create::{PAST, READ_ONLY},
     grants::refuse_widening,
     limit_fields,
-    policy::{refuse_breach, refuse_one_more},
+    policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions, show},
     receipts::{PreferParams, ReceiptWanted},
     responses::ApiKeyResponse,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, KeyState, LimitsPatch, Quota,
+        AllowedAddresses, ApiKey, ApiKeyPatch, Clock, Description, EventKind, KeyName, LimitsPatch, PolicyFacts, Quota,
         RateLimit, ScopeSet, Timestamp, parse_timestamp,
     },
     http::{
@@ -124,7 +124,7 @@ pub(crate) async fn update(
     let may_narrow = may_narrow(&patch);
     let changes = patched.apply(patch);
     // A change that narrows does not wait for the policy's lock.
-    if KeyState::from(&*key).is_widened_by((&patched).into()) {
+    if PolicyFacts::from(&*key).is_widened_by((&patched).into()) {
         check_policy(&mut transaction, &key, &patched, now).await?;
     }
     conditions.check_change(&key, now)?;
@@ -145,7 +145,7 @@ pub(crate) async fn update(
 fn is_narrowed(before: &ApiKey, after: &ApiKey) -> bool {
     // What would give something back takes something away.
     let (before_limits, after_limits) = (&before.limits, &after.limits);
-    KeyState::from(after).is_widened_by(before.into())
+    PolicyFacts::from(after).is_widened_by(before.into())
         || before_limits.allowed_addresses != after_limits.allowed_addresses && !after_limits.allowed_addresses.is_any()
         || before_limits.rate_limit != after_limits.rate_limit && after_limits.rate_limit.is_some()
         || before_limits.quota != after_limits.quota && after_limits.quota.is_some()
@@ -159,9 +159,11 @@ async fn check_policy(
     now: Timestamp,
 ) -> Result<(), Problem> {
     let policy = transaction.lock_policy().await?;
-    refuse_breach(policy.violation_of_change(before.into(), after.into(), now))?;
-    let is_expired = |key: &ApiKey| key.expires_at.is_some_and(|end| now >= end);
-    if is_expired(before) && !is_expired(after) { refuse_one_more(transaction, &policy, now).await } else { Ok(()) }
+    refuse_violation(policy.violation_of_change(before.into(), after.into(), now))?;
+    if !before.is_expired(now) || after.is_expired(now) {
+        return Ok(());
+    }
+    refuse_violation(transaction.violation_of_one_more_key(&policy, now).await?)
 }
 
 /// True if the change may revoke access: fewer scopes, an earlier expiry, or a tighter limit.

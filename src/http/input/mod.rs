@@ -48,6 +48,14 @@ impl InputFields {
         self.errors.push(FieldError::new(field, message));
     }
 
+    /// All members in a form that does not depend on their order, on white space or on how numbers and texts are written
+    /// (RFC 8785). To be called before a member is taken.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        let members: Value = self.members.iter().cloned().collect();
+        // Fails for numbers beyond those of JavaScript alone, which no field accepts.
+        serde_json_canonicalizer::to_vec(&members).unwrap_or_else(|_| members.to_string().into_bytes())
+    }
+
     fn take(&mut self, name: &'static str) -> Option<Value> {
         let index = self.members.iter().position(|(member, _)| member == name)?;
         Some(self.members.swap_remove(index).1)

@@ -33,7 +33,7 @@ pub(super) fn layer(origins: AllowedOrigins) -> CorsLayer {
     let allowed = move |origin: &HeaderValue, _: &Parts| origins.contain(origin);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(allowed_headers())
         .expose_headers(exposed_headers())
         .max_age(Duration::from_mins(10))

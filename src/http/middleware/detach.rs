@@ -34,9 +34,9 @@ pub(super) async fn detach(
     request.extensions_mut().insert(slot.clone());
     let limit = RESPONSE_TIMEOUT + prefer::wait(request.headers(), max_wait).unwrap_or_default();
     let mut response = run_detached(&tasks, limit, request, next).await;
-    if let Some((principal, left)) = slot.0.get() {
+    if let Some((principal, remaining_limits)) = slot.0.get() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
-        rate_limit_fields::insert(left, response.headers_mut());
+        rate_limit_fields::insert(remaining_limits, response.headers_mut());
     }
     response
 }

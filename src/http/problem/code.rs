@@ -58,7 +58,7 @@ codes! {
         "The key was revoked and will not work again. Ask an admin of the tenant to create a new one."
     KeySuspended "key_suspended" UNAUTHORIZED
         "The API key is suspended"
-        "The key does not work until its suspension ends. Ask an admin of the tenant to resume the key."
+        "The key works again when its suspension ends: at the end that it has, or when an admin of the tenant resumes the key."
     InvalidToken "invalid_token" UNAUTHORIZED
         "The token is not valid"
         "The Bearer token was refused. Get a new token and try again."
@@ -104,6 +104,12 @@ codes! {
     KeyExpiredConflict "key_expired" CONFLICT
         "The API key is expired"
         "An expired API key cannot be rotated. Set a later expiresAt first."
+    IdempotencyKeyInUse "idempotency_key_in_use" CONFLICT
+        "A request with this Idempotency-Key is under way"
+        "Send the request again after the seconds in Retry-After: then it gets the response to the first one."
+    IdempotencyKeyExpired "idempotency_key_expired" CONFLICT
+        "The Idempotency-Key has expired"
+        "A request with this Idempotency-Key was made, and its secret cannot be shown again: that is over after 24 hours, or once the API key is rotated. Use a new Idempotency-Key for a new request."
     PreconditionFailed "precondition_failed" PRECONDITION_FAILED
         "The API key has changed"
         "The key's ETag is not in If-Match. Read the key again, then decide whether to repeat the change."
@@ -113,14 +119,17 @@ codes! {
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
         "The body is not plain JSON"
         "Send the header `Content-Type: application/json`."
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY
+        "The Idempotency-Key belongs to another request"
+        "Repeat the first request with the same path and body, or use a new Idempotency-Key for this one."
     PolicyViolation "policy_violation" UNPROCESSABLE_ENTITY
         "The tenant's policy forbids this"
         "Change what `rule` limits, or ask an admin of the tenant to change the policy."
     RateLimited "rate_limited" TOO_MANY_REQUESTS
-        "The API key is beyond its rate limit"
+        "The API key has exceeded its rate limit"
         "The key was used more often than its rateLimit allows. Try again after the seconds in Retry-After."
     QuotaExceeded "quota_exceeded" TOO_MANY_REQUESTS
-        "The API key has used its quota up"
+        "The API key has exhausted its quota"
         "The key may not be used again before the period of its quota ends: at `resetAt`."
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
@@ -179,6 +188,10 @@ pub(crate) const SERVER: &[Code] = &[Code::Timeout, Code::InternalError];
 
 /// Bad path or query parameters.
 pub(crate) const PARAMS: &[Code] = &[Code::InvalidRequest];
+
+/// What an `Idempotency-Key` can lead to.
+pub(crate) const IDEMPOTENCY: &[Code] =
+    &[Code::IdempotencyKeyInUse, Code::IdempotencyKeyExpired, Code::IdempotencyKeyReused];
 
 /// A bad body.
 pub(crate) const BODY: &[Code] =

@@ -20,11 +20,11 @@ use utoipa::{
     openapi::{ObjectBuilder, Type},
 };
 
-pub(crate) use self::code::{BODY, CALLER, Code, HOST, PARAMS, SERVER};
+pub(crate) use self::code::{BODY, CALLER, Code, HOST, IDEMPOTENCY, PARAMS, SERVER};
 use super::rate_limit_fields::whole_seconds;
 use crate::domain::{Budget, QuotaUse, Scope, Secret, Timestamp, Violation, format_timestamp};
 
-/// `Retry-After` of every 503, in seconds.
+/// `Retry-After` of every 503, and of a request that is under way, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// RFC 5789, section 3.1
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
@@ -38,25 +38,25 @@ pub(crate) struct FieldError {
     /// What is wrong with it; continues a sentence that starts with the field's name
     #[schema(value_type = String)]
     pub(crate) message: Cow<'static, str>,
-    /// What the log calls it. `None`: a name that a client has made up.
+    /// The field's name in logs. `None`: sent by the client, so not logged.
     #[serde(skip)]
-    known: Option<&'static str>,
+    logged_name: Option<&'static str>,
 }
 
 impl FieldError {
     pub(crate) fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let field = field.into();
-        let known = if let Cow::Borrowed(known) = field { Some(known) } else { None };
-        Self { field, message: message.into(), known }
+        let logged_name = if let Cow::Borrowed(known) = field { Some(known) } else { None };
+        Self { field, message: message.into(), logged_name }
     }
 
     /// A part of a property that the API knows, such as `allowedAddresses[3]`.
     pub(crate) fn of_part(known: &'static str, part: String, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: part.into(), message: message.into(), known: Some(known) }
+        Self { field: part.into(), message: message.into(), logged_name: Some(known) }
     }
 }
 
-/// The status of a request beyond its key's limits, as a gateway asks for it.
+/// The status of a request that exceeds its key's limits, as a gateway asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LimitedStatus {
     /// 403, for gateways that support no other refusal than 401 and 403.
@@ -120,11 +120,11 @@ pub(crate) struct ProblemDocument<'a> {
     rule: Option<&'a str>,
     /// Of a `policy_violation`: what the rule says
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     limit: Option<&'a Value>,
     /// Of a `policy_violation`: what the key would have
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     value: Option<&'a Value>,
 }
 
@@ -144,6 +144,7 @@ impl From<Code> for Problem {
         let status = code.status();
         let header = match status {
             StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
+            StatusCode::CONFLICT if code == Code::IdempotencyKeyInUse => Some((header::RETRY_AFTER, RETRY_AFTER)),
             // The rest of the body is still to come, so the connection cannot be used again.
             StatusCode::REQUEST_TIMEOUT => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
@@ -164,11 +165,8 @@ impl From<Code> for Problem {
 
 impl From<Violation> for Problem {
     fn from(violation: Violation) -> Self {
-        let Violation { rule, limit, value } = &violation;
-        let detail = format!(
-            "The tenant's policy has `{rule}` = {limit}, and the key would have {value}. Change the request, or ask an \
-             admin of the tenant to change the policy."
-        );
+        let detail = format!("{violation}. Change the request, or ask an admin of the tenant to change the policy.")
+            .replacen("the", "The", 1);
         Self { violation: Some(Box::new(violation)), ..Self::with_detail(Code::PolicyViolation, detail) }
     }
 }
@@ -184,7 +182,9 @@ impl Problem {
 
     pub(crate) fn invalid_request(errors: Vec<FieldError>) -> Self {
         let names: Vec<&str> = errors.iter().map(|error| &*error.field).take(5).collect();
-        let detail = format!("Correct these fields and send the request again: {}.", names.join(", "));
+        let more = errors.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let detail = format!("Correct these fields and send the request again: {}{more}.", names.join(", "));
         Self { errors, ..Self::with_detail(Code::InvalidRequest, detail) }
     }
 
@@ -218,10 +218,10 @@ impl Problem {
         Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) }
     }
 
-    pub(crate) fn too_many_rotations(retry_after_seconds: u32) -> Self {
+    pub(crate) fn too_many_rotations(retry_after_seconds: u32, until: Timestamp) -> Self {
         let mut problem = Self::from(Code::TooManyRotations);
         problem.headers.push((header::RETRY_AFTER, retry_after_seconds.into()));
-        problem
+        Self { reset_at: Some(until), ..problem }
     }
 
     /// The request is beyond a key's limit, until then.
@@ -237,7 +237,7 @@ impl Problem {
         Self { reset_at: Some(until), ..problem }
     }
 
-    /// The key has used its quota up.
+    /// The key has exhausted its quota.
     pub(crate) fn quota_exceeded(quota: &QuotaUse) -> Self {
         let (requests, per) = (quota.quota.requests(), quota.quota.per().as_str());
         let detail = format!(
@@ -254,9 +254,9 @@ impl Problem {
         Code::InternalError.into()
     }
 
-    /// The problem with a status that gateways support: 401, 403 or 503, and 429 if they ask for it. What no other
-    /// credential would help, a check that is wrong in itself and a key beyond its limits, becomes 403; any other client
-    /// error becomes 401, any other server error 503.
+    /// The problem with a status that gateways support: 401, 403 or 503, and 429 if they ask for it. An invalid
+    /// check and an exceeded limit become 403, since another credential would not help; other client errors become 401, other
+    /// server errors 503.
     #[must_use]
     pub(crate) fn for_gateways(mut self, limited: LimitedStatus) -> Self {
         match self.status {
@@ -302,7 +302,7 @@ impl Problem {
 
     /// The names of the bad fields, comma-separated, for the log: of fields that the API knows.
     pub(crate) fn bad_fields(&self) -> Option<String> {
-        let name = |error: &FieldError| error.known.unwrap_or("(unknown)");
+        let name = |error: &FieldError| error.logged_name.unwrap_or("(unknown)");
         (!self.errors.is_empty()).then(|| self.errors.iter().map(name).collect::<Vec<_>>().join(","))
     }
 

@@ -10,7 +10,7 @@ use crate::client::{CreatedKey, send};
 async fn a_key_beyond_its_rate_limit_gets_429_from_every_gateway() {
     for program in Program::all() {
         let stand = Stand::start(&program).await;
-        what_is_left_is_told(&stand).await;
+        remaining_limits_are_sent_to_the_client(&stand).await;
         requests_beyond_the_limit_get_429(&stand).await;
         the_connection_is_kept(&stand).await;
         stand.stop().await;
@@ -24,7 +24,7 @@ async fn limited(stand: &Stand, requests: u32) -> CreatedKey {
 }
 
 /// The fields of an allowed check. Traefik passes them to the CRM only.
-async fn what_is_left_is_told(stand: &Stand) {
+async fn remaining_limits_are_sent_to_the_client(stand: &Stand) {
     let key = limited(stand, 2).await;
     let (_, reply) = stand.forwards(stand.with_key(&key.secret).request(Method::GET, "/contacts")).await;
     let fields =

@@ -8,6 +8,7 @@ mod limits;
 mod management;
 mod sockets;
 mod stand;
+mod tls;
 
 use std::collections::BTreeMap;
 

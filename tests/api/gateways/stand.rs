@@ -229,7 +229,7 @@ impl Stand {
         let database = TestDatabase::create().await;
         let proxy = Proxy::start(database.socket().await).await;
         let server = TestServer::through(proxy.address, database, &TRUSTED).await;
-        (Self::start_before(server, program, "-proxy", str::to_owned).await, proxy)
+        (Self::start_before(server, program, "-proxy", |_, text| text.to_owned(), 401).await, proxy)
     }
 
     /// Starts the gateway with the documented files, changed so that each check requires the scope `admin`.
@@ -258,10 +258,18 @@ impl Stand {
     }
 
     async fn start_changed(program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
-        Self::start_before(TestServer::with(&TRUSTED).await, program, name, change).await
+        Self::start_before(TestServer::with(&TRUSTED).await, program, name, |_, text| change(text), 401).await
     }
 
-    async fn start_before(server: TestServer, program: &Program, name: &str, change: impl Fn(&str) -> String) -> Self {
+    /// Starts the gateway before that service. `change` gets the name of each documented file and its text; `status` is
+    /// what a request without a credential gets then.
+    pub async fn start_before(
+        server: TestServer,
+        program: &Program,
+        name: &str,
+        change: impl Fn(&str, &str) -> String,
+        status: u16,
+    ) -> Self {
         let gateway = program.gateway;
         let (seen, connections) = (Arc::default(), Arc::default());
         let (freeze, frozen) = watch::channel(false);
@@ -274,7 +282,7 @@ impl Stand {
         for name in gateway.files() {
             let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gateways").join(name);
             let text = fs::read_to_string(documented).unwrap();
-            fs::write(dir.join(name), gateway.adapt(&change(&text), &dir, ports)).unwrap();
+            fs::write(dir.join(name), gateway.adapt(&change(name, &text), &dir, ports)).unwrap();
         }
         let process = launch(&program.path, &gateway.arguments(&dir), &dir);
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
@@ -290,18 +298,18 @@ impl Stand {
             process,
             dir,
         };
-        stand.wait_until_it_authorizes().await;
+        stand.wait_until_it_responds_with(status).await;
         stand
     }
 
-    async fn wait_until_it_authorizes(&self) {
+    async fn wait_until_it_responds_with(&self, status: u16) {
         self.server.wait_for_feed().await;
         let url = format!("http://{}/", self.address);
-        let is_authorizing = async || {
+        let has_started = async || {
             let reply = self.http.get(&url).header("host", "acme.localhost").send().await;
-            reply.is_ok_and(|reply| reply.status() == 401)
+            reply.is_ok_and(|reply| reply.status() == status)
         };
-        let started = tokio::time::timeout(Duration::from_secs(10), wait_until(is_authorizing)).await;
+        let started = tokio::time::timeout(Duration::from_secs(10), wait_until(has_started)).await;
         assert!(started.is_ok(), "{:?} does not start:\n{}", self.program, self.log());
         self.seen.lock().unwrap().clear();
     }
