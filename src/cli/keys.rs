@@ -16,7 +16,7 @@ use crate::{
         ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, ScopeSet, Secret, Status,
         Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::{grant_details, suspension_details},
+    http::{grant_details, revocation_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
@@ -87,6 +87,8 @@ pub(super) enum KeysCommand {
         /// The key's id, as `keys list` prints it
         #[arg(value_parser = parse_id)]
         id: ApiKeyId,
+        #[command(flatten)]
+        why: Why,
     },
 }
 
@@ -198,11 +200,13 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
             };
             create(config, &tenant, &keys, &by, key, &secret).await?;
         }
-        KeysCommand::Revoke { by, id, .. } => match revoke(&keys, id, &by, now).await? {
-            Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
-            Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
-            Revocation::NotFound => return Err(no_such_key(&tenant, id)),
-        },
+        KeysCommand::Revoke { by, id, why: Why { reason }, .. } => {
+            match revoke(&keys, id, reason.as_ref(), &by, now).await? {
+                Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
+                Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
+                Revocation::NotFound => return Err(no_such_key(&tenant, id)),
+            }
+        }
         KeysCommand::Suspend { by, id, until, why: Why { reason }, .. } => {
             if until.is_some_and(|until| until <= now) {
                 return Err(Error::Refused("--until must be in the future".into()));
@@ -342,11 +346,17 @@ async fn change_suspension(
     Ok(true)
 }
 
-async fn revoke(keys: &TenantStore, id: ApiKeyId, by: &Operator, now: Timestamp) -> Result<Revocation, Error> {
+async fn revoke(
+    keys: &TenantStore,
+    id: ApiKeyId,
+    reason: Option<&Reason>,
+    by: &Operator,
+    now: Timestamp,
+) -> Result<Revocation, Error> {
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
     if let Revocation::Done(key) = &revocation {
-        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+        let details = revocation_details(key, reason);
         transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?;
     }
     Ok(revocation)
@@ -357,7 +367,7 @@ pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usiz
     let now = Clock::default().now();
     let working = all(keys, &[Status::Active, Status::Suspended, Status::Expired], now).await?;
     for key in &working {
-        revoke(keys, key.id, by, now).await?;
+        revoke(keys, key.id, None, by, now).await?;
     }
     Ok(working.len())
 }

@@ -1,20 +1,31 @@
 //! `DELETE /api/v1/api-keys/{id}` and `DELETE /api/v1/api-keys/self`
 
 use axum::{extract::State, http::StatusCode};
+use utoipa::IntoParams;
 
 use super::{
-    events::grant_details,
+    events::revocation_details,
     preconditions::{PreconditionParams, Preconditions},
+    schema,
 };
 use crate::{
-    domain::{ApiKeyId, Clock, EventKind},
+    domain::{ApiKeyId, Clock, EventKind, Reason},
     http::{
         authorized::{AdminOrItselfToRevoke, AnyKey, Authorized, Requirement},
-        input::{KeyIdParam, NoQuery},
+        input::{InputFields, KeyIdParam, QueryParams},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::Revocation,
 };
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "for the description; the parameter is read by its name")]
+struct RevocationParams {
+    /// Why, for the audit trail
+    #[param(schema_with = schema::query_reason, required = false)]
+    reason: Option<String>,
+}
 
 /// Revokes a key for good.
 ///
@@ -24,7 +35,7 @@ use crate::{
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    params(KeyIdParam, PreconditionParams),
+    params(KeyIdParam, RevocationParams, PreconditionParams),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
@@ -32,11 +43,11 @@ use crate::{
 pub(crate) async fn revoke(
     mut caller: Authorized<AdminOrItselfToRevoke>,
     KeyIdParam(id): KeyIdParam,
-    _: NoQuery,
+    QueryParams(fields): QueryParams,
     conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock, &conditions).await
+    end(&mut caller, id, fields, &clock, &conditions).await
 }
 
 /// Revokes the calling key.
@@ -45,27 +56,30 @@ pub(crate) async fn revoke(
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams),
+    params(RevocationParams, PreconditionParams),
     responses((status = 204, description = "The key is revoked")),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::PreconditionFailed]]))),
 )]
 pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
-    _: NoQuery,
+    QueryParams(fields): QueryParams,
     conditions: Preconditions,
     State(clock): State<Clock>,
 ) -> Result<StatusCode, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock, &conditions).await
+    end(&mut caller, id, fields, &clock, &conditions).await
 }
 
 async fn end<R: Requirement>(
     caller: &mut Authorized<R>,
     id: ApiKeyId,
+    mut fields: InputFields,
     clock: &Clock,
     conditions: &Preconditions,
 ) -> Result<StatusCode, Problem> {
+    let reason = fields.parse("reason", Reason::parse).flatten();
+    fields.finish(&[])?;
     let mut transaction = caller.begin_revocation(clock).await?;
     // Without a condition, the statement that revokes the key locks it.
     if !conditions.is_empty() {
@@ -75,7 +89,7 @@ async fn end<R: Requirement>(
     let now = clock.now();
     match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
-            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+            let details = revocation_details(&key, reason.as_ref());
             transaction.commit_with(&caller.event(EventKind::Revoked, id, now).with_details(details)).await?;
         }
         Revocation::Repeated => {}
