@@ -20,7 +20,7 @@ use crate::{
         ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, Revision, ScopeSet,
         Secret, Status, Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::{grant_details, receipt_details, suspension_details},
+    http::{grant_details, receipt_details, revocation_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
@@ -91,6 +91,8 @@ pub(super) enum KeysCommand {
         /// The key's id, as `keys list` prints it
         #[arg(value_parser = parse_id)]
         id: ApiKeyId,
+        #[command(flatten)]
+        why: Why,
         /// Wait for the proof that no instance accepts the key any more, which takes LEASE_SECONDS, and print it
         #[arg(long)]
         wait: bool,
@@ -205,9 +207,9 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
             };
             create(config, &tenant, &keys, &by, key, &secret).await?;
         }
-        KeysCommand::Revoke { by, id, wait, .. } => {
+        KeysCommand::Revoke { by, id, why: Why { reason }, wait, .. } => {
             let waiter = wait.then(|| ReceiptWaiter::start(config, &database.url));
-            let (revocation, revision) = revoke(&keys, id, &by, now).await?;
+            let (revocation, revision) = revoke(&keys, id, reason.as_ref(), &by, now).await?;
             match revocation {
                 Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
                 Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
@@ -365,13 +367,14 @@ async fn change_suspension(
 async fn revoke(
     keys: &TenantStore,
     id: ApiKeyId,
+    reason: Option<&Reason>,
     by: &Operator,
     now: Timestamp,
 ) -> Result<(Revocation, Option<Revision>), Error> {
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
     let revision = if let Revocation::Done(key) = &revocation {
-        let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+        let details = revocation_details(key, reason);
         Some(transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?)
     } else {
         transaction.newest_revision().await?
@@ -384,7 +387,7 @@ pub(super) async fn revoke_all(keys: &TenantStore, by: &Operator) -> Result<usiz
     let now = Clock::default().now();
     let working = all(keys, &[Status::Active, Status::Suspended, Status::Expired], now).await?;
     for key in &working {
-        revoke(keys, key.id, by, now).await?;
+        revoke(keys, key.id, None, by, now).await?;
     }
     Ok(working.len())
 }

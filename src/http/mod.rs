@@ -44,7 +44,7 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::{
     event_details::{idle_notice, idle_suspension},
-    events::{grant_details, receipt_details, suspension_details},
+    events::{grant_details, receipt_details, revocation_details, suspension_details},
 };
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{

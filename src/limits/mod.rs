@@ -14,7 +14,11 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 pub use self::redis_url::RedisUrl;
-use self::{local::LocalCounts, metrics::KeysWithState, shared::SharedCounts};
+use self::{
+    local::LocalCounts,
+    metrics::KeysWithState,
+    shared::{Failure, SharedCounts},
+};
 use crate::domain::{ApiKeyId, Budget, Moment, RateDecision, RateLimit};
 
 /// Counts requests of keys that have a rate limit. Clones count together.
@@ -93,7 +97,15 @@ impl RateLimiter {
     }
 }
 
-/// Counts once in the Redis at that URL, as a check of a key does.
+/// Counts once in the Redis at that URL, as a check of a key does. One that is slow is asked again, as by the service.
 pub(crate) async fn try_redis(url: &RedisUrl) -> Result<(), String> {
-    SharedCounts::new(url.clone()).connect().await.map_err(|error| error.to_string())
+    let counts = SharedCounts::new(url.clone());
+    let mut outcome = counts.connect().await;
+    for _ in 0..4 {
+        if !matches!(outcome, Err(Failure::TimedOut(_))) {
+            break;
+        }
+        outcome = counts.connect().await;
+    }
+    outcome.map_err(|error| error.to_string())
 }

@@ -40,12 +40,18 @@ pub struct Link {
 }
 
 /// The events of a list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct EventFilter {
-    /// Events of this kind.
-    pub kind: Option<EventKind>,
     /// Events of this key.
     pub key: Option<ApiKeyId>,
+    /// Events of these kinds.
+    pub kinds: Option<Vec<EventKind>>,
+    /// Events of this actor.
+    pub actor: Option<String>,
+    /// Events at this time or later.
+    pub since: Option<Timestamp>,
+    /// Events before this time.
+    pub until: Option<Timestamp>,
 }
 
 struct EventRow {
@@ -296,7 +302,7 @@ impl ReadTx {
     }
 
     /// The tenant's events, newest first.
-    pub async fn events(&mut self, filter: EventFilter, page: &Page) -> Result<Listed<Event>, Error> {
+    pub async fn events(&mut self, filter: &EventFilter, page: &Page) -> Result<Listed<Event>, Error> {
         let rows = self.event_rows(filter, page).await?;
         let total = match rows.first() {
             Some(row) => row.total,
@@ -312,7 +318,9 @@ impl ReadTx {
         Ok(Listed { items, total: Some(total.unwrap_or(0)) })
     }
 
-    async fn event_rows(&mut self, filter: EventFilter, page: &Page) -> Result<Vec<EventRow>, Error> {
+    async fn event_rows(&mut self, filter: &EventFilter, page: &Page) -> Result<Vec<EventRow>, Error> {
+        let kinds: Option<Vec<String>> =
+            filter.kinds.as_ref().map(|kinds| kinds.iter().map(|kind| kind.as_str().to_owned()).collect());
         Ok(sqlx::query_as!(
             EventRow,
             r#"WITH matching AS NOT MATERIALIZED (
@@ -320,7 +328,10 @@ impl ReadTx {
                    FROM public.api_key_events
                    WHERE tenant_id = $1
                      AND ($2::uuid IS NULL OR key_id = $2)
-                     AND ($3::text IS NULL OR kind = $3)
+                     AND ($3::text[] IS NULL OR kind = ANY ($3))
+                     AND ($8::text IS NULL OR actor = $8)
+                     AND ($9::timestamptz IS NULL OR occurred_at >= $9)
+                     AND ($10::timestamptz IS NULL OR occurred_at < $10)
                )
                SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
                       CASE WHEN $7::bool THEN (SELECT count(*) FROM matching) END AS total
@@ -330,11 +341,14 @@ impl ReadTx {
                LIMIT $6"#,
             self.tenant.0,
             filter.key.map(|key| key.0),
-            filter.kind.map(EventKind::as_str),
+            kinds.as_deref(),
             page.after.as_ref().and_then(Position::time),
             page.after.as_ref().map(|after| after.id),
             page.limit,
             page.counted,
+            filter.actor.as_deref(),
+            filter.since,
+            filter.until,
         )
         .fetch_all(self.transaction.session())
         .await?)

@@ -1,5 +1,7 @@
 //! The audit trail: the actor, the time, the address and the changes of each event.
 
+use chrono::TimeDelta;
+use rally_api_keys::domain::format_timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -109,6 +111,59 @@ async fn the_events_of_a_tenant_are_filtered_by_type_and_key() {
 }
 
 #[tokio::test]
+async fn events_are_filtered_by_types_actor_and_time_for_a_tenant_and_for_a_key() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("one", "admin").await;
+    let own = admin.with_key(&key.secret);
+    own.create("other", "read").await;
+    server.clock.turn(TimeDelta::hours(1));
+    let later = format_timestamp(server.clock.now());
+    own.post(&format!("{PATH}/self/rotate"), &json!({})).await.expect(200);
+    admin.delete(&key.path()).await.expect(204);
+
+    let actor = format!("api-key:{}", key.id);
+    for (path, query, expected) in [
+        ("events", "type=created,revoked".to_owned(), vec!["revoked", "created", "created"]),
+        ("events", "type=created%2C%20rotated".to_owned(), vec!["rotated", "created", "created"]),
+        ("events", format!("actor={actor}"), vec!["rotated", "created"]),
+        ("events", "actor=ADMIN%40acme.com".to_owned(), vec![]),
+        ("events", "actor=admin%40acme.com".to_owned(), vec!["revoked", "created"]),
+        ("events", format!("since={later}"), vec!["revoked", "rotated"]),
+        ("events", format!("until={later}"), vec!["created", "created"]),
+        ("events", format!("since={later}&actor={actor}&type=rotated,created"), vec!["rotated"]),
+        (&format!("{}/events", key.id), format!("until={later}"), vec!["created"]),
+        (&format!("{}/events", key.id), format!("actor={actor}"), vec!["rotated"]),
+        (&format!("{}/events", key.id), "type=revoked,created".to_owned(), vec!["revoked", "created"]),
+    ] {
+        assert_eq!(types(&events(&admin, &format!("{PATH}/{path}?{query}")).await), expected, "{path}?{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_filters_its_own_events() {
+    let server = TestServer::start().await;
+    let key = server.admin("acme").create("one", "read").await;
+    let own = server.admin("acme").with_key(&key.secret);
+    own.post(&format!("{PATH}/self/rotate"), &json!({})).await.expect(200);
+    assert_eq!(types(&events(&own, &format!("{PATH}/self/events?type=rotated")).await), ["rotated"]);
+    assert_eq!(types(&events(&own, &format!("{PATH}/self/events?actor=admin%40acme.com")).await), ["created"]);
+}
+
+#[tokio::test]
+async fn next_links_keep_every_filter_of_events() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    for name in ["one", "two"] {
+        admin.create(name, "read").await;
+    }
+    let filters =
+        "type=created%2Crevoked&actor=admin%40acme.com&since=2020-01-01T00%3A00%3A00Z&until=2100-01-01T00%3A00%3A00Z";
+    let reply = admin.get(&format!("{PATH}/events?{filters}&limit=1")).await;
+    assert!(reply.header("link").contains(filters), "{}", reply.header("link"));
+}
+
+#[tokio::test]
 async fn next_links_return_each_event_once() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
@@ -143,6 +198,13 @@ async fn invalid_and_unauthorized_requests_are_refused() {
         admin.get(&format!("{all}?type=deleted&keyId=1&limit=0&page=2")).await.bad_fields(),
         ["keyId", "limit", "page", "type"]
     );
+    let bad = "type=created,&actor=&since=yesterday&until=2026-01-01T00:00:00";
+    for path in [&all, &format!("{}/events", key.path())] {
+        assert_eq!(admin.get(&format!("{path}?{bad}")).await.bad_fields(), ["actor", "since", "type", "until"]);
+        let reversed = "since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z";
+        assert_eq!(admin.get(&format!("{path}?{reversed}")).await.bad_fields(), ["until"]);
+    }
+    assert_eq!(admin.get(&format!("{}/events?keyId={}", key.path(), key.id)).await.bad_fields(), ["keyId"]);
     admin.get(&format!("{PATH}/x/events")).await.refused(400, "invalid_request");
     let unknown = "a1b2c3d4-e5f6-7890-abcd-ef1234567890";
     admin.get(&format!("{PATH}/{unknown}/events")).await.refused(404, "key_not_found");
@@ -170,7 +232,7 @@ async fn a_key_lists_its_own_events_whatever_its_scopes() {
     let next = &next[next.find("/api/").unwrap()..];
     assert_eq!(types(&events(&by_key, next).await), ["created"]);
 
-    assert_eq!(by_key.get(&format!("{own}?type=created")).await.bad_fields(), ["type"]);
+    assert_eq!(by_key.get(&format!("{own}?keyId={}", key.id)).await.bad_fields(), ["keyId"]);
     admin.get(&own).await.refused(403, "key_required");
     admin.with_key("rk_live_0").get(&own).await.refused(401, "invalid_key");
 }

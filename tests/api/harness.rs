@@ -6,8 +6,9 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU32, AtomicUsize, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -175,6 +176,28 @@ pub struct TestDatabase {
     pub name: String,
     pub acme: TenantId,
     pub globex: TenantId,
+    _drop: Arc<DropDatabase>,
+}
+
+/// Drops its database when the test is done with it, so that a run needs little space on disk.
+struct DropDatabase(String);
+
+impl Drop for DropDatabase {
+    fn drop(&mut self) {
+        static DROPS: LazyLock<mpsc::Sender<String>> = LazyLock::new(|| {
+            let (drops, names) = mpsc::channel::<String>();
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                for name in names {
+                    runtime.block_on(async {
+                        Cluster::get().await.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+                    });
+                }
+            });
+            drops
+        });
+        let _ = DROPS.send(std::mem::take(&mut self.0));
+    }
 }
 
 impl TestDatabase {
@@ -197,7 +220,8 @@ impl TestDatabase {
         let placeholder = TenantId(uuid::Uuid::nil());
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         Cluster::get().await.execute(&format!("CREATE DATABASE {name} {template}")).await;
-        Self { name, acme: placeholder, globex: placeholder }
+        let drop = Arc::new(DropDatabase(name.clone()));
+        Self { name, acme: placeholder, globex: placeholder, _drop: drop }
     }
 
     /// The database's URL, with the owner as login, who is also a superuser.

@@ -56,7 +56,7 @@ async fn a_key_that_an_operator_creates_works_and_its_events_name_the_operator()
     assert_eq!(operator.run(&["keys", "list", "--tenant", "globex"]).await.lines().count(), 1);
 
     let id = own["id"].as_str().unwrap();
-    let revoke = ["keys", "revoke", "--tenant", "acme", id, "--as", "Bob"];
+    let revoke = ["keys", "revoke", "--tenant", "acme", id, "--as", "Bob", "--reason", "Replaced"];
     assert_eq!(operator.run(&revoke).await, format!("revoked API key {id}\n"));
     let holder = admin.with_key(secret.trim_end());
     wait_until(async || holder.get("/forward-auth").await.status == 401).await;
@@ -71,6 +71,7 @@ async fn a_key_that_an_operator_creates_works_and_its_events_name_the_operator()
         assert_eq!([&event["actor"], &event["requestId"]], [actor, "command-line"], "{events}");
         assert_eq!(event["details"]["name"], "Nightly export");
     }
+    assert_eq!(of("revoked")["details"]["reason"], "Replaced");
     operator.run(&["events", "verify", "--tenant", "acme"]).await;
 }
 

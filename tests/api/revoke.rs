@@ -76,6 +76,40 @@ async fn a_revoked_key_is_refused_at_the_next_request() {
 }
 
 #[tokio::test]
+async fn the_reason_of_a_revocation_is_in_its_event() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let (key, own, silent) =
+        (admin.create("a", "read").await, admin.create("b", "read").await, admin.create("c", "read").await);
+    admin.delete(&format!("{}?reason=Replaced+by+%22b%22", key.path())).await.expect(204);
+    admin.with_key(&own.secret).delete(&format!("{PATH}/self?reason=No%20longer%20needed")).await.expect(204);
+    admin.delete(&format!("{}?reason=+", silent.path())).await.expect(204);
+    for (key, reason) in [(&key, json!("Replaced by \"b\"")), (&own, json!("No longer needed")), (&silent, Value::Null)]
+    {
+        let events = admin.get(&format!("{}/events?type=revoked", key.path())).await.expect(200);
+        assert_eq!(events[0]["details"]["reason"], reason);
+        assert_eq!(events[0]["details"]["scopes"], "read");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_reason_is_refused_and_the_key_stays_valid() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier Sync", "read").await;
+    let holder = admin.with_key(&key.secret);
+    for bad in ["a".repeat(201), "a%0Ab".to_owned(), "%E2%80%AE".to_owned(), key.secret.clone()] {
+        for (client, path) in [(&admin, key.path()), (&holder, format!("{PATH}/self"))] {
+            let reply = client.delete(&format!("{path}?reason={bad}")).await;
+            assert_eq!(reply.bad_fields(), ["reason"], "{bad}");
+            assert!(!reply.body.contains(&key.secret));
+        }
+    }
+    assert_eq!(admin.delete(&format!("{}?reason=a&why=b", key.path())).await.bad_fields(), ["why"]);
+    holder.get(PATH).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_revoked_key_remains_listed_as_revoked() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");

@@ -909,6 +909,11 @@ export interface components {
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
             /**
+             * @description Why the key was revoked (absent: not said, or not revoked)
+             * @example Replaced by the key of the new ETL job
+             */
+            reason: string;
+            /**
              * @description `iss` of the acting user's token
              * @example https://login.example.com
              */
@@ -1774,8 +1779,6 @@ export interface components {
          * @enum {string}
          */
         UsageInterval: "hour" | "day";
-        /** @enum {string} */
-        EventType: "created" | "updated" | "rotated" | "previous_secret_ended" | "suspended" | "resumed" | "revoked" | "secret_reused" | "idle_notice" | "policy_changed";
         /**
          * @description Which secret was used: the current one, or one that a rotation has replaced
          * @enum {string}
@@ -3604,7 +3607,13 @@ export interface operations {
     };
     revokeOwnApiKey: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why, for the audit trail (blank: not said). Control characters, invisible characters and the form of a secret are refused
+                 * @example Replaced by the key of the new ETL job
+                 */
+                reason?: string;
+            };
             header?: {
                 /**
                  * @description Only if the key's `ETag` is one of these (`*`: any). On a change, a tag from before uses of the key counts, too
@@ -4789,6 +4798,26 @@ export interface operations {
         parameters: {
             query?: {
                 /**
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @example created,rotated
+                 */
+                type?: string;
+                /**
+                 * @description Only events whose `actor` is exactly this: as `createdBy`, or `api-key:` and a key's id
+                 * @example admin@acme.com
+                 */
+                actor?: string;
+                /**
+                 * @description Only events at this time or later
+                 * @example 2026-11-01T00:00:00Z
+                 */
+                since?: string;
+                /**
+                 * @description Only events before this time
+                 * @example 2026-12-01T00:00:00Z
+                 */
+                until?: string;
+                /**
                  * @description The maximum number of items (default: all)
                  * @example 100
                  */
@@ -5171,15 +5200,30 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description What happened
-                 * @example created
-                 */
-                type?: components["schemas"]["EventType"];
-                /**
                  * @description Only events of this key
                  * @example a1b2c3d4-e5f6-7890-abcd-ef1234567890
                  */
                 keyId?: string;
+                /**
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @example created,rotated
+                 */
+                type?: string;
+                /**
+                 * @description Only events whose `actor` is exactly this: as `createdBy`, or `api-key:` and a key's id
+                 * @example admin@acme.com
+                 */
+                actor?: string;
+                /**
+                 * @description Only events at this time or later
+                 * @example 2026-11-01T00:00:00Z
+                 */
+                since?: string;
+                /**
+                 * @description Only events before this time
+                 * @example 2026-12-01T00:00:00Z
+                 */
+                until?: string;
                 /**
                  * @description The maximum number of items (default: all)
                  * @example 100
@@ -5985,6 +6029,26 @@ export interface operations {
     listApiKeyEvents: {
         parameters: {
             query?: {
+                /**
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @example created,rotated
+                 */
+                type?: string;
+                /**
+                 * @description Only events whose `actor` is exactly this: as `createdBy`, or `api-key:` and a key's id
+                 * @example admin@acme.com
+                 */
+                actor?: string;
+                /**
+                 * @description Only events at this time or later
+                 * @example 2026-11-01T00:00:00Z
+                 */
+                since?: string;
+                /**
+                 * @description Only events before this time
+                 * @example 2026-12-01T00:00:00Z
+                 */
+                until?: string;
                 /**
                  * @description The maximum number of items (default: all)
                  * @example 100
@@ -8019,7 +8083,13 @@ export interface operations {
     };
     revokeApiKey: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Why, for the audit trail (blank: not said). Control characters, invisible characters and the form of a secret are refused
+                 * @example Replaced by the key of the new ETL job
+                 */
+                reason?: string;
+            };
             header?: {
                 /**
                  * @description Only if the key's `ETag` is one of these (`*`: any). On a change, a tag from before uses of the key counts, too

@@ -15,7 +15,7 @@ use crate::{
         AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, Receipt, Revision, ScopeSet,
         Timestamp, format_timestamp,
     },
-    store::IdleKey,
+    store::{IdleKey, RevokedKey},
 };
 
 /// What the key grants, or granted
@@ -44,9 +44,18 @@ pub(in crate::http) struct GrantDetails {
     /// The quota (null: none)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
+    /// Why the key was revoked (absent: not said, or not revoked)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false, example = "Replaced by the key of the new ETL job")]
+    reason: Option<String>,
 }
 
 impl GrantDetails {
+    pub(super) fn of_revocation(key: &RevokedKey, reason: Option<&Reason>) -> Self {
+        let details = Self::new(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+        Self { reason: reason.map(Reason::to_string), ..details }
+    }
+
     pub(super) fn new(
         name: &KeyName,
         hint: KeyHint,
@@ -63,6 +72,7 @@ impl GrantDetails {
             allowed_addresses,
             rate_limit,
             quota,
+            reason: None,
         }
     }
 }

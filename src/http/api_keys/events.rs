@@ -10,16 +10,17 @@ use super::{
 use crate::{
     auth::error::Error,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, Receipt, Revision, ScopeSet, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, Receipt, Revision, ScopeSet,
+        Timestamp, format_timestamp,
     },
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
-        input::{InputFields, KeyIdParam, QueryParams},
+        input::{InputFields, KeyIdParam, QueryParams, parse_principal, parse_query_timestamp},
         names::API_KEYS,
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{EventFilter, KeyOrder, Listed, Page, Position},
+    store::{EventFilter, KeyOrder, Listed, Page, Position, RevokedKey},
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
@@ -29,15 +30,60 @@ use utoipa::IntoParams;
 const ORDER: KeyOrder = KeyOrder::NEWEST_FIRST;
 
 #[derive(IntoParams)]
-#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "for the description; the parameters are read one by one")]
 struct EventParams {
-    /// Only events of this type
-    #[param(schema_with = schema::event_type, required = false)]
+    /// Only events of these types, comma-separated (default: all)
+    #[param(schema_with = schema::event_types, required = false)]
     r#type: Option<String>,
+    /// Only events whose `actor` is exactly this
+    #[param(schema_with = schema::actor, required = false)]
+    actor: Option<String>,
+    /// Only events at this time or later
+    #[param(value_type = Option<DateTime<Utc>>, nullable = false, example = "2026-11-01T00:00:00Z")]
+    since: Option<Timestamp>,
+    /// Only events before this time
+    #[param(value_type = Option<DateTime<Utc>>, nullable = false, example = "2026-12-01T00:00:00Z")]
+    until: Option<Timestamp>,
+}
+
+#[derive(IntoParams)]
+#[into_params(rename_all = "camelCase", parameter_in = Query)]
+#[allow(dead_code, reason = "for the description; the parameter is read by its name")]
+struct EventKeyParam {
     /// Only events of this key
     #[param(value_type = Option<Uuid>, nullable = false, example = "a1b2c3d4-e5f6-7890-abcd-ef1234567890")]
     key_id: Option<ApiKeyId>,
+}
+
+fn read_filter(fields: &mut InputFields, key: Option<ApiKeyId>) -> EventFilter {
+    let filter = EventFilter {
+        key,
+        kinds: fields.parse("type", parse_kinds),
+        actor: fields.parse("actor", parse_principal),
+        since: fields.parse("since", parse_query_timestamp),
+        until: fields.parse("until", parse_query_timestamp),
+    };
+    if let (Some(since), Some(until)) = (filter.since, filter.until)
+        && since >= until
+    {
+        fields.refuse("until", "must be after `since`");
+    }
+    filter
+}
+
+/// The query of the next page.
+fn write_query(filter: &EventFilter) -> String {
+    let EventFilter { kinds, key: _, actor, since, until } = filter;
+    let names = |kinds: &Vec<EventKind>| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(",");
+    let parameters = [
+        ("type", kinds.as_ref().map(names)),
+        ("actor", actor.clone()),
+        ("since", since.map(format_timestamp)),
+        ("until", until.map(format_timestamp)),
+    ];
+    let given = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
 /// What a key grants, for the details of its events.
@@ -49,6 +95,11 @@ pub(crate) fn grant_details(
     limits: &KeyLimits,
 ) -> serde_json::Value {
     event_details::json(&GrantDetails::new(name, hint, scopes, expires_at, limits))
+}
+
+/// What a revoked key granted, and why it was revoked, for the details of its event.
+pub(crate) fn revocation_details(key: &RevokedKey, reason: Option<&Reason>) -> serde_json::Value {
+    event_details::json(&GrantDetails::of_revocation(key, reason))
 }
 
 /// The suspension of a key, or what the resumption ended, for the details of its events.
@@ -68,7 +119,7 @@ pub(crate) fn receipt_details(revision: Revision, receipt: &Receipt) -> serde_js
     path = "/api/v1/api-keys/events",
     operation_id = "listEvents",
     tag = "Usage and events",
-    params(EventParams, PageParams),
+    params(EventKeyParam, EventParams, PageParams),
     responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
@@ -79,11 +130,13 @@ pub(crate) async fn tenant_events(
     State(buffers): State<ResponseBuffers>,
     QueryParams(mut fields): QueryParams,
 ) -> Result<Response, Problem> {
-    let kind = fields.parse("type", parse_kind);
     let key = fields.parse("keyId", |text| ApiKeyId::parse(text).ok_or("must be a UUID"));
-    let query = [("type", kind.map(|kind| kind.as_str().to_owned())), ("keyId", key.map(|key| key.to_string()))];
-    let list = EventList { caller, clock, filter: EventFilter { kind, key } };
-    respond(list, buffers, &format!("{API_KEYS}/events"), &query, fields).await
+    let filter = read_filter(&mut fields, key);
+    let mut query = write_query(&filter);
+    if let Some(key) = key {
+        query = Serializer::new(query).append_pair("keyId", &key.to_string()).finish();
+    }
+    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/events"), query, fields).await
 }
 
 /// Lists one key's events, newest first.
@@ -92,7 +145,7 @@ pub(crate) async fn tenant_events(
     path = "/api/v1/api-keys/{id}/events",
     operation_id = "listApiKeyEvents",
     tag = "Usage and events",
-    params(KeyIdParam, PageParams),
+    params(KeyIdParam, EventParams, PageParams),
     responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound]]))),
@@ -102,10 +155,11 @@ pub(crate) async fn key_events(
     KeyIdParam(id): KeyIdParam,
     State(clock): State<Clock>,
     State(buffers): State<ResponseBuffers>,
-    QueryParams(fields): QueryParams,
+    QueryParams(mut fields): QueryParams,
 ) -> Result<Response, Problem> {
-    let list = EventList { caller, clock, filter: EventFilter { kind: None, key: Some(id) } };
-    respond(list, buffers, &format!("{API_KEYS}/{id}/events"), &[], fields).await
+    let filter = read_filter(&mut fields, Some(id));
+    let query = write_query(&filter);
+    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/{id}/events"), query, fields).await
 }
 
 /// Lists the calling key's events, newest first.
@@ -114,7 +168,7 @@ pub(crate) async fn key_events(
     path = "/api/v1/api-keys/self/events",
     operation_id = "listOwnEvents",
     tag = "The calling key",
-    params(PageParams),
+    params(EventParams, PageParams),
     responses((status = 200, description = "The events", body = [ApiKeyEventResponse], headers(("Link"), ("X-Total-Count")))),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired]]))),
@@ -123,16 +177,18 @@ pub(crate) async fn own_events(
     caller: Authorized<AnyKey>,
     State(clock): State<Clock>,
     State(buffers): State<ResponseBuffers>,
-    QueryParams(fields): QueryParams,
+    QueryParams(mut fields): QueryParams,
 ) -> Result<Response, Problem> {
-    let filter = EventFilter { kind: None, key: Some(caller.key_id()?) };
-    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/self/events"), &[], fields).await
+    let filter = read_filter(&mut fields, Some(caller.key_id()?));
+    let query = write_query(&filter);
+    respond(EventList { caller, clock, filter }, buffers, &format!("{API_KEYS}/self/events"), query, fields).await
 }
 
-fn parse_kind(text: &str) -> Result<EventKind, String> {
-    EventKind::from_name(text).ok_or_else(|| {
+fn parse_kinds(text: &str) -> Result<Vec<EventKind>, String> {
+    let kinds: Option<_> = text.split(',').map(|name| EventKind::from_name(name.trim())).collect();
+    kinds.ok_or_else(|| {
         let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        format!("must be one of {}", names.join(", "))
+        format!("must be a comma-separated list of {}", names.join(", "))
     })
 }
 
@@ -140,15 +196,13 @@ async fn respond<R: Requirement>(
     list: EventList<R>,
     buffers: ResponseBuffers,
     path: &str,
-    query: &[(&str, Option<String>)],
+    query: String,
     mut fields: InputFields,
 ) -> Result<Response, Problem> {
     let page = paging::read(&mut fields, ORDER);
     fields.finish(&[])?;
-    let own_filters = query.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let own_filters = Serializer::new(String::new()).extend_pairs(own_filters).finish();
     let (tenant, url) = (list.caller.tenant.id, list.caller.url(path));
-    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, own_filters, None).await
+    streamed_list::respond(buffers, tenant, list, Paging { page, order: ORDER }, &url, query, None).await
 }
 
 struct EventList<R> {
@@ -167,7 +221,7 @@ impl<R: Requirement> ListSource for EventList<R> {
         {
             return Ok(None);
         }
-        let Listed { items, total } = transaction.events(self.filter, page).await?;
+        let Listed { items, total } = transaction.events(&self.filter, page).await?;
         let events = items.into_iter().map(|event| {
             let position = Position::at(event.occurred_at, event.id);
             (position, ApiKeyEventResponse::from(event))

@@ -1,22 +1,33 @@
 //! `DELETE /api/v1/api-keys/{id}` and `DELETE /api/v1/api-keys/self`
 
 use axum::{extract::State, http::StatusCode, response::Response};
+use utoipa::IntoParams;
 
 use super::{
-    events::grant_details,
+    events::revocation_details,
     preconditions::{PreconditionParams, Preconditions},
     receipt_response::ReceiptResponse,
     receipts::{PreferParams, ReceiptWanted},
+    schema,
 };
 use crate::{
-    domain::{ApiKeyId, Clock, EventKind},
+    domain::{ApiKeyId, Clock, EventKind, Reason},
     http::{
         authorized::{AdminOrItselfToRevoke, AnyKey, Authorized, Requirement},
-        input::{KeyIdParam, NoQuery},
+        input::{InputFields, KeyIdParam, QueryParams},
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
     },
     store::Revocation,
 };
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "for the description; the parameter is read by its name")]
+struct RevocationParams {
+    /// Why, for the audit trail
+    #[param(schema_with = schema::query_reason, required = false)]
+    reason: Option<String>,
+}
 
 /// Revokes a key for good.
 ///
@@ -26,7 +37,7 @@ use crate::{
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    params(KeyIdParam, PreconditionParams, PreferParams),
+    params(KeyIdParam, RevocationParams, PreconditionParams, PreferParams),
     responses(
         (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
         (
@@ -42,12 +53,12 @@ use crate::{
 pub(crate) async fn revoke(
     mut caller: Authorized<AdminOrItselfToRevoke>,
     KeyIdParam(id): KeyIdParam,
-    _: NoQuery,
+    QueryParams(fields): QueryParams,
     conditions: Preconditions,
     wanted: ReceiptWanted,
     State(clock): State<Clock>,
 ) -> Result<Response, Problem> {
-    end(&mut caller, id, &clock, &conditions, wanted).await
+    end(&mut caller, id, fields, &clock, &conditions, wanted).await
 }
 
 /// Revokes the calling key.
@@ -56,7 +67,7 @@ pub(crate) async fn revoke(
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams, PreferParams),
+    params(RevocationParams, PreconditionParams, PreferParams),
     responses(
         (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
         (
@@ -71,22 +82,25 @@ pub(crate) async fn revoke(
 )]
 pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
-    _: NoQuery,
+    QueryParams(fields): QueryParams,
     conditions: Preconditions,
     wanted: ReceiptWanted,
     State(clock): State<Clock>,
 ) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock, &conditions, wanted).await
+    end(&mut caller, id, fields, &clock, &conditions, wanted).await
 }
 
 async fn end<R: Requirement>(
     caller: &mut Authorized<R>,
     id: ApiKeyId,
+    mut fields: InputFields,
     clock: &Clock,
     conditions: &Preconditions,
     wanted: ReceiptWanted,
 ) -> Result<Response, Problem> {
+    let reason = fields.parse("reason", Reason::parse).flatten();
+    fields.finish(&[])?;
     let mut transaction = caller.begin_revocation(clock).await?;
     // Without a condition, the statement that revokes the key locks it.
     if !conditions.is_empty() {
@@ -96,7 +110,7 @@ async fn end<R: Requirement>(
     let now = clock.now();
     let revision = match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
-            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+            let details = revocation_details(&key, reason.as_ref());
             let event = caller.event(EventKind::Revoked, id, now).with_details(details);
             Some(transaction.commit_with(&event).await?)
         }

@@ -188,6 +188,32 @@ pub(super) fn key_status() -> ObjectBuilder {
         .description(Some("Whether the key works, and why not"))
 }
 
+pub(super) fn event_types() -> ObjectBuilder {
+    let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    string()
+        .description(Some(format!("Only events of these types, comma-separated (default: all): {}", names.join(", "))))
+        .examples(["created,rotated"])
+}
+
+pub(super) fn actor() -> ObjectBuilder {
+    string()
+        .description(Some("Only events whose `actor` is exactly this: as `createdBy`, or `api-key:` and a key's id"))
+        .min_length(Some(1))
+        .max_length(Some(320))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
+        .examples(["admin@acme.com"])
+}
+
+pub(super) fn query_reason() -> ObjectBuilder {
+    string()
+        .description(Some(
+            "Why, for the audit trail (blank: not said). Control characters, invisible characters and the form of a secret are refused",
+        ))
+        .max_length(Some(Reason::MAX_CHARS))
+        .pattern(Some(NO_CONTROL_CHARACTERS))
+        .examples(["Replaced by the key of the new ETL job"])
+}
+
 pub(super) fn event_type() -> ObjectBuilder {
     one_of("EventType", EventKind::ALL.iter().map(|kind| kind.as_str()))
         .description(Some("What happened"))

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 pub(crate) use self::{
     body::{JsonBody, MergePatchBody, OptionalJsonBody},
-    query::{NoQuery, QueryParams, parse_query_timestamp},
+    query::{NoQuery, QueryParams, parse_principal, parse_query_timestamp},
 };
 use super::problem::{FieldError, Problem};
 use crate::domain::{ApiKeyId, Revision, Secret};

@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::{InputFields, redacted};
 use crate::{
-    domain::{Timestamp, parse_timestamp},
+    domain::{Secret, Timestamp, parse_timestamp},
     http::problem::{FieldError, Problem},
 };
+
+/// As in the database.
+const MAX_PRINCIPAL_CHARS: usize = 320;
 
 pub(crate) struct QueryParams(pub(crate) InputFields);
 
@@ -59,6 +62,20 @@ pub(crate) fn parse_query_timestamp(text: &str) -> Result<Timestamp, String> {
         }
         _ => error.to_string(),
     })
+}
+
+/// A principal as `createdBy` and `actor` name it.
+pub(crate) fn parse_principal(text: &str) -> Result<String, &'static str> {
+    if !(1..=MAX_PRINCIPAL_CHARS).contains(&text.chars().count()) {
+        return Err("must have 1 to 320 characters");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    if Secret::is_in(text) {
+        return Err("must not contain an API key's secret");
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

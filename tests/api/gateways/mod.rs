@@ -176,13 +176,18 @@ async fn authorized_requests_are_forwarded(stand: &Stand) {
         }
     }
     let bearer = stand.client("acme", Credential::Bearer(key.secret.clone()));
-    stand.forwards(bearer.request(Method::GET, "/")).await;
+    for method in [Method::GET, Method::POST] {
+        let (seen, _) = stand.forwards(bearer.request(method, "/")).await;
+        assert_eq!(rally_headers(&seen), expected, "{:?}", stand.program);
+        assert!(!seen.headers.contains_key("authorization"), "{:?}: the CRM received the secret", stand.program);
+    }
 
     let claims =
         json!({"sub": "1", "email": "zoë@acme.com", "tenant": "acme", "scope": "read", "exp": 4_000_000_000_u64});
     let user = stand.client("acme", Credential::Bearer(sign(&claims)));
     let (seen, _) = stand.forwards(user.request(Method::GET, "/")).await;
     assert_eq!(rally_headers(&seen)["x-rally-principal"], ["user:zo%C3%AB@acme.com"], "{:?}", stand.program);
+    assert_eq!(seen.headers["authorization"], format!("Bearer {}", sign(&claims)), "{:?}", stand.program);
 
     let reader = stand.key("read").await;
     let reader = stand.with_key(&reader.secret);

@@ -53,16 +53,18 @@ async fn is_echoed(stand: &Stand, stream: &mut TcpStream) {
 }
 
 async fn a_websocket_outlives_the_revocation_of_its_key(stand: &Stand) {
-    for name in ["websocket", "WebSocket"] {
+    for (name, credential) in [("websocket", "X-Api-Key:"), ("WebSocket", "Authorization: Bearer")] {
         let key = stand.key("read").await;
-        let headers = format!("Upgrade: {name}\r\nX-Api-Key: {}\r\nX-Rally-Scopes: admin\r\n", key.secret);
+        let headers = format!("Upgrade: {name}\r\n{credential} {}\r\nX-Rally-Scopes: admin\r\n", key.secret);
         let (head, mut socket) = handshake(stand, "GET", &headers).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{:?}: {head}\n{}", stand.program, stand.log());
         let seen = stand.reached().remove(0);
         assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/live?page=2"), "{:?}", stand.program);
         assert_eq!(rally_headers(&seen)["x-rally-key-id"], [key.id.as_str()], "{:?}", stand.program);
         assert_eq!(rally_headers(&seen)["x-rally-scopes"], ["read"], "{:?}", stand.program);
-        assert!(!seen.headers.contains_key("x-api-key"), "{:?}: the CRM received the secret", stand.program);
+        for name in ["x-api-key", "authorization"] {
+            assert!(!seen.headers.contains_key(name), "{:?}: the CRM received the secret", stand.program);
+        }
         is_echoed(stand, &mut socket).await;
 
         stand.server.admin("acme").delete(&key.path()).await.expect(204);
@@ -89,8 +91,10 @@ async fn other_upgrades_do_not_reach_the_crm(stand: &Stand) {
     let key = stand.key("admin").await;
     for other in ["h2c", "HTTP/2.0", "websocket, h2c", "TLS/1.2", "websocket2", "h2c\r\nUpgrade: websocket"] {
         for method in ["GET", "POST"] {
-            let headers = format!("Upgrade: {other}\r\nX-Api-Key: {}\r\nContent-Length: 0\r\n", key.secret);
-            no_other_upgrade(stand, method, &headers).await;
+            for credential in ["X-Api-Key:", "Authorization: Bearer"] {
+                let headers = format!("Upgrade: {other}\r\n{credential} {}\r\nContent-Length: 0\r\n", key.secret);
+                no_other_upgrade(stand, method, &headers).await;
+            }
         }
     }
 }
