@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    api_keys::{event_details, event_schemas, examples},
+    api_keys::{event_details, event_schemas, examples, receipt_response},
     problem::{Code, FieldError, LimitedStatus, Problem, ProblemDocument},
 };
 use crate::{
@@ -51,7 +51,7 @@ use crate::{
         event_details::IdleNoticeDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
-        event_details::ReceiptDetails,
+        receipt_response::ReceiptDetails,
         event_details::RotationDetails,
         event_details::SuspensionDetails,
         event_details::UpdateDetails
@@ -70,8 +70,12 @@ const EXAMPLE_RECEIPT: &str =
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
 /// A schema and a property that only some of its responses have.
-const OPTIONAL: [(&str, &str); 3] =
-    [("ApiKeyResponse", "usage"), ("ApiKeyResponse", "receipt"), ("ApiKeyCreatedResponse", "receipt")];
+const OPTIONAL: [(&str, &str); 4] = [
+    ("ApiKeyResponse", "usage"),
+    ("ApiKeyResponse", "receipt"),
+    ("ApiKeyCreatedResponse", "receipt"),
+    ("GrantDetails", "reason"),
+];
 
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];

@@ -1,9 +1,8 @@
 //! The `details` of audit events, as they are written and described. The details of an update are
 //! [`crate::domain::FieldChange`]s; those of a `secret_reused` are written by the store.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{
     policy_rules::PolicyRules,
@@ -12,8 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, Receipt, Revision, ScopeSet,
-        Timestamp, format_timestamp,
+        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
+        format_timestamp,
     },
     store::{IdleKey, RevokedKey},
 };
@@ -252,33 +251,6 @@ pub(in crate::http) struct EndedSecretDetails {
 impl EndedSecretDetails {
     pub(super) fn new(hint: KeyHint, expires_at: Timestamp) -> Self {
         Self { previous_key_hint: hint.to_string(), previous_expires_at: format_timestamp(expires_at) }
-    }
-}
-
-/// Proof that no instance uses a state from before a change any more
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::http) struct ReceiptDetails {
-    /// The change: the id of its event
-    pub(super) revision: Uuid,
-    /// The instances that lived
-    #[schema(example = 3)]
-    pub(super) instances: usize,
-    /// Those that have invalidated the key
-    #[schema(example = 3)]
-    pub(super) acknowledged: usize,
-    /// Those that were silent until they had lost their lease on the cache
-    #[schema(example = 0)]
-    pub(super) lapsed: usize,
-    /// From the change to the last acknowledgement, in milliseconds
-    #[schema(example = 2.1)]
-    pub(super) slowest_ms: f64,
-}
-
-impl ReceiptDetails {
-    pub(super) fn new(revision: Revision, receipt: &Receipt) -> Self {
-        let Receipt { instances, acknowledged, lapsed, .. } = *receipt;
-        Self { revision: revision.0, instances, acknowledged, lapsed, slowest_ms: receipt.slowest_ms() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `GET /api/v1/api-keys/events`, and `GET /api/v1/api-keys/{id}/events`, also for `self`: the audit trail.
 
 use super::{
-    event_details::{self, GrantDetails, ReceiptDetails, SuspensionDetails},
+    event_details::{self, GrantDetails, SuspensionDetails},
     paging::{self, PageParams, Paging},
+    receipt_response::ReceiptDetails,
     responses::ApiKeyEventResponse,
     schema,
     streamed_list::{self, Items, ListSource},

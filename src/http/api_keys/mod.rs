@@ -17,7 +17,7 @@ mod paging;
 pub(super) mod policy;
 mod policy_rules;
 mod preconditions;
-mod receipt_response;
+pub(super) mod receipt_response;
 pub(super) mod receipts;
 mod responses;
 pub(super) mod revoke;

@@ -1,15 +1,41 @@
-//! The JSON of a receipt, and its header.
+//! The JSON of a receipt, as a response and in the details of its event, and its header.
 
 use axum::http::HeaderValue;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::event_details::ReceiptDetails;
 use crate::{
     auth::cache::receipts::Progress,
     domain::{Moment, Receipt, Revision},
 };
+
+/// Proof that no instance uses a state from before a change any more
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ReceiptDetails {
+    /// The change: the id of its event
+    pub(super) revision: Uuid,
+    /// The instances that lived
+    #[schema(example = 3)]
+    pub(super) instances: usize,
+    /// Those that have invalidated the key
+    #[schema(example = 3)]
+    pub(super) acknowledged: usize,
+    /// Those that were silent until they had lost their lease on the cache
+    #[schema(example = 0)]
+    pub(super) lapsed: usize,
+    /// From the change to the last acknowledgement, in milliseconds
+    #[schema(example = 2.1)]
+    pub(super) slowest_ms: f64,
+}
+
+impl ReceiptDetails {
+    pub(super) fn new(revision: Revision, receipt: &Receipt) -> Self {
+        let Receipt { instances, acknowledged, lapsed, .. } = *receipt;
+        Self { revision: revision.0, instances, acknowledged, lapsed, slowest_ms: receipt.slowest_ms() }
+    }
+}
 
 /// Whether an instance may still use a state from before a change
 #[derive(Clone, Debug, Serialize, ToSchema)]

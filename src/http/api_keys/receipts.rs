@@ -14,10 +14,9 @@ use tracing::{Instrument as _, warn};
 use utoipa::IntoParams;
 
 use super::{
-    event_details::ReceiptDetails,
     events::receipt_details,
     preconditions::Shown,
-    receipt_response::{self, ReceiptResponse},
+    receipt_response::{self, ReceiptDetails, ReceiptResponse},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
