@@ -33,6 +33,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("JWKS_URI", "JWT_JWKS_URL"),
     ("JWKS_URL", "JWT_JWKS_URL"),
     ("JWT_PUBLIC_KEY", "JWT_PUBLIC_KEY_FILE"),
+    ("CONSOLE_ISSUER", "JWT_ISSUER"),
+    ("OIDC_CLIENT_ID", "CONSOLE_CLIENT_ID"),
     ("OIDC_ISSUER", "JWT_ISSUER"),
     ("OIDC_ISSUER_URL", "JWT_ISSUER"),
     ("PEPPER", "KEY_PEPPER"),

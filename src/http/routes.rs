@@ -1,6 +1,6 @@
 //! Every route, and the two routers made of them.
 
-use axum::{Extension, Router, http::HeaderValue, routing::get};
+use axum::{Extension, Router, http::HeaderValue, response::Redirect, routing::get};
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -80,6 +80,8 @@ pub fn public_dispatcher(
     let mut open = Router::from(open())
         .route(HEALTHZ, get(operator_endpoints::healthz))
         .route("/docs/{file}", get(docs::file))
+        .route("/docs/", get(async || Redirect::permanent("/docs")))
+        .route("/console/", get(async || Redirect::permanent("/console")))
         .route("/console/{file}", get(console::file))
         .route("/", get(landing::page))
         .layer(Extension(document))

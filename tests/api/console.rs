@@ -54,10 +54,18 @@ async fn the_console_loads_only_files_of_this_server_which_never_change() {
             assert!(length <= file.body.len() / at_most || file.body.len() < 1_000, "{path}: {length} by {coding}");
         }
     }
-    for unknown in
-        ["/console/", "/console/index.html", "/console/manifest.json", "/console/..%2findex.html", "/console/x/y"]
-    {
+    for unknown in ["/console/index.html", "/console/manifest.json", "/console/..%2findex.html", "/console/x/y"] {
         client.get(unknown).await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_slash_after_the_name_of_a_page_leads_to_the_page() {
+    let server = TestServer::start().await;
+    let client = server.client("nobody", Credential::None);
+    for page in ["/console", "/docs"] {
+        let response = client.request(Method::GET, &format!("{page}/")).send().await.unwrap();
+        assert_eq!((response.status().as_u16(), response.url().path()), (200, page));
     }
 }
 

@@ -1,10 +1,11 @@
 //! The properties that describe and limit a key: `description`, `allowedAddresses`, `rateLimit`, `quota`.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
 use crate::{
-    client::{Client, CreatedKey, PATH},
+    client::{Client, CreatedKey, PATH, send},
     harness::TestServer,
 };
 
@@ -213,6 +214,30 @@ async fn all_bad_limits_are_named_in_one_response() {
     ];
     expected.sort_unstable();
     assert_eq!(server.admin("acme").post(PATH, &body).await.bad_fields(), expected);
+}
+
+#[tokio::test]
+async fn a_member_that_appears_twice_in_a_limit_is_refused_and_changes_nothing() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let key = admin.create("Zapier Sync", "read").await;
+    let before = shown(&admin, &key).await;
+    let limit = r#"{"requests": 1, "windowSeconds": 60, "requests": 1000000}"#;
+    let quota = r#"{"per": "day", "requests": 1, "per": "day"}"#;
+    let limits = format!(r#"{{"name": "n", "rateLimit": {limit}, "quota": {quota}}}"#);
+    let policy = format!(r#"{{"defaultRateLimit": {limit}}}"#);
+    for (method, path, body, expected) in [
+        (Method::POST, PATH.to_owned(), &limits, vec!["quota.per", "rateLimit.requests"]),
+        (Method::PATCH, key.path(), &limits, vec!["quota.per", "rateLimit.requests"]),
+        (Method::PUT, format!("{PATH}/policy"), &policy, vec!["defaultRateLimit.requests"]),
+    ] {
+        let request = admin.request(method, &path).header("content-type", "application/json").body(body.clone());
+        let reply = send(request).await;
+        assert_eq!(reply.bad_fields(), expected, "{path}");
+        assert!(reply.body.contains("must appear only once"), "{reply:?}");
+    }
+    assert_eq!(shown(&admin, &key).await, before);
+    assert_eq!(admin.get(PATH).await.expect(200).as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

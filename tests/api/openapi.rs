@@ -111,8 +111,7 @@ async fn the_docs_page_loads_only_files_of_this_server() {
             assert_eq!(again.status.as_u16(), 304, "{path}");
         }
     }
-    for unknown_path in ["/docs/", "/docs/index.html", "/docs/openapi.json", "/docs/..%2fstart.js", "/docs/start.js/x"]
-    {
+    for unknown_path in ["/docs/index.html", "/docs/openapi.json", "/docs/..%2fstart.js", "/docs/start.js/x"] {
         client.get(unknown_path).await.refused(404, "not_found");
     }
 }

@@ -65,7 +65,11 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
 }
 
 fn parse(bytes: &[u8]) -> Result<InputFields, Problem> {
-    json::parse_object(bytes).map(InputFields::new).map_err(Problem::invalid_json)
+    let mut fields = json::parse_object(bytes).map(InputFields::new).map_err(Problem::invalid_json)?;
+    for path in json::nested_repeats(bytes) {
+        fields.refuse_repeated(path);
+    }
+    Ok(fields)
 }
 
 /// Refuses a body that is not worth reading: a client with `Expect: 100-continue` need not send it.

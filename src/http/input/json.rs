@@ -2,25 +2,25 @@
 //!
 //! No message repeats a part of the text, which may be a secret.
 
-use std::fmt;
+use std::{collections::HashSet, fmt, marker::PhantomData};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Value, error::Category};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Value, error::Category, value::RawValue};
 
 /// The members of an object, duplicates included, which a map would drop.
-struct Members(Vec<(String, Value)>);
+struct Members<T>(Vec<(String, T)>);
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members;
+        struct MembersVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for MembersVisitor<T> {
+            type Value = Members<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<T>, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Members {
                 Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(MembersVisitor)
+        deserializer.deserialize_map(MembersVisitor(PhantomData))
     }
 }
 
@@ -66,6 +66,24 @@ pub(super) fn parse_object(text: &[u8]) -> Result<Vec<(String, Value)>, String> 
     }
 }
 
+/// The members that appear more than once in an object within the text's object, as in `rateLimit.requests`. The text is an
+/// object, as [`parse_object`] accepts it.
+pub(super) fn nested_repeats(text: &[u8]) -> Vec<String> {
+    let Ok(Members(members)) = serde_json::from_slice::<Members<&RawValue>>(text) else { return Vec::new() };
+    let mut repeats = Vec::new();
+    for (object, value) in members {
+        let Ok(Members(members)) = serde_json::from_str::<Members<IgnoredAny>>(value.get()) else { continue };
+        let mut seen = HashSet::new();
+        for (name, _) in members {
+            let path = format!("{object}.{name}");
+            if !seen.insert(name) {
+                repeats.push(path);
+            }
+        }
+    }
+    repeats
+}
+
 fn explain(text: &[u8], error: &serde_json::Error) -> String {
     let position = || position(text, offset(text, error));
     match error.classify() {
@@ -87,7 +105,7 @@ fn expected(error: &serde_json::Error) -> String {
 /// could follow is tried.
 fn expected_at_end(text: &[u8], error: &serde_json::Error) -> String {
     let may_follow = |token: &str| {
-        let outcome = serde_json::from_slice::<Members>(&[text, token.as_bytes()].concat());
+        let outcome = serde_json::from_slice::<Members<IgnoredAny>>(&[text, token.as_bytes()].concat());
         !outcome.is_err_and(|error| error.classify() == Category::Syntax)
     };
     let said = expected(error);

@@ -36,11 +36,15 @@ impl InputFields {
             if seen.insert(name.clone()) {
                 fields.members.push((name, value));
             } else {
-                // RFC 8259, section 4, does not define which of them counts.
-                fields.errors.push(FieldError::new(redacted(name), "must appear only once"));
+                fields.refuse_repeated(name);
             }
         }
         fields
+    }
+
+    /// RFC 8259, section 4, does not define which of several members of one name counts.
+    fn refuse_repeated(&mut self, name: String) {
+        self.errors.push(FieldError::new(redacted(name), "must appear only once"));
     }
 
     /// Adds an error to those that `finish` returns.
