@@ -300,14 +300,17 @@ export const texts = {
     week: '7 days',
     custom: 'Other',
     customAt: 'Until',
-    reason: 'Reason',
-    reasonHint: 'For the audit trail, in one line.',
     submit: 'Suspend',
     busy: 'Suspending…',
     resumeTitle: (name: string) => `Resume “${name}”`,
     resumeLead: 'Requests with this key are let in again at once.',
     resumeSubmit: 'Resume',
     resumeBusy: 'Resuming…',
+  },
+
+  reason: {
+    label: 'Reason',
+    hint: 'For the audit trail, in one line.',
   },
 
   revoke: {

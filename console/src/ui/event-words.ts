@@ -27,9 +27,14 @@ export function eventLines(event: KeyEvent): string[] {
   switch (event.type) {
     case 'created':
     case 'revoked': {
-      const { scopes, expiresAt, keyHint } = event.details;
+      const { scopes, expiresAt, keyHint, reason } = event.details;
       const end = expiresAt === null ? t.endsNever : t.ends(formatDateTime(expiresAt));
-      return [t.secret(keyHint), t.granted(texts.scopes[scopeLevel(scopes)]), ...(event.type === 'created' ? [end] : [])];
+      return [
+        t.secret(keyHint),
+        t.granted(texts.scopes[scopeLevel(scopes)]),
+        ...(event.type === 'created' ? [end] : []),
+        ...(reason === undefined ? [] : [t.reason(reason)]),
+      ];
     }
     case 'updated':
       return changes(event.details as unknown as Record<string, Change>);
