@@ -9,7 +9,8 @@ CREATE TABLE public.api_key_events (
     key_id        uuid        CHECK ((key_id IS NULL) = (kind = 'policy_changed')),
     kind          text        NOT NULL
                               CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
-                                              'resumed', 'revoked', 'secret_reused', 'idle_notice', 'policy_changed')),
+                                              'resumed', 'revoked', 'secret_reused', 'idle_notice', 'policy_changed',
+                                              'leaked')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,

@@ -42,7 +42,8 @@ use rally_api_keys::{
     },
     domain::{Clock, Scope},
     http::{
-        self, AppState, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain, response_buffers::ResponseBuffers,
+        self, AppState, LeakReports, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain,
+        response_buffers::ResponseBuffers,
     },
     limits::RateLimiter,
     store::{self, PoolSettings, TenantAdmin},
@@ -132,6 +133,7 @@ impl Stand {
             buffers,
             clock,
             lease,
+            leaks: LeakReports::default(),
             limiter: RateLimiter::default(),
             metrics,
             ready: Gauge::default(),

@@ -2,6 +2,7 @@
 //! runs and stops them in order ([`Service::run`]).
 
 mod idle_keys;
+mod leaks;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod process_metrics;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::{idle_keys::IdleKeyJob, metrics::ConnectionGauges};
+use self::{idle_keys::IdleKeyJob, leaks::LeakWorker, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -130,6 +131,7 @@ pub struct Service {
     limiter: RateLimiter,
     usage_worker: UsageWorker,
     idle_key_job: IdleKeyJob,
+    leak_worker: LeakWorker,
     database: Database,
     trace_export: Option<TraceExport>,
     tls: Option<TlsReloader>,
@@ -153,13 +155,8 @@ impl Service {
         let url = database;
         let database = open_database(config, url, &cache).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
-        let direct = config.database.direct_url.as_ref().unwrap_or(url);
-        // Nothing else is refused: a server that is away may come back, and the listener tries again.
-        if let Err(error @ ConnectError::NotDirect(_)) = check_direct(direct).await {
-            return Err(error.into());
-        }
         let invalidation_listener = InvalidationListener {
-            url: direct.clone(),
+            url: direct_url(config, url).await?,
             lease: lease.clone(),
             cache: cache.clone(),
             clock: clock.clone(),
@@ -177,6 +174,7 @@ impl Service {
         limiter.register(&mut metrics);
         database.register(&mut metrics);
         let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
+        let (leaks, leak_worker) = leaks::start(&database.leaks(), &clock, &mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
@@ -214,6 +212,7 @@ impl Service {
             buffers,
             clock,
             lease,
+            leaks,
             limiter: limiter.clone(),
             metrics,
             ready,
@@ -232,6 +231,7 @@ impl Service {
             limiter,
             usage_worker,
             idle_key_job,
+            leak_worker,
             database,
             trace_export,
             tls,
@@ -251,6 +251,16 @@ impl Service {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|listener| listener.address)
+    }
+}
+
+/// Where the change feed listens.
+async fn direct_url(config: &Config, url: &DatabaseUrl) -> Result<DatabaseUrl, ConnectError> {
+    let direct = config.database.direct_url.as_ref().unwrap_or(url);
+    match check_direct(direct).await {
+        Err(error @ ConnectError::NotDirect(_)) => Err(error),
+        // Nothing else is refused: a server that is away may come back, and the listener tries again.
+        _ => Ok(direct.clone()),
     }
 }
 

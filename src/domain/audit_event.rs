@@ -22,12 +22,14 @@ pub enum EventKind {
     SecretReused,
     /// The key was not used, and will be suspended if it still is not.
     IdleNotice,
+    /// Somebody reported a secret as leaked.
+    Leaked,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -37,6 +39,7 @@ impl EventKind {
         Self::Revoked,
         Self::SecretReused,
         Self::IdleNotice,
+        Self::Leaked,
         Self::PolicyChanged,
     ];
 
@@ -58,6 +61,7 @@ impl EventKind {
             Self::Revoked => "revoked",
             Self::SecretReused => "secret_reused",
             Self::IdleNotice => "idle_notice",
+            Self::Leaked => "leaked",
             Self::PolicyChanged => "policy_changed",
         }
     }

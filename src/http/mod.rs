@@ -13,6 +13,7 @@ mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
 mod landing;
+mod leaks;
 mod me;
 mod metrics_text;
 mod middleware;
@@ -42,9 +43,11 @@ use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::{
-    event_details::{idle_notice, idle_suspension},
+    event_details::{ended_secret_details, idle_notice, idle_suspension, leak_details},
     events::{grant_details, revocation_details, suspension_details},
 };
+pub(crate) use self::leaks::LeakReport;
+pub use self::leaks::LeakReports;
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
@@ -64,6 +67,7 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub leaks: LeakReports,
     pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.
