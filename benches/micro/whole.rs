@@ -42,7 +42,7 @@ use rally_api_keys::{
     },
     domain::{Clock, Scope},
     http::{
-        self, AppState, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain, prefer::MaxWait,
+        self, AppState, LeakReports, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain, prefer::MaxWait,
         response_buffers::ResponseBuffers,
     },
     limits::RateLimiter,
@@ -135,6 +135,7 @@ impl Stand {
             lease,
             receipts: Receipts::default(),
             max_wait: MaxWait::default(),
+            leaks: LeakReports::default(),
             limiter: RateLimiter::default(),
             metrics,
             ready: Gauge::default(),

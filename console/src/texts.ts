@@ -300,14 +300,17 @@ export const texts = {
     week: '7 days',
     custom: 'Other',
     customAt: 'Until',
-    reason: 'Reason',
-    reasonHint: 'For the audit trail, in one line.',
     submit: 'Suspend',
     busy: 'Suspending…',
     resumeTitle: (name: string) => `Resume “${name}”`,
     resumeLead: 'Requests with this key are let in again at once.',
     resumeSubmit: 'Resume',
     resumeBusy: 'Resuming…',
+  },
+
+  reason: {
+    label: 'Reason',
+    hint: 'For the audit trail, in one line.',
   },
 
   revoke: {
@@ -377,6 +380,7 @@ export const texts = {
       resumed: 'Resumed',
       revoked: 'Revoked',
       secret_reused: 'Ended secret used',
+      leaked: 'Reported as leaked',
       policy_changed: 'Policy changed',
     } as Record<string, string>,
     sentence: {
@@ -388,6 +392,7 @@ export const texts = {
       resumed: (actor: string, key: string) => `${actor} resumed ${key}`,
       revoked: (actor: string, key: string) => `${actor} revoked ${key}`,
       secret_reused: (_actor: string, key: string) => `Somebody used an ended secret of ${key}`,
+      leaked: (_actor: string, key: string) => `A secret of ${key} was reported as leaked`,
       policy_changed: (actor: string) => `${actor} changed the policy`,
     } as Record<string, (actor: string, key: string) => string>,
     thisKey: 'the key',
@@ -395,6 +400,13 @@ export const texts = {
     key: (name: string) => `the key “${name}”`,
     operator: (name: string) => `${name} (operator)`,
     from: (address: string) => `from ${address}`,
+    foundAt: (url: string) => `Found at ${url}`,
+    leakActions: {
+      revoked: 'The key was revoked',
+      suspended: 'The key was suspended',
+      secret_ended: 'That secret was ended',
+      none: 'Nothing was changed',
+    } as Record<string, string>,
     granted: (what: string) => `Permission: ${what}`,
     ends: (when: string) => `Ends ${when}`,
     endsNever: 'No end',

@@ -189,8 +189,13 @@ test('a_key_in_use_is_revoked_only_after_its_callers_are_shown_and_its_name_is_t
 
   await page.getByRole('button', { name: 'Revoke' }).click();
   await dialog(page).getByLabel(/Type its name/).fill('Zapier Sync');
+  await dialog(page).getByLabel(/Reason/).fill(`leaked: ${key.key}`);
+  await revoke.click();
+  await dialog(page).locator('.field-error').filter({ hasText: 'secret' }).waitFor();
+  await dialog(page).getByLabel(/Reason/).fill('Replaced & retired');
   await revoke.click();
   await page.getByText('This key was revoked for good.').waitFor();
+  await page.getByText('Reason: Replaced & retired').waitFor();
   assert.equal((await tenant.call<Stored>('GET', `/api/v1/api-keys/${key.id}`)).body.status, 'revoked');
   assert.equal(await page.getByRole('button', { name: 'Edit' }).count(), 0);
   await page.waitForFunction(() => document.querySelector('rally-console')?.shadowRoot?.querySelector('rally-api-keys')?.shadowRoot?.activeElement?.classList.contains('title'));

@@ -2,6 +2,7 @@
 //! runs and stops them in order ([`Service::run`]).
 
 mod idle_keys;
+mod leaks;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod process_metrics;
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::{idle_keys::IdleKeyJob, metrics::ConnectionGauges};
+use self::{idle_keys::IdleKeyJob, leaks::LeakWorker, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -134,6 +135,7 @@ pub struct Service {
     limiter: RateLimiter,
     usage_worker: UsageWorker,
     idle_key_job: IdleKeyJob,
+    leak_worker: LeakWorker,
     database: Database,
     trace_export: Option<TraceExport>,
     tls: Option<TlsReloader>,
@@ -159,7 +161,7 @@ impl Service {
         let database = open_database(config, url, &cache).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let invalidation_listener = InvalidationListener {
-            url: direct_url(config, url).await?.clone(),
+            url: direct_url(config, url).await?,
             lease: lease.clone(),
             cache: cache.clone(),
             clock: clock.clone(),
@@ -180,6 +182,7 @@ impl Service {
         receipts.register(&mut metrics);
         database.register(&mut metrics);
         let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
+        let (leaks, leak_worker) = leaks::start(&database.leaks(), &clock, &mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
@@ -217,6 +220,7 @@ impl Service {
             buffers,
             clock,
             lease,
+            leaks,
             receipts: receipts.clone(),
             max_wait: MaxWait(config.revocation.max_wait),
             limiter: limiter.clone(),
@@ -238,6 +242,7 @@ impl Service {
             limiter,
             usage_worker,
             idle_key_job,
+            leak_worker,
             database,
             trace_export,
             tls,
@@ -260,13 +265,13 @@ impl Service {
     }
 }
 
-/// Of the server itself, for the change feed.
-async fn direct_url<'a>(config: &'a Config, url: &'a DatabaseUrl) -> Result<&'a DatabaseUrl, StartError> {
+/// Where the change feed listens.
+async fn direct_url(config: &Config, url: &DatabaseUrl) -> Result<DatabaseUrl, ConnectError> {
     let direct = config.database.direct_url.as_ref().unwrap_or(url);
     match check_direct(direct).await {
-        Err(error @ ConnectError::NotDirect(_)) => Err(error.into()),
+        Err(error @ ConnectError::NotDirect(_)) => Err(error),
         // Nothing else is refused: a server that is away may come back, and the listener tries again.
-        Ok(()) | Err(_) => Ok(direct),
+        _ => Ok(direct.clone()),
     }
 }
 

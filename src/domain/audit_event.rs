@@ -24,12 +24,14 @@ pub enum EventKind {
     SecretReused,
     /// The key was not used, and will be suspended if it still is not.
     IdleNotice,
+    /// Somebody reported a secret as leaked.
+    Leaked,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -40,6 +42,7 @@ impl EventKind {
         Self::Receipt,
         Self::SecretReused,
         Self::IdleNotice,
+        Self::Leaked,
         Self::PolicyChanged,
     ];
 
@@ -62,6 +65,7 @@ impl EventKind {
             Self::Receipt => "receipt",
             Self::SecretReused => "secret_reused",
             Self::IdleNotice => "idle_notice",
+            Self::Leaked => "leaked",
             Self::PolicyChanged => "policy_changed",
         }
     }

@@ -13,6 +13,7 @@ mod forward_auth;
 mod input;
 mod key_lifecycle_headers;
 mod landing;
+mod leaks;
 mod me;
 mod metrics_text;
 mod middleware;
@@ -43,9 +44,11 @@ use axum::extract::FromRef;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::{
-    event_details::{idle_notice, idle_suspension},
+    event_details::{ended_secret_details, idle_notice, idle_suspension, leak_details},
     events::{grant_details, receipt_details, revocation_details, suspension_details},
 };
+pub(crate) use self::leaks::LeakReport;
+pub use self::leaks::LeakReports;
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
     drain::Drain, prefer::MaxWait, request_metrics::RequestMetrics, request_traces::RequestTraces,
@@ -72,6 +75,7 @@ pub struct AppState {
     pub lease: Arc<Lease>,
     pub receipts: Receipts,
     pub max_wait: MaxWait,
+    pub leaks: LeakReports,
     pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
     /// A metric that is set at each scrape.

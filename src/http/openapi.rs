@@ -40,6 +40,7 @@ use crate::{
         (name = "Policy", description = "Rules for all keys of the tenant"),
         (name = "Usage and events", description = "What keys are used for, and who changed them"),
         (name = "The calling key", description = "The same operations, for the key that sends the request"),
+        (name = "Leaks", description = "For whoever finds a secret where it should not be"),
         (name = "Gateways", description = "The check of every request to the CRM"),
         (name = "Service", description = "For operators")
     ),
@@ -49,6 +50,7 @@ use crate::{
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::IdleNoticeDetails,
+        event_details::LeakDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
         receipt_response::ReceiptDetails,
@@ -309,6 +311,7 @@ fn example(code: Code) -> Problem {
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
+        Code::TooManyReports => Problem::too_many_reports(41),
         Code::TooManyRotations => {
             parse_timestamp("2026-11-24T09:00:41Z").map_or(code.into(), |until| Problem::too_many_rotations(41, until))
         }

@@ -18,6 +18,7 @@ use super::{
     metrics_text::{CLASSIC, OPENMETRICS, prefers_openmetrics, to_classic},
     problem::{Code, HOST, Problem},
 };
+use crate::auth::authenticator::Authenticator;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -92,19 +93,24 @@ async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
         return Err(Code::Stopping.into());
     }
     let authenticator = &state.authenticator;
-    let pinging = Arc::clone(authenticator);
-    // A task of its own, since a query must not be cancelled half-way.
-    let ping = tokio::spawn(async move { pinging.ping_database().await });
-    match timeout(PING_TIMEOUT, ping).await {
-        Ok(Ok(pinged)) => pinged?,
-        Ok(Err(_)) | Err(_) => return Err(Code::DatabaseUnavailable.into()),
-    }
+    ping_database(authenticator).await?;
     let parts = [
         ("change_feed", state.lease.is_valid()),
         ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
         ("redis", state.limiter.is_up()),
     ];
     Ok(parts.iter().filter(|(_, works)| !works).map(|(part, _)| *part).collect())
+}
+
+/// Fails if the database does not respond in time.
+pub(super) async fn ping_database(authenticator: &Arc<Authenticator>) -> Result<(), Problem> {
+    let pinging = Arc::clone(authenticator);
+    // A task of its own, since a query must not be cancelled half-way.
+    let ping = tokio::spawn(async move { pinging.ping_database().await });
+    match timeout(PING_TIMEOUT, ping).await {
+        Ok(Ok(pinged)) => Ok(pinged?),
+        Ok(Err(_)) | Err(_) => Err(Code::DatabaseUnavailable.into()),
+    }
 }
 
 /// All metrics, as OpenMetrics or in the older text format of Prometheus.

@@ -13,7 +13,7 @@ use super::{
     console::{self, Console, ConsoleSettings},
     dispatch::{Checks, Dispatcher},
     docs::{self, ApiDocument},
-    forward_auth, landing, me,
+    forward_auth, landing, leaks, me,
     middleware::{self, Settings},
     names::{HEALTHZ, METRICS, READYZ},
     openapi, operator_endpoints,
@@ -52,6 +52,7 @@ fn open() -> OpenApiRouter<AppState> {
         .routes(routes!(docs::openapi_json))
         .routes(routes!(docs::page))
         .routes(routes!(console::page))
+        .routes(routes!(leaks::report))
         .routes(routes!(operator_endpoints::readyz))
 }
 
@@ -216,7 +217,7 @@ mod tests {
         let document = document();
         let schemas = document["components"]["schemas"].as_object().unwrap();
         let requests: Vec<_> = schemas.iter().filter(|(name, _)| name.ends_with("Request")).collect();
-        assert_eq!(requests.len(), 6);
+        assert_eq!(requests.len(), 7);
         for (name, schema) in requests {
             for (property, schema) in schema["properties"].as_object().unwrap() {
                 assert!(schema.get("default").is_none(), "{name}.{property}");

@@ -117,7 +117,7 @@ impl UsageStore {
     pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
         let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
         // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
-        transaction.chain_head = Some(transaction.lock_chain_head().await?);
+        transaction.lock_trail().await?;
         // By the database's clock: other instances, with clocks of their own, record uses of this secret too.
         let is_first = sqlx::query!(
             "UPDATE public.api_key_secrets
@@ -218,6 +218,14 @@ impl WriteTx {
     /// has changed nothing. `None`: the audit trail is empty.
     pub async fn newest_revision(mut self) -> Result<Option<Revision>, Error> {
         newest_revision(&mut self.transaction, self.tenant).await
+    }
+
+    /// Locks the end of the chain, to which the transaction then appends.
+    pub(super) async fn lock_trail(&mut self) -> Result<(), Error> {
+        if self.chain_head.is_none() {
+            self.chain_head = Some(self.lock_chain_head().await?);
+        }
+        Ok(())
     }
 
     async fn lock_chain_head(&mut self) -> Result<ChainHead, Error> {

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use tracing::info;
 
 use super::{
-    ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, Lookups, TenantStores, UsageStore,
+    ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, LeakStore, Lookups, TenantStores, UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
     key_list::check_search_index,
@@ -121,6 +121,12 @@ impl Database {
     #[must_use]
     pub fn idle_keys(&self) -> IdleKeyStore {
         IdleKeyStore { tenant_stores: self.tenant_stores() }
+    }
+
+    /// For reports of leaked secrets.
+    #[must_use]
+    pub fn leaks(&self) -> LeakStore {
+        LeakStore { tenant_stores: self.tenant_stores() }
     }
 
     /// Waits for the connections in use and closes all.

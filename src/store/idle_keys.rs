@@ -175,14 +175,19 @@ impl WriteTx {
             self.invalidate(key.id);
         }
         let ids: Vec<_> = keys.iter().map(|key| key.id.0).collect();
+        self.suspend_all(&ids, reason.as_str(), now).await
+    }
+
+    /// Suspends keys that are locked and invalidated without end, and increments their versions.
+    pub(super) async fn suspend_all(&mut self, ids: &[Uuid], reason: &str, now: Timestamp) -> Result<(), Error> {
         sqlx::query!(
             "UPDATE public.api_keys
              SET suspended_at = $3, suspended_until = NULL, suspension_reason = $4, version = version + 1
              WHERE tenant_id = $1 AND id = ANY ($2)",
             self.tenant.0,
-            &ids,
+            ids,
             now,
-            reason.as_str(),
+            reason,
         )
         .execute(self.transaction.session())
         .await?;

@@ -1,7 +1,7 @@
 //! PostgreSQL: the only room that names sqlx.
 //!
 //! The app opens a [`Database`] and gives its parts to the rooms: [`TenantStores`] and [`Lookups`] to `auth`,
-//! [`UsageStore`] to `usage`, [`IdleKeyStore`] to the job of the app. A handler gets one tenant's [`TenantStore`], from `http::authorized`, and no other part.
+//! [`UsageStore`] to `usage`, [`IdleKeyStore`] and [`LeakStore`] to the jobs of the app. A handler gets one tenant's [`TenantStore`], from `http::authorized`, and no other part.
 //! All of them work under the role `rally_app`, which row-level security binds. [`TenantAdmin`], for the command line,
 //! connects by itself.
 //!
@@ -22,6 +22,7 @@ mod diagnostics;
 mod idempotency;
 mod idle_keys;
 mod key_list;
+mod leaks;
 mod limited;
 mod limits;
 mod lookups;
@@ -55,6 +56,8 @@ pub use idempotency::{Claim, Derivation, IdempotencyRecord, RecordedResponse};
 pub(crate) use idle_keys::IdleKey;
 pub use idle_keys::IdleKeyStore;
 pub use key_list::{KeyOrder, MAX_COUNTED, SortBy};
+pub use leaks::LeakStore;
+pub(crate) use leaks::{LockedSecret, ReportedSecret};
 pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, MessageSender, Notification};

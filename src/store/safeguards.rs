@@ -41,10 +41,11 @@ pub(super) const TENANT_TABLES: [&str; 12] = [
 const OTHER_TABLES: [&str; 3] = ["instance_secrets", "usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
     "public.tenants_with_idle_rule()",
+    "public.find_reported_secrets(bytea[])",
     "public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[], \
      bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
      inet[], text[], timestamptz[], timestamptz[], bigint[])",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     binary::Home,
-    client::{Client, PATH, send},
+    client::{Client, Credential, PATH, send},
     harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, wait_until},
 };
 
@@ -74,6 +74,10 @@ pub async fn call_everything(server: &TestServer) {
         send(admin.request(Method::PUT, &policy).json(&rules)).await.expect(200);
         admin.get(&policy).await.expect(200);
     }
+    let leaked = admin.create("Leaked", "read").await;
+    let report = json!({"secrets": [leaked.secret], "url": "https://example.com/paste"});
+    assert_eq!(admin.with(Credential::None).post("/leaks", &report).await.status, 202);
+    wait_until(async || admin.get(&leaked.path()).await.expect(200)["status"] == "revoked").await;
     admin.delete(&path).await.expect(204);
     admin.delete(&path).await.expect(204);
     assert_eq!(holder.get(CHECK).await.status, 401);

@@ -179,6 +179,9 @@ pub struct TestDatabase {
     _drop: Arc<DropDatabase>,
 }
 
+/// Each DROP DATABASE makes a checkpoint, of which only the first of several at once has much to write.
+const DROPPED_TOGETHER: usize = 32;
+
 /// Drops its database when the test is done with it, so that a run needs little space on disk.
 struct DropDatabase(String);
 
@@ -188,10 +191,16 @@ impl Drop for DropDatabase {
             let (drops, names) = mpsc::channel::<String>();
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let mut waiting = Vec::new();
                 for name in names {
-                    runtime.block_on(async {
-                        Cluster::get().await.execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
-                    });
+                    waiting.push(name);
+                    if waiting.len() < DROPPED_TOGETHER {
+                        continue;
+                    }
+                    for name in waiting.drain(..) {
+                        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                        runtime.block_on(async { Cluster::get().await.execute(&drop).await });
+                    }
                 }
             });
             drops

@@ -62,6 +62,7 @@ mod key_limits;
 mod landing;
 mod last_used;
 mod late_bodies;
+mod leaks;
 mod limits;
 mod list;
 mod list_filters;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 49] = [
+const FAMILIES: [(&str, &str); 51] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -51,6 +51,8 @@ const FAMILIES: [(&str, &str); 49] = [
     ("rally_key_stamps_written", "counter"),
     ("rally_key_unknown_peppers", "counter"),
     ("rally_key_verifications", "counter"),
+    ("rally_leak_reports", "counter"),
+    ("rally_leaked_secrets", "counter"),
     ("rally_limits_keys", "gauge"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_ready", "gauge"),

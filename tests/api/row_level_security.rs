@@ -373,6 +373,27 @@ async fn rules_of_another_tenant_are_neither_visible_nor_writable() {
     assert_eq!(count(&mut of_acme, "tenants").await, 0);
 }
 
+/// A look-up across tenants needs the digest, which only who knows the secret has.
+#[tokio::test]
+async fn a_secret_of_another_tenant_is_visible_only_by_its_digest_and_never_writable() {
+    let (server, _) = start().await;
+    let database = &server.database;
+    let theirs = server.admin("globex").create("Theirs", "read").await;
+    let mut connection = app_of(database, database.acme).await;
+    let before = count(&mut connection, "api_key_secrets").await;
+    let found =
+        format!("SELECT tenant_id FROM find_reported_secrets(ARRAY['\\x00', '\\x{}']::bytea[])", theirs.digest());
+    let tenants: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(found)).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(tenants, [database.globex.0]);
+    assert_eq!(count(&mut connection, "api_key_secrets").await, before, "nothing stays visible afterwards");
+    let set = format!("SET rally.reported_digest = '{}'", theirs.digest());
+    sqlx::query(AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
+    assert_eq!(count(&mut connection, "api_key_secrets").await, before + 1);
+    let of_theirs = format!("lookup_digest = '\\x{}'", theirs.digest());
+    let update = format!("UPDATE api_key_secrets SET leak_noted_at = now() WHERE {of_theirs}");
+    assert_eq!(affected(&mut connection, &update).await, 0);
+}
+
 /// With a login that is no superuser, since a superuser can set any role.
 #[tokio::test]
 async fn a_plain_login_cannot_become_the_operator() {

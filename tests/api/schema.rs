@@ -27,6 +27,7 @@ async fn each_function_has_an_empty_search_path_and_no_execute_for_public() {
     assert_eq!(database.texts(&callable("rally_operator")).await, [""; 0]);
     let of_the_service = [
         "find_api_key_secrets",
+        "find_reported_secrets",
         "find_tenants",
         "record_usage",
         "remove_ended_secrets",

@@ -116,8 +116,9 @@ export class Api {
     return this.#value('post', '/api/v1/api-keys/{id}/resume', { id, body: { reason } });
   }
 
-  revoke(id: string): Promise<null> {
-    return this.#value('delete', '/api/v1/api-keys/{id}', { id });
+  /** `reason`: for the audit trail; empty: none. */
+  revoke(id: string, reason: string): Promise<null> {
+    return this.#value('delete', '/api/v1/api-keys/{id}', { id, query: reason === '' ? {} : { reason } });
   }
 
   usage(id: string, from: Date, interval: Interval): Promise<KeyUsage> {

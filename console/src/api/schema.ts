@@ -492,6 +492,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/leaks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reports secrets that were found where they should not be.
+         * @description For whoever finds them: on any host, without a credential. A secret of a key is dealt with as the policy of its tenant
+         *     says (`onLeak`), within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
+         *     are accepted from one address.
+         */
+        post: operations["reportLeaks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -957,6 +979,43 @@ export interface components {
              * @description When the key is suspended, if it is not used before
              */
             suspendAt: string;
+        };
+        /** @description The secret that somebody reported as leaked, and what was done */
+        LeakDetails: {
+            /**
+             * @description Human-readable key name
+             * @example Zapier Sync
+             */
+            name: string;
+            /**
+             * @description The prefix and last four digits of the secret that leaked
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            secret: components["schemas"]["LeakedSecret"];
+            action: components["schemas"]["LeakAction"];
+            /**
+             * @description Where it was found (null: not said)
+             * @example https://github.com/octocat/Hello-World/blob/main/.env
+             */
+            url: string | null;
+            /** @description Where else, by the same report; up to 9 */
+            otherUrls: string[];
+            reportedBy: components["schemas"]["LeakReporter"];
+        };
+        LeakReportRequest: {
+            /** @description The secrets as they were found, whole; what is no secret of an API key has no effect */
+            secrets: string[];
+            /** @description Where they were found: an http:// or https:// URL (null: not said) */
+            url?: string | null;
+        };
+        /** @description Always the same */
+        LeakReportResponse: {
+            /**
+             * @description Always `accepted`
+             * @example accepted
+             */
+            status: string;
         };
         /** @description The caller */
         MeResponse: {
@@ -1733,6 +1792,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["IdleNoticeDetails"];
         };
+        /** @description An event of the type `leaked` */
+        SecretLeakedEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "leaked";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["LeakDetails"];
+        };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
             /**
@@ -1764,7 +1853,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -1790,6 +1879,24 @@ export interface components {
          */
         KeyStatus: "active" | "suspended" | "expired" | "revoked";
         /**
+         * @description Which secret leaked: the current one, one that a rotation has replaced, or one that had ended
+         * @example current
+         * @enum {string}
+         */
+        LeakedSecret: "current" | "previous" | "ended";
+        /**
+         * @description What was done: to the key, or to the leaked secret alone
+         * @example revoked
+         * @enum {string}
+         */
+        LeakAction: "none" | "secret_ended" | "suspended" | "revoked";
+        /**
+         * @description Who reported it
+         * @example github
+         * @enum {string}
+         */
+        LeakReporter: "anyone" | "github";
+        /**
          * @description What happens to a key whose secret is reported as leaked
          * @enum {string}
          */
@@ -1803,7 +1910,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -4798,7 +4905,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -4886,6 +4993,24 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "leaked",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "name": "Zapier Sync",
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "secret": "current",
+                     *           "action": "revoked",
+                     *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+                     *           "otherUrls": [],
+                     *           "reportedBy": "github"
                      *         }
                      *       },
                      *       {
@@ -5205,7 +5330,7 @@ export interface operations {
                  */
                 keyId?: string;
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5293,6 +5418,24 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "leaked",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "name": "Zapier Sync",
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "secret": "current",
+                     *           "action": "revoked",
+                     *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+                     *           "otherUrls": [],
+                     *           "reportedBy": "github"
                      *         }
                      *       },
                      *       {
@@ -6030,7 +6173,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -6124,6 +6267,24 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "leaked",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "name": "Zapier Sync",
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "secret": "current",
+                     *           "action": "revoked",
+                     *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+                     *           "otherUrls": [],
+                     *           "reportedBy": "github"
                      *         }
                      *       },
                      *       {
@@ -8826,6 +8987,115 @@ export interface operations {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reportLeaks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "secrets": [
+                 *         "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c"
+                 *       ],
+                 *       "url": "https://github.com/octocat/Hello-World/blob/main/.env"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LeakReportRequest"];
+            };
+        };
+        responses: {
+            /** @description The report is accepted, whatever the secrets are */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "status": "accepted"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LeakReportResponse"];
+                };
+            };
+            /** @description `ambiguous_tenant`, `missing_host`, `invalid_request`, `invalid_json` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    Accept: components["headers"]["Accept"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_reports` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `busy`, `database_unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

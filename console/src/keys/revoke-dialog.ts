@@ -6,6 +6,7 @@ import { Dialog } from '../ui/dialog.js';
 import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Load, define, uniqueId } from '../ui/part.js';
+import { reasonErrors, reasonField } from './reason-field.js';
 import { recent, recentCallers } from './recent-callers.js';
 
 const t = texts.revoke;
@@ -13,6 +14,7 @@ const t = texts.revoke;
 /** Revokes a key, after a look at who uses it. The name of a key in use is to be typed. */
 export class RevokeDialog extends Dialog {
   @property({ attribute: false }) key!: Key;
+  @state() private reason = '';
   @state() private typed = '';
   @state() private mismatch = false;
   private readonly callers = new Load<Caller[]>(this);
@@ -36,7 +38,7 @@ export class RevokeDialog extends Dialog {
     return this.frame(
       t.title(key.name),
       html`<form id="revoke-form" novalidate @submit=${this.#submit}>
-        ${errorBox(this.error, this.#submit, false)}
+        ${reasonErrors(this.error).length === 0 ? errorBox(this.error, this.#submit, false) : nothing}
         <p>${t.lead}</p>
         ${this.#usage()}
         ${maySuspend
@@ -45,6 +47,7 @@ export class RevokeDialog extends Dialog {
               <button type="button" class="button" @click=${this.#suspendInstead}>${icon('pause')} ${t.suspendInstead}</button>
             </p>`
           : nothing}
+        ${reasonField(this.#id, this.reason, this.error, (reason) => (this.reason = reason))}
         ${this.#isInUse ? this.#nameField() : nothing}
       </form>`,
       html`<button type="button" class="button" data-focus ?disabled=${this.busy} @click=${() => this.close()}>${texts.common.cancel}</button>
@@ -98,7 +101,7 @@ export class RevokeDialog extends Dialog {
       return;
     }
     await this.attempt(async () => {
-      await this.api.revoke(this.key.id);
+      await this.api.revoke(this.key.id, this.reason.trim());
       this.emit('key-revoked', this.key.id);
       this.busy = false;
       this.close();

@@ -7,6 +7,7 @@ import { Dialog } from '../ui/dialog.js';
 import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { define, uniqueId } from '../ui/part.js';
+import { reasonErrors, reasonField } from './reason-field.js';
 import { recentCallers } from './recent-callers.js';
 
 const t = texts.suspend;
@@ -33,32 +34,14 @@ export class SuspendDialog extends Dialog {
 
   protected override render() {
     const { key, resume } = this;
-    const reasonErrors = this.error?.errors.filter(({ field }) => field === 'reason') ?? [];
-    const showsError = this.error !== null && reasonErrors.length === 0;
+    const showsError = reasonErrors(this.error).length === 0;
     return this.frame(
       resume ? t.resumeTitle(key.name) : t.title(key.name),
       html`<form id="suspend-form" novalidate @submit=${this.#submit}>
         ${showsError ? errorBox(this.error, this.#submit, false) : nothing}
         <p>${resume ? t.resumeLead : t.lead}</p>
         ${resume ? nothing : this.#untilField()}
-        <div class="field">
-          <label for="${this.#id}-reason">${t.reason} <span class="optional">${texts.common.optional}</span></label>
-          <input
-            id="${this.#id}-reason"
-            ?data-focus=${resume}
-            type="text"
-            maxlength="200"
-            autocomplete="off"
-            aria-describedby="${this.#id}-reason-hint ${this.#id}-reason-error"
-            aria-invalid=${reasonErrors.length > 0 ? 'true' : 'false'}
-            .value=${this.reason}
-            @input=${(event: Event) => (this.reason = (event.target as HTMLInputElement).value)}
-          />
-          <p class="hint-text" id="${this.#id}-reason-hint">${t.reasonHint}</p>
-          <div id="${this.#id}-reason-error">
-            ${reasonErrors.map(({ message }) => html`<p class="field-error">${icon('warning')}<span>${message}</span></p>`)}
-          </div>
-        </div>
+        ${reasonField(this.#id, this.reason, this.error, (reason) => (this.reason = reason), resume)}
         ${resume || this.callers === null ? nothing : recentCallers(this.callers)}
       </form>`,
       html`<button type="button" class="button" ?disabled=${this.busy} @click=${() => this.close()}>${texts.common.cancel}</button>

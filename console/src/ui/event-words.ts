@@ -27,9 +27,14 @@ export function eventLines(event: KeyEvent): string[] {
   switch (event.type) {
     case 'created':
     case 'revoked': {
-      const { scopes, expiresAt, keyHint } = event.details;
+      const { scopes, expiresAt, keyHint, reason } = event.details;
       const end = expiresAt === null ? t.endsNever : t.ends(formatDateTime(expiresAt));
-      return [t.secret(keyHint), t.granted(texts.scopes[scopeLevel(scopes)]), ...(event.type === 'created' ? [end] : [])];
+      return [
+        t.secret(keyHint),
+        t.granted(texts.scopes[scopeLevel(scopes)]),
+        ...(event.type === 'created' ? [end] : []),
+        ...(reason === undefined ? [] : [t.reason(reason)]),
+      ];
     }
     case 'updated':
       return changes(event.details as unknown as Record<string, Change>);
@@ -49,6 +54,11 @@ export function eventLines(event: KeyEvent): string[] {
     }
     case 'secret_reused':
       return [t.secret(event.details.keyHint)];
+    case 'leaked': {
+      const { keyHint, url, otherUrls, action } = event.details;
+      const places = [...(url === null ? [] : [url]), ...otherUrls];
+      return [t.secret(keyHint), ...places.map(t.foundAt), t.leakActions[action] ?? action];
+    }
     case 'policy_changed': {
       const { from, to } = event.details as unknown as { from: Record<string, unknown>; to: Record<string, unknown> };
       const fields = Object.keys(to).filter((field) => JSON.stringify(from[field]) !== JSON.stringify(to[field]));
@@ -76,6 +86,6 @@ function shown(field: string, value: unknown): string {
   return typeof value === 'number' ? formatNumber(value) : String(value);
 }
 
-const TONES: Record<string, string> = { created: 'good', revoked: 'bad', secret_reused: 'bad', suspended: 'warn', rotated: 'accent', resumed: 'good' };
+const TONES: Record<string, string> = { created: 'good', revoked: 'bad', secret_reused: 'bad', leaked: 'bad', suspended: 'warn', rotated: 'accent', resumed: 'good' };
 
 export const eventDot = (event: KeyEvent) => html`<span class="dot ${TONES[event.type] ?? ''}" aria-hidden="true"></span>`;

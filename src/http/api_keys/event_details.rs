@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, Quota, RateLimit, Reason, ScopeSet, Timestamp,
-        format_timestamp,
+        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, LeakAction, LeakUrl, PreviousSecret, Quota, RateLimit,
+        Reason, Reporter, ScopeSet, Timestamp, access::SecretState, format_timestamp,
     },
     store::{IdleKey, RevokedKey},
 };
@@ -262,6 +262,61 @@ pub(in crate::http) struct ReusedSecretDetails {
     /// The prefix and last four digits of that secret
     #[schema(example = "rk_live_…1b4c")]
     key_hint: String,
+}
+
+/// The secret that somebody reported as leaked, and what was done
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct LeakDetails {
+    /// Human-readable key name
+    #[schema(example = "Zapier Sync")]
+    name: String,
+    /// The prefix and last four digits of the secret that leaked
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    #[schema(schema_with = schema::leaked_secret)]
+    secret: &'static str,
+    #[schema(schema_with = schema::leak_action)]
+    action: &'static str,
+    /// Where it was found (null: not said)
+    #[schema(example = "https://github.com/octocat/Hello-World/blob/main/.env")]
+    url: Option<String>,
+    /// Where else, by the same report; up to 9
+    other_urls: Vec<String>,
+    #[schema(schema_with = schema::reporter)]
+    reported_by: &'static str,
+}
+
+/// The details of a `leaked`. `places`: where the secret was found.
+pub(crate) fn leak_details(
+    name: &KeyName,
+    hint: KeyHint,
+    secret: SecretState,
+    action: LeakAction,
+    places: &[LeakUrl],
+    reporter: Reporter,
+) -> serde_json::Value {
+    let mut urls = places.iter().map(LeakUrl::to_string);
+    json(&LeakDetails {
+        name: name.to_string(),
+        key_hint: hint.to_string(),
+        secret: if secret.is_ended {
+            "ended"
+        } else if secret.is_retired {
+            "previous"
+        } else {
+            "current"
+        },
+        action: action.as_str(),
+        url: urls.next(),
+        other_urls: urls.collect(),
+        reported_by: reporter.as_str(),
+    })
+}
+
+/// The details of a `previous_secret_ended`.
+pub(crate) fn ended_secret_details(previous: PreviousSecret) -> serde_json::Value {
+    json(&EndedSecretDetails::new(previous.hint, previous.expires_at))
 }
 
 /// Who did it, beside `actor`: [`crate::domain::Principal::audit_details`].

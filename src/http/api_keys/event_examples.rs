@@ -37,6 +37,7 @@ pub(super) fn events() -> Value {
     let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
     json!([
         policy_changed(),
+        leaked(),
         idle_notice(),
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         receipt(),
@@ -130,6 +131,19 @@ fn policy_changed() -> Value {
     let mut event = event("97", "policy_changed", "2026-11-28T09:00:00Z", Some("admin@acme.com"), policy_change());
     event["keyId"] = Value::Null;
     event
+}
+
+fn leaked() -> Value {
+    let details = json!({
+        "name": "Zapier Sync",
+        "keyHint": "rk_live_…9f02",
+        "secret": "current",
+        "action": "revoked",
+        "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+        "otherUrls": [],
+        "reportedBy": "github",
+    });
+    event("99", "leaked", "2026-11-26T16:00:00Z", None, details)
 }
 
 fn idle_notice() -> Value {

@@ -102,6 +102,18 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             response
         }
         "ApiKeyUsageResponse" => usage(),
+        _ => return of_leaks(name),
+    })
+}
+
+/// An example of a schema of reports of leaks.
+fn of_leaks(name: &str) -> Option<Value> {
+    Some(match name {
+        "LeakReportRequest" => json!({
+            "secrets": ["rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c"],
+            "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+        }),
+        "LeakReportResponse" => json!({"status": "accepted"}),
         _ => return None,
     })
 }

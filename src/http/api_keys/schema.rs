@@ -8,7 +8,8 @@ use utoipa::{
 
 use super::key_sorts::SORTS;
 use crate::domain::{
-    AllowedAddresses, Description, EventKind, OnLeak, QuotaPeriod, Reason, Scope, Status, UsageInterval,
+    AllowedAddresses, Description, EventKind, LeakAction, OnLeak, QuotaPeriod, Reason, Reporter, Scope, Status,
+    UsageInterval,
 };
 
 /// [`crate::domain::ScopeSet`]
@@ -224,6 +225,26 @@ pub(super) fn usage_interval() -> ObjectBuilder {
     one_of("UsageInterval", UsageInterval::ALL.iter().map(|interval| interval.as_str()))
         .description(Some("The length of a bucket, in UTC (default: day)"))
         .examples(["hour"])
+}
+
+pub(super) fn leaked_secret() -> ObjectBuilder {
+    one_of("LeakedSecret", ["current", "previous", "ended"].into_iter())
+        .description(Some(
+            "Which secret leaked: the current one, one that a rotation has replaced, or one that had ended",
+        ))
+        .examples(["current"])
+}
+
+pub(super) fn leak_action() -> ObjectBuilder {
+    one_of("LeakAction", LeakAction::ALL.iter().map(|action| action.as_str()))
+        .description(Some("What was done: to the key, or to the leaked secret alone"))
+        .examples(["revoked"])
+}
+
+pub(super) fn reporter() -> ObjectBuilder {
+    one_of("LeakReporter", Reporter::ALL.iter().map(|reporter| reporter.as_str()))
+        .description(Some("Who reported it"))
+        .examples(["github"])
 }
 
 pub(super) fn caller_secret() -> ObjectBuilder {

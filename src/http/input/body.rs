@@ -1,4 +1,4 @@
-//! Bodies: one JSON object, at most 16 KiB, without a content coding.
+//! Bodies: one JSON object, usually of at most 16 KiB, without a content coding.
 
 use std::time::Duration;
 
@@ -32,8 +32,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        check_headers(&request, JSON)?;
-        parse(&read(request).await?).map(Self)
+        read_json_body(request, MAX_BYTES).await.map(Self)
     }
 }
 
@@ -42,7 +41,7 @@ impl<S: Send + Sync> FromRequest<S> for MergePatchBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         check_headers(&request, JSON_OR_MERGE_PATCH)?;
-        parse(&read(request).await?).map(Self)
+        parse(&read(request, MAX_BYTES).await?).map(Self)
     }
 }
 
@@ -55,13 +54,19 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
             headers.clone()?;
         }
         // Only reading tells whether a chunked body, or one of HTTP/2, is empty.
-        let bytes = read(request).await?;
+        let bytes = read(request, MAX_BYTES).await?;
         if bytes.is_empty() {
             return Ok(Self(InputFields::new(Vec::new())));
         }
         headers?;
         parse(&bytes).map(Self)
     }
+}
+
+/// The members of a body of one JSON object, of at most so many bytes.
+pub(crate) async fn read_json_body(request: Request, max_bytes: usize) -> Result<InputFields, Problem> {
+    check_headers(&request, JSON)?;
+    parse(&read(request, max_bytes).await?)
 }
 
 fn parse(bytes: &[u8]) -> Result<InputFields, Problem> {
@@ -83,14 +88,14 @@ fn check_headers(request: &Request, media_types: &[&str]) -> Result<(), Problem>
     Ok(())
 }
 
-async fn read(request: Request) -> Result<Bytes, Problem> {
-    if request.body().size_hint().lower() > MAX_BYTES as u64 {
-        return Err(Code::BodyTooLarge.into());
+async fn read(request: Request, max_bytes: usize) -> Result<Bytes, Problem> {
+    if request.body().size_hint().lower() > max_bytes as u64 {
+        return Err(Problem::body_too_large(max_bytes));
     }
-    let body = Limited::new(request.into_body(), MAX_BYTES).collect();
+    let body = Limited::new(request.into_body(), max_bytes).collect();
     match tokio::time::timeout(TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::BodyTooLarge.into()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(max_bytes)),
         Ok(Err(_)) => Err(Problem::invalid_json("was cut short".into())),
         Err(_) => Err(Code::RequestTimeout.into()),
     }

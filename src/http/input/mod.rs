@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 pub(crate) use self::{
-    body::{JsonBody, MergePatchBody, OptionalJsonBody},
+    body::{JsonBody, MergePatchBody, OptionalJsonBody, read_json_body},
     query::{NoQuery, QueryParams, parse_principal, parse_query_timestamp},
 };
 use super::problem::{FieldError, Problem};
@@ -194,6 +194,21 @@ impl InputFields {
     ) -> Option<T> {
         self.require(name);
         self.parse(name, parse)
+    }
+
+    /// Like `parse_list`, and absence and null are errors.
+    pub(crate) fn required_list<T, E: fmt::Display>(
+        &mut self,
+        name: &'static str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        self.require(name);
+        let list = self.parse_list(name, max, parse)?;
+        if list.is_none() {
+            self.refuse(name, format!("must be an array of at most {max} strings"));
+        }
+        list
     }
 
     fn require(&mut self, name: &'static str) {

@@ -134,6 +134,9 @@ codes! {
     TooManyRotations "too_many_rotations" TOO_MANY_REQUESTS
         "The API key was rotated too often"
         "A key gets at most 10 secrets in a minute. Use the newest one, and try again after the seconds in Retry-After."
+    TooManyReports "too_many_reports" TOO_MANY_REQUESTS
+        "Too many reports from this address"
+        "At most 10 reports of leaked secrets a minute are accepted from an address. Send up to 1000 secrets in one report, and try again after the seconds in Retry-After."
     InternalError "internal_error" INTERNAL_SERVER_ERROR
         "Internal error"
         "The error was logged. Report it to the operator with the requestId."

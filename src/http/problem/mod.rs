@@ -218,6 +218,16 @@ impl Problem {
         Self { required_scope: Some(scope), ..Self::with_detail(Code::InsufficientScope, detail) }
     }
 
+    pub(crate) fn body_too_large(max_bytes: usize) -> Self {
+        Self::with_detail(Code::BodyTooLarge, format!("Send a body of at most {} KiB.", max_bytes / 1024))
+    }
+
+    pub(crate) fn too_many_reports(retry_after_seconds: u32) -> Self {
+        let mut problem = Self::from(Code::TooManyReports);
+        problem.headers.push((header::RETRY_AFTER, retry_after_seconds.into()));
+        problem
+    }
+
     pub(crate) fn too_many_rotations(retry_after_seconds: u32, until: Timestamp) -> Self {
         let mut problem = Self::from(Code::TooManyRotations);
         problem.headers.push((header::RETRY_AFTER, retry_after_seconds.into()));
