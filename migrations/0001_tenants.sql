@@ -110,6 +110,17 @@ CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.tenants
 ALTER TABLE public.tenants
     ENABLE ALWAYS TRIGGER notify_update, ENABLE ALWAYS TRIGGER notify_delete, ENABLE ALWAYS TRIGGER notify_truncate;
 
+-- Instances notify one another too, on the channel rally_instances: heartbeats, and acknowledgements of changes. Any role
+-- may notify, so these are authenticated by a key that is derived from this secret, which only the service's role reads.
+CREATE TABLE public.instance_secrets (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    secret   bytea   NOT NULL CHECK (octet_length(secret) = 32)
+);
+-- 244 random bits.
+INSERT INTO public.instance_secrets (secret)
+VALUES (sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())));
+GRANT SELECT ON public.instance_secrets TO rally_app;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- A token names its tenant by slug, id or external id. So none of them may be another tenant's, of whichever kind.
 CREATE FUNCTION public.refuse_ambiguous_name() RETURNS trigger

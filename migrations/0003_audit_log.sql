@@ -9,8 +9,8 @@ CREATE TABLE public.api_key_events (
     key_id        uuid        CHECK ((key_id IS NULL) = (kind = 'policy_changed')),
     kind          text        NOT NULL
                               CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
-                                              'resumed', 'revoked', 'secret_reused', 'idle_notice', 'policy_changed',
-                                              'leaked')),
+                                              'resumed', 'revoked', 'receipt', 'secret_reused', 'idle_notice',
+                                              'policy_changed', 'leaked')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,
@@ -28,6 +28,9 @@ CREATE TABLE public.api_key_events (
 
 CREATE INDEX api_key_events_newest_first ON public.api_key_events (tenant_id, occurred_at DESC, id DESC);
 CREATE UNIQUE INDEX api_key_events_chain ON public.api_key_events (tenant_id, seq);
+-- The receipt of a revision, which is the id of the event of a change.
+CREATE INDEX api_key_events_receipts ON public.api_key_events (tenant_id, (details ->> 'revision'))
+    WHERE kind = 'receipt';
 
 -- The last event of each tenant's chain. Appending an event locks this row until the commit: appends wait for one
 -- another within a tenant, and for no other tenant.

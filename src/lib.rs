@@ -42,6 +42,8 @@
 //! | batch | many lookups, or many usage counts, in one round trip to the database |
 //! | invalidation | removes a changed key from the caches of all instances |
 //! | change feed | the LISTEN connection that invalidations arrive on, and this instance's own heartbeats |
+//! | revision | the name of a committed change: the id of its audit event |
+//! | receipt | the proof that no instance uses a state from before a revision |
 //! | lease | how long cached results may be used: until some seconds after the newest heartbeat that came back was sent |
 //! | epoch | a counter that invalidations increment. A lookup that began in an earlier epoch is not cached |
 //! | flush | writes the usage counts that have changed to the database |
@@ -79,7 +81,8 @@
 //! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
 //! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification
 //! (`auth::cache::invalidation`) and do the same. If the feed breaks, the lease lapses and every check asks the database,
-//! until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back.
+//! until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back. With `Prefer: wait` the response
+//! comes when every instance has acknowledged the change, or lost its lease (`auth::cache::protocol`).
 
 pub mod app;
 pub mod auth;

@@ -31,7 +31,7 @@ use rally_api_keys::{
             verifier::{KeyFallback, KeyVerifier},
         },
         authenticator::Authenticator,
-        cache::AuthCache,
+        cache::{AuthCache, receipts::Receipts},
         client_address::TrustedProxies,
         jwt::{
             claims::ClaimRules,
@@ -42,7 +42,7 @@ use rally_api_keys::{
     },
     domain::{Clock, Scope},
     http::{
-        self, AppState, LeakReports, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain,
+        self, AppState, LeakReports, console::ConsoleSettings, dispatch::Dispatcher, drain::Drain, prefer::MaxWait,
         response_buffers::ResponseBuffers,
     },
     limits::RateLimiter,
@@ -133,6 +133,8 @@ impl Stand {
             buffers,
             clock,
             lease,
+            receipts: Receipts::default(),
+            max_wait: MaxWait::default(),
             leaks: LeakReports::default(),
             limiter: RateLimiter::default(),
             metrics,

@@ -20,7 +20,9 @@ use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
-        cache::{AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease},
+        cache::{
+            AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease, receipts::Receipts,
+        },
         gauges::AuthGauges,
         jwt::{
             jwks::{FetchError, IssuerKeys, IssuerMetrics},
@@ -33,6 +35,7 @@ use crate::{
         self, AppState,
         dispatch::Dispatcher,
         drain::Drain,
+        prefer::MaxWait,
         request_metrics::RequestMetrics,
         request_traces::RequestTraces,
         response_buffers::ResponseBuffers,
@@ -127,6 +130,7 @@ pub struct Service {
     drain: Drain,
     tasks: TaskTracker,
     invalidation_listener: InvalidationListener,
+    receipts: Receipts,
     issuers: Vec<Arc<IssuerKeys>>,
     limiter: RateLimiter,
     usage_worker: UsageWorker,
@@ -150,7 +154,8 @@ impl Service {
         }
         let issuers = issuer_keys(jwt)?;
         let keys = &config.keys;
-        let (lease, clock_offset) = (Arc::new(Lease::default()), Arc::<ClockOffset>::default());
+        let (lease, clock_offset) = (Arc::new(Lease::lasting(config.revocation.lease)), Arc::<ClockOffset>::default());
+        let receipts = Receipts::new(config.revocation.lease);
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let url = database;
         let database = open_database(config, url, &cache).await?;
@@ -161,6 +166,8 @@ impl Service {
             cache: cache.clone(),
             clock: clock.clone(),
             clock_offset: clock_offset.clone(),
+            receipts: receipts.clone(),
+            acknowledging: keys.peppers.acknowledging_keys(),
         };
 
         warn_of_open_settings(config);
@@ -172,6 +179,7 @@ impl Service {
         metrics.register_collector(Box::new(requests.clone()));
         recorder.register(&mut metrics);
         limiter.register(&mut metrics);
+        receipts.register(&mut metrics);
         database.register(&mut metrics);
         let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
         let (leaks, leak_worker) = leaks::start(&database.leaks(), &clock, &mut metrics);
@@ -213,6 +221,8 @@ impl Service {
             clock,
             lease,
             leaks,
+            receipts: receipts.clone(),
+            max_wait: MaxWait(config.revocation.max_wait),
             limiter: limiter.clone(),
             metrics,
             ready,
@@ -227,6 +237,7 @@ impl Service {
             drain,
             tasks,
             invalidation_listener,
+            receipts,
             issuers,
             limiter,
             usage_worker,

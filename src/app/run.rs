@@ -26,7 +26,10 @@ impl Service {
     /// connections to the database.
     pub async fn run(self, shutdown: impl Future<Output = Stop>) {
         let mut background = JoinSet::new();
-        background.spawn(self.invalidation_listener.run());
+        let (stop_listener, stopped) = oneshot::channel::<()>();
+        let listener = tokio::spawn(self.invalidation_listener.run(async {
+            let _ = stopped.await;
+        }));
         background.spawn(self.limiter.keep_connected());
         background.spawn(self.idle_key_job.run());
         for issuer in self.issuers {
@@ -64,6 +67,7 @@ impl Service {
         let connections =
             server::serve(socket, tls, dispatcher, self.max_connections, &open, &self.drain, drained).await;
         info!(grace = ?deadline.saturating_duration_since(Instant::now()), "stopping: no new connections");
+        self.receipts.stop();
         let requests = async {
             connections.shutdown().await;
             self.tasks.close();
@@ -76,8 +80,9 @@ impl Service {
             let until = deadline - CLOSING_TIME.min(left / 8);
             let _ = stop_leak_worker.send(until);
             let _ = stop_usage_worker.send(until);
-            let _ = leak_worker.await;
-            let _ = usage_worker.await;
+            // No request uses the cache any more: other instances need not wait for this one.
+            let _ = stop_listener.send(());
+            let _ = tokio::join!(leak_worker, usage_worker, listener);
             // Metrics are served until usage is written.
             drop(stop_admin);
             if let Some(Ok(connections)) = OptionFuture::from(admin).await {

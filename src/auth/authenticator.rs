@@ -3,7 +3,7 @@
 //! `Authenticator::begin` answers from the caches alone. After a miss it returns a `Lookup`, which has everything that
 //! was computed so far, and `Authenticator::resolve` finishes it with the database or the issuer.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderValue, header};
 use futures_util::FutureExt as _;
@@ -11,7 +11,7 @@ use tracing::Span;
 
 use super::{
     api_key::verifier::{Authorization, Decision, KeyRequest, KeyVerifier, Verified},
-    cache::{AuthCache, key::Miss},
+    cache::{AuthCache, key::Miss, receipts::Receipts},
     credential::Credential,
     error::{Error, Refusal},
     jwt::verifier::TokenVerifier,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Principal, RateLimit, RemainingLimits, Secret, Slug, Tenant,
+        Moment, Principal, RateLimit, RemainingLimits, Revision, Secret, Slug, Tenant,
         access::{Facts, RequiredAccess, decide},
     },
     store::{self, Database, Lookups, TenantStore, TenantStores},
@@ -132,6 +132,35 @@ impl Authenticator {
     /// Fails if the database does not respond.
     pub(crate) async fn ping_database(&self) -> Result<(), store::Error> {
         self.lookups.ping().await
+    }
+
+    /// Whether the state that requests to that host are decided by contains a revision of its tenant; waits for that up to
+    /// the limit.
+    pub(crate) async fn reach(
+        &self,
+        request: AuthRequest<'_>,
+        revision: Revision,
+        receipts: &Receipts,
+        limit: Duration,
+    ) -> Result<bool, Error> {
+        let slug = self.slug(request)?;
+        let (group, key) = self.cache.tenant_key(&slug);
+        let tenant = match self.cache.tenants.get(&group, key) {
+            Some(tenant) => tenant.id,
+            None => self.fetch_tenant(slug, Miss(key), self.example_url(request)).await?.id,
+        };
+        if let Some(of) = receipts.contains(revision) {
+            return Ok(of == tenant);
+        }
+        if !self.tenant_stores.tenant(tenant).begin_read().await?.revision_exists(revision).await? {
+            return Ok(false);
+        }
+        // It is committed, so what is asked now comes back after it.
+        let is_reached = receipts.wait_for(Moment::now()).is_received_within(limit).await;
+        if is_reached {
+            receipts.set_contained(revision, tenant);
+        }
+        Ok(is_reached)
     }
 
     /// Authenticates and decides from the caches alone, without I/O.

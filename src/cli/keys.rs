@@ -7,16 +7,20 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Error, owner_database::OwnerDatabase};
+use super::{
+    Error,
+    owner_database::OwnerDatabase,
+    receipt::{self, ReceiptWaiter},
+};
 use crate::{
     auth::api_key::hasher::SecretHasher,
     config::Config,
     demo::IfMissing,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, ScopeSet, Secret, Status,
-        Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, Revision, ScopeSet,
+        Secret, Status, Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::{grant_details, revocation_details, suspension_details},
+    http::{grant_details, receipt_details, revocation_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
@@ -89,6 +93,9 @@ pub(super) enum KeysCommand {
         id: ApiKeyId,
         #[command(flatten)]
         why: Why,
+        /// Wait for the proof that no instance accepts the key any more, which takes LEASE_SECONDS, and print it
+        #[arg(long)]
+        wait: bool,
     },
 }
 
@@ -200,11 +207,21 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
             };
             create(config, &tenant, &keys, &by, key, &secret).await?;
         }
-        KeysCommand::Revoke { by, id, why: Why { reason }, .. } => {
-            match revoke(&keys, id, reason.as_ref(), &by, now).await? {
+        KeysCommand::Revoke { by, id, why: Why { reason }, wait, .. } => {
+            let waiter = wait.then(|| ReceiptWaiter::start(config, &database.url));
+            let (revocation, revision) = revoke(&keys, id, reason.as_ref(), &by, now).await?;
+            match revocation {
                 Revocation::Done(_) => writeln!(stdout(), "revoked API key {id}")?,
                 Revocation::Repeated => writeln!(stdout(), "API key {id} was revoked before")?,
                 Revocation::NotFound => return Err(no_such_key(&tenant, id)),
+            }
+            if let Some(waiter) = waiter {
+                let receipt = waiter.receipt().await?;
+                if let Some(revision) = revision {
+                    let event = by.event(EventKind::Receipt, id, Clock::default().now());
+                    keys.append_event(&event.with_details(receipt_details(revision, &receipt))).await?;
+                }
+                writeln!(stdout(), "{}", receipt::describe(revision, &receipt))?;
             }
         }
         KeysCommand::Suspend { by, id, until, why: Why { reason }, .. } => {
@@ -346,20 +363,23 @@ async fn change_suspension(
     Ok(true)
 }
 
+/// Returns the revision of the revocation too, or, of one that was made before, a later one.
 async fn revoke(
     keys: &TenantStore,
     id: ApiKeyId,
     reason: Option<&Reason>,
     by: &Operator,
     now: Timestamp,
-) -> Result<Revocation, Error> {
+) -> Result<(Revocation, Option<Revision>), Error> {
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
-    if let Revocation::Done(key) = &revocation {
+    let revision = if let Revocation::Done(key) = &revocation {
         let details = revocation_details(key, reason);
-        transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?;
-    }
-    Ok(revocation)
+        Some(transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?)
+    } else {
+        transaction.newest_revision().await?
+    };
+    Ok((revocation, revision))
 }
 
 /// Revokes every key that is not revoked, one by one. Returns their number.

@@ -8,6 +8,7 @@ mod keys;
 mod manual;
 mod migrate;
 mod owner_database;
+mod receipt;
 mod serve;
 mod service_manager;
 mod tenant;

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::{
     Error, keys,
     owner_database::{OwnerDatabase, parse_slug, unknown_tenant},
+    receipt::{self, ReceiptWaiter},
 };
 use crate::{
     config::Config,
@@ -52,6 +53,9 @@ pub(super) enum TenantCommand {
     Suspend {
         /// The tenant's slug
         slug: String,
+        /// Wait for the proof that every instance does, which takes LEASE_SECONDS, and print it
+        #[arg(long)]
+        wait: bool,
     },
     /// End a suspension
     Resume {
@@ -76,12 +80,12 @@ pub(super) async fn run(mut config: Config, command: TenantCommand) -> Result<()
         _ => IfMissing::Refuse,
     };
     let database = OwnerDatabase::open(&mut config, if_missing).await?;
-    let outcome = execute(&database, command).await;
+    let outcome = execute(&config, &database, command).await;
     database.close().await?;
     outcome
 }
 
-async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(), Error> {
+async fn execute(config: &Config, database: &OwnerDatabase, command: TenantCommand) -> Result<(), Error> {
     if database.is_private() && matches!(command, TenantCommand::Create { .. }) {
         store::migrate(&database.url).await?; // it may be new
     }
@@ -162,10 +166,14 @@ async fn execute(database: &OwnerDatabase, command: TenantCommand) -> Result<(),
                 )?;
             }
         }
-        TenantCommand::Suspend { slug } => {
+        TenantCommand::Suspend { slug, wait } => {
             let slug = parse_slug(&slug)?;
+            let waiter = wait.then(|| ReceiptWaiter::start(config, &database.url));
             require(admin.set_suspended(&slug, Some(now)).await?, &slug)?;
             writeln!(stdout(), "suspended tenant {slug}")?;
+            if let Some(waiter) = waiter {
+                writeln!(stdout(), "{}", receipt::describe(None, &waiter.receipt().await?))?;
+            }
         }
         TenantCommand::Resume { slug } => {
             let slug = parse_slug(&slug)?;

@@ -14,6 +14,7 @@ mod limits;
 mod mistaken_names;
 mod reader;
 mod replaceable;
+mod revocation;
 mod secret_file;
 mod telemetry;
 
@@ -28,6 +29,7 @@ pub(crate) use self::{
     jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
     limits::Limits,
+    revocation::Revocation,
     telemetry::{Log, TraceSampler, Traces},
 };
 use self::{
@@ -82,6 +84,8 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
+    "LEASE_SECONDS",
+    "RECEIPT_MAX_WAIT_SECONDS",
     "REDIS_URL",
     "REDIS_URL_FILE",
     "USAGE_RETENTION_DAYS",
@@ -111,6 +115,7 @@ pub struct Config {
     pub(crate) jwt: Jwt,
     pub(crate) console: ConsoleSettings,
     pub(crate) keys: Keys,
+    pub(crate) revocation: Revocation,
     pub(crate) limits: Limits,
     /// How long usage counts are stored.
     pub(crate) usage_retention: TimeDelta,
@@ -176,6 +181,7 @@ impl Config {
             console: console::read(&mut settings, &jwt.rules.issuers),
             jwt,
             keys: Keys::read(&mut settings),
+            revocation: Revocation::read(&mut settings),
             limits: Limits::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
@@ -241,7 +247,7 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, console, keys, limits, .. } = self;
+        let Self { http, database, tenancy, jwt, console, keys, revocation, limits, .. } = self;
         let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
@@ -254,6 +260,7 @@ impl Config {
             jwt.effective(),
             console::effective(console),
             keys.effective(),
+            revocation.effective(),
             limits.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),

@@ -18,6 +18,8 @@ pub enum EventKind {
     Suspended,
     Resumed,
     Revoked,
+    /// No instance uses a state from before a change any more, which somebody waited for.
+    Receipt,
     /// A request brought a secret that is no longer accepted: a previous secret after its end, or a revoked key's.
     SecretReused,
     /// The key was not used, and will be suspended if it still is not.
@@ -29,7 +31,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -37,6 +39,7 @@ impl EventKind {
         Self::Suspended,
         Self::Resumed,
         Self::Revoked,
+        Self::Receipt,
         Self::SecretReused,
         Self::IdleNotice,
         Self::Leaked,
@@ -59,6 +62,7 @@ impl EventKind {
             Self::Suspended => "suspended",
             Self::Resumed => "resumed",
             Self::Revoked => "revoked",
+            Self::Receipt => "receipt",
             Self::SecretReused => "secret_reused",
             Self::IdleNotice => "idle_notice",
             Self::Leaked => "leaked",

@@ -21,6 +21,10 @@ impl Moment {
         Self(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -199,6 +199,15 @@ impl<R: Requirement> Authorized<R> {
     }
 }
 
+/// Appends receipts to the tenant's audit trail, whatever has become of the caller's own access.
+pub struct ReceiptLog(TenantStore);
+
+impl ReceiptLog {
+    pub async fn append(&self, receipt: &NewEvent) -> Result<(), store::Error> {
+        self.0.append_event(receipt).await.map(drop)
+    }
+}
+
 /// The calling key, and the secret that it presented.
 pub struct OwnKey {
     pub key: ApiKey,
@@ -209,6 +218,11 @@ impl<R> Authorized<R> {
     /// A transaction that reads the tenant's keys.
     pub async fn begin_read(&self) -> Result<ReadTx, store::Error> {
         self.keys.begin_read().await
+    }
+
+    #[must_use]
+    pub fn receipt_log(&self) -> ReceiptLog {
+        ReceiptLog(self.keys.clone())
     }
 
     /// The limits of the calling key, once a change has begun; `None`: the caller is a user.

@@ -36,7 +36,10 @@ use super::{
     request_traces::RequestTraces,
     sender::Sender,
 };
-use crate::auth::{authenticator::Authenticator, credential::X_API_KEY, request::Peer, tenant_host::check_host};
+use crate::auth::{
+    authenticator::Authenticator, cache::receipts::Receipts, credential::X_API_KEY, request::Peer,
+    tenant_host::check_host,
+};
 
 /// Paths of probes. Their requests are logged at DEBUG, as those of `/forward-auth` are: a line for each would cost more
 /// than the request.
@@ -59,6 +62,7 @@ struct Inner {
 pub(super) struct Checks {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) origins: AllowedOrigins,
+    pub(super) receipts: Receipts,
 }
 
 /// A response, if it needed no I/O, or its future.
@@ -105,7 +109,7 @@ impl Dispatcher {
 
     fn forward_auth<B>(
         &self,
-        Checks { authenticator, origins }: &Checks,
+        Checks { authenticator, origins, receipts }: &Checks,
         request: &axum::http::Request<B>,
         peer: Peer,
     ) -> Responding {
@@ -118,9 +122,10 @@ impl Dispatcher {
         match outcome.unwrap_or_else(|_panic| Ok(forward_auth::failed())) {
             Ok(response) => Either::Left(ready(self.finish_forward_auth(scope, origin, response))),
             Err(pending) => {
-                let (dispatcher, authenticator) = (self.clone(), authenticator.clone());
+                let (dispatcher, authenticator, receipts) = (self.clone(), authenticator.clone(), receipts.clone());
                 let response = async move {
-                    let response = forward_auth::resolve(&authenticator, &dispatcher.0.refusals, pending, &scope);
+                    let refusals = &dispatcher.0.refusals;
+                    let response = forward_auth::resolve(&authenticator, &receipts, refusals, pending, &scope);
                     let response = scope.run(response, forward_auth::failed).await;
                     dispatcher.finish_forward_auth(scope, origin, response)
                 };

@@ -10,11 +10,12 @@ mod forged_headers;
 use std::{
     ops::{Range, RangeBounds},
     sync::LazyLock,
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Request, header},
+    http::{HeaderMap, HeaderValue, Request, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -36,17 +37,20 @@ use super::{
 };
 use crate::{
     auth::{
-        authenticator::{Authentication, Authenticator, Lookup},
+        authenticator::{Authentication, Authenticator, Caller, Lookup},
+        cache::receipts::Receipts,
         error::Refusal,
         request::{AuthRequest, Peer},
     },
     domain::{
-        ApiKeyId, Principal, RemainingLimits, Slug, Tenant, Timestamp, TimestampText,
+        ApiKeyId, Principal, RemainingLimits, Revision, Slug, Tenant, Timestamp, TimestampText,
         access::{Permission, RequiredAccess},
         format_timestamp,
     },
 };
 
+/// How long a check waits for a revision: it delays the gateway's request.
+const REACH_TIMEOUT: Duration = Duration::from_secs(1);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Envoy appends the original request's path to the configured prefix.
@@ -77,6 +81,10 @@ struct OriginalRequestParams {
     /// The same as `scope`, for gateways that append their client's query; only peers in TRUSTED_PROXIES may send it
     #[param(rename = "X-Rally-Required-Scope", nullable = false, example = "admin")]
     required_scope: Option<String>,
+    /// The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+    /// may send it
+    #[param(rename = "X-Rally-Min-Revision", nullable = false, example = "01a2073f-ad52-724d-9ab3-01acd5b13093")]
+    min_revision: Option<String>,
     /// The original request's method
     #[param(rename = "X-Forwarded-Method", nullable = false, example = "POST")]
     forwarded_method: Option<String>,
@@ -111,7 +119,7 @@ struct OriginalRequestParams {
         )
     )),
     security(("apiKey" = []), ("bearer" = [])),
-    extensions(("x-gateway-problems" = json!([CALLER, PARAMS, [Code::InternalError]]))),
+    extensions(("x-gateway-problems" = json!([CALLER, PARAMS, [Code::RevisionNotReached, Code::InternalError]]))),
 )]
 pub(super) fn begin<B>(
     authenticator: &Authenticator,
@@ -122,41 +130,97 @@ pub(super) fn begin<B>(
 ) -> Result<Response, Box<Pending>> {
     let (uri, headers, proxies) = (request.uri(), request.headers(), &authenticator.tenancy.trusted_proxies);
     let sender = || Sender::new(uri, headers, Some(proxies), peer.0);
-    let parameters = forged_headers::refuse(headers).and_then(|()| check_parameters::read(request, peer.0, proxies));
-    let (required, limited) = match parameters {
-        Ok(CheckParameters { scope, limited }) => (RequiredAccess::to_use(Permission::Scope(scope)), limited),
+    let parameters =
+        forged_headers::refuse(headers).and_then(|any| check_parameters::read(request, peer.0, proxies, any));
+    let (required, limited, min_revision) = match parameters {
+        Ok(CheckParameters { scope, limited, min_revision }) => {
+            (RequiredAccess::to_use(Permission::Scope(scope)), limited, min_revision)
+        }
         Err(problem) => {
             let problem = problem.for_gateways(LimitedStatus::default());
             refusals.log(&problem, None, &sender(), &scope.id);
             return Ok(respond_with(problem));
         }
     };
+    if let Some(revision) = min_revision {
+        let (uri, headers) = (uri.clone(), headers.clone());
+        let check = Box::new(RevisionCheck { uri, headers, peer, required, revision });
+        return Err(Box::new(Pending { step: Step::Reach(check), sender: sender(), limited }));
+    }
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
         Authentication::Ready(Ok(ref caller)) => {
             Ok(allowed(&caller.tenant, &caller.principal, &caller.remaining_limits))
         }
         Authentication::Ready(Err(refusal)) => Ok(refuse(&refusal, limited, refusals, &sender(), scope)),
-        Authentication::Pending(lookup) => Err(Box::new(Pending { lookup, sender: sender(), limited })),
+        Authentication::Pending(lookup) => {
+            Err(Box::new(Pending { step: Step::Lookup(lookup), sender: sender(), limited }))
+        }
     }
 }
 
 /// A check that needs I/O.
 pub(super) struct Pending {
-    lookup: Box<Lookup>,
+    step: Step,
     sender: Sender,
     limited: LimitedStatus,
+}
+
+enum Step {
+    Lookup(Box<Lookup>),
+    Reach(Box<RevisionCheck>),
+}
+
+/// A check that is to be decided by a state that contains a revision.
+struct RevisionCheck {
+    uri: Uri,
+    headers: HeaderMap,
+    peer: Peer,
+    required: RequiredAccess,
+    revision: Revision,
+}
+
+impl RevisionCheck {
+    async fn decide(
+        self,
+        authenticator: &Authenticator,
+        receipts: &Receipts,
+        scope: &RequestScope,
+    ) -> Result<Result<Caller, Refusal>, Problem> {
+        let Self { uri, headers, peer, required, revision } = self;
+        let request =
+            AuthRequest { uri: &uri, headers: &headers, peer, request_id: &scope.id, required, span: &scope.span };
+        if !authenticator.reach(request, revision, receipts, REACH_TIMEOUT).await? {
+            return Err(Code::RevisionNotReached.into());
+        }
+        Ok(match authenticator.begin(request) {
+            Authentication::Ready(outcome) => outcome,
+            Authentication::Pending(lookup) => authenticator.resolve(lookup).await,
+        })
+    }
 }
 
 /// Responds by I/O.
 pub(super) async fn resolve(
     authenticator: &Authenticator,
+    receipts: &Receipts,
     refusals: &RefusalLog,
     pending: Box<Pending>,
     scope: &RequestScope,
 ) -> Response {
-    let Pending { lookup, sender, limited } = *pending;
-    match authenticator.resolve(lookup).await {
+    let Pending { step, sender, limited } = *pending;
+    let outcome = match step {
+        Step::Lookup(lookup) => authenticator.resolve(lookup).await,
+        Step::Reach(check) => match check.decide(authenticator, receipts, scope).await {
+            Ok(outcome) => outcome,
+            Err(problem) => {
+                let problem = problem.for_gateways(limited);
+                refusals.log(&problem, None, &sender, &scope.id);
+                return respond_with(problem);
+            }
+        },
+    };
+    match outcome {
         Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.remaining_limits),
         Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),
     }

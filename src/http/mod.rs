@@ -21,6 +21,7 @@ mod names;
 mod openapi;
 mod operator_endpoints;
 mod origins;
+pub mod prefer;
 mod problem;
 mod rate_limit_fields;
 mod refusal_log;
@@ -44,16 +45,21 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::{
     event_details::{ended_secret_details, idle_notice, idle_suspension, leak_details},
-    events::{grant_details, revocation_details, suspension_details},
+    events::{grant_details, receipt_details, revocation_details, suspension_details},
 };
 pub(crate) use self::leaks::LeakReport;
 pub use self::leaks::LeakReports;
 pub use self::routes::{operator_dispatcher, public_dispatcher};
 use self::{
-    drain::Drain, request_metrics::RequestMetrics, request_traces::RequestTraces, response_buffers::ResponseBuffers,
+    drain::Drain, prefer::MaxWait, request_metrics::RequestMetrics, request_traces::RequestTraces,
+    response_buffers::ResponseBuffers,
 };
 use crate::{
-    auth::{api_key::hasher::SecretHasher, authenticator::Authenticator, cache::lease::Lease},
+    auth::{
+        api_key::hasher::SecretHasher,
+        authenticator::Authenticator,
+        cache::{lease::Lease, receipts::Receipts},
+    },
     domain::Clock,
     limits::RateLimiter,
 };
@@ -67,6 +73,8 @@ pub struct AppState {
     pub buffers: ResponseBuffers,
     pub clock: Clock,
     pub lease: Arc<Lease>,
+    pub receipts: Receipts,
+    pub max_wait: MaxWait,
     pub leaks: LeakReports,
     pub limiter: RateLimiter,
     pub metrics: Arc<Registry>,
@@ -93,6 +101,18 @@ impl FromRef<AppState> for Clock {
 impl FromRef<AppState> for ResponseBuffers {
     fn from_ref(state: &AppState) -> Self {
         state.buffers.clone()
+    }
+}
+
+impl FromRef<AppState> for Receipts {
+    fn from_ref(state: &AppState) -> Self {
+        state.receipts.clone()
+    }
+}
+
+impl FromRef<AppState> for MaxWait {
+    fn from_ref(state: &AppState) -> Self {
+        state.max_wait
     }
 }
 

@@ -33,6 +33,14 @@ pub(crate) const X_RALLY_REQUIRED_SCOPE: HeaderName = HeaderName::from_static("x
 pub(crate) const METHOD_HEADERS: [&str; 5] =
     ["x-forwarded-method", "x-original-method", "x-http-method-override", "x-http-method", "x-method-override"];
 
+/// RFC 7240
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+/// That no instance uses a state from before the change: a dictionary of RFC 9651.
+pub(crate) const RALLY_RECEIPT: HeaderName = HeaderName::from_static("rally-receipt");
+/// The revision that the state must contain that a check is decided by.
+pub(crate) const X_RALLY_MIN_REVISION: HeaderName = HeaderName::from_static("x-rally-min-revision");
+
 /// The number of items on all pages.
 pub(crate) const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 

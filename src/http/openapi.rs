@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    api_keys::{event_details, event_schemas, examples},
+    api_keys::{event_details, event_schemas, examples, receipt_response},
     problem::{Code, FieldError, LimitedStatus, Problem, ProblemDocument},
 };
 use crate::{
@@ -53,6 +53,7 @@ use crate::{
         event_details::LeakDetails,
         event_details::ReusedSecretDetails,
         event_details::PolicyChangeDetails,
+        receipt_response::ReceiptDetails,
         event_details::RotationDetails,
         event_details::SuspensionDetails,
         event_details::UpdateDetails
@@ -63,11 +64,20 @@ pub(crate) struct Description;
 /// The `requestId` of examples.
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 
+/// The `Rally-Receipt` of examples.
+const EXAMPLE_RECEIPT: &str =
+    "revision=\"01a2073f-ad52-724d-9ab3-01acd5b13093\", instances=3, acknowledged=3, lapsed=0, slowest-ms=2.1";
+
 /// The schemas of responses that may lack properties.
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
 /// A schema and a property that only some of its responses have.
-const OPTIONAL: [(&str, &str); 1] = [("ApiKeyResponse", "usage")];
+const OPTIONAL: [(&str, &str); 4] = [
+    ("ApiKeyResponse", "usage"),
+    ("ApiKeyResponse", "receipt"),
+    ("ApiKeyCreatedResponse", "receipt"),
+    ("GrantDetails", "reason"),
+];
 
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];
@@ -372,6 +382,16 @@ fn headers() -> Value {
             "schema": {"type": "string", "format": "uri"},
             "example": "https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890",
         }),
+        "Preference-Applied": header(
+            "With `Prefer: wait`, on a change that takes something away: the seconds that were granted (RFC 7240)",
+            text(),
+            json!("wait=10"),
+        ),
+        "Rally-Receipt": header(
+            "With `Prefer: wait`: no instance uses a state from before the change any more (a dictionary of RFC 9651)",
+            text(),
+            json!(EXAMPLE_RECEIPT),
+        ),
         "RateLimit": header(
             "The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds \
              (draft-ietf-httpapi-ratelimit-headers-11)",

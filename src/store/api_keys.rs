@@ -12,8 +12,8 @@ use super::{
     limits::{LimitColumns, LimitRow},
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Scope, ScopeSet, Status,
-    Suspension, Timestamp, fold_case,
+    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Revision, Scope, ScopeSet,
+    Status, Suspension, Timestamp, fold_case,
 };
 
 pub(super) struct ApiKeyRow {
@@ -382,6 +382,12 @@ impl WriteTx {
     /// before.
     pub fn acknowledge_unchanged(mut self, key: &Locked<ApiKey>) {
         self.invalidate(key.id);
+    }
+
+    /// As [`Self::acknowledge_unchanged`]. Returns a revision that contains the key as it is; `None`: the tenant has none.
+    pub async fn revision_of_unchanged(mut self, key: &Locked<ApiKey>) -> Result<Option<Revision>, Error> {
+        self.invalidate(key.id);
+        self.newest_revision().await
     }
 
     /// Replaces the key's current secret by a new one; the current one then works until `previous_until`, or is ended if

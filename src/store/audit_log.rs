@@ -6,8 +6,10 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx};
-use crate::domain::{ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, TenantId, Timestamp};
+use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx, transaction::TenantTransaction};
+use crate::domain::{
+    ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
+};
 
 /// A use of a secret that has ended.
 #[derive(Clone, Debug)]
@@ -135,7 +137,7 @@ impl UsageStore {
         let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
             .with_request(reuse.address, &reuse.request_id)
             .with_details(json!({"keyHint": reuse.hint.to_string()}));
-        transaction.commit_with(&event).await
+        transaction.commit_with(&event).await.map(drop)
     }
 }
 
@@ -162,14 +164,15 @@ fn link(tenant: TenantId, head: &ChainHead, events: &[NewEvent]) -> Result<Vec<L
 }
 
 impl WriteTx {
-    /// Appends events to the tenant's chain, whose end stays locked until the commit. One statement.
-    pub(super) async fn append(&mut self, events: &[NewEvent]) -> Result<(), Error> {
+    /// Appends events to the tenant's chain, whose end stays locked until the commit. One statement. Returns the last
+    /// one's revision, if there is any.
+    pub(super) async fn append(&mut self, events: &[NewEvent]) -> Result<Option<Revision>, Error> {
         let head = match self.chain_head.take() {
             Some(head) => head,
             None => self.lock_chain_head().await?,
         };
         let links = link(self.tenant, &head, events)?;
-        let Some(last) = links.last() else { return Ok(()) };
+        let Some(last) = links.last() else { return Ok(None) };
         let rows = || links.iter().map(|link| &link.event);
         let events = || rows().map(|chained| &chained.event);
         let ids: Vec<_> = events().map(|event| event.id).collect();
@@ -208,7 +211,13 @@ impl WriteTx {
         )
         .execute(self.transaction.session())
         .await?;
-        Ok(())
+        Ok(Some(Revision(last.event.event.id)))
+    }
+
+    /// The tenant's newest revision, which contains every change that this transaction sees. Ends the transaction, which
+    /// has changed nothing. `None`: the audit trail is empty.
+    pub async fn newest_revision(mut self) -> Result<Option<Revision>, Error> {
+        newest_revision(&mut self.transaction, self.tenant).await
     }
 
     /// Locks the end of the chain, to which the transaction then appends.
@@ -230,7 +239,46 @@ impl WriteTx {
     }
 }
 
+async fn newest_revision(transaction: &mut TenantTransaction, tenant: TenantId) -> Result<Option<Revision>, Error> {
+    let revision = sqlx::query_scalar!(
+        "SELECT id FROM public.api_key_events WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
+        tenant.0,
+    );
+    Ok(revision.fetch_optional(transaction.session()).await?.map(Revision))
+}
+
 impl ReadTx {
+    /// The tenant's newest revision, which contains every change that this transaction sees. `None`: the audit trail is
+    /// empty.
+    pub async fn newest_revision(&mut self) -> Result<Option<Revision>, Error> {
+        newest_revision(&mut self.transaction, self.tenant).await
+    }
+
+    /// Whether the tenant has that revision.
+    pub async fn revision_exists(&mut self, revision: Revision) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM public.api_key_events WHERE tenant_id = $1 AND id = $2) AS "exists!""#,
+            self.tenant.0,
+            revision.0,
+        )
+        .fetch_one(self.transaction.session())
+        .await?)
+    }
+
+    /// The details of the event that keeps the receipt of a revision.
+    pub async fn receipt_details(&mut self, revision: Revision) -> Result<Option<Value>, Error> {
+        Ok(sqlx::query_scalar!(
+            "SELECT details
+             FROM public.api_key_events
+             WHERE tenant_id = $1 AND kind = 'receipt' AND details ->> 'revision' = $2
+             LIMIT 1",
+            self.tenant.0,
+            revision.to_string(),
+        )
+        .fetch_optional(self.transaction.session())
+        .await?)
+    }
+
     /// The end of the tenant's chain.
     pub async fn chain_head(&mut self) -> Result<ChainHead, Error> {
         Ok(sqlx::query_as!(

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Change, ChangeFeed, DatabaseUrl, Durability, Error, Heartbeat, HeartbeatSender,
+    ChangeFeed, DatabaseUrl, Durability, Error, MessageSender, Notification,
     connect::{Role, begin_inspection, check_direct, check_server, check_statements},
     database::check_bound,
     key_list::check_search_index,
@@ -296,10 +296,11 @@ async fn change_feed(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<
     check_direct(url).await.map_err(|error| error.to_string())?;
     let received = async {
         let mut feed = ChangeFeed::listen(url).await?;
-        let heartbeat = Heartbeat::random();
-        HeartbeatSender::connect(url).await?.send(heartbeat).await?;
-        while let Some(change) = feed.next().await? {
-            if change == Change::Heartbeat(heartbeat) {
+        // Instances ignore what is no message of theirs.
+        let probe = format!("probe {}", Uuid::new_v4());
+        MessageSender::connect(url).await?.send(std::slice::from_ref(&probe)).await?;
+        while let Some(notification) = feed.next().await? {
+            if notification == Notification::Message(probe.clone()) {
                 return Ok::<_, Error>(true);
             }
         }

@@ -60,7 +60,7 @@ pub use leaks::LeakStore;
 pub(crate) use leaks::{LockedSecret, ReportedSecret};
 pub use lookups::Lookups;
 pub use migrate::migrate;
-pub use notifications::{Change, ChangeFeed, Heartbeat, HeartbeatSender};
+pub use notifications::{Change, ChangeFeed, MessageSender, Notification};
 pub(crate) use policies::ViolatingKey;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;

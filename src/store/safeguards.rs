@@ -38,7 +38,7 @@ pub(super) const TENANT_TABLES: [&str; 12] = [
 ];
 
 /// The other tables.
-const OTHER_TABLES: [&str; 2] = ["usage_writers", "_sqlx_migrations"];
+const OTHER_TABLES: [&str; 3] = ["instance_secrets", "usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
 const FUNCTIONS: [&str; 9] = [

@@ -12,7 +12,7 @@ use super::{
     statements::{Session, Statements},
 };
 use crate::{
-    domain::{ApiKeyId, NewEvent, TenantId},
+    domain::{ApiKeyId, NewEvent, Revision, TenantId},
     turns::Turn,
 };
 
@@ -71,6 +71,11 @@ impl TenantStore {
     pub async fn begin_revocation(&self) -> Result<WriteTx, Error> {
         let turn = self.stores.turns.take_for_revocation(self.tenant).await?;
         self.write(turn).await
+    }
+
+    /// Appends an event about no further change.
+    pub async fn append_event(&self, event: &NewEvent) -> Result<Revision, Error> {
+        self.begin_write().await?.commit_with(event).await
     }
 
     async fn write(&self, turn: Turn) -> Result<WriteTx, Error> {
@@ -196,17 +201,19 @@ pub struct WriteTx {
 impl WriteTx {
     /// Appends the event of the change to the audit trail and makes both durable. On [`Error::Unavailable`] it is unknown
     /// whether they are.
-    pub async fn commit_with(self, event: &NewEvent) -> Result<(), Error> {
-        self.commit_with_all(std::slice::from_ref(event)).await
+    pub async fn commit_with(self, event: &NewEvent) -> Result<Revision, Error> {
+        let revision = self.commit_with_all(std::slice::from_ref(event)).await?;
+        Ok(revision.unwrap_or_else(|| unreachable!("an event was appended")))
     }
 
-    /// As [`Self::commit_with`], for changes of several keys.
-    pub async fn commit_with_all(mut self, events: &[NewEvent]) -> Result<(), Error> {
-        self.append(events).await?;
+    /// As [`Self::commit_with`], for changes of several keys. Returns the revision of the last event.
+    pub async fn commit_with_all(mut self, events: &[NewEvent]) -> Result<Option<Revision>, Error> {
+        let revision = self.append(events).await?;
         let Self { transaction, invalidation, .. } = self;
         let outcome = transaction.commit().await;
         drop(invalidation); // not before the commit: until then a lookup finds the key as it was
-        Ok(outcome?)
+        outcome?;
+        Ok(revision)
     }
 
     /// Undoes everything. A transaction that is dropped is undone, too, but some time later.

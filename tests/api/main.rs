@@ -88,6 +88,7 @@ mod queries;
 mod quotas;
 mod rate_limits;
 mod raw;
+mod receipts;
 mod redis_server;
 mod reference_implementations;
 mod reference_page;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 49] = [
+const FAMILIES: [(&str, &str); 51] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -45,6 +45,7 @@ const FAMILIES: [(&str, &str); 49] = [
     ("rally_idle_key_notices", "counter"),
     ("rally_idle_key_runs", "counter"),
     ("rally_idle_key_suspensions", "counter"),
+    ("rally_instances_live", "gauge"),
     ("rally_jwt_verifications", "counter"),
     ("rally_key_stamp_mismatches", "counter"),
     ("rally_key_stamps_written", "counter"),
@@ -55,6 +56,7 @@ const FAMILIES: [(&str, &str); 49] = [
     ("rally_limits_keys", "gauge"),
     ("rally_lookups_waiting", "gauge"),
     ("rally_ready", "gauge"),
+    ("rally_receipt_seconds", "histogram"),
     ("rally_response_buffers", "gauge"),
     ("rally_response_buffers_max", "gauge"),
     ("rally_response_buffers_refused", "counter"),

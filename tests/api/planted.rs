@@ -331,7 +331,7 @@ async fn tables_and_functions_of_another_role_are_refused_with_what_to_run() {
                    SELECT 'FUNCTION public.' || oid::regprocedure::text FROM pg_proc
                    WHERE pronamespace = 'public'::regnamespace AND 'role=rally_app' = ANY (proconfig)";
     let objects = database.texts(objects).await;
-    assert_eq!(objects.len(), 14 + 9, "{objects:?}");
+    assert_eq!(objects.len(), 15 + 9, "{objects:?}");
     for object in objects {
         database.execute(&format!("ALTER {object} OWNER TO {}", planter.name)).await;
         let error = open(&url).await.err().expect("a refusal").to_string();

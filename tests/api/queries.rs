@@ -25,7 +25,8 @@ async fn every_call_names_unknown_and_repeated_parameters_and_changes_nothing() 
         for method in item.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let ask = async |query: &str| {
-                let request = by_key.request(method.clone(), &format!("{}?{query}", path.replace("{id}", &key.id)));
+                let path = path.replace("{id}", &key.id).replace("{revision}", &key.id);
+                let request = by_key.request(method.clone(), &format!("{path}?{query}"));
                 let has_body = [Method::POST, Method::PATCH, Method::PUT].contains(&method);
                 let reply = send(if has_body { request.json(&json!({"name": "New"})) } else { request }).await;
                 assert_eq!(reply.status, 400, "{method} {path}: {reply:?}");

@@ -8,11 +8,15 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::domain::{ApiKeyId, Secret, TenantId};
+use crate::{
+    auth::cache::message::{AcknowledgingKeys, MessageKey},
+    domain::{ApiKeyId, Secret, TenantId},
+};
 
-/// The labels are part of the stored format.
+/// The labels are part of the stored format, and of that of messages.
 const STAMP_KEY_LABEL: &[u8] = b"rally-api-keys stamp key v1";
 const DERIVATION_KEY_LABEL: &[u8] = b"rally-api-keys derivation key v1";
+const ACKNOWLEDGING_KEY_LABEL: &[u8] = b"rally-api-keys acknowledging key v1";
 const STAMP_LABEL: &[u8] = b"rally-api-keys stamp v1\0";
 
 /// An id, and the keys that are derived from the pepper's bytes. `Debug` shows the id alone.
@@ -21,6 +25,7 @@ pub struct Pepper {
     id: String,
     stamp_key: Zeroizing<[u8; 32]>,
     derivation_key: Zeroizing<[u8; 32]>,
+    acknowledging_key: MessageKey,
 }
 
 impl Pepper {
@@ -40,7 +45,12 @@ impl Pepper {
         }
         // RFC 5869's extract step with a fixed salt. The pepper itself is not used as a key.
         let key = |label| Zeroizing::new(hmac(label, &[&bytes]));
-        Ok(Self { id: id.to_owned(), stamp_key: key(STAMP_KEY_LABEL), derivation_key: key(DERIVATION_KEY_LABEL) })
+        Ok(Self {
+            id: id.to_owned(),
+            stamp_key: key(STAMP_KEY_LABEL),
+            derivation_key: key(DERIVATION_KEY_LABEL),
+            acknowledging_key: MessageKey::new(key(ACKNOWLEDGING_KEY_LABEL)),
+        })
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -91,6 +101,13 @@ pub struct Peppers {
 }
 
 impl Peppers {
+    /// The keys of instances' acknowledgements, so that only who has a pepper makes one.
+    pub(crate) fn acknowledging_keys(&self) -> AcknowledgingKeys {
+        let key = |pepper: &Pepper| pepper.acknowledging_key.clone();
+        let Self { current, next, retired } = self;
+        AcknowledgingKeys { own: current.as_ref().map(key), others: next.iter().chain(retired).map(key).collect() }
+    }
+
     /// The ids of all of them.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The lease: the right to use cached entries.
 //!
-//! An instance holds it while the newest heartbeat that came back through the database was *sent* less than [`LEASE`]
+//! An instance holds it while the newest heartbeat that came back through the database was *sent* less than LEASE_SECONDS
 //! ago. Each use compares with the clock. There is no timer: a process that was frozen for a minute finds the lease
 //! expired at its first request.
 
@@ -11,7 +11,7 @@ use std::{
 
 use crate::domain::Moment;
 
-/// How long the lease lasts after the sending of a heartbeat that came back.
+/// The default of LEASE_SECONDS: how long the lease lasts after the sending of a heartbeat that came back.
 pub const LEASE: Duration = Duration::from_secs(5);
 
 /// When a lease was to expire, as known at some time. See [`Lease::valid_since`].
@@ -45,6 +45,10 @@ impl Lease {
         }
     }
 
+    pub(crate) const fn length(&self) -> Duration {
+        Duration::from_nanos(self.length)
+    }
+
     pub(crate) fn is_valid(&self) -> bool {
         self.is_valid_at(Moment::now())
     }
@@ -53,7 +57,7 @@ impl Lease {
         now.0 < self.expires_at.load(Ordering::Acquire)
     }
 
-    /// RateDecision before a read that [`Self::valid_since`] is to validate.
+    /// Taken before a read that [`Self::valid_since`] is to validate.
     pub(crate) fn snapshot(&self) -> LeaseSnapshot {
         LeaseSnapshot(self.expires_at.load(Ordering::Acquire))
     }

@@ -1,7 +1,8 @@
 //! The verification cache: tenants and verified secrets, and what keeps them true.
 //!
 //! A result is invalidated when its key or tenant changes (`invalidation`), is not cached if that happens during the
-//! lookup ([`epoch_cache`]), and is used only under the lease ([`lease`]).
+//! lookup ([`epoch_cache`]), and is used only under the lease ([`lease`]). [`receipts`] prove that this holds on all
+//! instances.
 
 pub mod cached_secret;
 pub(crate) mod clock_offset;
@@ -10,6 +11,10 @@ mod feed_log;
 pub(crate) mod invalidation;
 pub mod key;
 pub mod lease;
+pub(crate) mod message;
+pub(crate) mod observer;
+mod protocol;
+pub mod receipts;
 pub mod single_flight;
 
 use std::sync::Arc;

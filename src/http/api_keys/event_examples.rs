@@ -40,6 +40,7 @@ pub(super) fn events() -> Value {
         leaked(),
         idle_notice(),
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
+        receipt(),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
         event(
             "96",
@@ -158,4 +159,16 @@ fn idle_notice() -> Value {
     event["address"] = Value::Null;
     event["requestId"] = json!("idle-keys");
     event
+}
+
+fn receipt() -> Value {
+    let details = json!({
+        "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+        "instances": 3,
+        "acknowledged": 3,
+        "lapsed": 0,
+        "slowestMs": 2.1,
+        "actorSubject": "8d1f0c52",
+    });
+    event("99", "receipt", "2026-11-26T16:00:00.004Z", Some("admin@acme.com"), details)
 }

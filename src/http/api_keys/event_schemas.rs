@@ -19,6 +19,7 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::Suspended => ("KeySuspendedEvent", "SuspensionDetails"),
         EventKind::Resumed => ("KeyResumedEvent", "SuspensionDetails"),
         EventKind::Revoked => ("KeyRevokedEvent", "GrantDetails"),
+        EventKind::Receipt => ("ReceiptEvent", "ReceiptDetails"),
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
         EventKind::IdleNotice => ("KeyIdleNoticeEvent", "IdleNoticeDetails"),
         EventKind::Leaked => ("SecretLeakedEvent", "LeakDetails"),

@@ -3,6 +3,7 @@
 use super::{
     event_details::{self, GrantDetails, SuspensionDetails},
     paging::{self, PageParams, Paging},
+    receipt_response::ReceiptDetails,
     responses::ApiKeyEventResponse,
     schema,
     streamed_list::{self, Items, ListSource},
@@ -10,7 +11,8 @@ use super::{
 use crate::{
     auth::error::Error,
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, ScopeSet, Timestamp, format_timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, Receipt, Revision, ScopeSet,
+        Timestamp, format_timestamp,
     },
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
@@ -105,6 +107,11 @@ pub(crate) fn revocation_details(key: &RevokedKey, reason: Option<&Reason>) -> s
 pub(crate) fn suspension_details(key: &ApiKey, reason: Option<&Reason>) -> serde_json::Value {
     let until = key.suspension.and_then(|suspension| suspension.until);
     event_details::json(&SuspensionDetails::new(&key.name, key.hint, until, reason))
+}
+
+/// The receipt of a revision, for the details of its event.
+pub(crate) fn receipt_details(revision: Revision, receipt: &Receipt) -> serde_json::Value {
+    event_details::json(&ReceiptDetails::new(revision, receipt))
 }
 
 /// Lists the tenant's events, newest first.

@@ -39,6 +39,7 @@ pub(in crate::http) fn of_schema(name: &str) -> Option<Value> {
             "rateLimit": {"requests": 600, "windowSeconds": 60},
             "quota": {"requests": 100_000, "per": "day"},
         }),
+        "ReceiptResponse" => receipt(),
         "ApiKeyResponse" => json!({
             "id": KEY,
             "keyPrefix": "rk_live_",
@@ -124,6 +125,19 @@ pub(in crate::http) fn of_list(item: &str) -> Option<Value> {
     } else {
         of_schema(item).map(|item| json!([item]))
     }
+}
+
+fn receipt() -> Value {
+    json!({
+        "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+        "isComplete": false,
+        "instances": 3,
+        "acknowledged": 2,
+        "lapsed": 0,
+        "slowestMs": 2.1,
+        "outstanding": ["5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"],
+        "completeWithinSeconds": 4,
+    })
 }
 
 fn usage() -> Value {

@@ -17,6 +17,8 @@ mod paging;
 pub(super) mod policy;
 mod policy_rules;
 mod preconditions;
+pub(super) mod receipt_response;
+pub(super) mod receipts;
 mod responses;
 pub(super) mod revoke;
 pub(super) mod rotate;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::schema;
+use super::{receipt_response::ReceiptResponse, schema};
 use crate::{
     domain::{
         AllowedAddresses, ApiKey, Description, Event, PreviousSecret, Quota, RateLimit, Secret, Status, Timestamp,
@@ -81,6 +81,10 @@ pub(super) struct ApiKeyResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_items = 30, max_items = 30)]
     pub(super) usage: Option<Vec<i64>>,
+    /// Of a change that waited for a receipt in vain (202): what is outstanding
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) receipt: Option<ReceiptResponse>,
 }
 
 /// A previous secret that still works
@@ -135,6 +139,7 @@ impl ApiKeyResponse {
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
             usage: None,
+            receipt: None,
         }
     }
 }
@@ -184,6 +189,10 @@ pub(super) struct ApiKeyCreatedResponse {
     /// The quota (null: none)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
+    /// Of a rotation that waited for a receipt in vain (202): what is outstanding
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) receipt: Option<ReceiptResponse>,
 }
 
 impl ApiKeyCreatedResponse {
@@ -202,6 +211,7 @@ impl ApiKeyCreatedResponse {
             allowed_addresses: key.limits.allowed_addresses.clone(),
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
+            receipt: None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! `DELETE /api/v1/api-keys/{id}` and `DELETE /api/v1/api-keys/self`
 
-use axum::{extract::State, http::StatusCode};
+use axum::{extract::State, http::StatusCode, response::Response};
 use utoipa::IntoParams;
 
 use super::{
     events::revocation_details,
     preconditions::{PreconditionParams, Preconditions},
+    receipt_response::ReceiptResponse,
+    receipts::{PreferParams, ReceiptWanted},
     schema,
 };
 use crate::{
@@ -35,8 +37,16 @@ struct RevocationParams {
     path = "/api/v1/api-keys/{id}",
     operation_id = "revokeApiKey",
     tag = "API keys",
-    params(KeyIdParam, RevocationParams, PreconditionParams),
-    responses((status = 204, description = "The key is revoked")),
+    params(KeyIdParam, RevocationParams, PreconditionParams, PreferParams),
+    responses(
+        (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
+        (
+            status = 202,
+            description = "The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -45,9 +55,10 @@ pub(crate) async fn revoke(
     KeyIdParam(id): KeyIdParam,
     QueryParams(fields): QueryParams,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, fields, &clock, &conditions).await
+) -> Result<Response, Problem> {
+    end(&mut caller, id, fields, &clock, &conditions, wanted).await
 }
 
 /// Revokes the calling key.
@@ -56,8 +67,16 @@ pub(crate) async fn revoke(
     path = "/api/v1/api-keys/self",
     operation_id = "revokeOwnApiKey",
     tag = "The calling key",
-    params(RevocationParams, PreconditionParams),
-    responses((status = 204, description = "The key is revoked")),
+    params(RevocationParams, PreconditionParams, PreferParams),
+    responses(
+        (status = 204, description = "The key is revoked", headers(("Preference-Applied"), ("Rally-Receipt"))),
+        (
+            status = 202,
+            description = "The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::PreconditionFailed]]))),
 )]
@@ -65,10 +84,11 @@ pub(crate) async fn revoke_self(
     mut caller: Authorized<AnyKey>,
     QueryParams(fields): QueryParams,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, fields, &clock, &conditions).await
+    end(&mut caller, id, fields, &clock, &conditions, wanted).await
 }
 
 async fn end<R: Requirement>(
@@ -77,7 +97,8 @@ async fn end<R: Requirement>(
     mut fields: InputFields,
     clock: &Clock,
     conditions: &Preconditions,
-) -> Result<StatusCode, Problem> {
+    wanted: ReceiptWanted,
+) -> Result<Response, Problem> {
     let reason = fields.parse("reason", Reason::parse).flatten();
     fields.finish(&[])?;
     let mut transaction = caller.begin_revocation(clock).await?;
@@ -87,13 +108,15 @@ async fn end<R: Requirement>(
         conditions.check_change(&key, clock.now())?;
     }
     let now = clock.now();
-    match transaction.revoke_key(id, now).await? {
+    let revision = match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
             let details = revocation_details(&key, reason.as_ref());
-            transaction.commit_with(&caller.event(EventKind::Revoked, id, now).with_details(details)).await?;
+            let event = caller.event(EventKind::Revoked, id, now).with_details(details);
+            Some(transaction.commit_with(&event).await?)
         }
-        Revocation::Repeated => {}
+        Revocation::Repeated if wanted.is_wanted() => transaction.newest_revision().await?,
+        Revocation::Repeated => None,
         Revocation::NotFound => return Err(Code::KeyNotFound.into()),
-    }
-    Ok(StatusCode::NO_CONTENT)
+    };
+    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

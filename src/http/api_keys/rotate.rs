@@ -7,6 +7,8 @@ use super::{
     idempotency::{IdempotencyKeyHeader, IdempotencyKeyParam, IdempotentRequest},
     policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions},
+    receipt_response::ReceiptResponse,
+    receipts::{PreferParams, ReceiptWanted},
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
@@ -22,13 +24,9 @@ use crate::{
 };
 use std::num::NonZeroU32;
 
-use axum::{
-    Json,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::TimeDelta;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 const DEFAULT_OVERLAP_SECONDS: i64 = 24 * 60 * 60;
@@ -55,13 +53,22 @@ struct RotateApiKeyRequest {
     path = "/api/v1/api-keys/{id}/rotate",
     operation_id = "rotateApiKey",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams, IdempotencyKeyParam),
+    params(KeyIdParam, PreconditionParams, PreferParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
-    responses((
-        status = 200,
-        description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
-        body = ApiKeyCreatedResponse,
-    )),
+    responses(
+        (
+            status = 200,
+            description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
+            body = ApiKeyCreatedResponse,
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyCreatedResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, IDEMPOTENCY, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
@@ -71,12 +78,14 @@ pub(crate) async fn rotate(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<Response, Problem> {
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, idempotency_key, fields).await
+    let request = RotationRequest { conditions, wanted, idempotency_key, fields };
+    give_new_secret(&mut caller, id, &hasher, &clock, request).await
 }
 
 /// Gives the calling key a new secret.
@@ -85,27 +94,47 @@ pub(crate) async fn rotate(
     path = "/api/v1/api-keys/self/rotate",
     operation_id = "rotateOwnApiKey",
     tag = "The calling key",
-    params(PreconditionParams, IdempotencyKeyParam),
+    params(PreconditionParams, PreferParams, IdempotencyKeyParam),
     request_body(content = RotateApiKeyRequest, extensions(("x-optional" = json!(true)))),
-    responses((
-        status = 200,
-        description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
-        body = ApiKeyCreatedResponse,
-    )),
+    responses(
+        (
+            status = 200,
+            description = "The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key`",
+            body = ApiKeyCreatedResponse,
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyCreatedResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, BODY, IDEMPOTENCY, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed], [Code::KeyRevokedConflict, Code::KeyExpiredConflict, Code::PolicyViolation, Code::TooManyRotations]]))),
 )]
+#[allow(clippy::too_many_arguments, reason = "one for each part of the request")]
 pub(crate) async fn rotate_self(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     idempotency_key: IdempotencyKeyHeader,
     State(hasher): State<SecretHasher>,
     State(clock): State<Clock>,
     OptionalJsonBody(fields): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    give_new_secret(&mut caller, id, &hasher, &clock, &conditions, idempotency_key, fields).await
+    let request = RotationRequest { conditions, wanted, idempotency_key, fields };
+    give_new_secret(&mut caller, id, &hasher, &clock, request).await
+}
+
+/// The parts of a request for a rotation.
+struct RotationRequest {
+    conditions: Preconditions,
+    wanted: ReceiptWanted,
+    idempotency_key: IdempotencyKeyHeader,
+    fields: InputFields,
 }
 
 async fn give_new_secret<R: Requirement>(
@@ -113,10 +142,9 @@ async fn give_new_secret<R: Requirement>(
     id: ApiKeyId,
     hasher: &SecretHasher,
     clock: &Clock,
-    conditions: &Preconditions,
-    idempotency_key: IdempotencyKeyHeader,
-    mut fields: InputFields,
+    request: RotationRequest,
 ) -> Result<Response, Problem> {
+    let RotationRequest { conditions, wanted, idempotency_key, mut fields } = request;
     // By whichever path the key is named.
     let operation = format!("POST {API_KEYS}/{id}/rotate");
     let (secret, idempotent) = IdempotentRequest::read(idempotency_key, &mut fields, &operation, caller, hasher);
@@ -127,12 +155,12 @@ async fn give_new_secret<R: Requirement>(
     if let Some(idempotent) = &idempotent
         && let Some(response) = idempotent.recorded_response(&mut reading, caller, hasher, clock).await?
     {
-        return Ok(Json(response).into_response());
+        return repeat(caller, id, clock, wanted, response).await;
     }
     // Before the transaction, as for a new key; but a key that does not exist or cannot be rotated costs no hashing.
     let key = reading.key(id).await?.ok_or(Code::KeyNotFound)?;
     drop(reading);
-    check_rotation(&caller.principal, &key, conditions, clock.now())?;
+    check_rotation(&caller.principal, &key, &conditions, clock.now())?;
     let sealed = hasher.seal(caller.tenant.id, id, &secret).await?;
 
     let mut transaction = caller.begin_change(clock).await?;
@@ -140,11 +168,12 @@ async fn give_new_secret<R: Requirement>(
         && !idempotent.claim(&mut transaction, clock.now()).await?
     {
         drop(transaction);
-        return Ok(Json(idempotent.response_of_concurrent(caller, hasher, clock).await?).into_response());
+        let response = idempotent.response_of_concurrent(caller, hasher, clock).await?;
+        return repeat(caller, id, clock, wanted, response).await;
     }
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
-    check_rotation(&caller.principal, &key, conditions, now)?;
+    check_rotation(&caller.principal, &key, &conditions, now)?;
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_too_many(&mut transaction, &key, now).await?;
     let policy = transaction.lock_policy().await?;
@@ -166,8 +195,20 @@ async fn give_new_secret<R: Requirement>(
         idempotent.record(&mut transaction, &response).await?;
     }
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
-    transaction.commit_with(&event).await?;
-    Ok(Json(response).into_response())
+    let revision = transaction.commit_with(&event).await?;
+    Ok(wanted.acknowledge(caller, id, Some(revision), clock, Json(response)).await)
+}
+
+/// The response to a rotation that was made before, of which a later revision is a proof too.
+async fn repeat<R: Requirement>(
+    caller: &Authorized<R>,
+    id: ApiKeyId,
+    clock: &Clock,
+    wanted: ReceiptWanted,
+    response: Value,
+) -> Result<Response, Problem> {
+    let revision = if wanted.is_wanted() { caller.begin_read().await?.newest_revision().await? } else { None };
+    Ok(wanted.acknowledge(caller, id, revision, clock, Json(response)).await)
 }
 
 fn check_rotation(
@@ -210,8 +251,20 @@ fn refuse_dead(key: &ApiKey, now: Timestamp) -> Result<(), Problem> {
     path = "/api/v1/api-keys/{id}/previous-secret",
     operation_id = "endPreviousSecret",
     tag = "Rotation",
-    params(KeyIdParam, PreconditionParams),
-    responses((status = 204, description = "The key has no previous secret that works")),
+    params(KeyIdParam, PreconditionParams, PreferParams),
+    responses(
+        (
+            status = 204,
+            description = "The key has no previous secret that works",
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyNotFound, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -220,9 +273,10 @@ pub(crate) async fn end_previous_secret(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
-    end(&mut caller, id, &clock, &conditions).await
+) -> Result<Response, Problem> {
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 /// Ends the calling key's previous secret at once.
@@ -231,8 +285,20 @@ pub(crate) async fn end_previous_secret(
     path = "/api/v1/api-keys/self/previous-secret",
     operation_id = "endOwnPreviousSecret",
     tag = "The calling key",
-    params(PreconditionParams),
-    responses((status = 204, description = "The key has no previous secret that works")),
+    params(PreconditionParams, PreferParams),
+    responses(
+        (
+            status = 204,
+            description = "The key has no previous secret that works",
+            headers(("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ReceiptResponse,
+            headers(("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, [Code::KeyRequired, Code::SecretRetired, Code::PreconditionFailed]]))),
 )]
@@ -240,10 +306,11 @@ pub(crate) async fn end_own_previous_secret(
     mut caller: Authorized<AnyKeyToChange>,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Response, Problem> {
     let id = caller.key_id()?;
-    end(&mut caller, id, &clock, &conditions).await
+    end(&mut caller, id, &clock, &conditions, wanted).await
 }
 
 async fn end<R: Requirement>(
@@ -251,15 +318,20 @@ async fn end<R: Requirement>(
     id: ApiKeyId,
     clock: &Clock,
     conditions: &Preconditions,
-) -> Result<StatusCode, Problem> {
+    wanted: ReceiptWanted,
+) -> Result<Response, Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     let now = clock.now();
     conditions.check_change(&key, now)?;
-    if let Some(ended) = transaction.end_previous_secret(&key, now).await? {
-        let details = event_details::json(&EndedSecretDetails::new(ended.hint, ended.expires_at));
-        let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
-        transaction.commit_with(&event).await?;
-    }
-    Ok(StatusCode::NO_CONTENT)
+    let revision = match transaction.end_previous_secret(&key, now).await? {
+        Some(ended) => {
+            let details = event_details::json(&EndedSecretDetails::new(ended.hint, ended.expires_at));
+            let event = caller.event(EventKind::PreviousSecretEnded, id, now).with_details(details);
+            Some(transaction.commit_with(&event).await?)
+        }
+        None if wanted.is_wanted() => transaction.newest_revision().await?,
+        None => None,
+    };
+    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

@@ -7,11 +7,12 @@ use super::{
     create::{PAST, READ_ONLY},
     events::suspension_details,
     preconditions::{PreconditionParams, Preconditions, Shown, show},
+    receipts::{PreferParams, ReceiptWanted},
     responses::ApiKeyResponse,
     schema,
 };
 use crate::{
-    domain::{ApiKey, ApiKeyId, Clock, EventKind, Reason, Timestamp, parse_timestamp},
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Reason, Revision, Timestamp, parse_timestamp},
     http::{
         authorized::{Admin, Authorized},
         input::{KeyIdParam, NoQuery, OptionalJsonBody},
@@ -48,9 +49,22 @@ struct ResumeApiKeyRequest {
     path = "/api/v1/api-keys/{id}/suspend",
     operation_id = "suspendApiKey",
     tag = "API keys",
-    params(KeyIdParam, PreconditionParams),
+    params(KeyIdParam, PreconditionParams, PreferParams),
     request_body(content = SuspendApiKeyRequest, extensions(("x-optional" = json!(true)))),
-    responses((status = 200, description = "The suspended key", body = ApiKeyResponse, headers(("ETag")))),
+    responses(
+        (
+            status = 200,
+            description = "The suspended key",
+            body = ApiKeyResponse,
+            headers(("ETag"), ("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key is suspended, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyResponse,
+            headers(("ETag"), ("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed]]))),
 )]
@@ -59,6 +73,7 @@ pub(crate) async fn suspend(
     KeyIdParam(id): KeyIdParam,
     _: NoQuery,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     State(clock): State<Clock>,
     OptionalJsonBody(mut fields): OptionalJsonBody,
 ) -> Result<impl IntoResponse, Problem> {
@@ -69,10 +84,18 @@ pub(crate) async fn suspend(
     let reason = fields.parse_nullable("reason", Reason::parse).flatten().flatten();
     fields.finish(READ_ONLY)?;
 
-    change(&mut caller, id, &conditions, &clock, reason.as_ref(), EventKind::Suspended, |key, now| {
-        key.suspend(now, until, reason.clone())
-    })
-    .await
+    let apply = |key: &ApiKey, now| key.suspend(now, until, reason.clone());
+    let (revision, shown) = change(
+        &mut caller,
+        id,
+        &conditions,
+        &clock,
+        (EventKind::Suspended, reason.as_ref()),
+        wanted.is_wanted(),
+        apply,
+    )
+    .await?;
+    Ok(wanted.acknowledge(&caller, id, revision, &clock, shown).await)
 }
 
 /// Ends a key's suspension. A key that is not suspended stays as it is.
@@ -100,19 +123,23 @@ pub(crate) async fn resume(
     let reason = fields.parse_nullable("reason", Reason::parse).flatten().flatten();
     fields.finish(READ_ONLY)?;
 
-    change(&mut caller, id, &conditions, &clock, reason.as_ref(), EventKind::Resumed, ApiKey::resume).await
+    let (_, shown) =
+        change(&mut caller, id, &conditions, &clock, (EventKind::Resumed, reason.as_ref()), false, ApiKey::resume)
+            .await?;
+    Ok(shown)
 }
 
-/// Applies a change that returns the changed key, or `None` where it is as wanted already.
+/// Applies a change that returns the changed key, or `None` where it is as wanted already. Returns a revision that contains
+/// the change; of one that was made before, only if it is wanted.
 async fn change(
     caller: &mut Authorized<Admin>,
     id: ApiKeyId,
     conditions: &Preconditions,
     clock: &Clock,
-    reason: Option<&Reason>,
-    kind: EventKind,
+    (kind, reason): (EventKind, Option<&Reason>),
+    wants_revision: bool,
     apply: impl FnOnce(&ApiKey, Timestamp) -> Option<ApiKey>,
-) -> Result<Shown, Problem> {
+) -> Result<(Option<Revision>, Shown), Problem> {
     let mut transaction = caller.begin_revocation(clock).await?;
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     if key.revoked_at.is_some() {
@@ -121,11 +148,16 @@ async fn change(
     let now = clock.now();
     conditions.check_change(&key, now)?;
     let Some(mut changed) = apply(&key, now) else {
-        transaction.acknowledge_unchanged(&key);
-        return Ok(show(key.clone(), now));
+        let revision = if wants_revision {
+            transaction.revision_of_unchanged(&key).await?
+        } else {
+            transaction.acknowledge_unchanged(&key);
+            None
+        };
+        return Ok((revision, show(key.clone(), now)));
     };
     transaction.update_suspension(&key, &mut changed, now).await?;
     let details = suspension_details(&changed, reason);
-    transaction.commit_with(&caller.event(kind, id, now).with_details(details)).await?;
-    Ok(show(changed, now))
+    let revision = transaction.commit_with(&caller.event(kind, id, now).with_details(details)).await?;
+    Ok((Some(revision), show(changed, now)))
 }

@@ -8,6 +8,7 @@ use super::{
     limit_fields,
     policy::refuse_violation,
     preconditions::{PreconditionParams, Preconditions, show},
+    receipts::{PreferParams, ReceiptWanted},
     responses::ApiKeyResponse,
     schema,
 };
@@ -68,12 +69,25 @@ fn ends_in_the_past(patch: &ApiKeyPatch, present: Option<Timestamp>, now: Timest
     path = "/api/v1/api-keys/{id}",
     operation_id = "updateApiKey",
     tag = "API keys",
-    params(KeyIdParam, PreconditionParams),
+    params(KeyIdParam, PreconditionParams, PreferParams),
     request_body(content(
         (UpdateApiKeyRequest = "application/json"),
         (UpdateApiKeyRequest = "application/merge-patch+json"),
     )),
-    responses((status = 200, description = "The changed key", body = ApiKeyResponse, headers(("ETag")))),
+    responses(
+        (
+            status = 200,
+            description = "The changed key",
+            body = ApiKeyResponse,
+            headers(("ETag"), ("Preference-Applied"), ("Rally-Receipt")),
+        ),
+        (
+            status = 202,
+            description = "The key is changed, and the time of `Prefer: wait` is over: the body says what is outstanding",
+            body = ApiKeyResponse,
+            headers(("ETag"), ("Location" = String, description = "The absolute URL of the receipt"), ("Preference-Applied")),
+        ),
+    ),
     security(("apiKey" = []), ("bearer" = [])),
     extensions(("x-problems" = json!([CALLER, SERVER, PARAMS, BODY, [Code::KeyNotFound, Code::SecretRetired, Code::KeyRevokedConflict, Code::PreconditionFailed, Code::PolicyViolation]]))),
 )]
@@ -83,6 +97,7 @@ pub(crate) async fn update(
     _: NoQuery,
     State(clock): State<Clock>,
     conditions: Preconditions,
+    wanted: ReceiptWanted,
     MergePatchBody(mut fields): MergePatchBody,
 ) -> Result<impl IntoResponse, Problem> {
     let now = clock.now();
@@ -106,17 +121,34 @@ pub(crate) async fn update(
     }
     refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
     let mut patched = key.clone();
+    let may_narrow = may_narrow(&patch);
     let changes = patched.apply(patch);
     // A change that narrows does not wait for the policy's lock.
     if PolicyFacts::from(&*key).is_widened_by((&patched).into()) {
         check_policy(&mut transaction, &key, &patched, now).await?;
     }
     conditions.check_change(&key, now)?;
-    if !changes.is_empty() {
+    // A repeated change that narrows is one, too: it may be from just before, and by another instance.
+    let is_waited_for = wanted.is_wanted() && may_narrow && (changes.is_empty() || is_narrowed(&key, &patched));
+    let revision = if changes.is_empty() {
+        if is_waited_for { transaction.revision_of_unchanged(&key).await? } else { None }
+    } else {
         transaction.update_key(&key, &mut patched).await?;
-        transaction.commit_with(&caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes)).await?;
-    }
-    Ok(show(patched, clock.now()))
+        let event = caller.event(EventKind::Updated, id, clock.now()).with_changes(&changes);
+        Some(transaction.commit_with(&event).await?)
+    };
+    let shown = show(patched, clock.now());
+    Ok(wanted.acknowledge(&caller, id, revision.filter(|_| is_waited_for), &clock, shown).await)
+}
+
+/// Whether the change takes anything away.
+fn is_narrowed(before: &ApiKey, after: &ApiKey) -> bool {
+    // What would give something back takes something away.
+    let (before_limits, after_limits) = (&before.limits, &after.limits);
+    PolicyFacts::from(after).is_widened_by(before.into())
+        || before_limits.allowed_addresses != after_limits.allowed_addresses && !after_limits.allowed_addresses.is_any()
+        || before_limits.rate_limit != after_limits.rate_limit && after_limits.rate_limit.is_some()
+        || before_limits.quota != after_limits.quota && after_limits.quota.is_some()
 }
 
 /// Refuses what the policy forbids, unless the key has it already.

@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use super::forged_headers::letters;
 use crate::{
     auth::client_address::TrustedProxies,
-    domain::Scope,
+    domain::{Revision, Scope},
     http::{
         input::redacted,
-        names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_REQUIRED_SCOPE},
+        names::{FORWARD_AUTH, METHOD_HEADERS, X_RALLY_MIN_REVISION, X_RALLY_REQUIRED_SCOPE},
         problem::{FieldError, LimitedStatus, Problem},
     },
 };
@@ -27,23 +27,28 @@ pub(super) struct CheckParameters {
     pub(super) scope: Scope,
     /// The status of a request that exceeds its key's limits.
     pub(super) limited: LimitedStatus,
+    /// What the state must contain that the request is decided by.
+    pub(super) min_revision: Option<Revision>,
 }
 
+/// `has_own_headers`: there is one whose name begins as ours do.
 pub(super) fn read<B>(
     request: &Request<B>,
     peer: IpAddr,
     trusted_proxies: &TrustedProxies,
+    has_own_headers: bool,
 ) -> Result<CheckParameters, Problem> {
     let headers = request.headers();
     let by_method = by_methods(request.method(), headers);
     let QueryParameters { scope: by_query, limited } = by_query(request.uri().path(), request.uri().query())?;
-    // Of other peers the header is a client's, which does not decide what it needs.
-    let by_header = if headers.contains_key(X_RALLY_REQUIRED_SCOPE) && trusted_proxies.contain(peer) {
-        by_header(headers)?
+    // Of other peers these headers are a client's, which does not decide what it needs.
+    let (by_header, min_revision) = if has_own_headers && trusted_proxies.contain(peer) {
+        (by_header(headers)?, min_revision(headers)?)
     } else {
-        None
+        (None, None)
     };
-    Ok(CheckParameters { scope: by_query.into_iter().chain(by_header).fold(by_method, Scope::max), limited })
+    let scope = by_query.into_iter().chain(by_header).fold(by_method, Scope::max);
+    Ok(CheckParameters { scope, limited, min_revision })
 }
 
 /// All methods count, since a client can send such a header through a gateway that does not overwrite it, and the CRM
@@ -96,6 +101,17 @@ fn by_query(path: &str, query: Option<&str>) -> Result<QueryParameters, Problem>
     if errors.is_empty() { Ok(found) } else { Err(Problem::invalid_request(errors)) }
 }
 
+/// `X-Rally-Min-Revision`.
+fn min_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
+    let mut values = headers.get_all(X_RALLY_MIN_REVISION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let revision = value.to_str().ok().and_then(Revision::parse).filter(|_| values.next().is_none());
+    revision.map(Some).ok_or_else(|| {
+        let message = "must be one revision, as in Rally-Receipt";
+        Problem::invalid_request(vec![FieldError::new(X_RALLY_MIN_REVISION.as_str().to_owned(), message)])
+    })
+}
+
 /// The strictest scope of `X-Rally-Required-Scope`; proxies may have joined several lines by commas.
 fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
     let values = headers.get_all(X_RALLY_REQUIRED_SCOPE).iter().map(HeaderValue::to_str);
@@ -108,6 +124,7 @@ fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::forward_auth::forged_headers::refuse;
     use proptest::prelude::*;
 
     /// Headers as pairs of name and value; the peer is 10.0.0.1, which is trusted.
@@ -119,14 +136,17 @@ mod tests {
         let request = Request::builder().method(method).uri(target);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
-        read(&request.body(()).unwrap(), peer.parse().unwrap(), &proxies).map(|parameters| parameters.scope)
+        let request = request.body(()).unwrap();
+        let has_own_headers = refuse(request.headers())?;
+        read(&request, peer.parse().unwrap(), &proxies, has_own_headers).map(|parameters| parameters.scope)
     }
 
     #[test]
     fn only_the_gateways_own_query_sets_the_status_for_exceeded_limits() {
         let limited = |target: &str| {
             let request = Request::get(target).body(()).unwrap();
-            read(&request, [10, 0, 0, 1].into(), &TrustedProxies::default()).ok().map(|parameters| parameters.limited)
+            let read = read(&request, [10, 0, 0, 1].into(), &TrustedProxies::default(), false);
+            read.ok().map(|parameters| parameters.limited)
         };
         for (target, status) in [
             ("/forward-auth", Some(LimitedStatus::Forbidden)),

@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, HeaderName};
 use crate::http::{
     input::redacted,
     names::{
-        X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_PRINCIPAL, X_RALLY_REQUIRED_SCOPE, X_RALLY_SCOPES, X_RALLY_TENANT,
-        X_RALLY_TENANT_ID,
+        X_RALLY_KEY_EXPIRES, X_RALLY_KEY_ID, X_RALLY_MIN_REVISION, X_RALLY_PRINCIPAL, X_RALLY_REQUIRED_SCOPE,
+        X_RALLY_SCOPES, X_RALLY_TENANT, X_RALLY_TENANT_ID,
     },
     problem::{FieldError, Problem},
 };
@@ -16,9 +16,9 @@ const OURS: &[u8] = b"xrally";
 
 /// Refuses a request with a header that the CRM could take for one of ours, such as `X-Rally--Scopes` or `X-Rally-Role`:
 /// some gateways can remove headers by their exact names only. Those that a gateway overwrites on each request, or that
-/// it sends itself, are allowed under their exact names.
-pub(super) fn refuse(headers: &HeaderMap) -> Result<(), Problem> {
-    const KNOWN: [HeaderName; 7] = [
+/// it sends itself, are allowed under their exact names. Returns whether there is any.
+pub(super) fn refuse(headers: &HeaderMap) -> Result<bool, Problem> {
+    const KNOWN: [HeaderName; 8] = [
         X_RALLY_TENANT,
         X_RALLY_TENANT_ID,
         X_RALLY_PRINCIPAL,
@@ -26,13 +26,15 @@ pub(super) fn refuse(headers: &HeaderMap) -> Result<(), Problem> {
         X_RALLY_KEY_ID,
         X_RALLY_KEY_EXPIRES,
         X_RALLY_REQUIRED_SCOPE,
+        X_RALLY_MIN_REVISION,
     ];
-    let forged = headers.keys().filter(|name| letters(name).take(OURS.len()).eq(OURS.iter().copied()));
-    let errors = forged.filter(|name| !KNOWN.contains(name)).map(|name| {
+    let mut any = false;
+    let ours = headers.keys().filter(|name| letters(name).take(OURS.len()).eq(OURS.iter().copied()));
+    let errors = ours.inspect(|_| any = true).filter(|name| !KNOWN.contains(name)).map(|name| {
         FieldError::new(redacted(name.as_str().to_owned()), "is not a client's to send; send the request without it")
     });
     let errors: Vec<_> = errors.collect();
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid_request(errors)) }
+    if errors.is_empty() { Ok(any) } else { Err(Problem::invalid_request(errors)) }
 }
 
 /// A header's name without punctuation: many programs read different punctuation as the same, as `X_Rally.Scopes` and
@@ -54,9 +56,15 @@ mod tests {
 
     #[test]
     fn headers_that_gateways_overwrite_are_allowed_by_their_exact_names() {
-        for name in
-            ["X-Rally-Tenant", "x-rally-key-expires", "X-RALLY-REQUIRED-SCOPE", "X-Api-Key", "X-Request-Id", "Rally"]
-        {
+        for name in [
+            "X-Rally-Tenant",
+            "x-rally-key-expires",
+            "X-RALLY-REQUIRED-SCOPE",
+            "X-Rally-Min-Revision",
+            "X-Api-Key",
+            "X-Request-Id",
+            "Rally",
+        ] {
             assert!(!is_refused(name), "{name}");
         }
         for name in
@@ -71,7 +79,7 @@ mod tests {
         fn any_other_punctuation_is_refused(marks in prop::collection::vec("[!#$%&'*+.^_`|~-]{0,2}", 6), rest in "[a-z!._-]{0,8}") {
             let name: String = marks.iter().zip("xRaLlY".chars()).flat_map(|(mark, letter)| mark.chars().chain([letter])).collect();
             let name = name + &rest;
-            let exact = ["tenant", "tenant-id", "principal", "scopes", "key-id", "key-expires", "required-scope"];
+            let exact = ["tenant", "tenant-id", "principal", "scopes", "key-id", "key-expires", "required-scope", "min-revision"];
             let is_exact = exact.iter().any(|known| name.to_lowercase() == format!("x-rally-{known}"));
             prop_assert_eq!(is_refused(&name), !is_exact, "{}", name);
         }

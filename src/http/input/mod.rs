@@ -18,7 +18,7 @@ pub(crate) use self::{
     query::{NoQuery, QueryParams, parse_principal, parse_query_timestamp},
 };
 use super::problem::{FieldError, Problem};
-use crate::domain::{ApiKeyId, Secret};
+use crate::domain::{ApiKeyId, Revision, Secret};
 
 /// The members of a JSON object, or the parameters of a query. A handler takes them one by one; errors are collected
 /// until [`InputFields::finish`] returns them.
@@ -277,6 +277,27 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyIdParam {
                     "must be a UUID, as in a1b2c3d4-e5f6-7890-abcd-ef1234567890",
                 )])
             })
+    }
+}
+
+/// The path's `{revision}`.
+#[derive(Clone, Copy, Debug, IntoParams)]
+#[into_params(names("revision"), parameter_in = Path)]
+pub(crate) struct RevisionParam(
+    /// The change: the id of its event
+    #[param(value_type = Uuid, example = "01a2073f-ad52-724d-9ab3-01acd5b13093")]
+    pub(crate) Revision,
+);
+
+impl<S: Send + Sync> FromRequestParts<S> for RevisionParam {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await.ok();
+        let named = params.as_ref().and_then(|params| params.iter().find(|(name, _)| *name == "revision"));
+        named.and_then(|(_, text)| Revision::parse(text)).map(Self).ok_or_else(|| {
+            Problem::invalid_request(vec![FieldError::new("revision", "must be a UUID, as in Rally-Receipt")])
+        })
     }
 }
 

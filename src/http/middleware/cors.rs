@@ -13,7 +13,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::{
     auth::credential::X_API_KEY,
     http::{
-        names::X_REQUEST_ID,
+        names::{PREFER, X_REQUEST_ID},
         origins::{AllowedOrigins, exposed_headers},
     },
 };
@@ -50,7 +50,7 @@ fn allowed_headers() -> Vec<HeaderName> {
         header::IF_MATCH,
         header::IF_NONE_MATCH,
         HeaderName::from_static("idempotency-key"),
-        HeaderName::from_static("prefer"),
+        PREFER,
     ];
     let of_tracing = [
         "traceparent",

@@ -13,21 +13,27 @@ use tracing::Instrument as _;
 use crate::http::{
     authorized::CallerSlot,
     key_lifecycle_headers,
+    prefer::{self, MaxWait},
     problem::{Code, Problem},
     rate_limit_fields,
 };
 
-/// The longest time from request to response.
+/// The longest time from request to response, besides what the client prefers to wait for a receipt.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the handler in a task that goes on when the client disconnects: a cancelled handler would leave a pooled
 /// connection in the middle of a transaction (see `store`), or drop the acknowledgement of a commit.
 ///
 /// Also inserts the headers about a calling key, since only the handler's extractor knows the caller.
-pub(super) async fn detach(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
+pub(super) async fn detach(
+    State((tasks, max_wait)): State<(TaskTracker, MaxWait)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let slot = CallerSlot::default();
     request.extensions_mut().insert(slot.clone());
-    let mut response = run_detached(&tasks, request, next).await;
+    let limit = RESPONSE_TIMEOUT + prefer::wait(request.headers(), max_wait).unwrap_or_default();
+    let mut response = run_detached(&tasks, limit, request, next).await;
     if let Some((principal, remaining_limits)) = slot.0.get() {
         key_lifecycle_headers::insert(principal, response.headers_mut());
         rate_limit_fields::insert(remaining_limits, response.headers_mut());
@@ -35,9 +41,9 @@ pub(super) async fn detach(State(tasks): State<TaskTracker>, mut request: Reques
     response
 }
 
-async fn run_detached(tasks: &TaskTracker, request: Request, next: Next) -> Response {
+async fn run_detached(tasks: &TaskTracker, limit: Duration, request: Request, next: Next) -> Response {
     let task = tasks.spawn(next.run(request).in_current_span());
-    match tokio::time::timeout(RESPONSE_TIMEOUT, task).await {
+    match tokio::time::timeout(limit, task).await {
         Ok(Ok(response)) => response,
         // The hook has logged the panic. As a response it gets the headers of the layers around.
         Ok(Err(_panicked_or_cancelled)) => Problem::internal().into_response(),
@@ -66,7 +72,7 @@ mod tests {
             }
         };
         let tasks = TaskTracker::new();
-        let layer = from_fn_with_state(tasks.clone(), detach);
+        let layer = from_fn_with_state((tasks.clone(), MaxWait(Duration::ZERO)), detach);
         let router = Router::new().route("/", get(handler)).layer(layer);
         let response = tokio::spawn(router.oneshot(Request::new(Body::empty())));
         has_started.await.unwrap();

@@ -16,6 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::{
     AppState, dispatch,
     origins::AllowedOrigins,
+    prefer::MaxWait,
     problem::{Code, Problem},
 };
 
@@ -24,6 +25,7 @@ pub(super) struct Settings {
     pub(super) origins: AllowedOrigins,
     /// Where requests run on after their client has disconnected.
     pub(super) tasks: TaskTracker,
+    pub(super) max_wait: MaxWait,
 }
 
 /// The whole stack, in the order in which a request passes it.
@@ -48,7 +50,7 @@ where
 {
     let of_keys = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(from_fn_with_state(settings.tasks, detach::detach));
+        .layer(from_fn_with_state((settings.tasks, settings.max_wait), detach::detach));
     let of_origins = ServiceBuilder::new().layer(from_fn(cors::only_preflights)).layer(cors::layer(settings.origins));
     let routes = routes.method_not_allowed_fallback(method_not_allowed).layer(of_keys);
     routes.fallback(not_found).layer(of_origins)
@@ -70,13 +72,14 @@ mod tests {
         http::{Request, StatusCode},
         routing::get,
     };
+    use std::time::Duration;
     use tower::ServiceExt as _;
 
     #[tokio::test]
     async fn the_response_after_a_panic_has_the_headers_of_every_layer() {
         let panicking = Router::new().route("/", get(async || -> StatusCode { panic!("on purpose") }));
         let origins = AllowedOrigins::new("localhost", Vec::new());
-        let settings = Settings { origins, tasks: TaskTracker::new() };
+        let settings = Settings { origins, tasks: TaskTracker::new(), max_wait: MaxWait(Duration::ZERO) };
         let request = Request::get("/").header(header::ORIGIN, "https://acme.localhost").body(Body::empty()).unwrap();
         let response = around_management(panicking, settings).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

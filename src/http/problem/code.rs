@@ -83,6 +83,9 @@ codes! {
     KeyNotFound "key_not_found" NOT_FOUND
         "No such API key"
         "This tenant has no API key with this id."
+    ReceiptNotFound "receipt_not_found" NOT_FOUND
+        "No such receipt"
+        "This tenant has no change with this revision, which is the id of the change's event."
     TenantNotFound "tenant_not_found" NOT_FOUND
         "No such tenant"
         "The host names no tenant. Use your tenant's own host, as in https://your-tenant.rallycrm.io."
@@ -149,6 +152,9 @@ codes! {
     Timeout "timeout" SERVICE_UNAVAILABLE
         "The response took too long"
         "It is unknown whether the request took effect. Check before you repeat it."
+    RevisionNotReached "revision_not_reached" SERVICE_UNAVAILABLE
+        "The state does not contain the revision"
+        "The check was to be decided by a state that contains the revision in X-Rally-Min-Revision, and there is none yet. Try again in a moment."
     Stopping "stopping" SERVICE_UNAVAILABLE
         "The service is stopping"
         "Send new requests to another instance. This one still responds."

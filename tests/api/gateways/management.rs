@@ -4,7 +4,10 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::stand::{Program, Stand};
-use crate::client::{Credential, PATH, send};
+use crate::{
+    client::{Credential, PATH, send},
+    harness::TestServer,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_created_used_rotated_and_revoked_at_the_gateways_host() {
@@ -42,6 +45,24 @@ async fn usage_and_events_show_the_clients_address() {
         assert_eq!(addresses, [CLIENT], "{program:?}");
         stand.stop().await;
     }
+}
+
+/// By their defaults, some gateways end such a call before the service responds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_waits_for_a_receipt_gets_the_longest_wait_behind_every_gateway() {
+    let stands = Program::all().into_iter().map(async |program| {
+        // It does not know yet that no other instance has the key cached.
+        let server = TestServer::with(&[("TRUSTED_PROXIES", "127.0.0.1"), ("LEASE_SECONDS", "300")]).await;
+        let stand = Stand::start_before(server, &program, "-receipt", |_, text| text.to_owned(), 401).await;
+        let key = stand.key("read").await;
+        let admin = stand.client("acme", Credential::Bearer(stand.server.token("acme", "admin")));
+        let reply = send(admin.request(Method::DELETE, &key.path()).header("prefer", "wait=60")).await;
+        assert_eq!(reply.status, 202, "{program:?}: {reply:?}\n{}", stand.log());
+        assert_eq!(reply.header("preference-applied"), "wait=55", "{program:?}");
+        stand.refuses(stand.with_key(&key.secret).request(Method::GET, "/"), 401, "key_revoked").await;
+        stand.stop().await;
+    });
+    futures_util::future::join_all(stands).await;
 }
 
 async fn keys_are_managed(stand: &Stand) {

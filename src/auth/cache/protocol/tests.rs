@@ -1,0 +1,308 @@
+//! The protocol in a model of several instances on one queue of notifications, in any order of events.
+
+use super::*;
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+
+const LEASE: Duration = Duration::from_secs(10);
+const INSTANCES: usize = 3;
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// Time passes, in milliseconds.
+    Pass(u64),
+    /// The instance takes the time of its next heartbeat, which may be committed much later.
+    TakeBeat(usize),
+    CommitBeat(usize),
+    /// The instance sends what it has to say.
+    Send(usize),
+    /// The instance receives a number of notifications.
+    Receive(usize, usize),
+    /// The instance caches the state as it is.
+    Look(usize),
+    /// The instance changes the state, and waits for a receipt.
+    Change(usize),
+    /// The feed breaks and is established again; what was sent in between is missed.
+    Reconnect(usize),
+    Stop(usize),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let instance = || 0..INSTANCES;
+    let event = prop_oneof![
+        4 => (1..4_000_u64).prop_map(Event::Pass),
+        3 => instance().prop_map(Event::TakeBeat),
+        4 => instance().prop_map(Event::CommitBeat),
+        5 => instance().prop_map(Event::Send),
+        8 => (instance(), 1..20_usize).prop_map(|(instance, number)| Event::Receive(instance, number)),
+        4 => instance().prop_map(Event::Look),
+        2 => instance().prop_map(Event::Change),
+        1 => instance().prop_map(Event::Reconnect),
+        1 => prop_oneof![9 => Just(Event::Pass(1)), 1 => instance().prop_map(Event::Stop)],
+    ];
+    prop::collection::vec(event, 1..120)
+}
+
+#[derive(Clone, Copy)]
+enum Notification {
+    Change,
+    Message(Message),
+}
+
+struct Instance {
+    protocol: Protocol,
+    /// The next notification that it receives.
+    place: usize,
+    /// When its lease is over.
+    lease_until: Moment,
+    /// The version of the state that it has cached.
+    cached: Option<u64>,
+    /// Taken, and not committed.
+    beat: Option<(Message, Nonce, Moment)>,
+    /// Committed.
+    sent: Vec<(Nonce, Moment)>,
+    waits: Vec<(u64, Moment, u64)>,
+    has_stopped: bool,
+}
+
+struct World {
+    now: Moment,
+    version: u64,
+    queue: Vec<Notification>,
+    instances: Vec<Instance>,
+    /// The newest version that there is a receipt of.
+    proven: u64,
+    receipts: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Moment(1_000_000_000_000);
+        let instance = || Instance {
+            protocol: Protocol::new(InstanceId::random(), LEASE),
+            place: 0,
+            lease_until: Moment(0),
+            cached: None,
+            beat: None,
+            sent: Vec::new(),
+            waits: Vec::new(),
+            has_stopped: false,
+        };
+        let mut world = Self {
+            now,
+            version: 0,
+            queue: Vec::new(),
+            instances: std::iter::repeat_with(instance).take(INSTANCES).collect(),
+            proven: 0,
+            receipts: 0,
+        };
+        for instance in &mut world.instances {
+            instance.protocol.listen(now);
+        }
+        world
+    }
+
+    fn apply(&mut self, event: Event) {
+        let (now, queue) = (self.now, &mut self.queue);
+        match event {
+            Event::Pass(millis) => self.now = now.after(Duration::from_millis(millis)),
+            Event::TakeBeat(index) => {
+                let nonce = Nonce::random();
+                let Some(instance) = self.instances.get_mut(index).filter(|one| !one.has_stopped) else { return };
+                if instance.beat.is_none() {
+                    instance.beat = Some((instance.protocol.beat(nonce), nonce, now));
+                }
+            }
+            Event::CommitBeat(index) => {
+                let Some(instance) = self.instances.get_mut(index).filter(|one| !one.has_stopped) else { return };
+                if let Some((message, nonce, taken)) = instance.beat.take() {
+                    instance.sent.push((nonce, taken));
+                    queue.push(Notification::Message(message));
+                }
+            }
+            Event::Send(index) => {
+                let Some(instance) = self.instances.get_mut(index).filter(|one| !one.has_stopped) else { return };
+                queue.extend(instance.protocol.outgoing().into_iter().map(Notification::Message));
+            }
+            Event::Receive(index, number) => {
+                let Some(instance) = self.instances.get_mut(index).filter(|one| !one.has_stopped) else { return };
+                for notification in queue.iter().skip(instance.place).take(number) {
+                    instance.place += 1;
+                    match *notification {
+                        Notification::Change => instance.cached = None,
+                        Notification::Message(message) => {
+                            if let Message::Beat { nonce, .. } = message
+                                && let Some((_, taken)) = instance.sent.iter().find(|(sent, _)| *sent == nonce)
+                            {
+                                instance.lease_until = instance.lease_until.max(taken.after(LEASE));
+                            }
+                            instance.protocol.hear(message, now);
+                        }
+                    }
+                }
+            }
+            Event::Look(index) => {
+                let version = self.version;
+                let instance = &mut self.instances[index];
+                if now < instance.lease_until && instance.cached.is_none() {
+                    instance.cached = Some(version);
+                }
+            }
+            Event::Change(index) => {
+                let instance = &mut self.instances[index];
+                if instance.has_stopped {
+                    return;
+                }
+                self.version += 1;
+                queue.push(Notification::Change);
+                instance.cached = None;
+                let (number, _) = instance.protocol.begin();
+                instance.waits.push((number, now, self.version));
+            }
+            Event::Reconnect(index) => {
+                let instance = &mut self.instances[index];
+                if instance.has_stopped {
+                    return;
+                }
+                instance.protocol.lose_feed();
+                (instance.lease_until, instance.cached, instance.beat) = (Moment(0), None, None);
+                instance.sent.clear();
+                instance.place = queue.len();
+                instance.protocol.listen(now);
+            }
+            Event::Stop(index) => {
+                let instance = &mut self.instances[index];
+                if !instance.has_stopped {
+                    (instance.lease_until, instance.has_stopped) = (Moment(0), true);
+                    queue.push(Notification::Message(Message::Goodbye { from: instance.protocol.own }));
+                }
+            }
+        }
+    }
+
+    /// Notes the receipts that are complete, and returns whether an instance may use a state from before one of them.
+    fn is_stale(&mut self, is_complete: fn(&Progress) -> bool) -> bool {
+        for instance in self.instances.iter().filter(|instance| !instance.has_stopped) {
+            for (number, since, version) in &instance.waits {
+                if is_complete(&instance.protocol.progress(*number, *since, self.now)) {
+                    self.receipts += usize::from(*version > self.proven);
+                    self.proven = self.proven.max(*version);
+                }
+            }
+        }
+        self.instances.iter().any(|instance| {
+            self.now < instance.lease_until && instance.cached.is_some_and(|version| version < self.proven)
+        })
+    }
+}
+
+/// Whether a state is used that is from before a receipt, in any of so many runs; and the number of receipts.
+fn finds_a_stale_use(cases: u32, is_complete: fn(&Progress) -> bool) -> (bool, usize) {
+    let receipts = std::cell::Cell::new(0);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&events(), |events| {
+        let mut world = World::new();
+        for event in events {
+            world.apply(event);
+            prop_assert!(!world.is_stale(is_complete));
+        }
+        // Nobody acknowledges any more: the leases end.
+        for _ in 0..30 {
+            world.apply(Event::Pass(1_000));
+            for index in 0..INSTANCES {
+                world.apply(Event::Send(index));
+                world.apply(Event::Receive(index, 1_000));
+            }
+            prop_assert!(!world.is_stale(is_complete));
+        }
+        receipts.set(receipts.get() + world.receipts);
+        prop_assert!(world.instances.iter().all(|one| one.has_stopped || one.waits.is_empty() || world.proven > 0));
+        Ok(())
+    });
+    (outcome.is_err(), receipts.get())
+}
+
+#[test]
+fn after_a_receipt_no_instance_uses_a_state_from_before_it() {
+    let (is_stale, receipts) = finds_a_stale_use(3_000, |progress| progress.is_complete);
+    assert!(!is_stale);
+    assert!(receipts > 1_000, "{receipts}");
+}
+
+/// The controls: the model sees each of these.
+#[test]
+fn a_receipt_that_does_not_wait_for_the_others_is_found_to_be_wrong() {
+    assert!(finds_a_stale_use(20_000, |progress| progress.complete_at.is_some()).0);
+}
+
+#[test]
+fn a_receipt_of_who_has_just_begun_to_listen_is_found_to_be_wrong() {
+    let ignores_unheard = |progress: &Progress| progress.complete_at.is_some() && progress.outstanding.is_empty();
+    assert!(finds_a_stale_use(20_000, ignores_unheard).0);
+}
+
+fn beat(from: InstanceId, number: u64) -> Message {
+    Message::Beat { from, number, lease: LEASE, nonce: Nonce::random() }
+}
+
+#[test]
+fn an_acknowledgement_counts_for_its_question_and_those_before() {
+    let (own, other) = (InstanceId::random(), InstanceId::random());
+    let at = |seconds: u64| Moment(1_000_000_000_000).after(Duration::from_secs(seconds));
+    let mut protocol = Protocol::new(own, LEASE);
+    protocol.listen(at(0));
+    protocol.hear(beat(other, 1), at(20));
+    let (first, _) = protocol.begin();
+    assert_eq!(protocol.outgoing(), [Message::Ask { from: own, number: first }]);
+    let (second, _) = protocol.begin();
+    assert!(second > first && protocol.has_outgoing());
+    protocol.outgoing();
+    for number in [first, second] {
+        protocol.hear(Message::Ask { from: own, number }, at(21));
+        assert!(protocol.has_returned(number));
+    }
+    let is_complete = |protocol: &Protocol, number| protocol.progress(number, at(20), at(21)).is_complete;
+    // Not for another asker, and not for a question after it.
+    protocol.hear(Message::Acknowledge { from: other, to: other, number: second }, at(21));
+    assert!(!is_complete(&protocol, first));
+    protocol.hear(Message::Acknowledge { from: other, to: own, number: first }, at(21));
+    assert!(is_complete(&protocol, first) && !is_complete(&protocol, second));
+    protocol.hear(Message::Acknowledge { from: other, to: own, number: second }, at(21));
+    let progress = protocol.progress(second, at(20), at(21));
+    let receipt = Receipt { instances: 2, acknowledged: 2, lapsed: 0, slowest: Duration::from_secs(1) };
+    assert_eq!((progress.receipt, progress.is_complete), (receipt, true));
+    // Somebody sends the older ones again.
+    for number in [first, 0] {
+        protocol.hear(Message::Acknowledge { from: other, to: own, number }, at(22));
+        protocol.hear(Message::Ask { from: own, number }, at(22));
+    }
+    assert_eq!(protocol.progress(second, at(20), at(22)).receipt, receipt);
+}
+
+#[test]
+fn a_silent_instance_lapses_with_the_lease_of_its_newest_heartbeat_from_before() {
+    let (own, other) = (InstanceId::random(), InstanceId::random());
+    let at = |millis: u64| Moment(1_000_000_000_000).after(Duration::from_millis(millis));
+    let mut protocol = Protocol::new(own, LEASE);
+    protocol.listen(at(0));
+    protocol.hear(beat(other, 1), at(20_000));
+    let (number, _) = protocol.begin();
+    protocol.outgoing();
+    protocol.hear(Message::Ask { from: own, number }, at(21_000));
+    // Somebody sends a heartbeat again, and the instance a new one: neither extends the wait.
+    protocol.hear(beat(other, 1), at(22_000));
+    protocol.hear(beat(other, 2), at(23_000));
+    let over = 30_000 + 20 + 50;
+    let progress = protocol.progress(number, at(20_500), at(over - 1));
+    assert_eq!((progress.is_complete, progress.complete_at), (false, Some(at(over))));
+    let progress = protocol.progress(number, at(20_500), at(over));
+    assert!(progress.is_complete && progress.receipt.lapsed == 1 && progress.receipt.acknowledged == 1);
+    assert_eq!(protocol.live_instances(at(over)), 2, "it lives on, for later questions");
+    protocol.hear(Message::Goodbye { from: other }, at(over));
+    protocol.hear(beat(other, 3), at(over));
+    assert_eq!(protocol.live_instances(at(over)), 1);
+    protocol.release(number);
+    assert!(protocol.rounds.is_empty());
+}
