@@ -10,12 +10,15 @@ use crate::{
     auth::{
         api_key::{pepper::Peppers, verifier::KeyFallback},
         client_address::TrustedProxies,
-        jwt::jwks::IssuerKeys,
+        jwt::jwks::{IssuerKeys, JwksLocation},
     },
     config::{ANY_AUDIENCE, Config, Database, Jwt, Warning},
     demo::{IfMissing, PrivateDatabase},
     domain::{Clock, format_timestamp},
-    http::tls::{LoadedTls, TlsFiles},
+    http::{
+        console::ConsoleSettings,
+        tls::{LoadedTls, TlsFiles},
+    },
     limits::try_redis,
     store::{Finding, Inspected, Level, inspect},
 };
@@ -38,6 +41,7 @@ pub(super) async fn doctor(mut config: Config, json: bool) -> Result<(), Error> 
     findings.extend(config.http.tls.as_ref().map(|files| tls(files, &Clock::default())));
     findings.push(trusted_proxies(&config));
     findings.extend(users_tokens(&config).await);
+    findings.extend(console(&config.console).await);
     findings.push(pepper(&config));
     findings.push(redis(&config).await);
     if let Some(url) = private.as_ref().map(|private| &private.url).or(config.database.url.as_ref()) {
@@ -171,6 +175,26 @@ async fn jwt(config: &Config) -> Vec<Finding> {
         }));
     }
     findings
+}
+
+/// The console's sign-in, where it has one.
+async fn console(settings: &ConsoleSettings) -> Option<Finding> {
+    let issuer = settings.issuer.as_deref()?;
+    let endpoint = async {
+        let location = JwksLocation::of(issuer).map_err(|problem| format!("{issuer} {problem}"))?;
+        let keys = IssuerKeys::new(location).map_err(|error| error.to_string())?;
+        keys.token_endpoint().await.map_err(|error| {
+            format!("users cannot sign in: {error}; check JWT_ISSUER, of which the console uses the first")
+        })
+    };
+    let outcome = endpoint.await.and_then(|endpoint| match settings.forbidden_origin(endpoint.as_str()) {
+        None => Ok(format!("users sign in at {issuer}")),
+        Some(origin) => Err(format!(
+            "users cannot sign in: browsers may not call the issuer's token endpoint, which is at {origin}; add that to \
+             CONSOLE_CONNECT_ORIGINS"
+        )),
+    });
+    Some(Finding::of("console", outcome))
 }
 
 async fn redis(config: &Config) -> Finding {

@@ -47,11 +47,20 @@ pub struct ConsoleSettings {
 }
 
 impl ConsoleSettings {
+    /// The origins that the page may call beside its own.
+    fn origins_of_issuer(&self) -> Vec<String> {
+        self.issuer.as_deref().and_then(origin).into_iter().chain(self.connect_origins.iter().cloned()).collect()
+    }
+
+    /// The URL's origin, if the page may not call it.
+    pub(crate) fn forbidden_origin(&self, url: &str) -> Option<String> {
+        origin(url).filter(|origin| !self.origins_of_issuer().contains(origin))
+    }
+
     /// Content Security Policy Level 3: only resources of this service, and the issuer's endpoints.
     fn content_policy(&self) -> HeaderValue {
-        let issuer = self.issuer.as_deref().and_then(origin);
-        let sources: Vec<&str> =
-            ["'self'"].into_iter().chain(issuer.iter().chain(&self.connect_origins).map(String::as_str)).collect();
+        let origins = self.origins_of_issuer();
+        let sources: Vec<&str> = ["'self'"].into_iter().chain(origins.iter().map(String::as_str)).collect();
         let policy = format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src {}; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \

@@ -125,6 +125,46 @@ async fn doctor_counts_secrets_without_a_stamp_and_looks_at_functions_and_proxie
 }
 
 #[tokio::test]
+async fn doctor_says_whether_users_can_sign_in_to_the_console() {
+    let (issuer, home) =
+        (Issuer::start(&[&SigningKey::generate("a", Algorithm::ES256)]).await, Home::new("doctor-console"));
+    let name = issuer.name();
+    let complete = json!({
+        "issuer": name,
+        "jwks_uri": issuer.keys_url(),
+        "authorization_endpoint": format!("{name}/authorize"),
+        "token_endpoint": format!("{name}/token"),
+        "code_challenge_methods_supported": ["S256"],
+    });
+    let with = |member: &str, value: Value| {
+        let mut document = complete.clone();
+        document[member] = value;
+        document
+    };
+    let elsewhere = with("token_endpoint", json!("https://tokens.example.com/token"));
+    for (document, origins, says) in [
+        (complete.clone(), "", "ok    console: users sign in at "),
+        (elsewhere.clone(), "https://tokens.example.com", "ok    console: users sign in at "),
+        (
+            elsewhere,
+            "",
+            "FAIL  console: users cannot sign in: browsers may not call the issuer's token endpoint, which is at https://tokens.example.com; add that to CONSOLE_CONNECT_ORIGINS",
+        ),
+        (with("token_endpoint", Value::Null), "", "it names no `token_endpoint`"),
+        (with("authorization_endpoint", Value::Null), "", "it names no `authorization_endpoint`"),
+        (with("code_challenge_methods_supported", json!(["plain"])), "", "lack S256 (PKCE)"),
+    ] {
+        issuer.behaviour().configuration = Some(document);
+        let settings =
+            [("JWT_ISSUER", name.as_str()), ("CONSOLE_CLIENT_ID", "c"), ("CONSOLE_CONNECT_ORIGINS", origins)];
+        let printed = String::from_utf8(home.run(&["doctor"], &settings).await.stdout).unwrap();
+        assert!(printed.contains(says), "{says}: {printed}");
+    }
+    let printed = String::from_utf8(home.run(&["doctor"], &[]).await.stdout).unwrap();
+    assert!(!printed.contains("console"), "{printed}");
+}
+
+#[tokio::test]
 async fn doctor_prints_one_json_document_where_asked() {
     let (database, home) = (TestDatabase::create().await, Home::new("doctor-json"));
     let url = database.url_text(None).await;

@@ -137,6 +137,9 @@ pub enum FetchError {
     /// The response is too long.
     #[error("{0} responded with more than {MAX_RESPONSE} bytes")]
     TooLong(Url),
+    /// The keys are at a known URL, and the issuer's configuration is not read.
+    #[error("the issuer's configuration is not known")]
+    NoDiscovery,
     /// The response is not what it should be.
     #[error("{0}: {1}")]
     Content(Url, &'static str),
@@ -354,6 +357,31 @@ impl IssuerKeys {
     }
 
     async fn discover(&self, issuer: &str, url: &Url) -> Result<Url, FetchError> {
+        let document = self.configuration(issuer, url).await?;
+        let wrong = |why| FetchError::Content(url.clone(), why);
+        let keys = document.get("jwks_uri").and_then(Value::as_str).ok_or_else(|| wrong("it names no `jwks_uri`"))?;
+        safe_url(keys).map_err(|_| wrong("its `jwks_uri` is neither https:// nor on a loopback address"))
+    }
+
+    /// The token endpoint of an issuer that signs users in by code and PKCE, as the console does.
+    pub(crate) async fn token_endpoint(&self) -> Result<Url, FetchError> {
+        let JwksLocation::Discovery { issuer, configuration: url } = &self.location else {
+            return Err(FetchError::NoDiscovery);
+        };
+        let document = self.configuration(issuer, url).await?;
+        let wrong = |why| FetchError::Content(url.clone(), why);
+        let text = |name| document.get(name).and_then(Value::as_str);
+        text("authorization_endpoint").ok_or_else(|| wrong("it names no `authorization_endpoint`"))?;
+        let methods = document.get("code_challenge_methods_supported").and_then(Value::as_array);
+        if methods.is_some_and(|methods| !methods.contains(&"S256".into())) {
+            return Err(wrong("its `code_challenge_methods_supported` lack S256 (PKCE)"));
+        }
+        let endpoint = text("token_endpoint").ok_or_else(|| wrong("it names no `token_endpoint`"))?;
+        safe_url(endpoint).map_err(|_| wrong("its `token_endpoint` is neither https:// nor on a loopback address"))
+    }
+
+    /// The issuer's configuration (OpenID Connect Discovery 1.0, 4).
+    async fn configuration(&self, issuer: &str, url: &Url) -> Result<Value, FetchError> {
         let response = self.get(url).await?;
         let wrong = |why| FetchError::Content(url.clone(), why);
         let document: Value = serde_json::from_slice(&response).map_err(|_| wrong("the response is not JSON"))?;
@@ -367,8 +395,7 @@ impl IssuerKeys {
         if text("issuer") != Some(issuer) {
             return Err(wrong("its `issuer` is not the configured one (JWT_ISSUER must be the same to the letter)"));
         }
-        safe_url(text("jwks_uri").ok_or_else(|| wrong("it names no `jwks_uri`"))?)
-            .map_err(|_| wrong("its `jwks_uri` is neither https:// nor on a loopback address"))
+        Ok(document)
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
