@@ -85,6 +85,7 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
     "LEASE_SECONDS",
+    "STRICT_LEASE",
     "RECEIPT_MAX_WAIT_SECONDS",
     "REDIS_URL",
     "REDIS_URL_FILE",

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{
     Error, Locked, ReadTx, WriteTx,
-    batcher::{BatchedStatement, PlacedRow},
+    batcher::{BatchedStatement, Found},
+    feed_server::ServerIdentity,
     limits::LimitRow,
     statements::Session,
     transaction::TenantTransaction,
@@ -83,6 +84,7 @@ struct FoundSecret {
     quota_period: Option<String>,
     quota_start: Option<Timestamp>,
     quota_used: Option<i64>,
+    server: Option<String>,
 }
 
 impl TryFrom<FoundSecret> for SecretRow {
@@ -127,7 +129,7 @@ impl BatchedStatement for FindSecrets {
     type Key = (Uuid, LookupDigest);
     type Row = SecretRow;
 
-    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
+    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Found<SecretRow>, sqlx::Error> {
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| *tenant).collect();
         let digests: Vec<_> = keys.iter().map(|(_, digest)| digest.as_bytes()).collect();
         let rows = sqlx::query_as!(
@@ -136,14 +138,16 @@ impl BatchedStatement for FindSecrets {
                       phc AS "phc!", stamp, pepper_id, secret_expires_at, secret_retired_at, secret_ended_at,
                       last4 AS "last4!", suspended_at, suspended_until,
                       allowed_addresses AS "allowed_addresses!: Vec<IpNet>", rate_limit_requests,
-                      rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used
+                      rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used,
+                      (SELECT public.server_identity()) AS server
                FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],
         )
         .fetch_all(session)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
+        let server = ServerIdentity::parse(rows.first().and_then(|row| row.server.clone()));
+        Ok(Found { server, rows: rows.into_iter().map(|row| (row.place, row.try_into())).collect() })
     }
 }
 
