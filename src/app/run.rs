@@ -37,8 +37,8 @@ impl Service {
         }
         let (stop_usage_worker, stopped) = oneshot::channel::<Instant>();
         let usage_worker = tokio::spawn(self.usage_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
-        let (stop_leak_worker, stopped) = oneshot::channel::<Instant>();
-        let leak_worker = tokio::spawn(self.leak_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
+        let (stop_leak_workers, stopped) = oneshot::channel::<Instant>();
+        let leak_workers = tokio::spawn(self.leak_workers.run(stopped.unwrap_or_else(|_| Instant::now())));
         let drain = self.drain.clone();
         let mut deadline = Instant::now();
         let drained = async {
@@ -74,9 +74,9 @@ impl Service {
         let completed = timeout_at(deadline - USAGE_TIME.min(left / 4), requests).await.is_ok();
         let close = async {
             let until = deadline - CLOSING_TIME.min(left / 8);
-            let _ = stop_leak_worker.send(until);
+            let _ = stop_leak_workers.send(until);
             let _ = stop_usage_worker.send(until);
-            let _ = leak_worker.await;
+            let _ = leak_workers.await;
             let _ = usage_worker.await;
             // Metrics are served until usage is written.
             drop(stop_admin);

@@ -10,6 +10,7 @@ mod env_file;
 mod http;
 mod jwt;
 mod keys;
+mod leaks;
 mod limits;
 mod mistaken_names;
 mod reader;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     http::Http,
     jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
+    leaks::Leaks,
     limits::Limits,
     telemetry::{Log, TraceSampler, Traces},
 };
@@ -82,6 +84,8 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_PEPPERS_RETIRED_FILE",
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
+    "LEAKS_GITHUB_KEYS_URL",
+    "LEAKS_GITHUB_KEYS_FILE",
     "REDIS_URL",
     "REDIS_URL_FILE",
     "USAGE_RETENTION_DAYS",
@@ -111,6 +115,7 @@ pub struct Config {
     pub(crate) jwt: Jwt,
     pub(crate) console: ConsoleSettings,
     pub(crate) keys: Keys,
+    pub(crate) leaks: Leaks,
     pub(crate) limits: Limits,
     /// How long usage counts are stored.
     pub(crate) usage_retention: TimeDelta,
@@ -176,6 +181,7 @@ impl Config {
             console: console::read(&mut settings, &jwt.rules.issuers),
             jwt,
             keys: Keys::read(&mut settings),
+            leaks: Leaks::read(&mut settings),
             limits: Limits::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
@@ -241,7 +247,7 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, console, keys, limits, .. } = self;
+        let Self { http, database, tenancy, jwt, console, keys, leaks, limits, .. } = self;
         let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
@@ -254,6 +260,7 @@ impl Config {
             jwt.effective(),
             console::effective(console),
             keys.effective(),
+            leaks.effective(),
             limits.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),
