@@ -48,6 +48,7 @@ mod frozen;
 mod fuzz;
 mod gateways;
 mod get;
+mod github_leaks;
 mod harness;
 mod hosts;
 mod http2;

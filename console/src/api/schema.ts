@@ -269,6 +269,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/api-keys/receipts/{revision}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gets the receipt of a change.
+         * @description Any revision of the tenant has one: the id of any event of its audit trail. If nobody has waited for it, the instances
+         *     are asked now.
+         */
+        get: operations["getReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/api-keys/{id}/events": {
         parameters: {
             query?: never;
@@ -514,6 +535,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/leaks/github": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes the reports of GitHub's secret scanning.
+         * @description For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are dealt with before the response, which
+         *     says of each match whether it is a secret of a key. Served where `LEAKS_GITHUB_KEYS_URL` or `LEAKS_GITHUB_KEYS_FILE` is set.
+         */
+        post: operations["reportLeaksByGithub"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -651,6 +693,8 @@ export interface components {
             allowedAddresses: string[];
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
+            /** @description Of a rotation that waited for a receipt in vain (202): what is outstanding */
+            receipt?: components["schemas"]["ReceiptResponse"];
         };
         /** @description What changed; an absent property did not */
         UpdateDetails: {
@@ -752,6 +796,8 @@ export interface components {
              *     one is today
              */
             usage?: number[];
+            /** @description Of a change that waited for a receipt in vain (202): what is outstanding */
+            receipt?: components["schemas"]["ReceiptResponse"];
         };
         /** @description Requests with a key by hour or day */
         ApiKeyUsageResponse: {
@@ -904,6 +950,42 @@ export interface components {
             /** @description What is wrong with it; continues a sentence that starts with the field's name */
             message: string;
         };
+        /** @description Whether a match is a secret */
+        GithubLabel: {
+            /**
+             * @description SHA-256 of the token, in lower-case hexadecimal
+             * @example a51687072d5fa2d21521fb685b6459177322f27cabbb32f3976cfa7dd3ef08a7
+             */
+            token_hash: string;
+            /**
+             * @description The match's `type`
+             * @example rally_crm_api_key
+             */
+            token_type: string;
+            /**
+             * @description `true_positive`: it is a secret of a key, in whatever state; else `false_positive`
+             * @example true_positive
+             */
+            label: string;
+        };
+        /** @description A secret that GitHub found. Further properties are ignored */
+        GithubMatch: {
+            /**
+             * @description The secret
+             * @example rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c
+             */
+            token: string;
+            /**
+             * @description The name that GitHub has for this kind of secret
+             * @example rally_crm_api_key
+             */
+            type: string;
+            /**
+             * @description Where it was found; may be empty
+             * @example https://github.com/octocat/Hello-World/blob/main/.env
+             */
+            url: string | null;
+        };
         /** @description What the key grants, or granted */
         GrantDetails: {
             /**
@@ -934,7 +1016,7 @@ export interface components {
              * @description Why the key was revoked (absent: not said, or not revoked)
              * @example Replaced by the key of the new ETL job
              */
-            reason: string;
+            reason?: string;
             /**
              * @description `iss` of the acting user's token
              * @example https://login.example.com
@@ -1275,6 +1357,79 @@ export interface components {
              *     ]
              */
             degraded?: string[];
+        };
+        /** @description Proof that no instance uses a state from before a change any more */
+        ReceiptDetails: {
+            /**
+             * Format: uuid
+             * @description The change: the id of its event
+             */
+            revision: string;
+            /**
+             * @description The instances that lived
+             * @example 3
+             */
+            instances: number;
+            /**
+             * @description Those that have invalidated the key
+             * @example 3
+             */
+            acknowledged: number;
+            /**
+             * @description Those that were silent until they had lost their lease on the cache
+             * @example 0
+             */
+            lapsed: number;
+            /**
+             * Format: double
+             * @description From the change to the last acknowledgement, in milliseconds
+             * @example 2.1
+             */
+            slowestMs: number;
+            /**
+             * @description `iss` of the acting user's token
+             * @example https://login.example.com
+             */
+            actorIssuer?: string;
+            /**
+             * @description `sub` of the acting user's token
+             * @example 8d1f0c52
+             */
+            actorSubject?: string;
+            /**
+             * @description The prefix and last four digits of the acting key's secret
+             * @example rk_live_…1b4c
+             */
+            actorKeyHint?: string;
+        };
+        /** @description Whether an instance may still use a state from before a change */
+        ReceiptResponse: {
+            /**
+             * Format: uuid
+             * @description The change: the id of its event
+             */
+            revision: string;
+            /** @description No instance uses a state from before the change any more */
+            isComplete: boolean;
+            /** @description The instances that lived when they were asked about the change */
+            instances: number;
+            /** @description Those that have invalidated what they had cached */
+            acknowledged: number;
+            /** @description Those that were silent until they had lost their lease on the cache */
+            lapsed: number;
+            /**
+             * Format: double
+             * @description From the change to the last acknowledgement, in milliseconds
+             */
+            slowestMs: number;
+            /** @description The ids of the instances that have neither acknowledged nor lost their lease */
+            outstanding: string[];
+            /**
+             * Format: int64
+             * @description In how many seconds the receipt is complete at the latest (null: unknown, since this instance does not reach the
+             *     others through the database now)
+             */
+            completeWithinSeconds: number | null;
         };
         ResumeApiKeyRequest: {
             /** @description Null, or absent: a suspension has an end, a resumption has none */
@@ -1732,6 +1887,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["GrantDetails"];
         };
+        /** @description An event of the type `receipt` */
+        ReceiptEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "receipt";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["ReceiptDetails"];
+        };
         /** @description An event of the type `secret_reused` */
         SecretReusedEvent: {
             /**
@@ -1853,7 +2038,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -1910,7 +2095,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "receipt_not_found" | "request_timeout" | "revision_not_reached" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -1961,6 +2146,16 @@ export interface components {
          * @example https://your-tenant.rallycrm.io/api/v1/api-keys/a1b2c3d4-e5f6-7890-abcd-ef1234567890
          */
         Location: string;
+        /**
+         * @description With `Prefer: wait`, on a change that takes something away: the seconds that were granted (RFC 7240)
+         * @example wait=10
+         */
+        "Preference-Applied": string;
+        /**
+         * @description With `Prefer: wait`: no instance uses a state from before the change any more (a dictionary of RFC 9651)
+         * @example revision="01a2073f-ad52-724d-9ab3-01acd5b13093", instances=3, acknowledged=3, lapsed=0, slowest-ms=2.1
+         */
+        "Rally-Receipt": string;
         /**
          * @description The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)
          * @example "rally-key";r=99;t=1
@@ -2062,6 +2257,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2148,7 +2349,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2185,6 +2386,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2271,7 +2478,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2308,6 +2515,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2394,7 +2607,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2431,6 +2644,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2517,7 +2736,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2554,6 +2773,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2640,7 +2865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2677,6 +2902,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2763,7 +2994,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2800,6 +3031,12 @@ export interface operations {
                  */
                 "X-Rally-Required-Scope"?: string;
                 /**
+                 * @description The check is decided by a state that contains this revision, or responds with 503; only peers in TRUSTED_PROXIES
+                 *     may send it
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                "X-Rally-Min-Revision"?: string;
+                /**
                  * @description The original request's method
                  * @example POST
                  */
@@ -2886,7 +3123,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `internal_error` */
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `revision_not_reached`, `internal_error` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3732,15 +3969,57 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
+            /** @description The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *       "isComplete": false,
+                     *       "instances": 3,
+                     *       "acknowledged": 2,
+                     *       "lapsed": 0,
+                     *       "slowestMs": 2.1,
+                     *       "outstanding": [
+                     *         "5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"
+                     *       ],
+                     *       "completeWithinSeconds": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiptResponse"];
+                };
+            };
             /** @description The key is revoked */
             204: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -3899,6 +4178,12 @@ export interface operations {
                  */
                 "If-None-Match"?: string;
                 /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
+                /**
                  * @description Choose a random one for each request. For 24 hours, the same request with the same value makes no second secret, and gets
                  *     the same response. Bare or in double quotes
                  * @example 9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10
@@ -3922,6 +4207,53 @@ export interface operations {
             /** @description The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key` */
             200: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *       "key": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+                     *       "keyPrefix": "rk_live_",
+                     *       "name": "Zapier Sync",
+                     *       "scopes": "read,write",
+                     *       "expiresAt": "2030-01-01T00:00:00Z",
+                     *       "createdAt": "2026-11-23T09:30:00Z",
+                     *       "keyHint": "rk_live_…1b4c",
+                     *       "description": "Nightly sync of deals",
+                     *       "suspendedUntil": null,
+                     *       "allowedAddresses": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimit": {
+                     *         "requests": 600,
+                     *         "windowSeconds": 60
+                     *       },
+                     *       "quota": {
+                     *         "requests": 100000,
+                     *         "per": "day"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeyCreatedResponse"];
+                };
+            };
+            /** @description The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -4194,15 +4526,57 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
+            /** @description The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *       "isComplete": false,
+                     *       "instances": 3,
+                     *       "acknowledged": 2,
+                     *       "lapsed": 0,
+                     *       "slowestMs": 2.1,
+                     *       "outstanding": [
+                     *         "5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"
+                     *       ],
+                     *       "completeWithinSeconds": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiptResponse"];
+                };
+            };
             /** @description The key has no previous secret that works */
             204: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -4905,7 +5279,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5039,6 +5413,23 @@ export interface operations {
                      *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
                      *         "details": {
                      *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -5330,7 +5721,7 @@ export interface operations {
                  */
                 keyId?: string;
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5464,6 +5855,23 @@ export interface operations {
                      *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
                      *         "details": {
                      *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -6169,11 +6577,180 @@ export interface operations {
             };
         };
     };
+    getReceipt: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
+            };
+            path: {
+                /**
+                 * @description The change: the id of its event
+                 * @example 01a2073f-ad52-724d-9ab3-01acd5b13093
+                 */
+                revision: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The receipt, complete or not */
+            200: {
+                headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *       "isComplete": false,
+                     *       "instances": 3,
+                     *       "acknowledged": 2,
+                     *       "lapsed": 0,
+                     *       "slowestMs": 2.1,
+                     *       "outstanding": [
+                     *         "5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"
+                     *       ],
+                     *       "completeWithinSeconds": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiptResponse"];
+                };
+            };
+            /** @description `ambiguous_tenant`, `missing_host`, `ambiguous_credentials`, `invalid_request` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `missing_credentials`, `invalid_key`, `key_expired`, `key_revoked`, `key_suspended`, `invalid_token`, `token_expired` */
+            401: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `tenant_not_found`, `receipt_not_found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`, `quota_exceeded` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `busy`, `database_unavailable`, `issuer_unavailable`, `timeout` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listApiKeyEvents: {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -6313,6 +6890,23 @@ export interface operations {
                      *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
                      *         "details": {
                      *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -6981,6 +7575,12 @@ export interface operations {
                  */
                 "If-None-Match"?: string;
                 /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
+                /**
                  * @description Choose a random one for each request. For 24 hours, the same request with the same value makes no second secret, and gets
                  *     the same response. Bare or in double quotes
                  * @example 9f5c1e5e-6d3b-4d5c-8f0a-2f7b3c6d4e10
@@ -7010,6 +7610,53 @@ export interface operations {
             /** @description The key with its new secret, which no later response contains, but that to a repetition with the same `Idempotency-Key` */
             200: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *       "key": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+                     *       "keyPrefix": "rk_live_",
+                     *       "name": "Zapier Sync",
+                     *       "scopes": "read,write",
+                     *       "expiresAt": "2030-01-01T00:00:00Z",
+                     *       "createdAt": "2026-11-23T09:30:00Z",
+                     *       "keyHint": "rk_live_…1b4c",
+                     *       "description": "Nightly sync of deals",
+                     *       "suspendedUntil": null,
+                     *       "allowedAddresses": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimit": {
+                     *         "requests": 600,
+                     *         "windowSeconds": 60
+                     *       },
+                     *       "quota": {
+                     *         "requests": 100000,
+                     *         "per": "day"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeyCreatedResponse"];
+                };
+            };
+            /** @description The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -7282,6 +7929,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path: {
                 /**
@@ -7308,6 +7961,63 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *       "keyPrefix": "rk_live_",
+                     *       "name": "Zapier Sync",
+                     *       "scopes": "read,write",
+                     *       "expiresAt": "2030-01-01T00:00:00Z",
+                     *       "lastUsedAt": "2026-11-24T17:02:11.482913Z",
+                     *       "isActive": true,
+                     *       "createdAt": "2026-11-23T09:30:00Z",
+                     *       "createdBy": "admin@acme.com",
+                     *       "keyHint": "rk_live_…9f02",
+                     *       "revokedAt": null,
+                     *       "status": "active",
+                     *       "rotation": {
+                     *         "previousKeyHint": "rk_live_…1b4c",
+                     *         "previousExpiresAt": "2026-11-25T08:00:00Z",
+                     *         "previousLastUsedAt": "2026-11-24T11:47:30.118204Z"
+                     *       },
+                     *       "description": "Nightly sync of deals",
+                     *       "suspendedUntil": null,
+                     *       "allowedAddresses": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimit": {
+                     *         "requests": 600,
+                     *         "windowSeconds": 60
+                     *       },
+                     *       "quota": {
+                     *         "requests": 100000,
+                     *         "per": "day"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeyResponse"];
+                };
+            };
+            /** @description The key is suspended, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -7859,6 +8569,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path: {
                 /**
@@ -7871,9 +8587,45 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *       "isComplete": false,
+                     *       "instances": 3,
+                     *       "acknowledged": 2,
+                     *       "lapsed": 0,
+                     *       "slowestMs": 2.1,
+                     *       "outstanding": [
+                     *         "5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"
+                     *       ],
+                     *       "completeWithinSeconds": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiptResponse"];
+                };
+            };
             /** @description The key has no previous secret that works */
             204: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -8262,6 +9014,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path: {
                 /**
@@ -8274,9 +9032,45 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *       "isComplete": false,
+                     *       "instances": 3,
+                     *       "acknowledged": 2,
+                     *       "lapsed": 0,
+                     *       "slowestMs": 2.1,
+                     *       "outstanding": [
+                     *         "5f0c7f5e-7d0f-4a52-9d0b-6f7a0e6f4c1d"
+                     *       ],
+                     *       "completeWithinSeconds": 4
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ReceiptResponse"];
+                };
+            };
             /** @description The key is revoked */
             204: {
                 headers: {
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -8434,6 +9228,12 @@ export interface operations {
                  * @example "1-mR9vXo2cQ4eTyU7b"
                  */
                 "If-None-Match"?: string;
+                /**
+                 * @description `wait=N` (RFC 7240): wait at most so many seconds for the proof that no instance uses a state from before the
+                 *     change any more. Anything else is ignored
+                 * @example wait=10
+                 */
+                Prefer?: string;
             };
             path: {
                 /**
@@ -8467,6 +9267,63 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
+                    "Rally-Receipt": components["headers"]["Rally-Receipt"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
+                    Deprecation: components["headers"]["Deprecation"];
+                    Sunset: components["headers"]["Sunset"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "Cache-Control": components["headers"]["Cache-Control"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *       "keyPrefix": "rk_live_",
+                     *       "name": "Zapier Sync",
+                     *       "scopes": "read,write",
+                     *       "expiresAt": "2030-01-01T00:00:00Z",
+                     *       "lastUsedAt": "2026-11-24T17:02:11.482913Z",
+                     *       "isActive": true,
+                     *       "createdAt": "2026-11-23T09:30:00Z",
+                     *       "createdBy": "admin@acme.com",
+                     *       "keyHint": "rk_live_…9f02",
+                     *       "revokedAt": null,
+                     *       "status": "active",
+                     *       "rotation": {
+                     *         "previousKeyHint": "rk_live_…1b4c",
+                     *         "previousExpiresAt": "2026-11-25T08:00:00Z",
+                     *         "previousLastUsedAt": "2026-11-24T11:47:30.118204Z"
+                     *       },
+                     *       "description": "Nightly sync of deals",
+                     *       "suspendedUntil": null,
+                     *       "allowedAddresses": [
+                     *         "203.0.113.0/24"
+                     *       ],
+                     *       "rateLimit": {
+                     *         "requests": 600,
+                     *         "windowSeconds": 60
+                     *       },
+                     *       "quota": {
+                     *         "requests": 100000,
+                     *         "per": "day"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeyResponse"];
+                };
+            };
+            /** @description The key is changed, and the time of `Prefer: wait` is over: the body says what is outstanding */
+            202: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    /** @description The absolute URL of the receipt */
+                    Location?: string;
+                    "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     traceresponse: components["headers"]["traceresponse"];
                     "X-Rally-Key-Expires": components["headers"]["X-Rally-Key-Expires"];
@@ -9091,6 +9948,153 @@ export interface operations {
                 };
             };
             /** @description `busy`, `database_unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reportLeaksByGithub: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Which of GitHub's keys signed the body
+                 * @example bcb53661c06b4728e59d897fb6165d5c9cda0fd9cdf9d09ead458168deb7518c
+                 */
+                "Github-Public-Key-Identifier": string;
+                /**
+                 * @description The signature of the body: DER in base64
+                 * @example MEQCIQDaMKqrGnE27S0kgMrEK0eYBmyG0LeZismAEz/BgZyt7AIfXt9fErtRS4XaeSt/AO1RtBY66YcAdjxji410VQV4xg==
+                 */
+                "Github-Public-Key-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example [
+                 *       {
+                 *         "token": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+                 *         "type": "rally_crm_api_key",
+                 *         "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+                 *         "source": "content"
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["GithubMatch"][];
+            };
+        };
+        responses: {
+            /** @description A label for each match, in the same order */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "token_hash": "a51687072d5fa2d21521fb685b6459177322f27cabbb32f3976cfa7dd3ef08a7",
+                     *         "token_type": "rally_crm_api_key",
+                     *         "label": "true_positive"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["GithubLabel"][];
+                };
+            };
+            /** @description `ambiguous_tenant`, `missing_host`, `invalid_request`, `invalid_json` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_signature` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    Accept: components["headers"]["Accept"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `timeout`, `signing_keys_unavailable`, `busy`, `database_unavailable` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
