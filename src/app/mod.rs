@@ -149,17 +149,12 @@ pub struct Service {
 
 impl Service {
     /// Connects to the database, builds the parts and binds the addresses.
-    pub async fn start(config: &Config, database: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
-        let jwt = &config.jwt;
-        if jwt.is_empty() {
-            return Err(StartError::NoTokenKey);
-        }
+    pub async fn start(config: &Config, url: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
+        let (jwt, keys) = (&config.jwt, &config.keys);
         let issuers = issuer_keys(jwt)?;
-        let keys = &config.keys;
         let (lease, clock_offset) = (Arc::new(Lease::lasting(config.revocation.lease)), Arc::<ClockOffset>::default());
         let receipts = Receipts::new(config.revocation.lease);
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
-        let url = database;
         let database = open_database(config, url, &cache).await?;
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let invalidation_listener = InvalidationListener {
@@ -328,6 +323,10 @@ fn warn_of_open_settings(config: &Config) {
     }
 }
 
-fn issuer_keys(jwt: &Jwt) -> Result<Vec<Arc<IssuerKeys>>, FetchError> {
-    jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone())).collect()
+/// Fails if nothing in the settings verifies users' tokens.
+fn issuer_keys(jwt: &Jwt) -> Result<Vec<Arc<IssuerKeys>>, StartError> {
+    if jwt.is_empty() {
+        return Err(StartError::NoTokenKey);
+    }
+    Ok(jwt.issuers.iter().map(|location| IssuerKeys::new(location.clone())).collect::<Result<_, FetchError>>()?)
 }
