@@ -24,12 +24,14 @@ pub enum EventKind {
     IdleNotice,
     /// Somebody reported a secret as leaked.
     Leaked,
+    /// A request brought the secret of a decoy, which never works.
+    DecoyUsed,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -40,6 +42,7 @@ impl EventKind {
         Self::SecretReused,
         Self::IdleNotice,
         Self::Leaked,
+        Self::DecoyUsed,
         Self::PolicyChanged,
     ];
 
@@ -62,6 +65,7 @@ impl EventKind {
             Self::SecretReused => "secret_reused",
             Self::IdleNotice => "idle_notice",
             Self::Leaked => "leaked",
+            Self::DecoyUsed => "decoy_used",
             Self::PolicyChanged => "policy_changed",
         }
     }

@@ -47,6 +47,7 @@ use crate::{
     components(schemas(
         ProblemDocument,
         event_details::ActorDetails,
+        event_details::DecoyUseDetails,
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::IdleNoticeDetails,
@@ -67,7 +68,8 @@ const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
 /// A schema and a property that only some of its responses have.
-const OPTIONAL: [(&str, &str); 1] = [("ApiKeyResponse", "usage")];
+const OPTIONAL: [(&str, &str); 3] =
+    [("ApiKeyResponse", "usage"), ("ApiKeyResponse", "decoy"), ("ApiKeyCreatedResponse", "decoy")];
 
 /// In every response.
 const OF_ALL: [&str; 2] = ["X-Request-Id", "traceresponse"];

@@ -36,6 +36,7 @@ mod console;
 mod create;
 mod credentials;
 mod database_away;
+mod decoys;
 mod demo;
 mod disconnects;
 mod docs_links;

@@ -81,6 +81,10 @@ pub(super) struct ApiKeyResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_items = 30, max_items = 30)]
     pub(super) usage: Option<Vec<i64>>,
+    /// Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false, example = true)]
+    pub(super) decoy: bool,
 }
 
 /// A previous secret that still works
@@ -135,6 +139,7 @@ impl ApiKeyResponse {
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
             usage: None,
+            decoy: key.is_decoy,
         }
     }
 }
@@ -184,6 +189,15 @@ pub(super) struct ApiKeyCreatedResponse {
     /// The quota (null: none)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
+    /// Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false, example = true)]
+    decoy: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl ApiKeyCreatedResponse {
@@ -202,6 +216,7 @@ impl ApiKeyCreatedResponse {
             allowed_addresses: key.limits.allowed_addresses.clone(),
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
+            decoy: key.is_decoy,
         }
     }
 
