@@ -55,6 +55,7 @@ mod hosts;
 mod http2;
 mod idempotency;
 mod idle;
+mod incident_page;
 mod instances;
 mod issuer;
 mod issuers_page;
