@@ -693,6 +693,11 @@ export interface components {
             allowedAddresses: string[];
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
+            /**
+             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example true
+             */
+            decoy?: boolean;
             /** @description Of a rotation that waited for a receipt in vain (202): what is outstanding */
             receipt?: components["schemas"]["ReceiptResponse"];
         };
@@ -796,6 +801,11 @@ export interface components {
              *     one is today
              */
             usage?: number[];
+            /**
+             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example true
+             */
+            decoy?: boolean;
             /** @description Of a change that waited for a receipt in vain (202): what is outstanding */
             receipt?: components["schemas"]["ReceiptResponse"];
         };
@@ -871,6 +881,24 @@ export interface components {
             allowedAddresses?: string[] | null;
             rateLimit?: components["schemas"]["RateLimit"] | null;
             quota?: components["schemas"]["Quota"] | null;
+            /**
+             * @description True: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example false
+             */
+            decoy?: boolean | null;
+        };
+        /** @description The decoy whose secret was used, and by which program */
+        DecoyUseDetails: {
+            /**
+             * @description The prefix and last four digits of that secret
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            /**
+             * @description The client's `User-Agent`, shortened (null: it sent none)
+             * @example curl/8.5.0
+             */
+            userAgent: string | null;
         };
         /** @description Refused requests by reason */
         DeniedByReason: {
@@ -2007,6 +2035,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["LeakDetails"];
         };
+        /** @description An event of the type `decoy_used` */
+        DecoyUsedEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "decoy_used";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["DecoyUseDetails"];
+        };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
             /**
@@ -2038,7 +2096,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -5279,7 +5337,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5367,6 +5425,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
@@ -5721,7 +5792,7 @@ export interface operations {
                  */
                 keyId?: string;
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5809,6 +5880,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
@@ -6750,7 +6834,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -6844,6 +6928,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
