@@ -44,6 +44,8 @@ CREATE TABLE public.api_keys (
     rate_limit_window_seconds integer CHECK (rate_limit_window_seconds BETWEEN 1 AND 86400),
     quota_requests      bigint      CHECK (quota_requests BETWEEN 1 AND 1000000000000),
     quota_period        text        CHECK (quota_period IN ('day', 'month')),
+    -- It never works, and each use of its secret is recorded. Set when it is created, and never changed.
+    is_decoy            boolean     NOT NULL DEFAULT false,
     -- Counts the changes; a part of the entity tag (ETag).
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),
     -- Copies from api_key_secrets: of the current secret, and of the one that the last rotation replaced, unless that has
@@ -276,7 +278,8 @@ RETURNS TABLE (
     quota_period      text,
     -- Of the quota's period that was last written.
     quota_start       timestamptz,
-    quota_used        bigint
+    quota_used        bigint,
+    is_decoy          boolean
 )
 LANGUAGE plpgsql
 SET role = rally_app
@@ -309,7 +312,7 @@ BEGIN
             SELECT n, k.id, k.scopes, k.expires_at, k.revoked_at, secret.phc, secret.stamp, secret.pepper_id,
                    secret.expires_at, secret.retired_at, secret.ended_at, secret.last4, k.suspended_at, k.suspended_until,
                    k.allowed_addresses, k.rate_limit_requests, k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
-                   q.period_start, q.requests
+                   q.period_start, q.requests, k.is_decoy
             FROM public.api_keys k
             LEFT JOIN LATERAL (SELECT u.period_start, u.requests
                                FROM public.api_key_quota_usage u

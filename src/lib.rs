@@ -49,6 +49,7 @@
 //! | flush | writes the usage counts that have changed to the database |
 //! | rate limit | so many requests in a window, all of which may come at once (the burst); the budget is how many may come now |
 //! | quota | so many requests in a day or month, by the usage counts of all instances |
+//! | decoy | a key that never works; its use is recorded |
 //! | suspension | a key does not work until a time, or until it is resumed |
 //! | policy | a tenant's rules for all of its keys |
 //! | caller | an address and a program that use a key |

@@ -381,6 +381,7 @@ export const texts = {
       revoked: 'Revoked',
       secret_reused: 'Ended secret used',
       leaked: 'Reported as leaked',
+      decoy_used: 'Decoy used',
       policy_changed: 'Policy changed',
     } as Record<string, string>,
     sentence: {
@@ -392,6 +393,7 @@ export const texts = {
       resumed: (actor: string, key: string) => `${actor} resumed ${key}`,
       revoked: (actor: string, key: string) => `${actor} revoked ${key}`,
       secret_reused: (_actor: string, key: string) => `Somebody used an ended secret of ${key}`,
+      decoy_used: (_actor: string, key: string) => `Somebody used ${key}, which is a decoy`,
       leaked: (_actor: string, key: string) => `A secret of ${key} was reported as leaked`,
       policy_changed: (actor: string) => `${actor} changed the policy`,
     } as Record<string, (actor: string, key: string) => string>,

@@ -5,6 +5,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures_util::{FutureExt as _, future::join_all};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
@@ -16,6 +17,7 @@ use tokio::{
 use tracing::{error, warn};
 
 use crate::{
+    auth::github_keys::GithubKeys,
     domain::{ApiKey, Clock, EventKind, LeakAction, LookupDigest, NewEvent, Reporter},
     http::{LeakReport, LeakReports, ended_secret_details, grant_details, leak_details, suspension_details},
     store::{self, LeakStore, Locked, LockedSecret, ReportedSecret, WriteTx},
@@ -56,16 +58,32 @@ impl LeakMetrics {
     }
 }
 
-/// Where reports go, and the worker that deals with them.
-pub(super) fn start(store: &LeakStore, clock: &Clock, registry: &mut Registry) -> (LeakReports, LeakWorker) {
-    let (reports, queues) = LeakReports::new();
+/// Where reports go, and the workers that deal with them.
+pub(super) fn start(
+    github_keys: Option<GithubKeys>,
+    store: &LeakStore,
+    clock: &Clock,
+    registry: &mut Registry,
+) -> (LeakReports, LeakWorkers) {
+    let (reports, queues) = LeakReports::new(github_keys);
     let metrics = LeakMetrics::register(registry);
     let worker = |queue| LeakWorker { queue, store: store.clone(), clock: clock.clone(), metrics: metrics.clone() };
-    (reports, worker(queues.of_anyone))
+    (reports, LeakWorkers([worker(queues.of_anyone), worker(queues.of_github)]))
+}
+
+/// A worker for each queue, so that reports of anybody do not delay those of GitHub.
+pub(super) struct LeakWorkers([LeakWorker; 2]);
+
+impl LeakWorkers {
+    /// Deals with reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
+    pub(super) async fn run(self, stop: impl Future<Output = Instant>) {
+        let stop = stop.shared();
+        join_all(self.0.map(|worker| worker.run(stop.clone()))).await;
+    }
 }
 
 /// Deals with the reports of one queue, one after the other.
-pub(super) struct LeakWorker {
+struct LeakWorker {
     queue: mpsc::Receiver<LeakReport>,
     store: LeakStore,
     clock: Clock,
@@ -74,7 +92,7 @@ pub(super) struct LeakWorker {
 
 impl LeakWorker {
     /// Deals with reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
-    pub(super) async fn run(mut self, stop: impl Future<Output = Instant>) {
+    async fn run(mut self, stop: impl Future<Output = Instant>) {
         let mut stop = std::pin::pin!(stop);
         let deadline = loop {
             let report = tokio::select! {

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::{idle_keys::IdleKeyJob, leaks::LeakWorker, metrics::ConnectionGauges};
+use self::{idle_keys::IdleKeyJob, leaks::LeakWorkers, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -24,10 +24,12 @@ use crate::{
             AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease, receipts::Receipts,
         },
         gauges::AuthGauges,
+        github_keys::GithubKeys,
         jwt::{
-            jwks::{FetchError, IssuerKeys, IssuerMetrics},
+            jwks::{IssuerKeys, IssuerMetrics},
             verifier::TokenVerifier,
         },
+        key_fetch::FetchError,
     },
     config::{self, Config, Jwt},
     domain::{Clock, random_bytes},
@@ -62,9 +64,9 @@ pub enum StartError {
         "no user could log in, since no key verifies JWTs: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET to 32 bytes or more (`openssl rand -base64 48`)"
     )]
     NoTokenKey,
-    /// The HTTP client for issuers' keys cannot be created.
-    #[error("cannot fetch issuers' keys: {0}")]
-    Issuers(#[from] FetchError),
+    /// The HTTP client for the keys of others cannot be created.
+    #[error("cannot fetch public keys: {0}")]
+    Keys(#[from] FetchError),
     /// The export of traces cannot be started.
     #[error(transparent)]
     Traces(#[from] TracesError),
@@ -135,7 +137,7 @@ pub struct Service {
     limiter: RateLimiter,
     usage_worker: UsageWorker,
     idle_key_job: IdleKeyJob,
-    leak_worker: LeakWorker,
+    leak_workers: LeakWorkers,
     database: Database,
     trace_export: Option<TraceExport>,
     tls: Option<TlsReloader>,
@@ -179,7 +181,8 @@ impl Service {
         receipts.register(&mut metrics);
         database.register(&mut metrics);
         let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
-        let (leaks, leak_worker) = leaks::start(&database.leaks(), &clock, &mut metrics);
+        let github_keys = config.leaks.github.as_ref().map(GithubKeys::new).transpose()?;
+        let (leaks, leak_workers) = leaks::start(github_keys, &database.leaks(), &clock, &mut metrics);
         let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
@@ -239,7 +242,7 @@ impl Service {
             limiter,
             usage_worker,
             idle_key_job,
-            leak_worker,
+            leak_workers,
             database,
             trace_export,
             tls,

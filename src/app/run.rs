@@ -40,8 +40,8 @@ impl Service {
         }
         let (stop_usage_worker, stopped) = oneshot::channel::<Instant>();
         let usage_worker = tokio::spawn(self.usage_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
-        let (stop_leak_worker, stopped) = oneshot::channel::<Instant>();
-        let leak_worker = tokio::spawn(self.leak_worker.run(stopped.unwrap_or_else(|_| Instant::now())));
+        let (stop_leak_workers, stopped) = oneshot::channel::<Instant>();
+        let leak_workers = tokio::spawn(self.leak_workers.run(stopped.unwrap_or_else(|_| Instant::now())));
         let drain = self.drain.clone();
         let mut deadline = Instant::now();
         let drained = async {
@@ -78,11 +78,11 @@ impl Service {
         let completed = timeout_at(deadline - USAGE_TIME.min(left / 4), requests).await.is_ok();
         let close = async {
             let until = deadline - CLOSING_TIME.min(left / 8);
-            let _ = stop_leak_worker.send(until);
+            let _ = stop_leak_workers.send(until);
             let _ = stop_usage_worker.send(until);
             // No request uses the cache any more: other instances need not wait for this one.
             let _ = stop_listener.send(());
-            let _ = tokio::join!(leak_worker, usage_worker, listener);
+            let _ = tokio::join!(leak_workers, usage_worker, listener);
             // Metrics are served until usage is written.
             drop(stop_admin);
             if let Some(Ok(connections)) = OptionFuture::from(admin).await {

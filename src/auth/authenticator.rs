@@ -267,6 +267,10 @@ impl Authenticator {
                     };
                     conclude(&span, tenant, verified.principal(), decision)
                 }
+                Err(Error::Decoy(decoy)) => {
+                    self.keys.record_decoy(&tenant, decoy, client, &request_id);
+                    refuse(&span, &tenant, Error::InvalidKey)
+                }
                 Err(error) => refuse(&span, &tenant, error),
             },
             Ok(OwnedCredential::Token(token)) => {

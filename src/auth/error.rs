@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    domain::{Budget, Principal, QuotaUse, RemainingLimits, Scope, Slug, Tenant, Timestamp, access::DenialReason},
+    domain::{
+        ApiKeyId, Budget, KeyHint, LookupDigest, Principal, QuotaUse, RemainingLimits, Scope, Slug, Tenant, Timestamp,
+        access::DenialReason,
+    },
     store,
     turns::Overloaded,
 };
@@ -71,6 +74,15 @@ impl From<Error> for Refusal {
     }
 }
 
+/// A decoy whose secret was used.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the types say it")]
+pub struct DecoyKey {
+    pub key: ApiKeyId,
+    pub lookup_digest: LookupDigest,
+    pub hint: KeyHint,
+}
+
 /// Why a request is refused.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -92,6 +104,9 @@ pub enum Error {
     /// No key of the tenant has this secret. Also the error for a forged row and for a secret that has ended.
     #[error("invalid key")]
     InvalidKey,
+    /// The secret of a decoy. Recorded and then refused as [`Self::InvalidKey`] by `Authenticator`, so that nobody sees the difference.
+    #[error("decoy")]
+    Decoy(DecoyKey),
     /// The secret is right, and its key has expired.
     #[error("expired key")]
     KeyExpired,

@@ -4,7 +4,7 @@
 //!
 //! Never guesses: two credentials, two hosts, or a forwarded host that differs are errors.
 //!
-//! Imports run one way: `error, headers, request ← cache ← api_key, jwt ← authenticator, gauges`.
+//! Imports run one way: `error, headers, request ← cache, key_fetch ← api_key, github_keys, jwt ← authenticator, gauges`.
 
 pub mod api_key;
 pub mod authenticator;
@@ -13,8 +13,10 @@ pub mod client_address;
 pub(crate) mod credential;
 pub mod error;
 pub(crate) mod gauges;
+pub mod github_keys;
 mod headers;
 pub mod jwt;
+pub mod key_fetch;
 pub mod request;
 mod request_span;
 pub mod tenant_host;
@@ -27,8 +29,8 @@ mod tests {
     /// Parts in the order of their imports: a part names only parts of the lines before its own.
     const ORDER: [&[&str]; 5] = [
         &["error", "headers", "request", "client_address", "verification_counter"],
-        &["cache", "tenant_host", "credential", "request_span"],
-        &["api_key", "jwt"],
+        &["cache", "key_fetch", "tenant_host", "credential", "request_span"],
+        &["api_key", "github_keys", "jwt"],
         &["authenticator"],
         &["gauges"],
     ];

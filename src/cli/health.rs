@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 
 use super::Error;
 use crate::{
-    auth::jwt::jwks::chain,
+    auth::key_fetch::chain,
     config::{Config, Http},
 };
 

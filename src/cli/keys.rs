@@ -203,6 +203,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 suspension_reason: None,
                 description: None,
                 limits: KeyLimits::default(),
+                is_decoy: false,
                 version: 1,
             };
             create(config, &tenant, &keys, &by, key, &secret).await?;

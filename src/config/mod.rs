@@ -10,6 +10,7 @@ mod env_file;
 mod http;
 mod jwt;
 mod keys;
+mod leaks;
 mod limits;
 mod mistaken_names;
 mod reader;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     http::Http,
     jwt::{ANY_AUDIENCE, Jwt},
     keys::Keys,
+    leaks::Leaks,
     limits::Limits,
     revocation::Revocation,
     telemetry::{Log, TraceSampler, Traces},
@@ -87,6 +89,8 @@ pub(crate) const NAMES: &[&str] = &[
     "LEASE_SECONDS",
     "STRICT_LEASE",
     "RECEIPT_MAX_WAIT_SECONDS",
+    "LEAKS_GITHUB_KEYS_URL",
+    "LEAKS_GITHUB_KEYS_FILE",
     "REDIS_URL",
     "REDIS_URL_FILE",
     "USAGE_RETENTION_DAYS",
@@ -117,6 +121,7 @@ pub struct Config {
     pub(crate) console: ConsoleSettings,
     pub(crate) keys: Keys,
     pub(crate) revocation: Revocation,
+    pub(crate) leaks: Leaks,
     pub(crate) limits: Limits,
     /// How long usage counts are stored.
     pub(crate) usage_retention: TimeDelta,
@@ -183,6 +188,7 @@ impl Config {
             jwt,
             keys: Keys::read(&mut settings),
             revocation: Revocation::read(&mut settings),
+            leaks: Leaks::read(&mut settings),
             limits: Limits::read(&mut settings),
             usage_retention: TimeDelta::days(settings.number("USAGE_RETENTION_DAYS", 400, (1, 36_500), "400")),
             log: Log::read(&mut settings),
@@ -248,7 +254,7 @@ impl Config {
 
     /// The settings in effect as pairs of name and value, in the order of [`NAMES`]. Secrets are hidden.
     pub(crate) fn effective(&self) -> Vec<(&'static str, String)> {
-        let Self { http, database, tenancy, jwt, console, keys, revocation, limits, .. } = self;
+        let Self { http, database, tenancy, jwt, console, keys, revocation, leaks, limits, .. } = self;
         let Self { usage_retention, log, traces, core_dumps, secret_files, .. } = self;
         let file = |(_, name): &(_, &'static str)| {
             let path = secret_files.iter().find(|(of, _)| of == name);
@@ -262,6 +268,7 @@ impl Config {
             console::effective(console),
             keys.effective(),
             revocation.effective(),
+            leaks.effective(),
             limits.effective(),
             vec![("USAGE_RETENTION_DAYS", usage_retention.num_days().to_string())],
             log.effective(),

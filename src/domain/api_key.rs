@@ -187,6 +187,8 @@ pub struct ApiKey {
     pub suspension_reason: Option<Reason>,
     pub description: Option<Description>,
     pub limits: KeyLimits,
+    /// It never works, and each use of its secret is recorded.
+    pub is_decoy: bool,
     /// Incremented by each change; a part of the `ETag`.
     pub version: i64,
 }
@@ -444,6 +446,7 @@ mod tests {
                     rate_limit: Some(rate_of(1)),
                     quota: Some(quota_of(1)),
                 },
+                is_decoy: false,
                 version: 1,
             };
             let before = key.clone();

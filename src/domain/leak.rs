@@ -59,7 +59,7 @@ impl fmt::Display for LeakUrl {
 /// What happens because of a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LeakAction {
-    /// The policy says so, or the secret did not work any more.
+    /// The policy says so, or the secret did not work: it had ended, or is a decoy's.
     None,
     /// Only the leaked secret is ended: a rotation had replaced it, and the key's current secret did not leak.
     EndSecret,
@@ -74,7 +74,7 @@ impl LeakAction {
     #[must_use]
     pub fn of(on_leak: OnLeak, key: &ApiKey, secret: SecretState) -> Self {
         // Not by the time: by the clock of another instance, an expired secret may still work.
-        if key.revoked_at.is_some() || secret.is_ended {
+        if key.is_decoy || key.revoked_at.is_some() || secret.is_ended {
             return Self::None;
         }
         let is_suspended = key.suspension.is_some_and(|suspension| suspension.until.is_none());

@@ -47,6 +47,7 @@ use crate::{
     components(schemas(
         ProblemDocument,
         event_details::ActorDetails,
+        event_details::DecoyUseDetails,
         event_details::EndedSecretDetails,
         event_details::GrantDetails,
         event_details::IdleNoticeDetails,
@@ -72,9 +73,11 @@ const EXAMPLE_RECEIPT: &str =
 const PARTIAL: [&str; 3] = ["Problem", "Readiness", "UpdateDetails"];
 
 /// A schema and a property that only some of its responses have.
-const OPTIONAL: [(&str, &str); 4] = [
+const OPTIONAL: [(&str, &str); 6] = [
     ("ApiKeyResponse", "usage"),
+    ("ApiKeyResponse", "decoy"),
     ("ApiKeyResponse", "receipt"),
+    ("ApiKeyCreatedResponse", "decoy"),
     ("ApiKeyCreatedResponse", "receipt"),
     ("GrantDetails", "reason"),
 ];

@@ -53,6 +53,7 @@ fn open() -> OpenApiRouter<AppState> {
         .routes(routes!(docs::page))
         .routes(routes!(console::page))
         .routes(routes!(leaks::report))
+        .routes(routes!(leaks::github))
         .routes(routes!(operator_endpoints::readyz))
 }
 

@@ -39,6 +39,7 @@ pub(super) struct ApiKeyRow {
     pub(super) rate_limit_window_seconds: Option<i32>,
     pub(super) quota_requests: Option<i64>,
     pub(super) quota_period: Option<String>,
+    pub(super) is_decoy: bool,
     /// In lists by name.
     pub(super) folded_name: Option<String>,
     /// Keys of all pages, where they were counted.
@@ -79,6 +80,7 @@ impl TryFrom<ApiKeyRow> for ApiKey {
                 quota_period: row.quota_period,
             }
             .try_into()?,
+            is_decoy: row.is_decoy,
             version: row.version,
         })
     }
@@ -159,7 +161,7 @@ macro_rules! select_key {
             r#"SELECT k.id, k.name, k.scopes, k.expires_at, k.created_at, k.created_by, k.revoked_at, k.version, k.last4,
                       k.previous_last4, k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
                       k.suspension_reason, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>", k.rate_limit_requests,
-                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, k.is_decoy,
                       (SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id) AS last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
@@ -215,8 +217,8 @@ impl WriteTx {
                  INSERT INTO public.api_keys
                      (tenant_id, id, name, folded_name, scopes, expires_at, created_at, created_by, version, last4,
                       description, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests,
-                      quota_period, folded_description)
-                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20, $21)
+                      quota_period, folded_description, is_decoy)
+                 VALUES ($1, $2, $3, $14, $4, $5, $6, $7, $8, $9, $15, $16::inet[]::cidr[], $17, $18, $19, $20, $21, $22)
                  RETURNING id
              ), secret AS (
                  INSERT INTO public.api_key_secrets
@@ -249,6 +251,7 @@ impl WriteTx {
             limits.quota_requests,
             limits.quota_period,
             folded_description(key),
+            key.is_decoy,
         )
         .fetch_one(self.transaction.session())
         .await?;

@@ -11,7 +11,7 @@ use crate::domain::{
     ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
 };
 
-/// A use of a secret that has ended.
+/// A use of a secret that has ended, or of a decoy.
 #[derive(Clone, Debug)]
 pub struct SecretReuse {
     /// The tenant of the secret.
@@ -28,6 +28,15 @@ pub struct SecretReuse {
     pub address: Option<IpAddr>,
     /// The id of the request.
     pub request_id: String,
+    /// `None`: it is no decoy, but has ended.
+    pub decoy: Option<DecoyUse>,
+}
+
+/// What is recorded besides of the use of a decoy.
+#[derive(Clone, Debug)]
+pub struct DecoyUse {
+    /// The client's program.
+    pub user_agent: Option<Box<str>>,
 }
 
 /// A stored event of the chain.
@@ -113,9 +122,15 @@ impl LinkRow {
 }
 
 impl UsageStore {
-    /// Appends an event that an ended secret was used, unless there was one within the last hour.
+    /// Appends an event that an ended secret was used, unless there was one within the last hour; or that a decoy was.
     pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
         let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
+        if let Some(DecoyUse { user_agent }) = &reuse.decoy {
+            let details = json!({"keyHint": reuse.hint.to_string(), "userAgent": user_agent});
+            let event = NewEvent::anonymous(EventKind::DecoyUsed, reuse.key, reuse.at);
+            let event = event.with_request(reuse.address, &reuse.request_id).with_details(details);
+            return transaction.commit_with(&event).await.map(drop);
+        }
         // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
         transaction.lock_trail().await?;
         // By the database's clock: other instances, with clocks of their own, record uses of this secret too.

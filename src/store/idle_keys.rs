@@ -90,7 +90,7 @@ macro_rules! select_idle_keys {
                                WHERE tenant_id = $1 AND key_id = k.id OFFSET 0) u)
                     END AS used_at
              FROM public.api_keys k
-             WHERE k.tenant_id = $1 " + $rest,
+             WHERE k.tenant_id = $1 AND NOT k.is_decoy " + $rest,
             $tenant.0,
             $($argument),+
         )

@@ -167,7 +167,7 @@ macro_rules! key_rows {
                       k.created_by, k.revoked_at, k.version AS "version!", k.last4 AS "last4!", k.previous_last4,
                       k.previous_expires_at, k.description, k.suspended_at, k.suspended_until,
                       k.suspension_reason, k.allowed_addresses AS "allowed_addresses!: Vec<IpNet>", k.rate_limit_requests,
-                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, u.last_used_at,
+                      k.rate_limit_window_seconds, k.quota_requests, k.quota_period, k.is_decoy AS "is_decoy!", u.last_used_at,
                       CASE WHEN k.previous_digest IS NOT NULL THEN
                           (SELECT used_at FROM public.api_key_last_uses
                            WHERE tenant_id = $1 AND key_id = k.id AND lookup_digest = k.previous_digest)

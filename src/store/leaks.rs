@@ -79,7 +79,7 @@ impl WriteTx {
             r#"SELECT id, name, scopes, expires_at, created_at, created_by, revoked_at, version, last4, previous_last4,
                       previous_expires_at, description, suspended_at, suspended_until, suspension_reason,
                       allowed_addresses AS "allowed_addresses: Vec<IpNet>", rate_limit_requests,
-                      rate_limit_window_seconds, quota_requests, quota_period, NULL::timestamptz AS last_used_at,
+                      rate_limit_window_seconds, quota_requests, quota_period, is_decoy, NULL::timestamptz AS last_used_at,
                       NULL::timestamptz AS previous_last_used_at, NULL::text AS folded_name, NULL::bigint AS total
                FROM public.api_keys
                WHERE tenant_id = $1 AND id = ANY ($2)

@@ -157,7 +157,7 @@ impl ReadTx {
                      AND (($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
                           OR k.scopes = ANY ($4::text[])
                           OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
-                          OR ($6::timestamptz IS NOT NULL AND k.created_at <= $6
+                          OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
                               AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
                               AND coalesce(greatest(k.resumed_at, k.suspended_until,
                                                     (SELECT max(used_at) FROM public.api_key_last_uses

@@ -59,6 +59,8 @@ pub(crate) struct SecretRow {
     /// The HMAC under the pepper, with the pepper's id.
     pub(crate) stamp: Option<(Vec<u8>, String)>,
     pub(crate) hint: KeyHint,
+    /// The key is a decoy.
+    pub(crate) is_decoy: bool,
 }
 
 /// A row as `find_api_key_secrets` returns it.
@@ -84,6 +86,7 @@ struct FoundSecret {
     quota_period: Option<String>,
     quota_start: Option<Timestamp>,
     quota_used: Option<i64>,
+    is_decoy: bool,
     server: Option<String>,
 }
 
@@ -118,6 +121,7 @@ impl TryFrom<FoundSecret> for SecretRow {
             phc: row.phc,
             stamp: row.stamp.zip(row.pepper_id),
             hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
+            is_decoy: row.is_decoy,
         })
     }
 }
@@ -139,7 +143,7 @@ impl BatchedStatement for FindSecrets {
                       last4 AS "last4!", suspended_at, suspended_until,
                       allowed_addresses AS "allowed_addresses!: Vec<IpNet>", rate_limit_requests,
                       rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used,
-                      (SELECT public.server_identity()) AS server
+                      is_decoy AS "is_decoy!", (SELECT public.server_identity()) AS server
                FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],

@@ -8,6 +8,7 @@
 mod callers;
 mod counter;
 mod dead_secrets;
+mod decoys;
 mod failure_log;
 mod flush;
 mod quotas;
@@ -27,11 +28,11 @@ use prometheus_client::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use self::quotas::Quotas;
 pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
+use self::{decoys::RecentDecoyUses, quotas::Quotas};
 use crate::{
     domain::{ApiKeyId, Clock, KeyHint, Quota, QuotaUse, Timestamp, access::DenialReason},
     store::{QuotaTotal, SecretReuse, UsageStore},
@@ -95,6 +96,7 @@ pub struct UsageRecorder {
     hasher: RandomState,
     spare_callers: Arc<Semaphore>,
     quotas: Arc<Quotas>,
+    recent_decoy_uses: Arc<RecentDecoyUses>,
     metrics: Metrics,
 }
 
@@ -105,6 +107,7 @@ struct Metrics {
     failed_batches: Counter,
     lost: Counter,
     dead_uses: Counter,
+    decoy_uses: Counter,
 }
 
 /// The recorder and its worker, which removes hours that are older than `retention`.
@@ -116,7 +119,19 @@ pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRec
     let quotas = Arc::<Quotas>::default();
     let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, quotas.clone(), metrics.clone());
     let spare_callers = Arc::new(Semaphore::new(SPARE_CALLERS));
-    (UsageRecorder { queue, dead_uses, hasher: RandomState::new(), spare_callers, quotas, metrics }, worker)
+    let recent_decoy_uses = Arc::default();
+    (
+        UsageRecorder {
+            queue,
+            dead_uses,
+            hasher: RandomState::new(),
+            spare_callers,
+            quotas,
+            recent_decoy_uses,
+            metrics,
+        },
+        worker,
+    )
 }
 
 impl UsageRecorder {
@@ -192,6 +207,7 @@ impl UsageRecorder {
             at,
             address,
             request_id: request_id.to_owned(),
+            decoy: None,
         };
         if self.dead_uses.try_send(reuse).is_err() {
             counter.clear_dead_use();
@@ -199,9 +215,22 @@ impl UsageRecorder {
         }
     }
 
+    /// Records that a decoy was used: an event in the audit trail, at most one an hour for each key and address.
+    pub(crate) fn decoy_used(&self, decoy_use: SecretReuse) {
+        self.metrics.decoy_uses.inc();
+        if !self.recent_decoy_uses.is_first(decoy_use.key, decoy_use.address, decoy_use.at) {
+            return;
+        }
+        if let Err(unsent) = self.dead_uses.try_send(decoy_use) {
+            let decoy_use = unsent.into_inner();
+            self.recent_decoy_uses.forget(decoy_use.key, decoy_use.address);
+            self.metrics.lost.inc();
+        }
+    }
+
     /// Names the metrics in the registry.
     pub fn register(&self, registry: &mut Registry) {
-        let Metrics { queued, batches, failed_batches, lost, dead_uses } = self.metrics.clone();
+        let Metrics { queued, batches, failed_batches, lost, dead_uses, decoy_uses } = self.metrics.clone();
         registry.register("rally_usage_queued", "Secrets whose usage waits to be written, at the last tick", queued);
         registry.register("rally_usage_batches", "Batches of usage that were written", batches);
         let help = "Attempts to write a batch of usage that failed; it is sent again";
@@ -211,5 +240,6 @@ impl UsageRecorder {
         registry.register("rally_usage_lost", help, lost);
         let help = "Requests with a secret that was rotated away or whose key was revoked";
         registry.register("rally_dead_secret_uses", help, dead_uses);
+        registry.register("rally_decoy_uses", "Requests with the secret of a decoy", decoy_uses);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 51] = [
+const FAMILIES: [(&str, &str); 52] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -37,6 +37,7 @@ const FAMILIES: [(&str, &str); 51] = [
     ("rally_database_turns_refused", "counter"),
     ("rally_database_turns_waiting", "gauge"),
     ("rally_dead_secret_uses", "counter"),
+    ("rally_decoy_uses", "counter"),
     ("rally_http_connections", "gauge"),
     ("rally_http_connections_max", "gauge"),
     ("rally_http_problems", "counter"),

@@ -535,6 +535,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/leaks/github": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes the reports of GitHub's secret scanning.
+         * @description For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are dealt with before the response, which
+         *     says of each match whether it is a secret of a key. Served where `LEAKS_GITHUB_KEYS_URL` or `LEAKS_GITHUB_KEYS_FILE` is set.
+         */
+        post: operations["reportLeaksByGithub"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -672,6 +693,11 @@ export interface components {
             allowedAddresses: string[];
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
+            /**
+             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example true
+             */
+            decoy?: boolean;
             /** @description Of a rotation that waited for a receipt in vain (202): what is outstanding */
             receipt?: components["schemas"]["ReceiptResponse"];
         };
@@ -775,6 +801,11 @@ export interface components {
              *     one is today
              */
             usage?: number[];
+            /**
+             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example true
+             */
+            decoy?: boolean;
             /** @description Of a change that waited for a receipt in vain (202): what is outstanding */
             receipt?: components["schemas"]["ReceiptResponse"];
         };
@@ -850,6 +881,24 @@ export interface components {
             allowedAddresses?: string[] | null;
             rateLimit?: components["schemas"]["RateLimit"] | null;
             quota?: components["schemas"]["Quota"] | null;
+            /**
+             * @description True: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @example false
+             */
+            decoy?: boolean | null;
+        };
+        /** @description The decoy whose secret was used, and by which program */
+        DecoyUseDetails: {
+            /**
+             * @description The prefix and last four digits of that secret
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            /**
+             * @description The client's `User-Agent`, shortened (null: it sent none)
+             * @example curl/8.5.0
+             */
+            userAgent: string | null;
         };
         /** @description Refused requests by reason */
         DeniedByReason: {
@@ -928,6 +977,42 @@ export interface components {
             field: string;
             /** @description What is wrong with it; continues a sentence that starts with the field's name */
             message: string;
+        };
+        /** @description Whether a match is a secret */
+        GithubLabel: {
+            /**
+             * @description SHA-256 of the token, in lower-case hexadecimal
+             * @example a51687072d5fa2d21521fb685b6459177322f27cabbb32f3976cfa7dd3ef08a7
+             */
+            token_hash: string;
+            /**
+             * @description The match's `type`
+             * @example rally_crm_api_key
+             */
+            token_type: string;
+            /**
+             * @description `true_positive`: it is a secret of a key, in whatever state; else `false_positive`
+             * @example true_positive
+             */
+            label: string;
+        };
+        /** @description A secret that GitHub found. Further properties are ignored */
+        GithubMatch: {
+            /**
+             * @description The secret
+             * @example rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c
+             */
+            token: string;
+            /**
+             * @description The name that GitHub has for this kind of secret
+             * @example rally_crm_api_key
+             */
+            type: string;
+            /**
+             * @description Where it was found; may be empty
+             * @example https://github.com/octocat/Hello-World/blob/main/.env
+             */
+            url: string | null;
         };
         /** @description What the key grants, or granted */
         GrantDetails: {
@@ -1950,6 +2035,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["LeakDetails"];
         };
+        /** @description An event of the type `decoy_used` */
+        DecoyUsedEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "decoy_used";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["DecoyUseDetails"];
+        };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
             /**
@@ -1981,7 +2096,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -2038,7 +2153,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "receipt_not_found" | "request_timeout" | "revision_not_reached" | "secret_retired" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "receipt_not_found" | "request_timeout" | "revision_not_reached" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -5222,7 +5337,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5310,6 +5425,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
@@ -5664,7 +5792,7 @@ export interface operations {
                  */
                 keyId?: string;
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5752,6 +5880,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
@@ -6693,7 +6834,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -6787,6 +6928,19 @@ export interface operations {
                      *             }
                      *           },
                      *           "actorSubject": "8d1f0c52"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
+                     *         "type": "decoy_used",
+                     *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T03:14:15Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…05aa",
+                     *           "userAgent": "curl/8.5.0"
                      *         }
                      *       },
                      *       {
@@ -9891,6 +10045,153 @@ export interface operations {
                 };
             };
             /** @description `busy`, `database_unavailable` */
+            503: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reportLeaksByGithub: {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Which of GitHub's keys signed the body
+                 * @example bcb53661c06b4728e59d897fb6165d5c9cda0fd9cdf9d09ead458168deb7518c
+                 */
+                "Github-Public-Key-Identifier": string;
+                /**
+                 * @description The signature of the body: DER in base64
+                 * @example MEQCIQDaMKqrGnE27S0kgMrEK0eYBmyG0LeZismAEz/BgZyt7AIfXt9fErtRS4XaeSt/AO1RtBY66YcAdjxji410VQV4xg==
+                 */
+                "Github-Public-Key-Signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example [
+                 *       {
+                 *         "token": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+                 *         "type": "rally_crm_api_key",
+                 *         "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+                 *         "source": "content"
+                 *       }
+                 *     ]
+                 */
+                "application/json": components["schemas"]["GithubMatch"][];
+            };
+        };
+        responses: {
+            /** @description A label for each match, in the same order */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "token_hash": "a51687072d5fa2d21521fb685b6459177322f27cabbb32f3976cfa7dd3ef08a7",
+                     *         "token_type": "rally_crm_api_key",
+                     *         "label": "true_positive"
+                     *       }
+                     *     ]
+                     */
+                    "application/json": components["schemas"]["GithubLabel"][];
+                };
+            };
+            /** @description `ambiguous_tenant`, `missing_host`, `invalid_request`, `invalid_json` */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_signature` */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found` */
+            404: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `request_timeout` */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large` */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type` */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    Accept: components["headers"]["Accept"];
+                    "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal_error` */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `timeout`, `signing_keys_unavailable`, `busy`, `database_unavailable` */
             503: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];

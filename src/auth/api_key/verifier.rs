@@ -15,7 +15,7 @@ use crate::{
             key::{CacheKey, Miss},
             single_flight::Unvalidated,
         },
-        error::Error,
+        error::{DecoyKey, Error},
         request::RequestId,
     },
     domain::{
@@ -24,7 +24,7 @@ use crate::{
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
-    store::{Lookups, SecretRow},
+    store::{DecoyUse, Lookups, SecretReuse, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
@@ -150,7 +150,8 @@ impl KeyVerifier {
         };
         let fetched = self.fetch(*tenant, secret, key).await;
         if let Err(error) = &fetched {
-            self.metrics.count(if matches!(error, Error::InvalidKey) { "invalid" } else { "error" }, Evidence::None);
+            let is_invalid = matches!(error, Error::InvalidKey | Error::Decoy(_));
+            self.metrics.count(if is_invalid { "invalid" } else { "error" }, Evidence::None);
         }
         fetched.map(|secret| Verified { evidence: secret.evidence, secret })
     }
@@ -161,6 +162,28 @@ impl KeyVerifier {
             async move { lookup.find(&tenant, &secret).await }.boxed()
         };
         self.cache.secrets.fetch(tenant.id.0.as_bytes(), key, lookup).await
+    }
+
+    /// Records that the secret of a decoy was used.
+    pub(in crate::auth) fn record_decoy(
+        &self,
+        tenant: &Tenant,
+        decoy: DecoyKey,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) {
+        let DecoyKey { key, lookup_digest, hint } = decoy;
+        let (at, user_agent) = (self.clock.now(), client.shortened_user_agent());
+        self.recorder.decoy_used(SecretReuse {
+            tenant: tenant.id,
+            key,
+            lookup_digest,
+            hint,
+            at,
+            address: client.address,
+            request_id: request_id.as_str().to_owned(),
+            decoy: Some(DecoyUse { user_agent }),
+        });
     }
 
     /// Decides whether the key may do what the request requires, and records the use of its secret.
@@ -275,6 +298,9 @@ impl SecretLookup {
         let lookup_digest = secret.lookup_digest();
         let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
         let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        if row.is_decoy {
+            return Err(Error::Decoy(DecoyKey { key: row.key_id, lookup_digest, hint: row.hint }));
+        }
         if let Some(total) = &row.quota_total {
             self.recorder.learn_quota_total(total, self.clock.now());
         }

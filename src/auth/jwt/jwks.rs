@@ -3,12 +3,10 @@
 //! They are fetched at start and every `REFRESH`. A token that none of them verifies triggers a fetch at once, but at most
 //! one per `COOLDOWN`. While the issuer is down, the last keys are used for `MAX_AGE`.
 //!
-//! Refused are URLs without TLS (except on loopback), redirects, long or slow responses, and a discovery document of
-//! another issuer.
+//! Refused is what `auth::key_fetch` refuses, and a discovery document of another issuer.
 
 use std::{
     fmt,
-    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,7 +20,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
-use reqwest::{StatusCode, Url, redirect::Policy};
+use reqwest::Url;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, watch},
@@ -31,7 +29,13 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{shared_issuers::is_multi_tenant, verification_key::KeySet};
-use crate::{auth::cache::lease::Lease, domain::Moment};
+use crate::{
+    auth::{
+        cache::lease::Lease,
+        key_fetch::{FetchError, KeyClient, TIMEOUT, safe_url},
+    },
+    domain::Moment,
+};
 
 /// The interval between successful fetches.
 const REFRESH: Duration = Duration::from_mins(5);
@@ -39,11 +43,6 @@ const REFRESH: Duration = Duration::from_mins(5);
 const COOLDOWN: Duration = Duration::from_secs(30);
 /// How long fetched keys are used.
 const MAX_AGE: Duration = Duration::from_hours(24);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Per response.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes per response.
-const MAX_RESPONSE: usize = 256 * 1024;
 
 /// Where an issuer publishes its keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,53 +108,6 @@ impl fmt::Display for JwksLocation {
     }
 }
 
-/// Requires TLS, except on loopback: a man in the middle could replace the keys.
-fn safe_url(text: &str) -> Result<Url, &'static str> {
-    const PROBLEM: &str = "must be an https:// address (or http:// on a loopback one)";
-    let url = Url::parse(text).map_err(|_| PROBLEM)?;
-    let host = url.host_str().ok_or(PROBLEM)?;
-    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    let loopback = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    if !(url.scheme() == "https" || url.scheme() == "http" && loopback) {
-        return Err(PROBLEM);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must hold no user name and no password");
-    }
-    Ok(url)
-}
-
-/// Why an issuer's keys could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No response, or not in time.
-    #[error("{}", chain(.0))]
-    Http(#[from] reqwest::Error),
-    /// A status other than 200.
-    #[error("{0} responded with status {1}")]
-    Status(Url, StatusCode),
-    /// The response is too long.
-    #[error("{0} responded with more than {MAX_RESPONSE} bytes")]
-    TooLong(Url),
-    /// The keys are at a known URL, and the issuer's configuration is not read.
-    #[error("the issuer's configuration is not known")]
-    NoDiscovery,
-    /// The response is not what it should be.
-    #[error("{0}: {1}")]
-    Content(Url, &'static str),
-}
-
-/// The error with its sources: reqwest's own text leaves the cause out.
-pub(crate) fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// An issuer's keys at one moment.
 pub(super) struct KeySnapshot {
     pub(super) keys: Arc<KeySet>,
@@ -192,7 +144,7 @@ struct FetchLabels {
 /// The keys of one issuer.
 pub struct IssuerKeys {
     location: JwksLocation,
-    http: reqwest::Client,
+    http: KeyClient,
     state: watch::Sender<State>,
     generation: AtomicU64,
     fetched_at: Mutex<Option<Moment>>,
@@ -214,15 +166,9 @@ impl fmt::Debug for IssuerKeys {
 impl IssuerKeys {
     /// Without keys, until `keep_fresh` runs.
     pub fn new(location: JwksLocation) -> Result<Arc<Self>, FetchError> {
-        let http = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("rally-api-keys/", env!("CARGO_PKG_VERSION")))
-            .build()?;
         Ok(Arc::new(Self {
             location,
-            http,
+            http: KeyClient::new()?,
             // As if fetching: a token that comes before the first fetch waits for it.
             state: watch::Sender::new(State { fetching: true, ..State::default() }),
             generation: AtomicU64::new(0),
@@ -346,7 +292,7 @@ impl IssuerKeys {
             JwksLocation::Url { url, .. } => url.clone(),
             JwksLocation::Discovery { issuer, configuration } => self.discover(issuer, configuration).await?,
         };
-        let source = self.get(&url).await?;
+        let source = self.http.get(&url).await?;
         let keys = KeySet::parse(&source).map_err(|why| FetchError::Content(url, why))?;
         Ok((source.into(), keys))
     }
@@ -365,8 +311,11 @@ impl IssuerKeys {
 
     /// The token endpoint of an issuer that signs users in by code and PKCE, as the console does.
     pub(crate) async fn token_endpoint(&self) -> Result<Url, FetchError> {
-        let JwksLocation::Discovery { issuer, configuration: url } = &self.location else {
-            return Err(FetchError::NoDiscovery);
+        let (issuer, url) = match &self.location {
+            JwksLocation::Discovery { issuer, configuration } => (issuer, configuration),
+            JwksLocation::Url { url, .. } => {
+                return Err(FetchError::Content(url.clone(), "the issuer's configuration is not read"));
+            }
         };
         let document = self.configuration(issuer, url).await?;
         let wrong = |why| FetchError::Content(url.clone(), why);
@@ -382,7 +331,7 @@ impl IssuerKeys {
 
     /// The issuer's configuration (OpenID Connect Discovery 1.0, 4).
     async fn configuration(&self, issuer: &str, url: &Url) -> Result<Value, FetchError> {
-        let response = self.get(url).await?;
+        let response = self.http.get(url).await?;
         let wrong = |why| FetchError::Content(url.clone(), why);
         let document: Value = serde_json::from_slice(&response).map_err(|_| wrong("the response is not JSON"))?;
         let text = |name| document.get(name).and_then(Value::as_str);
@@ -396,21 +345,6 @@ impl IssuerKeys {
             return Err(wrong("its `issuer` is not the configured one (JWT_ISSUER must be the same to the letter)"));
         }
         Ok(document)
-    }
-
-    async fn get(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
-        let mut response = self.http.get(url.clone()).header("accept", "application/json").send().await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(url.clone(), response.status()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_RESPONSE {
-                return Err(FetchError::TooLong(url.clone()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
     }
 }
 

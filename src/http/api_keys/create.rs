@@ -48,6 +48,7 @@ pub(super) const READ_ONLY: &[&str] = &[
     "status",
     "rotation",
     "suspendedUntil",
+    "decoy",
 ];
 
 /// As it is recorded of a request with an `Idempotency-Key`.
@@ -76,6 +77,9 @@ pub(super) struct CreateApiKeyRequest {
     /// At most so many requests in each day or month, in UTC (null: as many as are sent)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
+    /// True: the key never works, and each use of its secret leaves an event `decoy_used`
+    #[schema(value_type = Option<bool>, example = false)]
+    decoy: bool,
 }
 
 impl CreateApiKeyRequest {
@@ -88,6 +92,7 @@ impl CreateApiKeyRequest {
         }
         let description = fields.parse_nullable("description", Description::parse).flatten().flatten();
         let limits = limit_fields::read(&mut fields);
+        let decoy = fields.nullable_boolean("decoy").unwrap_or_default();
         fields.finish(READ_ONLY)?;
         // A missing name was refused by `finish`.
         let name = name.ok_or_else(|| Problem::invalid_request(vec![]))?;
@@ -99,6 +104,7 @@ impl CreateApiKeyRequest {
             allowed_addresses: limits.allowed_addresses.unwrap_or_default(),
             rate_limit: limits.rate_limit.flatten(),
             quota: limits.quota.flatten(),
+            decoy,
         })
     }
 }
@@ -164,6 +170,7 @@ pub(crate) async fn create(
             rate_limit: request.rate_limit,
             quota: request.quota,
         },
+        is_decoy: request.decoy,
         version: 1,
     };
     let mut transaction = caller.begin_change(&clock).await?;

@@ -1,5 +1,5 @@
 //! The `details` of audit events, as they are written and described. The details of an update are
-//! [`crate::domain::FieldChange`]s; those of a `secret_reused` are written by the store.
+//! [`crate::domain::FieldChange`]s; those of a `secret_reused` and a `decoy_used` are written by the store.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -262,6 +262,19 @@ pub(in crate::http) struct ReusedSecretDetails {
     /// The prefix and last four digits of that secret
     #[schema(example = "rk_live_…1b4c")]
     key_hint: String,
+}
+
+/// The decoy whose secret was used, and by which program
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct DecoyUseDetails {
+    /// The prefix and last four digits of that secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// The client's `User-Agent`, shortened (null: it sent none)
+    #[schema(example = "curl/8.5.0")]
+    user_agent: Option<String>,
 }
 
 /// The secret that somebody reported as leaked, and what was done

@@ -37,6 +37,7 @@ pub(super) fn events() -> Value {
     let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
     json!([
         policy_changed(),
+        decoy_used(),
         leaked(),
         idle_notice(),
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
@@ -130,6 +131,13 @@ fn event(id: &str, kind: &str, at: &str, actor: Option<&str>, details: Value) ->
 fn policy_changed() -> Value {
     let mut event = event("97", "policy_changed", "2026-11-28T09:00:00Z", Some("admin@acme.com"), policy_change());
     event["keyId"] = Value::Null;
+    event
+}
+
+fn decoy_used() -> Value {
+    let details = json!({"keyHint": "rk_live_…05aa", "userAgent": "curl/8.5.0"});
+    let mut event = event("9a", "decoy_used", "2026-11-27T03:14:15Z", None, details);
+    event["keyId"] = json!("c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26");
     event
 }
 

@@ -23,6 +23,7 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::SecretReused => ("SecretReusedEvent", "ReusedSecretDetails"),
         EventKind::IdleNotice => ("KeyIdleNoticeEvent", "IdleNoticeDetails"),
         EventKind::Leaked => ("SecretLeakedEvent", "LeakDetails"),
+        EventKind::DecoyUsed => ("DecoyUsedEvent", "DecoyUseDetails"),
         EventKind::PolicyChanged => ("PolicyChangedEvent", "PolicyChangeDetails"),
     }
 }
@@ -52,10 +53,10 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
     schemas.insert(ANY.to_owned(), union);
 }
 
-/// `secret_reused`, `idle_notice` and `leaked` have no actor.
+/// `secret_reused`, `idle_notice`, `leaked` and `decoy_used` have no actor.
 fn add_actor(schemas: &mut Map<String, Value>) {
-    let has_actor =
-        |kind: &EventKind| ![EventKind::SecretReused, EventKind::IdleNotice, EventKind::Leaked].contains(kind);
+    let without = [EventKind::SecretReused, EventKind::IdleNotice, EventKind::Leaked, EventKind::DecoyUsed];
+    let has_actor = |kind: &EventKind| !without.contains(kind);
     let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };
     for kind in EventKind::ALL.into_iter().filter(has_actor) {
         if let Some(Value::Object(own)) = schemas.get_mut(names(kind).1).map(|details| &mut details["properties"]) {

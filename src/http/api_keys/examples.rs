@@ -113,6 +113,17 @@ fn of_leaks(name: &str) -> Option<Value> {
             "secrets": ["rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c"],
             "url": "https://github.com/octocat/Hello-World/blob/main/.env",
         }),
+        "GithubMatch" => json!({
+            "token": "rk_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c",
+            "type": "rally_crm_api_key",
+            "url": "https://github.com/octocat/Hello-World/blob/main/.env",
+            "source": "content",
+        }),
+        "GithubLabel" => json!({
+            "token_hash": "a51687072d5fa2d21521fb685b6459177322f27cabbb32f3976cfa7dd3ef08a7",
+            "token_type": "rally_crm_api_key",
+            "label": "true_positive",
+        }),
         "LeakReportResponse" => json!({"status": "accepted"}),
         _ => return None,
     })

@@ -81,6 +81,10 @@ pub(super) struct ApiKeyResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, min_items = 30, max_items = 30)]
     pub(super) usage: Option<Vec<i64>>,
+    /// Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false, example = true)]
+    pub(super) decoy: bool,
     /// Of a change that waited for a receipt in vain (202): what is outstanding
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -139,6 +143,7 @@ impl ApiKeyResponse {
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
             usage: None,
+            decoy: key.is_decoy,
             receipt: None,
         }
     }
@@ -189,10 +194,19 @@ pub(super) struct ApiKeyCreatedResponse {
     /// The quota (null: none)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
+    /// Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+    #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false, example = true)]
+    decoy: bool,
     /// Of a rotation that waited for a receipt in vain (202): what is outstanding
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) receipt: Option<ReceiptResponse>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl ApiKeyCreatedResponse {
@@ -211,6 +225,7 @@ impl ApiKeyCreatedResponse {
             allowed_addresses: key.limits.allowed_addresses.clone(),
             rate_limit: key.limits.rate_limit,
             quota: key.limits.quota,
+            decoy: key.is_decoy,
             receipt: None,
         }
     }

@@ -63,10 +63,15 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonBody {
     }
 }
 
+/// The bytes of a body that is to be JSON, at most so many.
+pub(crate) async fn read_raw_json_body(request: Request, max_bytes: usize) -> Result<Bytes, Problem> {
+    check_headers(&request, JSON)?;
+    read(request, max_bytes).await
+}
+
 /// The members of a body of one JSON object, of at most so many bytes.
 pub(crate) async fn read_json_body(request: Request, max_bytes: usize) -> Result<InputFields, Problem> {
-    check_headers(&request, JSON)?;
-    parse(&read(request, max_bytes).await?)
+    parse(&read_raw_json_body(request, max_bytes).await?)
 }
 
 fn parse(bytes: &[u8]) -> Result<InputFields, Problem> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use utoipa::IntoParams;
 
 pub(crate) use self::{
-    body::{JsonBody, MergePatchBody, OptionalJsonBody, read_json_body},
+    body::{JsonBody, MergePatchBody, OptionalJsonBody, read_json_body, read_raw_json_body},
     query::{NoQuery, QueryParams, parse_principal, parse_query_timestamp},
 };
 use super::problem::{FieldError, Problem};

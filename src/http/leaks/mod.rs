@@ -5,6 +5,7 @@
 //! tenant.
 
 mod address_limit;
+mod github;
 mod report;
 
 use std::{
@@ -13,18 +14,24 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::address_limit::AddressLimit;
-pub(super) use self::report::{__path_report, report};
+pub(super) use self::{
+    github::{__path_github, github},
+    report::{__path_report, report},
+};
 use super::problem::{Code, Problem};
 use crate::{
+    auth::github_keys::GithubKeys,
     domain::{LeakUrl, LookupDigest, Reporter, Secret},
     store,
 };
 
 /// Reports that can wait.
 const QUEUE: usize = 64;
+/// Large bodies that are kept at once.
+const LARGE_BODIES: usize = 4;
 /// Places that are kept of one secret and report.
 const PLACES: usize = 10;
 
@@ -60,26 +67,38 @@ impl Findings {
 #[derive(Clone)]
 pub struct LeakReports {
     of_anyone: mpsc::Sender<LeakReport>,
+    of_github: mpsc::Sender<LeakReport>,
     limit: Arc<AddressLimit>,
+    large_bodies: Arc<Semaphore>,
+    /// `None`: reports of GitHub are not accepted.
+    github_keys: Option<Arc<GithubKeys>>,
 }
 
 /// Where they come from.
 pub(crate) struct LeakQueues {
     pub(crate) of_anyone: mpsc::Receiver<LeakReport>,
+    pub(crate) of_github: mpsc::Receiver<LeakReport>,
 }
 
 /// Takes no report.
 impl Default for LeakReports {
     fn default() -> Self {
-        Self::new().0
+        Self::new(None).0
     }
 }
 
 impl LeakReports {
-    /// The queue, with both ends.
-    pub(crate) fn new() -> (Self, LeakQueues) {
-        let (of_anyone, queued) = mpsc::channel(QUEUE);
-        (Self { of_anyone, limit: Arc::default() }, LeakQueues { of_anyone: queued })
+    /// The queues, with both ends.
+    pub(crate) fn new(github_keys: Option<GithubKeys>) -> (Self, LeakQueues) {
+        let [(of_anyone, of_anyone_queued), (of_github, of_github_queued)] = [(); 2].map(|()| mpsc::channel(QUEUE));
+        let reports = Self {
+            of_anyone,
+            of_github,
+            limit: Arc::default(),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            github_keys: github_keys.map(Arc::new),
+        };
+        (reports, LeakQueues { of_anyone: of_anyone_queued, of_github: of_github_queued })
     }
 }
 

@@ -80,6 +80,9 @@ codes! {
     SecretRetired "secret_retired" FORBIDDEN
         "The secret was replaced by a rotation"
         "Send this request with the key's current secret. A previous secret still works for reading, and for revoking its own key, until its end."
+    InvalidSignature "invalid_signature" FORBIDDEN
+        "The signature is not valid"
+        "Send Github-Public-Key-Identifier and Github-Public-Key-Signature: a signature of the body by that key of GitHub."
     KeyNotFound "key_not_found" NOT_FOUND
         "No such API key"
         "This tenant has no API key with this id."
@@ -146,6 +149,9 @@ codes! {
     IssuerUnavailable "issuer_unavailable" SERVICE_UNAVAILABLE
         "The token cannot be verified"
         "The token issuer's keys are unavailable. Try again in a moment. API keys still work."
+    SigningKeysUnavailable "signing_keys_unavailable" SERVICE_UNAVAILABLE
+        "The signature cannot be verified"
+        "The keys by which GitHub signs its reports cannot be fetched. Send the report again in a moment."
     Busy "busy" SERVICE_UNAVAILABLE
         "The service is overloaded"
         "Too many requests of this kind are waiting for their turn. Try again in a moment."

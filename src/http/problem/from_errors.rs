@@ -46,7 +46,7 @@ impl From<auth::error::Error> for Problem {
             Error::MissingHost => Code::MissingHost.into(),
             Error::AmbiguousCredentials => Code::AmbiguousCredentials.into(),
             Error::MissingCredentials => Code::MissingCredentials.into(),
-            Error::InvalidKey => Code::InvalidKey.into(),
+            Error::InvalidKey | Error::Decoy(_) => Code::InvalidKey.into(),
             Error::KeyExpired => Code::KeyExpired.into(),
             Error::KeyRevoked => Code::KeyRevoked.into(),
             Error::KeySuspended => Code::KeySuspended.into(),
