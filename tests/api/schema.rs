@@ -34,6 +34,7 @@ async fn each_function_has_an_empty_search_path_and_no_execute_for_public() {
         "remove_old_callers",
         "remove_old_idempotency_records",
         "remove_old_usage",
+        "server_identity",
         "tenants_with_idle_rule",
     ];
     assert_eq!(database.texts(&callable("rally_app")).await, of_the_service);
