@@ -323,6 +323,9 @@ export const texts = {
     suspendInstead: 'Suspend instead',
     typeName: (name: string) => `This key is in use. Type its name, ${name}, to confirm.`,
     typeMismatch: 'This is not the name of the key.',
+    proven: (instances: string, milliseconds: string) =>
+      `Proven: no instance of the service accepts it any more. ${instances} confirmed it within ${milliseconds} ms.`,
+    unproven: 'Some instance has not confirmed it yet. The audit trail will have the proof.',
     submit: 'Revoke for good',
     busy: 'Revoking…',
   },
@@ -382,6 +385,8 @@ export const texts = {
       secret_reused: 'Ended secret used',
       leaked: 'Reported as leaked',
       decoy_used: 'Decoy used',
+      receipt: 'Revocation proven',
+      idle_notice: 'Notice to an idle key',
       policy_changed: 'Policy changed',
     } as Record<string, string>,
     sentence: {
@@ -395,6 +400,8 @@ export const texts = {
       secret_reused: (_actor: string, key: string) => `Somebody used an ended secret of ${key}`,
       decoy_used: (_actor: string, key: string) => `Somebody used ${key}, which is a decoy`,
       leaked: (_actor: string, key: string) => `A secret of ${key} was reported as leaked`,
+      receipt: (_actor: string, key: string) => `No instance uses ${key} as it was before the change`,
+      idle_notice: (_actor: string, key: string) => `Nobody uses ${key}: it will be suspended`,
       policy_changed: (actor: string) => `${actor} changed the policy`,
     } as Record<string, (actor: string, key: string) => string>,
     thisKey: 'the key',
@@ -418,7 +425,9 @@ export const texts = {
     newSecret: (hint: string) => `New secret ${hint}`,
     secret: (hint: string) => `Secret ${hint}`,
     until: (when: string) => `Until ${when}`,
+    suspendedOn: (when: string) => `On ${when}, unless it is used before`,
     reason: (reason: string) => `Reason: ${reason}`,
+    proven: (instances: string, milliseconds: string) => `Confirmed by ${instances} within ${milliseconds} ms`,
     none: 'Nothing yet.',
     older: 'Show older',
     fields: {

@@ -54,6 +54,12 @@ export function eventLines(event: KeyEvent): string[] {
     }
     case 'secret_reused':
       return [t.secret(event.details.keyHint)];
+    case 'receipt': {
+      const { acknowledged, slowestMs } = event.details;
+      return [t.proven(formatNumber(acknowledged), formatNumber(slowestMs))];
+    }
+    case 'idle_notice':
+      return [t.suspendedOn(formatDateTime(event.details.suspendAt))];
     case 'decoy_used': {
       const { keyHint, userAgent } = event.details;
       return [t.secret(keyHint), ...(userAgent === null ? [] : [userAgent])];
