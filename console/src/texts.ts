@@ -379,6 +379,7 @@ export const texts = {
       secret_reused: 'Ended secret used',
       leaked: 'Reported as leaked',
       decoy_used: 'Decoy used',
+      exposed: 'Sent over plain HTTP',
       policy_changed: 'Policy changed',
     } as Record<string, string>,
     sentence: {
@@ -390,6 +391,7 @@ export const texts = {
       resumed: (actor: string, key: string) => `${actor} resumed ${key}`,
       revoked: (actor: string, key: string) => `${actor} revoked ${key}`,
       secret_reused: (_actor: string, key: string) => `Somebody used an ended secret of ${key}`,
+      exposed: (_actor: string, key: string) => `Somebody sent a secret of ${key} over plain HTTP`,
       decoy_used: (_actor: string, key: string) => `Somebody used ${key}, which is a decoy`,
       leaked: (_actor: string, key: string) => `A secret of ${key} was reported as leaked`,
       policy_changed: (actor: string) => `${actor} changed the policy`,

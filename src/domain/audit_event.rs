@@ -26,12 +26,14 @@ pub enum EventKind {
     Leaked,
     /// A request brought the secret of a decoy, which never works.
     DecoyUsed,
+    /// A request brought a secret over plain HTTP.
+    Exposed,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -43,6 +45,7 @@ impl EventKind {
         Self::IdleNotice,
         Self::Leaked,
         Self::DecoyUsed,
+        Self::Exposed,
         Self::PolicyChanged,
     ];
 
@@ -66,6 +69,7 @@ impl EventKind {
             Self::IdleNotice => "idle_notice",
             Self::Leaked => "leaked",
             Self::DecoyUsed => "decoy_used",
+            Self::Exposed => "exposed",
             Self::PolicyChanged => "policy_changed",
         }
     }

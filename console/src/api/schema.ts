@@ -946,6 +946,19 @@ export interface components {
              */
             actorKeyHint?: string;
         };
+        /** @description The secret that came over plain HTTP, and from which program */
+        ExposureDetails: {
+            /**
+             * @description The prefix and last four digits of that secret
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            /**
+             * @description The client's `User-Agent`, shortened (null: it sent none)
+             * @example etl/2.1
+             */
+            userAgent: string | null;
+        };
         /** @description One bad field of a request. */
         FieldError: {
             /** @description The property, query parameter or path parameter */
@@ -1932,6 +1945,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["DecoyUseDetails"];
         };
+        /** @description An event of the type `exposed` */
+        SecretExposedEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "exposed";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["ExposureDetails"];
+        };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
             /**
@@ -1963,7 +2006,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["SecretExposedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -1979,7 +2022,7 @@ export interface components {
          */
         UsageInterval: "hour" | "day";
         /** @enum {string} */
-        EventType: "created" | "updated" | "rotated" | "previous_secret_ended" | "suspended" | "resumed" | "revoked" | "secret_reused" | "idle_notice" | "leaked" | "decoy_used" | "policy_changed";
+        EventType: "created" | "updated" | "rotated" | "previous_secret_ended" | "suspended" | "resumed" | "revoked" | "secret_reused" | "idle_notice" | "leaked" | "decoy_used" | "exposed" | "policy_changed";
         /**
          * @description Which secret was used: the current one, or one that a rotation has replaced
          * @enum {string}
@@ -2022,7 +2065,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "plain_http" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "request_timeout" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -2224,7 +2267,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2347,7 +2390,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2470,7 +2513,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2593,7 +2636,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2716,7 +2759,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2839,7 +2882,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2962,7 +3005,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3220,7 +3263,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3433,7 +3476,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3723,7 +3766,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3889,7 +3932,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4097,7 +4140,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4351,7 +4394,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4575,7 +4618,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4727,7 +4770,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4923,7 +4966,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5092,6 +5135,19 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…05aa",
                      *           "userAgent": "curl/8.5.0"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
                      *         }
                      *       },
                      *       {
@@ -5336,7 +5392,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5518,6 +5574,19 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
                      *         "type": "leaked",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -5759,7 +5828,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5932,7 +6001,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6129,7 +6198,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6360,6 +6429,19 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
                      *         "type": "leaked",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -6601,7 +6683,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6814,7 +6896,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6972,7 +7054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7169,7 +7251,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7476,7 +7558,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7764,7 +7846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8006,7 +8088,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8231,7 +8313,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8403,7 +8485,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8629,7 +8711,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8889,7 +8971,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
