@@ -324,7 +324,7 @@ export const texts = {
     typeName: (name: string) => `This key is in use. Type its name, ${name}, to confirm.`,
     typeMismatch: 'This is not the name of the key.',
     proven: (instances: string, milliseconds: string) =>
-      `Proven: no instance of the service accepts it any more. ${instances} confirmed it within ${milliseconds} ms.`,
+      `Proven: no instance of the service accepts it any more. Instances: ${instances}, the slowest within ${milliseconds} ms.`,
     unproven: 'Some instance has not confirmed it yet. The audit trail will have the proof.',
     submit: 'Revoke for good',
     busy: 'Revoking…',
@@ -387,6 +387,7 @@ export const texts = {
       decoy_used: 'Decoy used',
       receipt: 'Revocation proven',
       idle_notice: 'Notice to an idle key',
+      exposed: 'Sent over plain HTTP',
       policy_changed: 'Policy changed',
     } as Record<string, string>,
     sentence: {
@@ -398,6 +399,7 @@ export const texts = {
       resumed: (actor: string, key: string) => `${actor} resumed ${key}`,
       revoked: (actor: string, key: string) => `${actor} revoked ${key}`,
       secret_reused: (_actor: string, key: string) => `Somebody used an ended secret of ${key}`,
+      exposed: (_actor: string, key: string) => `Somebody sent a secret of ${key} over plain HTTP`,
       decoy_used: (_actor: string, key: string) => `Somebody used ${key}, which is a decoy`,
       leaked: (_actor: string, key: string) => `A secret of ${key} was reported as leaked`,
       receipt: (_actor: string, key: string) => `No instance uses ${key} as it was before the change`,
@@ -427,7 +429,7 @@ export const texts = {
     until: (when: string) => `Until ${when}`,
     suspendedOn: (when: string) => `On ${when}, unless it is used before`,
     reason: (reason: string) => `Reason: ${reason}`,
-    proven: (instances: string, milliseconds: string) => `Confirmed by ${instances} within ${milliseconds} ms`,
+    proven: (instances: string, milliseconds: string) => `Instances: ${instances}, the slowest within ${milliseconds} ms`,
     none: 'Nothing yet.',
     older: 'Show older',
     fields: {

@@ -194,12 +194,12 @@ test('a_key_in_use_is_revoked_only_after_its_callers_are_shown_and_its_name_is_t
   await dialog(page).locator('.field-error').filter({ hasText: 'secret' }).waitFor();
   await dialog(page).getByLabel(/Reason/).fill('Replaced & retired');
   await revoke.click();
-  await dialog(page).getByText(/^Proven: no instance of the service accepts it any more\. 1 confirmed it within [\d.,]+ ms\.$/).waitFor();
+  await dialog(page).getByText(/^Proven: no instance of the service accepts it any more\. Instances: 1, the slowest within [\d.,]+ ms\.$/).waitFor();
   await look(page, 'revoke-proven', { full: false, widths: [1280] });
   await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
   await page.getByText('This key was revoked for good.').waitFor();
   await page.getByText('Reason: Replaced & retired').waitFor();
-  await page.getByText(/^Confirmed by 1 within/).waitFor();
+  await page.getByText(/^Instances: 1, the slowest within/).waitFor();
   assert.equal((await tenant.call<Stored>('GET', `/api/v1/api-keys/${key.id}`)).body.status, 'revoked');
   assert.equal(await page.getByRole('button', { name: 'Edit' }).count(), 0);
   await page.waitForFunction(() => document.querySelector('rally-console')?.shadowRoot?.querySelector('rally-api-keys')?.shadowRoot?.activeElement?.classList.contains('title'));

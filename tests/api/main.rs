@@ -83,6 +83,7 @@ mod oidc;
 mod openapi;
 mod operator;
 mod overload;
+mod plain_http;
 mod planted;
 mod policy;
 mod pooler;
