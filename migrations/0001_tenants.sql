@@ -146,6 +146,27 @@ CREATE TRIGGER refuse_ambiguous_name BEFORE INSERT OR UPDATE OF id, slug, extern
 ALTER TABLE public.tenants ENABLE ALWAYS TRIGGER refuse_ambiguous_name;
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- The server of this session, from its start to its end: after a restart, a promotion or a restore there is another text, and
+-- no other server has the same. NULL: it is a standby. The timeline is that of the next record: pg_control_checkpoint()
+-- has the old one for a while after a promotion.
+CREATE FUNCTION public.server_identity() RETURNS text
+LANGUAGE plpgsql
+SET search_path = ''
+AS $$
+BEGIN
+    IF pg_is_in_recovery() THEN
+        RETURN NULL;
+    END IF;
+    RETURN concat_ws(':', (pg_control_system()).system_identifier,
+                     substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8),
+                     extract(epoch FROM pg_postmaster_start_time()),
+                     (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()));
+END
+$$;
+REVOKE EXECUTE ON FUNCTION public.server_identity() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION public.server_identity() TO rally_app;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Looks tenants up, in one round trip for several. `place` is the slug's index in the array, from 1; a slug that is
 -- unknown has no row. Each slug is set in turn for the policy.
 CREATE FUNCTION public.find_tenants(slugs text[])

@@ -152,7 +152,8 @@ impl Service {
     pub async fn start(config: &Config, url: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
         let (jwt, keys) = (&config.jwt, &config.keys);
         let issuers = issuer_keys(jwt)?;
-        let (lease, clock_offset) = (Arc::new(Lease::lasting(config.revocation.lease)), Arc::<ClockOffset>::default());
+        let lease = Arc::new(Lease::lasting(config.revocation.lease).required(config.revocation.is_lease_required));
+        let clock_offset = Arc::<ClockOffset>::default();
         let receipts = Receipts::new(config.revocation.lease);
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
         let database = open_database(config, url, &cache).await?;
@@ -165,6 +166,7 @@ impl Service {
             clock_offset: clock_offset.clone(),
             receipts: receipts.clone(),
             acknowledging: keys.peppers.acknowledging_keys(),
+            feed_server: database.feed_server(),
         };
 
         warn_of_open_settings(config);

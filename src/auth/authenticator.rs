@@ -11,7 +11,7 @@ use tracing::Span;
 
 use super::{
     api_key::verifier::{Authorization, Decision, KeyRequest, KeyVerifier, Verified},
-    cache::{AuthCache, key::Miss, receipts::Receipts},
+    cache::{AuthCache, key::Miss, lease::Lease, receipts::Receipts},
     credential::Credential,
     error::{Error, Refusal},
     jwt::verifier::TokenVerifier,
@@ -132,6 +132,10 @@ impl Authenticator {
     /// Fails if the database does not respond.
     pub(crate) async fn ping_database(&self) -> Result<(), store::Error> {
         self.lookups.ping().await
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        self.cache.lease()
     }
 
     /// Whether the state that requests to that host are decided by contains a revision of its tenant; waits for that up to

@@ -88,6 +88,7 @@ pub(crate) const NAMES: &[&str] = &[
     "KEY_FALLBACK",
     "VERIFY_CACHE_ENTRIES",
     "LEASE_SECONDS",
+    "STRICT_LEASE",
     "RECEIPT_MAX_WAIT_SECONDS",
     "LEAKS_GITHUB_KEYS_URL",
     "LEAKS_GITHUB_KEYS_FILE",

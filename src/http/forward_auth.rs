@@ -209,17 +209,25 @@ pub(super) async fn resolve(
     scope: &RequestScope,
 ) -> Response {
     let Pending { step, sender, limited } = *pending;
+    let refuse_with = |problem: Problem| {
+        let problem = problem.for_gateways(limited);
+        refusals.log(&problem, None, &sender, &scope.id);
+        respond_with(problem)
+    };
+    let (lease, snapshot) = (authenticator.lease(), authenticator.lease().snapshot());
+    if lease.forbids(snapshot) {
+        return refuse_with(Code::DatabaseUnavailable.into());
+    }
     let outcome = match step {
         Step::Lookup(lookup) => authenticator.resolve(lookup).await,
         Step::Reach(check) => match check.decide(authenticator, receipts, scope).await {
             Ok(outcome) => outcome,
-            Err(problem) => {
-                let problem = problem.for_gateways(limited);
-                refusals.log(&problem, None, &sender, &scope.id);
-                return respond_with(problem);
-            }
+            Err(problem) => return refuse_with(problem),
         },
     };
+    if lease.forbids(snapshot) {
+        return refuse_with(Code::DatabaseUnavailable.into());
+    }
     match outcome {
         Ok(caller) => allowed(&caller.tenant, &caller.principal, &caller.remaining_limits),
         Err(refusal) => refuse(&refusal, limited, refusals, &sender, scope),

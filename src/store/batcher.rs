@@ -16,6 +16,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     CHECK_TIMEOUT, Error,
+    feed_server::{FeedServer, ServerIdentity},
     retry::retry_within,
     statements::{Session, Statements},
 };
@@ -37,7 +38,14 @@ pub(super) trait BatchedStatement: 'static {
     fn find(
         session: Session<'_>,
         keys: &[Self::Key],
-    ) -> impl Future<Output = Result<Vec<PlacedRow<Self::Row>>, sqlx::Error>> + Send;
+    ) -> impl Future<Output = Result<Found<Self::Row>, sqlx::Error>> + Send;
+}
+
+/// What a statement found.
+pub(super) struct Found<Row> {
+    /// That answered. `None`: a standby, or no row was found.
+    pub(super) server: Option<ServerIdentity>,
+    pub(super) rows: Vec<PlacedRow<Row>>,
 }
 
 /// An error is one of this row alone.
@@ -63,6 +71,7 @@ impl<S: BatchedStatement> Clone for Batcher<S> {
 struct Inner<S: BatchedStatement> {
     pool: PgPool,
     statements: Statements,
+    feed_server: FeedServer,
     queue: Mutex<Queue<S>>,
 }
 
@@ -97,9 +106,9 @@ impl<S: BatchedStatement> Queue<S> {
 }
 
 impl<S: BatchedStatement> Batcher<S> {
-    pub(super) fn new(pool: PgPool, statements: Statements) -> Self {
+    pub(super) fn new(pool: PgPool, statements: Statements, feed_server: FeedServer) -> Self {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), taken: 0, workers: 0 });
-        Self(Arc::new(Inner { pool, statements, queue }))
+        Self(Arc::new(Inner { pool, statements, feed_server, queue }))
     }
 
     /// Keys in the queue.
@@ -205,7 +214,13 @@ impl<S: BatchedStatement> BatchWorker<S> {
 
     async fn find(&self, batch: &[Waiting<S>]) -> Result<Vec<PlacedRow<S::Row>>, Error> {
         let keys: Vec<_> = batch.iter().map(|waiting| waiting.key).collect();
-        retry_within!(CHECK_TIMEOUT, self.inner.pool, self.inner.statements, |session| S::find(session, &keys))
+        let inner = &self.inner;
+        let found = retry_within!(CHECK_TIMEOUT, inner.pool, inner.statements, |session| S::find(session, &keys))?;
+        // Before the rows are delivered, so that none of another server is cached.
+        if !found.rows.is_empty() {
+            inner.feed_server.is_of_feed(found.server.as_ref());
+        }
+        Ok(found.rows)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use futures_util::FutureExt as _;
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Row as _, postgres::PgPoolOptions};
 use tracing::info;
 
 use super::{
     ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, LeakStore, Lookups, TenantStores, UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
+    feed_server::FeedServer,
     key_list::check_search_index,
     migrate,
     safeguards::{check_creators, check_row_level_security, check_triggers},
@@ -33,6 +35,7 @@ pub struct Database {
     pub(super) tenant_stores: TenantStores,
     pub(super) check_pool: PgPool,
     pub(super) lookups: Lookups,
+    feed_server: FeedServer,
 }
 
 impl Database {
@@ -64,17 +67,18 @@ impl Database {
         }
         connection.close().await?;
 
-        let pool = pool_options()
+        let feed_server = FeedServer::default();
+        let pool = pool_options(&feed_server)
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .connect_with(url.options())
             .await?;
-        let check_pool = pool_options()
+        let check_pool = pool_options(&feed_server)
             .max_connections(settings.max_check_connections)
             .acquire_timeout(settings.check_acquire_timeout)
             .connect_lazy_with(url.options());
         info!(database = %url, login = login.name, "connected to PostgreSQL");
-        let database = Self::of(url, pool, check_pool, observer);
+        let database = Self::of(url, pool, check_pool, observer, feed_server);
         database.lookups.warm_up().await;
         Ok(database)
     }
@@ -87,16 +91,29 @@ impl Database {
         migrate::check_migrated(&mut connection, &login.name).await?;
         check_bound(&mut connection, &login.name).await?;
         connection.close().await?;
-        let pool = pool_options().max_connections(1).connect_with(url.options()).await?;
-        Ok(Self::of(url, pool.clone(), pool, Arc::new(|_, _| {})))
+        let feed_server = FeedServer::default();
+        let pool = pool_options(&feed_server).max_connections(1).connect_with(url.options()).await?;
+        Ok(Self::of(url, pool.clone(), pool, Arc::new(|_, _| {}), feed_server))
     }
 
-    fn of(url: &DatabaseUrl, pool: PgPool, check_pool: PgPool, observer: ChangeObserver) -> Self {
+    fn of(
+        url: &DatabaseUrl,
+        pool: PgPool,
+        check_pool: PgPool,
+        observer: ChangeObserver,
+        feed_server: FeedServer,
+    ) -> Self {
         let options = pool.options();
         let turns = ConnectionTurns::new(options.get_max_connections(), options.get_acquire_timeout());
         let tenant_stores = TenantStores { pool, turns, statements: url.statements, observer };
-        let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone());
-        Self { tenant_stores, check_pool, lookups }
+        let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone(), &feed_server);
+        Self { tenant_stores, check_pool, lookups, feed_server }
+    }
+
+    /// For the change feed.
+    #[must_use]
+    pub fn feed_server(&self) -> FeedServer {
+        self.feed_server.clone()
     }
 
     /// For the authentication, which gives each caller its tenant's store.
@@ -136,8 +153,25 @@ impl Database {
     }
 }
 
-fn pool_options() -> PgPoolOptions {
-    PgPoolOptions::new().test_before_acquire(false) // see `retry`
+/// Connections to a standby are refused, as are those from before a new connection of the change feed.
+fn pool_options(feed_server: &FeedServer) -> PgPoolOptions {
+    let feed_server = feed_server.clone();
+    PgPoolOptions::new()
+        .test_before_acquire(false) // see `retry`
+        .after_connect(|connection, _| refuse_standby(connection).boxed())
+        .before_acquire(move |_, connection| {
+            let is_usable = feed_server.is_usable(connection.age);
+            async move { Ok(is_usable) }.boxed()
+        })
+}
+
+async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // Behind a pooler, too: a statement without arguments is not prepared.
+    let is_standby: bool = connection.fetch_one("SELECT pg_catalog.pg_is_in_recovery()").await?.try_get(0)?;
+    if is_standby {
+        return Err(sqlx::Error::Protocol("the server is a standby, which takes no writes".into()));
+    }
+    Ok(())
 }
 
 /// Checks the role under which transactions work.

@@ -298,7 +298,7 @@ async fn change_feed(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<
         let mut feed = ChangeFeed::listen(url).await?;
         // Instances ignore what is no message of theirs.
         let probe = format!("probe {}", Uuid::new_v4());
-        MessageSender::connect(url).await?.send(std::slice::from_ref(&probe)).await?;
+        MessageSender::connect(url).await?.send(std::slice::from_ref(&probe), false).await?;
         while let Some(notification) = feed.next().await? {
             if notification == Notification::Message(probe.clone()) {
                 return Ok::<_, Error>(true);

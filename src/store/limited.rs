@@ -13,6 +13,7 @@ use futures_util::{
 };
 use sqlx::{
     Describe, Either, Execute, Executor, Postgres, SqlStr,
+    error::DatabaseError,
     pool::PoolConnection,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
@@ -26,11 +27,13 @@ pub(super) struct LimitedConnection {
     connection: PoolConnection<Postgres>,
     /// A statement has begun and not ended. If it is dropped, the rest of its response is still to come.
     in_statement: bool,
+    /// The server takes no writes: it is not the one that is wanted.
+    is_read_only: bool,
 }
 
 impl LimitedConnection {
     pub(super) fn new(connection: PoolConnection<Postgres>) -> Self {
-        Self { connection, in_statement: false }
+        Self { connection, in_statement: false, is_read_only: false }
     }
 
     /// Gives the connection back to its pool, or closes it if a statement was dropped or took too long. Returns when
@@ -39,13 +42,18 @@ impl LimitedConnection {
         if in_transaction && !self.in_statement && (&mut self).execute("ROLLBACK").await.is_err() {
             self.in_statement = true;
         }
-        if self.in_statement {
+        if self.in_statement || self.is_read_only {
             drop(self.connection.detach());
         } else {
             // It is also tested, which may take for ever.
             let _ = timeout(STATEMENT_LIMIT, self.connection.return_to_pool()).await;
         }
     }
+}
+
+/// A standby, or a server that an operator has fenced off.
+fn is_of_read_only(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "25006")
 }
 
 fn too_slow() -> sqlx::Error {
@@ -60,7 +68,7 @@ impl<'c> Executor<'c> for &'c mut LimitedConnection {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let LimitedConnection { connection, in_statement } = self;
+        let LimitedConnection { connection, in_statement, is_read_only } = self;
         *in_statement = true;
         let mut rows = connection.fetch_many(query);
         let mut limit = Box::pin(sleep(STATEMENT_LIMIT));
@@ -72,7 +80,11 @@ impl<'c> Executor<'c> for &'c mut LimitedConnection {
             let polled = rows.poll_next_unpin(context);
             match &polled {
                 // After an error, sqlx reads what is left of the response before the next statement.
-                Poll::Ready(None | Some(Err(_))) => *in_statement = false,
+                Poll::Ready(None) => *in_statement = false,
+                Poll::Ready(Some(Err(error))) => {
+                    *in_statement = false;
+                    *is_read_only |= is_of_read_only(error);
+                }
                 Poll::Pending if limit.poll_unpin(context).is_ready() => {
                     has_ended = true;
                     return Poll::Ready(Some(Err(too_slow())));
@@ -93,7 +105,9 @@ impl<'c> Executor<'c> for &'c mut LimitedConnection {
             self.in_statement = true;
             let row = timeout(STATEMENT_LIMIT, self.connection.fetch_optional(query)).await;
             self.in_statement = row.is_err();
-            row.unwrap_or_else(|_| Err(too_slow()))
+            let row = row.unwrap_or_else(|_| Err(too_slow()));
+            self.is_read_only |= row.as_ref().is_err_and(is_of_read_only);
+            row
         }
         .boxed()
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     CHECK_TIMEOUT, Error, LookupResult, TenantStores,
     batcher::{BatchedStatement as _, Batcher},
+    feed_server::FeedServer,
     retry::retry_within,
     secrets::{FindSecrets, SecretRow},
     statements::{SingleStatement, Statements},
@@ -26,8 +27,14 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    pub(super) fn new(pool: PgPool, statements: Statements, tenant_stores: TenantStores) -> Self {
-        let (tenants, secrets) = (Batcher::new(pool.clone(), statements), Batcher::new(pool.clone(), statements));
+    pub(super) fn new(
+        pool: PgPool,
+        statements: Statements,
+        tenant_stores: TenantStores,
+        feed_server: &FeedServer,
+    ) -> Self {
+        let tenants = Batcher::new(pool.clone(), statements, feed_server.clone());
+        let secrets = Batcher::new(pool.clone(), statements, feed_server.clone());
         Self { pool, tenants, secrets, tenant_stores }
     }
 

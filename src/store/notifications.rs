@@ -5,13 +5,13 @@
 //! instance sent has come back, every change that was committed before it was sent has been received.
 
 use sqlx::{
-    PgConnection,
+    Executor as _, PgConnection,
     postgres::{PgListener, PgPoolOptions},
 };
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{DatabaseUrl, Error};
+use super::{DatabaseUrl, Error, ServerIdentity};
 use crate::domain::{ApiKeyId, Slug, TenantId, Timestamp};
 
 /// Of changes.
@@ -55,6 +55,7 @@ impl Change {
 /// Receives notifications.
 pub struct ChangeFeed {
     listener: PgListener,
+    server: ServerIdentity,
 }
 
 impl ChangeFeed {
@@ -65,8 +66,18 @@ impl ChangeFeed {
         let mut listener = PgListener::connect_with(&pool).await?;
         // An automatic reconnect would miss changes without an error.
         listener.eager_reconnect(false);
+        listener.execute(NO_IDLE_TIMEOUT).await?;
         listener.listen_all([CHANGES, INSTANCES]).await?;
-        Ok(Self { listener })
+        let server = sqlx::query_scalar("SELECT public.server_identity()").fetch_one(&mut listener).await?;
+        // A standby has refused the LISTEN.
+        let server = ServerIdentity::parse(server).ok_or_else(standby)?;
+        Ok(Self { listener, server })
+    }
+
+    /// The server that the feed is of, as long as the connection lasts.
+    #[must_use]
+    pub const fn server(&self) -> &ServerIdentity {
+        &self.server
     }
 
     /// The next notification. After an error or `None` some may be missed: drop the feed. Not cancel-safe.
@@ -78,15 +89,40 @@ impl ChangeFeed {
     }
 }
 
+/// A server that ends idle sessions must not end one that listens.
+const NO_IDLE_TIMEOUT: &str = "SET idle_session_timeout = 0";
+
+/// Waits until the commit is durable, on the synchronous standbys too, if there are any.
+const DURABLE_COMMIT: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
+     WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')";
+
+fn standby() -> Error {
+    Error::Unavailable(sqlx::Error::Protocol("the server is a standby, which takes no writes".into()))
+}
+
 /// Sends messages to all instances, this one included.
 pub struct MessageSender {
     connection: PgConnection,
 }
 
+/// Messages that were sent: the commit has returned.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// By the database's clock.
+    pub time: Timestamp,
+    /// That committed them.
+    pub server: ServerIdentity,
+    /// The place in the write-ahead log of what was written, which is durable. `None`: nothing was.
+    pub position: Option<i64>,
+}
+
 impl MessageSender {
     /// Connects.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, Error> {
-        Ok(Self { connection: url.connect().await? })
+        let mut connection = url.connect().await?;
+        connection.execute(NO_IDLE_TIMEOUT).await?;
+        connection.execute(DURABLE_COMMIT).await?;
+        Ok(Self { connection })
     }
 
     /// The secret that instances share, and no role but the service's reads.
@@ -95,17 +131,31 @@ impl MessageSender {
         Ok(Zeroizing::new(secret.await?))
     }
 
-    /// Sends messages, in their order and in one transaction. Returns the time by the database's clock.
-    pub async fn send(&mut self, messages: &[String]) -> Result<Timestamp, Error> {
-        Ok(sqlx::query_scalar(
-            "SELECT pg_catalog.clock_timestamp()
+    /// Sends messages, in their order and in one transaction. With `is_proof`, it also writes to the write-ahead log, so
+    /// that the success proves a primary that takes writes: a transaction that only notifies works in a read-only session,
+    /// and waits for no standby. Fails on a server that takes no writes, though the messages may have been sent.
+    pub async fn send(&mut self, messages: &[String], is_proof: bool) -> Result<Sent, Error> {
+        let (time, server, takes_writes, position) =
+            sqlx::query_as::<_, (Timestamp, Option<String>, bool, Option<i64>)>(
+                "SELECT pg_catalog.clock_timestamp(), public.server_identity(),
+                    pg_catalog.current_setting('transaction_read_only') = 'off',
+                    pg_catalog.pg_wal_lsn_diff(written.position, '0/0')::pg_catalog.int8
              FROM (SELECT pg_catalog.count(pg_catalog.pg_notify($1, message)::pg_catalog.text)
-                   FROM pg_catalog.unnest($2::pg_catalog.text[]) message) sent",
-        )
-        .bind(INSTANCES)
-        .bind(messages)
-        .fetch_one(&mut self.connection)
-        .await?)
+                   FROM pg_catalog.unnest($2::pg_catalog.text[]) message) sent,
+                  (SELECT CASE WHEN $3 THEN pg_catalog.pg_logical_emit_message(true, 'rally-api-keys', '') END
+                       AS position) written",
+            )
+            .bind(INSTANCES)
+            .bind(messages)
+            .bind(is_proof)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let server = ServerIdentity::parse(server).ok_or_else(standby)?;
+        if !takes_writes {
+            let error = "the server is read-only (default_transaction_read_only), and takes no writes";
+            return Err(Error::Unavailable(sqlx::Error::Protocol(error.into())));
+        }
+        Ok(Sent { time, server, position })
     }
 }
 

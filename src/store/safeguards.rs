@@ -41,7 +41,8 @@ pub(super) const TENANT_TABLES: [&str; 12] = [
 const OTHER_TABLES: [&str; 3] = ["instance_secrets", "usage_writers", "_sqlx_migrations"];
 
 /// Functions that the service calls. (Those of triggers belong to their tables.)
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 10] = [
+    "public.server_identity()",
     "public.find_tenants(text[])",
     "public.find_api_key_secrets(uuid[], bytea[])",
     "public.tenants_with_idle_rule()",

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{
     Error, Locked, ReadTx, WriteTx,
-    batcher::{BatchedStatement, PlacedRow},
+    batcher::{BatchedStatement, Found},
+    feed_server::ServerIdentity,
     limits::LimitRow,
     statements::Session,
     transaction::TenantTransaction,
@@ -86,6 +87,7 @@ struct FoundSecret {
     quota_start: Option<Timestamp>,
     quota_used: Option<i64>,
     is_decoy: bool,
+    server: Option<String>,
 }
 
 impl TryFrom<FoundSecret> for SecretRow {
@@ -131,7 +133,7 @@ impl BatchedStatement for FindSecrets {
     type Key = (Uuid, LookupDigest);
     type Row = SecretRow;
 
-    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Vec<PlacedRow<SecretRow>>, sqlx::Error> {
+    async fn find(session: Session<'_>, keys: &[Self::Key]) -> Result<Found<SecretRow>, sqlx::Error> {
         let tenants: Vec<_> = keys.iter().map(|(tenant, _)| *tenant).collect();
         let digests: Vec<_> = keys.iter().map(|(_, digest)| digest.as_bytes()).collect();
         let rows = sqlx::query_as!(
@@ -141,14 +143,15 @@ impl BatchedStatement for FindSecrets {
                       last4 AS "last4!", suspended_at, suspended_until,
                       allowed_addresses AS "allowed_addresses!: Vec<IpNet>", rate_limit_requests,
                       rate_limit_window_seconds, quota_requests, quota_period, quota_start, quota_used,
-                      is_decoy AS "is_decoy!"
+                      is_decoy AS "is_decoy!", (SELECT public.server_identity()) AS server
                FROM public.find_api_key_secrets($1, $2)"#,
             &tenants,
             &digests as &[&[u8]],
         )
         .fetch_all(session)
         .await?;
-        Ok(rows.into_iter().map(|row| (row.place, row.try_into())).collect())
+        let server = ServerIdentity::parse(rows.first().and_then(|row| row.server.clone()));
+        Ok(Found { server, rows: rows.into_iter().map(|row| (row.place, row.try_into())).collect() })
     }
 }
 

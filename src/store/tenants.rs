@@ -2,7 +2,8 @@
 
 use super::{
     Error, ReadTx,
-    batcher::{BatchedStatement, PlacedRow},
+    batcher::{BatchedStatement, Found},
+    feed_server::ServerIdentity,
     statements::Session,
 };
 use crate::domain::{ExternalId, Slug, Tenant, TenantId};
@@ -14,22 +15,24 @@ impl BatchedStatement for FindTenants {
     type Key = Slug;
     type Row = Option<Tenant>;
 
-    async fn find(session: Session<'_>, slugs: &[Slug]) -> Result<Vec<PlacedRow<Option<Tenant>>>, sqlx::Error> {
+    async fn find(session: Session<'_>, slugs: &[Slug]) -> Result<Found<Option<Tenant>>, sqlx::Error> {
         let texts: Vec<_> = slugs.iter().map(Slug::as_str).collect();
         let rows = sqlx::query!(
-            r#"SELECT place AS "place!", id AS "id!", suspended AS "suspended!", external_id
+            r#"SELECT place AS "place!", id AS "id!", suspended AS "suspended!", external_id,
+                      (SELECT public.server_identity()) AS server
                FROM public.find_tenants($1)"#,
             &texts as &[&str],
         )
         .fetch_all(session)
         .await?;
-        let found = rows.into_iter().filter_map(|row| {
+        let server = ServerIdentity::parse(rows.first().and_then(|row| row.server.clone()));
+        let rows = rows.into_iter().filter_map(|row| {
             let slug = *slugs.get(usize::try_from(row.place).ok()?.checked_sub(1)?)?;
             let external_id = row.external_id.as_deref().map(ExternalId::of);
             let tenant = Tenant { id: TenantId(row.id), slug, external_id };
             Some((row.place, Ok((!row.suspended).then_some(tenant))))
         });
-        Ok(found.collect())
+        Ok(Found { server, rows: rows.collect() })
     }
 }
 

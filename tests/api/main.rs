@@ -80,6 +80,7 @@ mod metrics;
 mod names;
 mod no_log;
 mod oidc;
+mod one_server;
 mod openapi;
 mod operator;
 mod overload;

@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -30,6 +30,7 @@ pub enum Mode {
 pub struct Proxy {
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
+    socket: Arc<Mutex<PathBuf>>,
     round_trips: Arc<AtomicUsize>,
 }
 
@@ -41,12 +42,20 @@ impl Proxy {
         let (mode, modes) = watch::channel(Mode::Pass);
         let round_trips = Arc::<AtomicUsize>::default();
         let counter = round_trips.clone();
+        let socket = Arc::new(Mutex::new(socket));
+        let current = socket.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, socket.clone(), modes.clone(), counter.clone()));
+                let socket = current.lock().expect("no panic").clone();
+                tokio::spawn(relay(client, socket, modes.clone(), counter.clone()));
             }
         });
-        Self { address, mode, round_trips }
+        Self { address, mode, socket, round_trips }
+    }
+
+    /// The address moves to another server: new connections lead there.
+    pub fn move_to(&self, socket: PathBuf) {
+        *self.socket.lock().expect("no panic") = socket;
     }
 
     /// The number of round trips on all connections: how often a client has sent bytes after the server had sent some.

@@ -170,7 +170,8 @@ impl Cluster {
         let text = fs::read_to_string(self.dir.join("postmaster.pid")).ok()?;
         let mut lines = text.lines();
         let pid = lines.next()?.trim().parse().ok()?;
-        let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
+        // A standby accepts connections, too.
+        let ready = lines.nth(6).is_some_and(|status| matches!(status.trim(), "ready" | "standby"));
         Some((pid, ready))
     }
 

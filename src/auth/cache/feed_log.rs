@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::store;
+use crate::store::{self, ServerIdentity};
 
 /// Why the feed is down.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,21 @@ pub(super) enum FeedError {
          pooler in transaction mode? Then set DATABASE_DIRECT_URL to the server itself"
     )]
     NeverHeard,
+    #[error(
+        "the heartbeats reach another server ({beats}) than the change feed ({feed}), as in the middle of a failover; if \
+         this goes on, the address leads to several servers"
+    )]
+    OtherBeats { feed: ServerIdentity, beats: ServerIdentity },
+    #[error(
+        "lookups reach another server than the change feed, as in the middle of a failover; if this goes on, DATABASE_URL \
+         and DATABASE_DIRECT_URL lead to different servers"
+    )]
+    OtherLookups,
+    #[error(
+        "the server {0} is behind what this instance has seen of it: an old primary that was not fenced off, or a restore to \
+         a time before. After a restore, restart the instances"
+    )]
+    Behind(ServerIdentity),
 }
 
 impl FeedError {
@@ -33,7 +48,11 @@ impl FeedError {
         match self {
             Self::Database(error) => error.is_outage(),
             Self::ConnectTimeout | Self::Closed => true,
-            Self::HeartbeatsLost | Self::NeverHeard => false,
+            Self::HeartbeatsLost
+            | Self::NeverHeard
+            | Self::OtherBeats { .. }
+            | Self::OtherLookups
+            | Self::Behind(_) => false,
         }
     }
 }

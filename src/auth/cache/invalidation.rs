@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
 
 use super::{
     AuthCache,
@@ -15,10 +19,11 @@ use super::{
     lease::Lease,
     message::{AcknowledgingKeys, Message, MessageKeys, Nonce},
     receipts::Receipts,
+    server_history::ServerHistory,
 };
 use crate::{
     domain::{Clock, Moment, clock_offset},
-    store::{Change, ChangeFeed, DatabaseUrl, MessageSender, Notification},
+    store::{Change, ChangeFeed, DatabaseUrl, FeedServer, MessageSender, Notification, Sent, ServerIdentity},
 };
 
 /// Between heartbeats; a fifth of the lease, if that is less.
@@ -40,14 +45,16 @@ pub(crate) struct InvalidationListener {
     pub(crate) clock_offset: Arc<ClockOffset>,
     pub(crate) receipts: Receipts,
     pub(crate) acknowledging: AcknowledgingKeys,
+    pub(crate) feed_server: FeedServer,
 }
 
 impl InvalidationListener {
     /// Listens until `stopped` completes; connects again when the feed breaks. Then this instance gives its lease up, and
     /// tells the others, which do not wait for it any more.
     pub(crate) async fn run(self, stopped: impl Future<Output = ()>) {
+        let other_server = self.observe_lookups();
         tokio::select! {
-            () = self.listen_for_ever() => {}
+            () = self.listen_for_ever(&other_server) => {}
             () = stopped => {}
         }
         self.invalidate_all();
@@ -55,12 +62,27 @@ impl InvalidationListener {
         let _ = timeout(GOODBYE_TIMEOUT, self.say_goodbye()).await;
     }
 
-    async fn listen_for_ever(&self) {
-        let log = FeedLog::default();
+    /// Completes when a lookup was answered by another server than that of the feed. Its result is not cached: the epochs
+    /// have changed then.
+    fn observe_lookups(&self) -> Arc<Notify> {
+        let other_server = Arc::new(Notify::new());
+        let (lease, cache, observed) = (self.lease.clone(), self.cache.clone(), other_server.clone());
+        self.feed_server.observe(Box::new(move || {
+            lease.expire();
+            cache.clear();
+            observed.notify_one();
+        }));
+        other_server
+    }
+
+    async fn listen_for_ever(&self, other_server: &Notify) {
+        let (log, history) = (FeedLog::default(), ServerHistory::default());
         loop {
-            let error = self.listen(&log).await;
+            let error = self.listen(&log, &history, other_server).await;
             self.receipts.lose_feed();
             self.invalidate_all();
+            // After the epochs have changed: a lookup that is not compared any more is not cached.
+            self.feed_server.leave();
             if log.down(&error) {
                 sleep(RETRY_DELAY).await;
             }
@@ -81,11 +103,11 @@ impl InvalidationListener {
 
     async fn say_goodbye(&self) -> Result<(), FeedError> {
         let (mut sender, keys) = self.connect_sender().await?;
-        sender.send(&[keys.seal(self.receipts.goodbye())]).await?;
+        sender.send(&[keys.seal(self.receipts.goodbye())], false).await?;
         Ok(())
     }
 
-    async fn listen(&self, log: &FeedLog) -> FeedError {
+    async fn listen(&self, log: &FeedLog, history: &ServerHistory, other_server: &Notify) -> FeedError {
         let connect = async {
             // First, since it tells why there is no connection: a pool, as the feed has one, only that its time is over.
             let (sender, keys) = self.connect_sender().await?;
@@ -97,16 +119,30 @@ impl InvalidationListener {
             Ok(Err(error)) => return error,
             Err(_) => return FeedError::ConnectTimeout,
         };
+        if !history.admit(feed.server(), None) {
+            return FeedError::Behind(feed.server().clone());
+        }
+        let server = feed.server().clone();
+        other_server.notified().now_or_never(); // from an earlier feed
+        self.feed_server.enter(server.clone());
         // From here on no change is missed. Everything from before is dropped, and lookups in flight will not be
         // cached. Only then may heartbeats renew the lease, and questions be acknowledged.
         self.invalidate_all();
         self.receipts.listen();
         let heartbeats = Heartbeats::new(self.lease.length());
-        // The first to end drops the other, and with it both connections.
+        let check = |sent: &Sent| check_server(&server, history, sent);
+        // The first to end drops the others, and with them both connections.
         tokio::select! {
             error = self.receive(feed, &keys, &heartbeats, log) => error,
-            error = self.send(sender, &keys, &heartbeats) => error,
+            error = self.send(sender, &keys, &heartbeats, log, check) => error,
+            () = other_server.notified() => FeedError::OtherLookups,
         }
+    }
+
+    /// Renews the lease by a heartbeat that has come back and whose commit has returned.
+    fn renew(&self, sent: Moment, log: &FeedLog) {
+        self.lease.renew(sent);
+        log.up();
     }
 
     async fn receive(
@@ -128,8 +164,7 @@ impl InvalidationListener {
                     if let Message::Beat { nonce, .. } = message
                         && let Some(sent) = heartbeats.receive(nonce)
                     {
-                        self.lease.renew(sent);
-                        log.up();
+                        self.renew(sent, log);
                     }
                     self.receipts.hear(message);
                 }
@@ -139,7 +174,14 @@ impl InvalidationListener {
         }
     }
 
-    async fn send(&self, mut sender: MessageSender, keys: &MessageKeys, heartbeats: &Heartbeats) -> FeedError {
+    async fn send(
+        &self,
+        mut sender: MessageSender,
+        keys: &MessageKeys,
+        heartbeats: &Heartbeats,
+        log: &FeedLog,
+        check: impl Fn(&Sent) -> Result<(), FeedError>,
+    ) -> FeedError {
         let mut ticks = interval(heartbeats.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -150,19 +192,35 @@ impl InvalidationListener {
             if let Some(error) = heartbeats.overdue() {
                 return error;
             }
-            let messages = self.receipts.outgoing(is_time.then(|| heartbeats.send()));
+            let beat = is_time.then(|| heartbeats.send());
+            let messages = self.receipts.outgoing(beat);
             if messages.is_empty() {
                 continue;
             }
             let messages: Vec<_> = messages.into_iter().map(|message| keys.seal(message)).collect();
             let before = self.clock.now();
-            match timeout(heartbeats.max_silence, sender.send(&messages)).await {
-                Ok(Ok(time)) => self.clock_offset.set(clock_offset(before, time, self.clock.now())),
+            let sent = match timeout(heartbeats.max_silence, sender.send(&messages, is_time)).await {
+                Ok(Ok(sent)) => sent,
                 Ok(Err(error)) => return error.into(),
                 Err(_) => return FeedError::HeartbeatsLost,
+            };
+            self.clock_offset.set(clock_offset(before, sent.time, self.clock.now()));
+            if let Err(error) = check(&sent) {
+                return error;
+            }
+            if let Some(sent) = beat.and_then(|nonce| heartbeats.confirm(nonce)) {
+                self.renew(sent, log);
             }
         }
     }
+}
+
+/// Whether a heartbeat may renew the lease: it was sent to the server that the feed is of, which is not behind.
+fn check_server(feed: &ServerIdentity, history: &ServerHistory, sent: &Sent) -> Result<(), FeedError> {
+    if sent.server != *feed {
+        return Err(FeedError::OtherBeats { feed: feed.clone(), beats: sent.server.clone() });
+    }
+    if history.admit(&sent.server, sent.position) { Ok(()) } else { Err(FeedError::Behind(feed.clone())) }
 }
 
 /// The heartbeats of one connection that have not come back yet.
@@ -174,9 +232,18 @@ struct Heartbeats {
 
 #[derive(Default)]
 struct PendingHeartbeats {
-    /// With the times of sending, oldest first.
-    sent: VecDeque<(Nonce, Moment)>,
+    /// Oldest first.
+    sent: VecDeque<PendingHeartbeat>,
     any_received: bool,
+}
+
+struct PendingHeartbeat {
+    nonce: Nonce,
+    /// Before it was sent.
+    sent: Moment,
+    has_come_back: bool,
+    /// Its commit has returned, of a server that may renew the lease.
+    is_confirmed: bool,
 }
 
 impl Heartbeats {
@@ -191,18 +258,35 @@ impl Heartbeats {
 
     /// The next heartbeat, with its time taken before it is sent.
     fn send(&self) -> Nonce {
-        let heartbeat = Nonce::random();
-        self.pending().sent.push_back((heartbeat, Moment::now()));
-        heartbeat
+        let nonce = Nonce::random();
+        let pending = PendingHeartbeat { nonce, sent: Moment::now(), has_come_back: false, is_confirmed: false };
+        self.pending().sent.push_back(pending);
+        nonce
     }
 
-    /// When a heartbeat that came back was sent; `None` if none of this connection is pending with that content. Drops the
-    /// older ones.
-    fn receive(&self, heartbeat: Nonce) -> Option<Moment> {
+    /// A heartbeat has come back. Returns when it was sent, if it is confirmed too; `None` if not, or if none of this
+    /// connection is pending with that content. Drops the older ones.
+    fn receive(&self, nonce: Nonce) -> Option<Moment> {
+        self.complete(nonce, |pending| pending.has_come_back = true)
+    }
+
+    /// As [`Self::receive`], for a heartbeat whose commit has returned.
+    fn confirm(&self, nonce: Nonce) -> Option<Moment> {
+        self.complete(nonce, |pending| pending.is_confirmed = true)
+    }
+
+    fn complete(&self, nonce: Nonce, step: impl FnOnce(&mut PendingHeartbeat)) -> Option<Moment> {
         let mut pending = self.pending();
-        let place = pending.sent.iter().position(|(sent, _)| *sent == heartbeat)?;
-        pending.any_received = true;
-        pending.sent.drain(..=place).next_back().map(|(_, sent)| sent)
+        let place = pending.sent.iter().position(|one| one.nonce == nonce)?;
+        let one = &mut pending.sent[place];
+        step(one);
+        let (sent, has_come_back, is_complete) = (one.sent, one.has_come_back, one.has_come_back && one.is_confirmed);
+        pending.any_received |= has_come_back;
+        if !is_complete {
+            return None;
+        }
+        pending.sent.drain(..=place);
+        Some(sent)
     }
 
     /// The error if so many heartbeats are pending that none has come back for [`MAX_SILENCE`].
@@ -224,10 +308,22 @@ mod tests {
         let heartbeats = Heartbeats::new(Duration::from_secs(5));
         let [first, second, third] = std::array::from_fn(|_| heartbeats.send());
         assert!(first != second && second != third);
+        for nonce in [first, second, third] {
+            assert!(heartbeats.confirm(nonce).is_none(), "it has not come back");
+        }
         assert!(heartbeats.receive(Nonce::random()).is_none(), "of another instance, or forged");
         assert!(heartbeats.receive(second).is_some());
         assert!(heartbeats.receive(second).is_none(), "somebody who heard it sends it again");
         assert!(heartbeats.receive(first).is_none(), "it came back too late");
         assert!(heartbeats.receive(third).is_some());
+    }
+
+    /// PostgreSQL may deliver it before the sender has the response.
+    #[test]
+    fn a_heartbeat_counts_once_it_has_come_back_and_its_commit_has_returned() {
+        let heartbeats = Heartbeats::new(Duration::from_secs(5));
+        let nonce = heartbeats.send();
+        assert!(heartbeats.receive(nonce).is_none());
+        assert!(heartbeats.confirm(nonce).is_some());
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct LeaseSnapshot(u64);
 pub struct Lease {
     /// Nanoseconds.
     length: u64,
+    /// Without it nothing is decided, not even by the database.
+    is_required: bool,
     /// In the nanoseconds of [`Moment`]; 0 = the lease is not held.
     expires_at: AtomicU64,
     /// When the newest renewal was sent, even if the lease was expired since; 0 = there was none.
@@ -40,9 +42,20 @@ impl Lease {
     pub(crate) fn lasting(length: Duration) -> Self {
         Self {
             length: u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+            is_required: false,
             expires_at: AtomicU64::new(0),
             newest_sent: AtomicU64::new(0),
         }
+    }
+
+    /// STRICT_LEASE
+    pub(crate) const fn required(self, is_required: bool) -> Self {
+        Self { is_required, ..self }
+    }
+
+    /// True if a decision since `snapshot` must not be used, since the lease is required and was not held all the time.
+    pub(crate) fn forbids(&self, snapshot: LeaseSnapshot) -> bool {
+        self.is_required && !self.valid_since(snapshot)
     }
 
     pub(crate) const fn length(&self) -> Duration {

@@ -15,6 +15,7 @@ pub(crate) mod message;
 pub(crate) mod observer;
 mod protocol;
 pub mod receipts;
+mod server_history;
 pub mod single_flight;
 
 use std::sync::Arc;
@@ -52,6 +53,10 @@ impl AuthCache {
             keys: CacheKeys::new(seed),
             slugs: SlugKeys::default(),
         }
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 
     /// `None`: the value may be stale.

@@ -39,7 +39,7 @@ pub(crate) async fn observe(url: &DatabaseUrl, acknowledging: &AcknowledgingKeys
                 }
                 let messages: Vec<_> = receipts.outgoing(None).into_iter().map(|message| keys.seal(message)).collect();
                 if !messages.is_empty() {
-                    sender.send(&messages).await?;
+                    sender.send(&messages, false).await?;
                 }
             }
         };

@@ -1,0 +1,256 @@
+//! The change feed, the heartbeats and the lookups are of one and the same server, which takes writes.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{DirBuilderExt as _, MetadataExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use local_postgres::PrivatePostgres;
+use rally_api_keys::{
+    domain::Slug,
+    store::{self, DatabaseUrl, TenantAdmin},
+};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+};
+
+use crate::{
+    client::{Client, CreatedKey, Reply},
+    harness::{TestDatabase, TestServer, clean_up_afterwards, not_tested, scratch_dir, wait_until},
+    proxy::{Mode, Proxy},
+};
+
+async fn check(client: &Client, key: &CreatedKey) -> Reply {
+    client.with_key(&key.secret).get("/forward-auth").await
+}
+
+async fn feed_is_up(server: &TestServer) -> bool {
+    let metrics = server.admin("acme").get("/metrics").await.body;
+    metrics.lines().any(|line| line == "rally_change_feed_up 1")
+}
+
+/// The two databases are servers of their own to the service: it compares the databases' ids, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lookup_that_another_server_than_the_feeds_answers_is_not_cached() {
+    let (database, other) = (TestDatabase::create().await, TestDatabase::create().await);
+    let direct = other.url_text(None).await;
+    let own = database.url_text(None).await;
+    let server = TestServer::on(database, &[("DATABASE_URL", &own), ("DATABASE_DIRECT_URL", &direct)]).await;
+    let admin = server.admin("acme");
+    for _ in 0..5 {
+        let key = admin.create("n", "read").await;
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until {
+            assert_eq!(check(&admin, &key).await.status, 200);
+        }
+        // The feed does not hear of this.
+        let sql = format!("UPDATE api_keys SET revoked_at = now() WHERE id = '{}'", key.id);
+        server.database.execute(&sql).await;
+        check(&admin, &key).await.refused(401, "key_revoked");
+    }
+}
+
+/// A transaction that only notifies works in a read-only session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_server_renews_no_lease() {
+    let database = TestDatabase::create().await;
+    let server = TestServer::on(database, &[("STRICT_LEASE", "true"), ("LEASE_SECONDS", "2")]).await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    assert_eq!(check(&admin, &key).await.status, 200);
+    let name = &server.database.name;
+    // As an operator fences off an old primary.
+    server.database.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    let end_sessions = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+    );
+    server.database.execute(&end_sessions).await;
+    wait_until(async || check(&admin, &key).await.status == 503).await;
+    let until = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < until {
+        check(&admin, &key).await.refused(503, "database_unavailable");
+    }
+    let reset = format!("SET TRANSACTION READ WRITE; ALTER DATABASE {name} RESET default_transaction_read_only");
+    server.database.execute(&reset).await;
+    server.database.execute(&end_sessions).await;
+    server.wait_for_feed().await;
+    assert_eq!(check(&admin, &key).await.status, 200);
+}
+
+/// Without a lease the database decides, unless the lease is required.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_lease_a_check_is_refused_if_the_lease_is_required() {
+    for (strict, status) in [("false", 200), ("true", 503)] {
+        let database = TestDatabase::create().await;
+        let feed = Proxy::start(database.socket().await).await;
+        let direct = database.url_through(feed.address);
+        let own = database.url_text(None).await;
+        let urls = [("DATABASE_URL", own.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
+        let settings = [&urls[..], &[("STRICT_LEASE", strict)]].concat();
+        let server = TestServer::on(database, &settings).await;
+        server.wait_for_feed().await;
+        let admin = server.admin("acme");
+        let key = admin.create("n", "read").await;
+        assert_eq!(check(&admin, &key).await.status, 200);
+        feed.set(Mode::Cut);
+        wait_until(async || !feed_is_up(&server).await).await;
+        assert_eq!(check(&admin, &key).await.status, status);
+        // Keys can be managed all the same.
+        admin.delete(&key.path()).await.expect(204);
+        feed.set(Mode::Pass);
+        server.wait_for_feed().await;
+        check(&admin, &key).await.refused(401, "key_revoked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_ends_idle_sessions_does_not_end_the_feed() {
+    let database = TestDatabase::create().await;
+    database.execute(&format!("ALTER DATABASE {} SET idle_session_timeout = '1s'", database.name)).await;
+    let server = TestServer::on(database, &[]).await;
+    server.wait_for_feed().await;
+    let old = "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND query = 'SELECT public.server_identity()'
+                 AND backend_start < now() - interval '4 s'";
+    wait_until(async || server.database.count(old).await == 1).await;
+}
+
+/// A PostgreSQL server with tenants and their keys, and another that follows it.
+struct Pair {
+    primary: PrivatePostgres,
+    standby: PrivatePostgres,
+    _cleaners: [Child; 2],
+}
+
+impl Pair {
+    /// `None`, and said so: pg_basebackup is missing.
+    async fn start() -> Option<Self> {
+        let dir = scratch_dir("failover");
+        let (first, second) = (dir.join("primary"), dir.join("standby"));
+        let settings = [("fsync", "off"), ("wal_level", "replica"), ("max_wal_senders", "4")];
+        let cleaners = [&first, &second].map(|dir| {
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(dir).unwrap();
+            clean_up_afterwards(dir)
+        });
+        let primary = local_postgres::start(&first, &settings).await.unwrap_or_else(|error| panic!("{error}"));
+        if let Err(error) = follow(&primary, &first.join("postgres"), &second.join("postgres")) {
+            not_tested(&format!("pg_basebackup does not run: {error}"));
+            return None;
+        }
+        let standby = local_postgres::start(&second, &settings).await.unwrap_or_else(|error| panic!("{error}"));
+        let url = url(&primary);
+        store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
+        let mut operator = TenantAdmin::connect(&url).await.unwrap_or_else(|error| panic!("{error}"));
+        let acme = Slug::parse("acme").unwrap();
+        operator.create_tenant(&acme, "A tenant", chrono::Utc::now()).await.unwrap().expect("a new tenant");
+        Some(Self { primary, standby, _cleaners: cleaners })
+    }
+
+    /// Waits until the standby has what the primary has.
+    async fn catch_up(&self) {
+        let position = text(&self.primary, "SELECT pg_current_wal_insert_lsn()::text").await;
+        let reached = format!("SELECT (pg_last_wal_replay_lsn() >= '{position}'::pg_lsn)::text");
+        wait_until(async || text(&self.standby, &reached).await == "true").await;
+    }
+}
+
+/// Makes a standby's data folder by a base backup, as the server's user.
+fn follow(primary: &PrivatePostgres, data: &Path, copy: &Path) -> io::Result<()> {
+    let owner = fs::metadata(data)?;
+    fs::DirBuilder::new().mode(0o700).create(copy)?;
+    chown(copy, Some(owner.uid()), Some(owner.gid()))?;
+    let version = fs::read_to_string(data.join("PG_VERSION"))?;
+    let installed = PathBuf::from(format!("/usr/lib/postgresql/{}/bin/pg_basebackup", version.trim()));
+    let program = if installed.is_file() { installed } else { "pg_basebackup".into() };
+    let mut backup = Command::new(program);
+    backup.current_dir("/").arg("-h").arg(primary.socket_dir()).arg("-p").arg(primary.port().to_string());
+    backup
+        .args(["-U", primary.user(), "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "-D"])
+        .arg(copy);
+    if owner.uid() != nix::unistd::geteuid().as_raw() {
+        backup.uid(owner.uid()).gid(owner.gid());
+    }
+    let output = backup.output()?;
+    if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr))) }
+}
+
+fn options(server: &PrivatePostgres) -> PgConnectOptions {
+    let options = PgConnectOptions::new_without_pgpass().socket(server.socket_dir()).port(server.port());
+    options.username(server.user()).database("postgres").disable_statement_logging()
+}
+
+fn url(server: &PrivatePostgres) -> DatabaseUrl {
+    DatabaseUrl::socket(server.socket_dir(), server.port(), server.user(), "postgres")
+}
+
+fn socket(server: &PrivatePostgres) -> PathBuf {
+    server.socket_dir().join(format!(".s.PGSQL.{}", server.port()))
+}
+
+async fn execute(server: &PrivatePostgres, sql: &str) {
+    let mut connection = PgConnection::connect_with(&options(server)).await.expect("a connection");
+    connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+async fn text(server: &PrivatePostgres, sql: &str) -> String {
+    let mut connection = PgConnection::connect_with(&options(server)).await.expect("a connection");
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_one(&mut connection)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// The address of the database moves to the standby, is cut off from it, and moves back to the old primary, which goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease() {
+    let Some(pair) = Pair::start().await else { return };
+    let proxy = Proxy::start(socket(&pair.primary)).await;
+    let address = format!("postgres://{}@{}/postgres", pair.primary.user(), proxy.address);
+    let placeholder = TestDatabase::create().await;
+    let settings = [("STRICT_LEASE", "true"), ("LEASE_SECONDS", "2")];
+    let server = TestServer::logged_in_by(&DatabaseUrl::parse(&address).unwrap(), placeholder, &settings).await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let (key, revoked) = (admin.create("n", "read").await, admin.create("n", "read").await);
+    for key in [&key, &revoked] {
+        assert_eq!(check(&admin, key).await.status, 200);
+    }
+    pair.catch_up().await;
+    let move_to = async |to: &PrivatePostgres| {
+        proxy.set(Mode::Cut);
+        wait_until(async || !feed_is_up(&server).await).await;
+        proxy.move_to(socket(to));
+        proxy.set(Mode::Pass);
+    };
+
+    move_to(&pair.standby).await;
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        check(&admin, &key).await.refused(503, "database_unavailable");
+    }
+    execute(&pair.standby, "SELECT pg_promote()").await;
+    server.wait_for_feed().await;
+    assert_eq!(check(&admin, &key).await.status, 200);
+    admin.delete(&revoked.path()).await.expect(204);
+    check(&admin, &revoked).await.refused(401, "key_revoked");
+
+    // It knows nothing of the revocation.
+    move_to(&pair.primary).await;
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        for key in [&key, &revoked] {
+            check(&admin, key).await.refused(503, "database_unavailable");
+        }
+    }
+    move_to(&pair.standby).await;
+    server.wait_for_feed().await;
+    check(&admin, &revoked).await.refused(401, "key_revoked");
+    assert_eq!(check(&admin, &key).await.status, 200);
+}
