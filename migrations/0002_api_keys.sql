@@ -97,6 +97,8 @@ CREATE TABLE public.api_key_secrets (
     reuse_noted_at timestamptz,
     -- When the last event `leaked` about this secret was recorded.
     leak_noted_at  timestamptz,
+    -- When the last event `exposed` about this secret was recorded.
+    exposure_noted_at timestamptz,
     PRIMARY KEY (tenant_id, lookup_digest),
     FOREIGN KEY (tenant_id, key_id) REFERENCES public.api_keys,
     CHECK ((stamp IS NULL) = (pepper_id IS NULL))
@@ -185,7 +187,7 @@ GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4,
               previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, resumed_at,
               idle_notice_at, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
-GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at, leak_noted_at) ON public.api_key_secrets TO rally_app;
+GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at, leak_noted_at, exposure_noted_at) ON public.api_key_secrets TO rally_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- A revoked key never works again: the row cannot be changed by any role.
@@ -226,7 +228,7 @@ CREATE TRIGGER notify_delete AFTER DELETE ON public.api_keys
 CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_keys
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_any_change();
 
--- Not for reuse_noted_at and leak_noted_at, on which no check depends.
+-- Not for reuse_noted_at, leak_noted_at and exposure_noted_at, on which no check depends.
 CREATE TRIGGER notify_update
     AFTER UPDATE OF tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, expires_at, retired_at, ended_at
     ON public.api_key_secrets

@@ -10,7 +10,7 @@ CREATE TABLE public.api_key_events (
     kind          text        NOT NULL
                               CHECK (kind IN ('created', 'updated', 'rotated', 'previous_secret_ended', 'suspended',
                                               'resumed', 'revoked', 'receipt', 'secret_reused', 'idle_notice',
-                                              'policy_changed', 'leaked', 'decoy_used')),
+                                              'policy_changed', 'leaked', 'decoy_used', 'exposed')),
     occurred_at   timestamptz NOT NULL,
     actor         text        CHECK (char_length(actor) <= 320),
     address       inet,

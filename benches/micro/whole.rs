@@ -110,6 +110,7 @@ impl Stand {
                 base_domain: "localhost".into(),
                 public_scheme: Scheme::HTTP,
                 trusted_proxies: TrustedProxies::default(),
+                refuses_plain_http: true,
             },
             TokenVerifier::new(trusted, &rules, clock.clone()),
             KeyVerifier::new(

@@ -194,8 +194,12 @@ test('a_key_in_use_is_revoked_only_after_its_callers_are_shown_and_its_name_is_t
   await dialog(page).locator('.field-error').filter({ hasText: 'secret' }).waitFor();
   await dialog(page).getByLabel(/Reason/).fill('Replaced & retired');
   await revoke.click();
+  await dialog(page).getByText(/^Proven: no instance of the service accepts it any more\. Instances: 1, the slowest within [\d.,]+ ms\.$/).waitFor();
+  await look(page, 'revoke-proven', { full: false, widths: [1280] });
+  await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
   await page.getByText('This key was revoked for good.').waitFor();
   await page.getByText('Reason: Replaced & retired').waitFor();
+  await page.getByText(/^Instances: 1, the slowest within/).waitFor();
   assert.equal((await tenant.call<Stored>('GET', `/api/v1/api-keys/${key.id}`)).body.status, 'revoked');
   assert.equal(await page.getByRole('button', { name: 'Edit' }).count(), 0);
   await page.waitForFunction(() => document.querySelector('rally-console')?.shadowRoot?.querySelector('rally-api-keys')?.shadowRoot?.activeElement?.classList.contains('title'));
@@ -215,6 +219,8 @@ test('a_key_that_nobody_uses_is_revoked_without_typing', async () => {
   assert.equal(await dialog(page).getByLabel(/Type its name/).count(), 0);
   await look(page, 'revoke-unused', { full: false, widths: [1280] });
   await dialog(page).getByRole('button', { name: 'Revoke for good' }).click();
+  await dialog(page).getByText(/^Proven: /).waitFor();
+  await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
   await page.getByText('This key was revoked for good.').waitFor();
   await context.close();
 });

@@ -31,7 +31,7 @@ module.exports = {
         {
           key: 'type',
           label: 'Type',
-          choices: ['created', 'updated', 'rotated', 'previous_secret_ended', 'revoked', 'secret_reused', 'leaked', 'decoy_used'],
+          choices: ['created', 'updated', 'rotated', 'previous_secret_ended', 'revoked', 'secret_reused', 'leaked', 'decoy_used', 'exposed'],
         },
       ],
       perform,

@@ -169,7 +169,10 @@ impl Authenticator {
 
     /// Authenticates and decides from the caches alone, without I/O.
     pub(crate) fn begin(&self, request: AuthRequest<'_>) -> Authentication {
-        let AuthRequest { headers, request_id, required, span, .. } = request;
+        let AuthRequest { headers, request_id, required, span, peer, .. } = request;
+        if self.tenancy.refuses(headers, peer.0) {
+            return Authentication::Ready(Err(self.refuse_plain_http(request)));
+        }
         let slug = match self.slug(request) {
             Ok(slug) => slug,
             Err(error) => return Authentication::Ready(Err(error.into())),
@@ -218,6 +221,16 @@ impl Authenticator {
                 None => self.missed(request, tenant_missed(), Err(error)),
             },
         }
+    }
+
+    /// Alike for every credential, before anything is looked up.
+    #[cold]
+    fn refuse_plain_http(&self, request: AuthRequest<'_>) -> Refusal {
+        let client = client(self.client_address(request), request.headers.get(header::USER_AGENT));
+        for secret in Credential::secrets(request.headers) {
+            self.keys.record_exposure(&secret, client, request.request_id);
+        }
+        Error::PlainHttp.into()
     }
 
     fn missed(

@@ -10,6 +10,9 @@ use crate::domain::Secret;
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// Secrets of one request that are recorded as exposed.
+const MAX_EXPOSED: usize = 4;
+
 /// A credential that is not verified yet.
 pub(super) enum Credential<'a> {
     /// A JWT (RFC 7519) as a Bearer token (RFC 6750).
@@ -33,6 +36,13 @@ impl<'a> Credential<'a> {
                 _ => Err(Error::AmbiguousCredentials),
             },
         }
+    }
+
+    /// Every whole secret in the headers of credentials, also where they are ambiguous.
+    pub(super) fn secrets(headers: &HeaderMap) -> Vec<Secret> {
+        let values = [header::AUTHORIZATION, X_API_KEY].into_iter().flat_map(|name| headers.get_all(name));
+        let words = values.flat_map(|value| value.as_bytes().split(|b| b" \t,".contains(b)));
+        words.filter_map(Secret::parse).take(MAX_EXPOSED).collect()
     }
 
     fn from_api_key(value: &str) -> Result<Self, Error> {

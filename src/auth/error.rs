@@ -101,6 +101,9 @@ pub enum Error {
     /// The request has more than one credential.
     #[error("more than one credential")]
     AmbiguousCredentials,
+    /// A trusted proxy reports that the client spoke plain HTTP.
+    #[error("plain HTTP")]
+    PlainHttp,
     /// No key of the tenant has this secret. Also the error for a forged row and for a secret that has ended.
     #[error("invalid key")]
     InvalidKey,

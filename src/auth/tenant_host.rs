@@ -24,6 +24,8 @@ pub struct TenantResolver {
     pub example_port: Option<u16>,
     /// The peers whose `X-Forwarded-Host` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: TrustedProxies,
+    /// Requests are refused that a trusted proxy reports as plain HTTP.
+    pub refuses_plain_http: bool,
 }
 
 impl TenantResolver {
@@ -65,12 +67,21 @@ impl TenantResolver {
         format!("{scheme}://your-tenant.{}{port}", self.base_domain)
     }
 
+    /// Whether a trusted proxy reports that its client spoke plain HTTP, and such requests are refused.
+    pub(super) fn refuses(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        self.refuses_plain_http
+            && self.forwarded(X_FORWARDED_PROTO, headers, peer).and_then(parse_scheme) == Some(Scheme::HTTP)
+    }
+
+    /// What a trusted proxy reports of its client: the first element.
+    fn forwarded<'a>(&self, name: HeaderName, headers: &'a HeaderMap, peer: IpAddr) -> Option<&'a str> {
+        let value = headers.get(name).filter(|_| self.trusted_proxies.contain(peer))?.to_str().ok()?;
+        value.split(',').next().map(str::trim).filter(|first| !first.is_empty())
+    }
+
     /// As the client named them.
     fn scheme_and_host<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap, peer: IpAddr) -> (Scheme, &'a str) {
-        let forwarded = |name| {
-            let value = headers.get(name).filter(|_| self.trusted_proxies.contain(peer))?.to_str().ok()?;
-            value.split(',').next().map(str::trim).filter(|first| !first.is_empty())
-        };
+        let forwarded = |name| self.forwarded(name, headers, peer);
         let scheme = forwarded(X_FORWARDED_PROTO).and_then(parse_scheme).unwrap_or_else(|| self.public_scheme.clone());
         let own = || uri.authority().map(Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok());
         (scheme, forwarded(X_FORWARDED_HOST).or_else(own).unwrap_or_default().trim())
@@ -161,6 +172,7 @@ mod tests {
             public_scheme: Scheme::HTTPS,
             example_port: None,
             trusted_proxies: TrustedProxies(vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]),
+            refuses_plain_http: true,
         }
     }
 

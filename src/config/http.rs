@@ -135,11 +135,19 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::from_str(&url.origin().ascii_serialization()).map_err(|_| not_an_origin())
 }
 
+const REFUSE: &str = "refuse";
+
 pub(super) fn tenancy(settings: &mut Reader, http: &Http) -> TenantResolver {
     let base_domain =
         settings.parse("BASE_DOMAIN", "rallycrm.io", base_domain).unwrap_or_else(|| "localhost".to_owned());
     let default_scheme = if base_domain == "localhost" && http.tls.is_none() { Scheme::HTTP } else { Scheme::HTTPS };
     let scheme = |text: &str| parse_scheme(text).ok_or("must be http or https");
+    let plain_http = settings.parse("PLAIN_HTTP", REFUSE, |text| match text {
+        REFUSE => Ok(true),
+        "allow" => Ok(false),
+        _ => Err("must be refuse or allow"),
+    });
+    let refuses_plain_http = plain_http.unwrap_or(base_domain != "localhost");
     TenantResolver {
         public_scheme: settings.parse("PUBLIC_SCHEME", "https", scheme).unwrap_or(default_scheme),
         // Elsewhere a proxy stands in front, with a port of its own.
@@ -150,6 +158,7 @@ pub(super) fn tenancy(settings: &mut Reader, http: &Http) -> TenantResolver {
             "10.0.0.0/8,fd00::/8,127.0.0.1",
             address_block,
         )),
+        refuses_plain_http,
     }
 }
 
@@ -189,6 +198,7 @@ pub(super) fn effective_tenancy(tenancy: &TenantResolver) -> Vec<(&'static str, 
         ("BASE_DOMAIN", tenancy.base_domain.clone()),
         ("PUBLIC_SCHEME", tenancy.public_scheme.to_string()),
         ("TRUSTED_PROXIES", joined(tenancy.trusted_proxies.0.iter().map(IpNet::to_string))),
+        ("PLAIN_HTTP", if tenancy.refuses_plain_http { REFUSE } else { "allow" }.to_owned()),
     ]
 }
 

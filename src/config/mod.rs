@@ -50,6 +50,7 @@ pub(crate) const NAMES: &[&str] = &[
     "BASE_DOMAIN",
     "PUBLIC_SCHEME",
     "TRUSTED_PROXIES",
+    "PLAIN_HTTP",
     "CORS_ALLOWED_ORIGINS",
     "HTTP_MAX_CONNECTIONS",
     "SHUTDOWN_GRACE_SECONDS",

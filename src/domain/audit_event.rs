@@ -28,12 +28,14 @@ pub enum EventKind {
     Leaked,
     /// A request brought the secret of a decoy, which never works.
     DecoyUsed,
+    /// A request brought a secret over plain HTTP.
+    Exposed,
     /// The tenant's policy was changed. The only event without a key.
     PolicyChanged,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Created,
         Self::Updated,
         Self::Rotated,
@@ -46,6 +48,7 @@ impl EventKind {
         Self::IdleNotice,
         Self::Leaked,
         Self::DecoyUsed,
+        Self::Exposed,
         Self::PolicyChanged,
     ];
 
@@ -70,6 +73,7 @@ impl EventKind {
             Self::IdleNotice => "idle_notice",
             Self::Leaked => "leaked",
             Self::DecoyUsed => "decoy_used",
+            Self::Exposed => "exposed",
             Self::PolicyChanged => "policy_changed",
         }
     }

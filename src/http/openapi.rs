@@ -49,6 +49,7 @@ use crate::{
         event_details::ActorDetails,
         event_details::DecoyUseDetails,
         event_details::EndedSecretDetails,
+        event_details::ExposureDetails,
         event_details::GrantDetails,
         event_details::IdleNoticeDetails,
         event_details::LeakDetails,

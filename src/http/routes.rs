@@ -130,6 +130,7 @@ mod tests {
             base_domain: "rallycrm.io".into(),
             public_scheme: Scheme::HTTPS,
             trusted_proxies: TrustedProxies::default(),
+            refuses_plain_http: true,
         };
         serde_json::from_str(&description(&tenancy)).unwrap()
     }

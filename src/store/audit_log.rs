@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{ChainHead, Error, Listed, Page, Position, ReadTx, UsageStore, WriteTx, transaction::TenantTransaction};
+use super::{
+    ChainHead, Error, LeakStore, Listed, Page, Position, ReadTx, UsageStore, WriteTx, transaction::TenantTransaction,
+};
 use crate::domain::{
     ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
 };
@@ -37,6 +39,23 @@ pub struct SecretReuse {
 pub struct DecoyUse {
     /// The client's program.
     pub user_agent: Option<Box<str>>,
+}
+
+/// A secret that came over plain HTTP. It may be of any tenant, or of none.
+#[derive(Clone, Debug)]
+pub struct ExposedSecret {
+    /// The secret.
+    pub lookup_digest: LookupDigest,
+    /// Shown to users.
+    pub hint: KeyHint,
+    /// When it came.
+    pub at: Timestamp,
+    /// The client's address, as far as trusted proxies tell it.
+    pub address: Option<IpAddr>,
+    /// The client's program.
+    pub user_agent: Option<Box<str>>,
+    /// The id of the request.
+    pub request_id: String,
 }
 
 /// A stored event of the chain.
@@ -153,6 +172,37 @@ impl UsageStore {
             .with_request(reuse.address, &reuse.request_id)
             .with_details(json!({"keyHint": reuse.hint.to_string()}));
         transaction.commit_with(&event).await.map(drop)
+    }
+}
+
+impl UsageStore {
+    /// Appends an event that a secret came over plain HTTP, if it is one of a key, and unless there was one within the last hour.
+    pub async fn record_exposure(&self, exposed: &ExposedSecret) -> Result<(), Error> {
+        let leaks = LeakStore { tenant_stores: self.tenant_stores.clone() };
+        for found in leaks.find(&[exposed.lookup_digest]).await? {
+            let mut transaction = leaks.tenant(found.tenant).begin_write().await?;
+            // As in `record_reuse`.
+            transaction.lock_trail().await?;
+            let is_first = sqlx::query!(
+                "UPDATE public.api_key_secrets
+                 SET exposure_noted_at = now()
+                 WHERE tenant_id = $1 AND lookup_digest = $2
+                   AND (exposure_noted_at IS NULL OR exposure_noted_at <= now() - interval '1 hour')",
+                found.tenant.0,
+                exposed.lookup_digest.as_bytes(),
+            )
+            .execute(transaction.transaction.session())
+            .await?
+            .rows_affected()
+                > 0;
+            if is_first {
+                let event = NewEvent::anonymous(EventKind::Exposed, found.key, exposed.at)
+                    .with_request(exposed.address, &exposed.request_id)
+                    .with_details(json!({"keyHint": exposed.hint.to_string(), "userAgent": exposed.user_agent}));
+                transaction.commit_with(&event).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -47,7 +47,7 @@ use uuid::Uuid;
 use crate::{domain::Timestamp, turns::Overloaded};
 
 pub use api_keys::{KeyFilter, Revocation, RevokedKey};
-pub use audit_log::{DecoyUse, EventFilter, Link, SecretReuse};
+pub use audit_log::{DecoyUse, EventFilter, ExposedSecret, Link, SecretReuse};
 pub use batcher::LookupResult;
 pub use callers::{CallerUsage, KeyCaller, SecretCaller};
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};

@@ -1,4 +1,5 @@
-//! Records uses of dead secrets (rotated away, or of a revoked key) in the audit trail.
+//! Records uses of dead secrets (rotated away, or of a revoked key) and of decoys, and secrets that came over plain HTTP, in
+//! the audit trail.
 
 use tokio::{
     sync::mpsc,
@@ -11,20 +12,28 @@ use super::{
     failure_log::FailureLog,
     flush::{RETRY, TICK},
 };
-use crate::store::{self, SecretReuse, UsageStore};
+use crate::store::{self, ExposedSecret, SecretReuse, UsageStore};
+
+/// What is recorded.
+pub(super) enum SecretAlert {
+    /// A secret that does not work was used.
+    Used(SecretReuse),
+    /// A secret came over plain HTTP.
+    Exposed(ExposedSecret),
+}
 
 /// Writes the events one after the other. While the database is away, they wait in the queue.
 pub(super) struct DeadSecretWorker {
-    queue: mpsc::Receiver<SecretReuse>,
+    queue: mpsc::Receiver<SecretAlert>,
     /// RateDecision from the queue and not written yet.
-    current: Option<SecretReuse>,
+    current: Option<SecretAlert>,
     store: UsageStore,
     metrics: Metrics,
     failures: FailureLog,
 }
 
 impl DeadSecretWorker {
-    pub(super) fn new(queue: mpsc::Receiver<SecretReuse>, store: UsageStore, metrics: Metrics) -> Self {
+    pub(super) fn new(queue: mpsc::Receiver<SecretAlert>, store: UsageStore, metrics: Metrics) -> Self {
         Self { queue, current: None, store, metrics, failures: FailureLog::default() }
     }
 
@@ -56,24 +65,28 @@ impl DeadSecretWorker {
             }
         }
         let events = self.queue.len() + usize::from(self.current.is_some());
-        error!(events, "the process ends: lost events that dead secrets were used");
+        error!(events, "the process ends: lost events of dead, exposed or decoy secrets");
         self.metrics.lost.inc_by(u64::try_from(events).unwrap_or(0));
     }
 
     /// False: it has to be tried again.
     async fn write(&mut self) -> bool {
-        let Some(reuse) = &self.current else { return true };
-        match self.store.record_reuse(reuse).await {
+        let Some(alert) = &self.current else { return true };
+        let (outcome, hint) = match alert {
+            SecretAlert::Used(reuse) => (self.store.record_reuse(reuse).await, reuse.hint),
+            SecretAlert::Exposed(exposed) => (self.store.record_exposure(exposed).await, exposed.hint),
+        };
+        match outcome {
             Ok(()) => {
                 self.failures.succeeded();
             }
             Err(error @ (store::Error::Internal(_) | store::Error::BadRow { .. })) => {
-                error!(%error, key_id = %reuse.key, "lost the event that a dead secret was used: the database refuses it");
+                error!(%error, key_hint = %hint, "lost the event of a dead, exposed or decoy secret: the database refuses it");
                 self.metrics.lost.inc();
             }
             Err(error) => {
                 if self.failures.failed(&error) {
-                    warn!(%error, key_id = %reuse.key, "could not record that a dead secret was used; trying again");
+                    warn!(%error, key_hint = %hint, "could not record the event of a dead, exposed or decoy secret; trying again");
                 }
                 return false;
             }

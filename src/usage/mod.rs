@@ -32,10 +32,10 @@ pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
-use self::{decoys::RecentDecoyUses, quotas::Quotas};
+use self::{dead_secrets::SecretAlert, decoys::RecentDecoyUses, quotas::Quotas};
 use crate::{
     domain::{ApiKeyId, Clock, KeyHint, Quota, QuotaUse, Timestamp, access::DenialReason},
-    store::{QuotaTotal, SecretReuse, UsageStore},
+    store::{ExposedSecret, QuotaTotal, SecretReuse, UsageStore},
 };
 
 /// Counters that can wait to be written: more than secrets are cached by default.
@@ -92,7 +92,7 @@ impl Client<'_> {
 #[derive(Clone)]
 pub struct UsageRecorder {
     queue: mpsc::Sender<Arc<dyn HasUsageCounter>>,
-    dead_uses: mpsc::Sender<SecretReuse>,
+    dead_uses: mpsc::Sender<SecretAlert>,
     hasher: RandomState,
     spare_callers: Arc<Semaphore>,
     quotas: Arc<Quotas>,
@@ -209,7 +209,7 @@ impl UsageRecorder {
             request_id: request_id.to_owned(),
             decoy: None,
         };
-        if self.dead_uses.try_send(reuse).is_err() {
+        if self.dead_uses.try_send(SecretAlert::Used(reuse)).is_err() {
             counter.clear_dead_use();
             self.metrics.lost.inc();
         }
@@ -221,9 +221,16 @@ impl UsageRecorder {
         if !self.recent_decoy_uses.is_first(decoy_use.key, decoy_use.address, decoy_use.at) {
             return;
         }
-        if let Err(unsent) = self.dead_uses.try_send(decoy_use) {
-            let decoy_use = unsent.into_inner();
-            self.recent_decoy_uses.forget(decoy_use.key, decoy_use.address);
+        let (key, address) = (decoy_use.key, decoy_use.address);
+        if self.dead_uses.try_send(SecretAlert::Used(decoy_use)).is_err() {
+            self.recent_decoy_uses.forget(key, address);
+            self.metrics.lost.inc();
+        }
+    }
+
+    /// Records that a secret came over plain HTTP: an event in the audit trail, at most one an hour for each secret of a key.
+    pub(crate) fn exposed(&self, exposed: ExposedSecret) {
+        if self.dead_uses.try_send(SecretAlert::Exposed(exposed)).is_err() {
             self.metrics.lost.inc();
         }
     }
@@ -235,7 +242,7 @@ impl UsageRecorder {
         registry.register("rally_usage_batches", "Batches of usage that were written", batches);
         let help = "Attempts to write a batch of usage that failed; it is sent again";
         registry.register("rally_usage_batches_failed", help, failed_batches);
-        let help = "Counts of usage, and events of dead secrets, that were lost or not queued, since the queue was full; \
+        let help = "Counts of usage, and events of secrets that do not work or were exposed, that were lost or not queued, since the queue was full; \
                     counts that were not queued are written after the secret's next use";
         registry.register("rally_usage_lost", help, lost);
         let help = "Requests with a secret that was rotated away or whose key was revoked";

@@ -7,12 +7,13 @@ use futures_util::{FutureExt as _, future::join};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    HasUsageCounter, Metrics, dead_secrets::DeadSecretWorker, flush::Flusher, quotas::Quotas, retention::Retention,
+    HasUsageCounter, Metrics,
+    dead_secrets::{DeadSecretWorker, SecretAlert},
+    flush::Flusher,
+    quotas::Quotas,
+    retention::Retention,
 };
-use crate::{
-    domain::Clock,
-    store::{SecretReuse, UsageStore},
-};
+use crate::{domain::Clock, store::UsageStore};
 
 /// Writes what the recorder counts.
 pub struct UsageWorker {
@@ -24,7 +25,7 @@ pub struct UsageWorker {
 impl UsageWorker {
     pub(super) fn new(
         queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
-        dead_uses: mpsc::Receiver<SecretReuse>,
+        dead_uses: mpsc::Receiver<SecretAlert>,
         store: UsageStore,
         clock: Clock,
         retention: TimeDelta,

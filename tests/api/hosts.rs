@@ -322,14 +322,16 @@ async fn location_and_link_are_absolute_on_the_host_that_the_client_named() {
     let own_scheme = [("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED), ("PUBLIC_SCHEME", "http")];
     let own_scheme = trusting.sibling(&own_scheme).await;
     let untrusting = trusting.sibling(&[("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", UNTRUSTED)]).await;
+    let plain = [("BASE_DOMAIN", "rallycrm.io"), ("TRUSTED_PROXIES", TRUSTED), ("PLAIN_HTTP", "allow")];
+    let plain = trusting.sibling(&plain).await;
     let [acme, with_port] = ["acme.rallycrm.io", "Acme.RallyCRM.io:8443"];
     let forwarded = [("x-forwarded-host", with_port), ("x-forwarded-proto", "http")];
     for (server, host, headers, base) in [
         (&trusting, acme, &[][..], "https://acme.rallycrm.io"),
         (&trusting, with_port, &[], "https://acme.rallycrm.io:8443"),
-        (&trusting, acme, &[("x-forwarded-proto", "http")], "http://acme.rallycrm.io"),
+        (&plain, acme, &[("x-forwarded-proto", "http")], "http://acme.rallycrm.io"),
         (&trusting, acme, &[("x-forwarded-proto", "ftp")], "https://acme.rallycrm.io"),
-        (&trusting, GATEWAY, &forwarded, "http://acme.rallycrm.io:8443"),
+        (&plain, GATEWAY, &forwarded, "http://acme.rallycrm.io:8443"),
         (&untrusting, acme, &forwarded, "https://acme.rallycrm.io"),
         (&own_scheme, acme, &[], "http://acme.rallycrm.io"),
     ] {

@@ -84,6 +84,7 @@ mod one_server;
 mod openapi;
 mod operator;
 mod overload;
+mod plain_http;
 mod planted;
 mod policy;
 mod pooler;

@@ -40,10 +40,18 @@ export interface Versioned<T> {
   etag: string | null;
 }
 
+/** How many instances were asked, and milliseconds until the last of them had stopped to accept the key. */
+export interface Receipt {
+  instances: number;
+  slowest: number;
+}
+
 export type TokenSource = () => Promise<string>;
 
 /** The service gives up after 30 s. */
 const TIMEOUT_MS = 40_000;
+/** Seconds, of those. */
+const RECEIPT_WAIT = 20;
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 
@@ -116,9 +124,11 @@ export class Api {
     return this.#value('post', '/api/v1/api-keys/{id}/resume', { id, body: { reason } });
   }
 
-  /** `reason`: for the audit trail; empty: none. */
-  revoke(id: string, reason: string): Promise<null> {
-    return this.#value('delete', '/api/v1/api-keys/{id}', { id, query: reason === '' ? {} : { reason } });
+  /** `reason`: for the audit trail; empty: none. Waits for the receipt; null: some instance has not acknowledged yet. */
+  async revoke(id: string, reason: string): Promise<Receipt | null> {
+    const input = { id, query: reason === '' ? {} : { reason }, headers: { Prefer: `wait=${RECEIPT_WAIT}` } };
+    const { headers } = await this.#call('delete', '/api/v1/api-keys/{id}', input);
+    return parseReceipt(headers.get('Rally-Receipt'));
   }
 
   usage(id: string, from: Date, interval: Interval): Promise<KeyUsage> {
@@ -208,6 +218,13 @@ function parse(text: string): unknown {
   } catch {
     return null;
   }
+}
+
+/** A dictionary of RFC 9651. */
+function parseReceipt(header: string | null): Receipt | null {
+  const member = (name: string) => Number(header?.match(new RegExp(`(?:^|[ ,])${name}=([0-9.]+)`))?.[1] ?? NaN);
+  const receipt = { instances: member('instances'), slowest: member('slowest-ms') };
+  return Number.isNaN(receipt.instances + receipt.slowest) ? null : receipt;
 }
 
 async function versioned<T>(call: Promise<Output<T>>): Promise<Versioned<T>> {

@@ -971,6 +971,19 @@ export interface components {
              */
             actorKeyHint?: string;
         };
+        /** @description The secret that came over plain HTTP, and from which program */
+        ExposureDetails: {
+            /**
+             * @description The prefix and last four digits of that secret
+             * @example rk_live_…1b4c
+             */
+            keyHint: string;
+            /**
+             * @description The client's `User-Agent`, shortened (null: it sent none)
+             * @example etl/2.1
+             */
+            userAgent: string | null;
+        };
         /** @description One bad field of a request. */
         FieldError: {
             /** @description The property, query parameter or path parameter */
@@ -2065,6 +2078,36 @@ export interface components {
             requestId: string;
             details: components["schemas"]["DecoyUseDetails"];
         };
+        /** @description An event of the type `exposed` */
+        SecretExposedEvent: {
+            /**
+             * Format: uuid
+             * @description Unique event identifier
+             */
+            id: string;
+            /**
+             * @description What happened (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            type: "exposed";
+            /**
+             * Format: uuid
+             * @description The key's id
+             */
+            keyId: string;
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
+            occurredAt: string;
+            /** @description The user who did it, or `api-key:<id>`, or `operator:<name>` by the command line (null: the service, or unknown) */
+            actor: string | null;
+            /** @description The client's address */
+            address: string | null;
+            /** @description The request's id */
+            requestId: string;
+            details: components["schemas"]["ExposureDetails"];
+        };
         /** @description An event of the type `policy_changed` */
         PolicyChangedEvent: {
             /**
@@ -2096,7 +2139,7 @@ export interface components {
             details: components["schemas"]["PolicyChangeDetails"];
         };
         /** @description An entry of the audit trail */
-        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["PolicyChangedEvent"];
+        ApiKeyEventResponse: components["schemas"]["KeyCreatedEvent"] | components["schemas"]["KeyUpdatedEvent"] | components["schemas"]["KeyRotatedEvent"] | components["schemas"]["PreviousSecretEndedEvent"] | components["schemas"]["KeySuspendedEvent"] | components["schemas"]["KeyResumedEvent"] | components["schemas"]["KeyRevokedEvent"] | components["schemas"]["ReceiptEvent"] | components["schemas"]["SecretReusedEvent"] | components["schemas"]["KeyIdleNoticeEvent"] | components["schemas"]["SecretLeakedEvent"] | components["schemas"]["DecoyUsedEvent"] | components["schemas"]["SecretExposedEvent"] | components["schemas"]["PolicyChangedEvent"];
         /**
          * @description The scope that the request needs
          * @example admin
@@ -2153,7 +2196,7 @@ export interface components {
          * @description Stable: match on this. Later versions may add codes
          * @enum {string}
          */
-        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "receipt_not_found" | "request_timeout" | "revision_not_reached" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
+        ProblemCode: "address_not_allowed" | "ambiguous_credentials" | "ambiguous_tenant" | "body_too_large" | "busy" | "database_unavailable" | "idempotency_key_expired" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_scope" | "internal_error" | "invalid_json" | "invalid_key" | "invalid_request" | "invalid_signature" | "invalid_token" | "issuer_unavailable" | "key_expired" | "key_not_found" | "key_required" | "key_revoked" | "key_suspended" | "method_not_allowed" | "missing_credentials" | "missing_host" | "not_found" | "plain_http" | "policy_violation" | "precondition_failed" | "quota_exceeded" | "rate_limited" | "receipt_not_found" | "request_timeout" | "revision_not_reached" | "secret_retired" | "signing_keys_unavailable" | "stopping" | "tenant_not_found" | "timeout" | "token_expired" | "too_many_reports" | "too_many_rotations" | "unsupported_media_type" | "wrong_tenant";
         /**
          * @description The period, which begins at midnight in UTC
          * @enum {string}
@@ -2371,7 +2414,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2500,7 +2543,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2629,7 +2672,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2758,7 +2801,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2887,7 +2930,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3016,7 +3059,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3145,7 +3188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `rate_limited`, `quota_exceeded`, `invalid_request` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3403,7 +3446,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3616,7 +3659,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3906,7 +3949,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4120,7 +4163,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4381,7 +4424,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4677,7 +4720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4901,7 +4944,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5053,7 +5096,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5249,7 +5292,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5337,7 +5380,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, exposed, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5438,6 +5481,19 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…05aa",
                      *           "userAgent": "curl/8.5.0"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
                      *         }
                      *       },
                      *       {
@@ -5699,7 +5755,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `key_required` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -5792,7 +5848,7 @@ export interface operations {
                  */
                 keyId?: string;
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, exposed, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -5893,6 +5949,19 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…05aa",
                      *           "userAgent": "curl/8.5.0"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
                      *         }
                      *       },
                      *       {
@@ -6154,7 +6223,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6327,7 +6396,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6524,7 +6593,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6746,7 +6815,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6834,7 +6903,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, policy_changed
+                 * @description Only events of these types, comma-separated (default: all): created, updated, rotated, previous_secret_ended, suspended, resumed, revoked, receipt, secret_reused, idle_notice, leaked, decoy_used, exposed, policy_changed
                  * @example created,rotated
                  */
                 type?: string;
@@ -6941,6 +7010,19 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…05aa",
                      *           "userAgent": "curl/8.5.0"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
+                     *         "type": "exposed",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T18:30:00Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…9f02",
+                     *           "userAgent": "etl/2.1"
                      *         }
                      *       },
                      *       {
@@ -7202,7 +7284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7415,7 +7497,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7573,7 +7655,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7823,7 +7905,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8193,7 +8275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8481,7 +8563,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8765,7 +8847,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8990,7 +9072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9210,7 +9292,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9499,7 +9581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope`, `secret_retired` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9759,7 +9841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
+            /** @description `plain_http`, `address_not_allowed`, `wrong_tenant`, `insufficient_scope` */
             403: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];

@@ -1,6 +1,7 @@
 import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import type { Caller, Key } from '../api/client.js';
+import type { Caller, Key, Receipt } from '../api/client.js';
+import { formatNumber } from '../format.js';
 import { texts } from '../texts.js';
 import { Dialog } from '../ui/dialog.js';
 import { errorBox } from '../ui/error-box.js';
@@ -17,6 +18,7 @@ export class RevokeDialog extends Dialog {
   @state() private reason = '';
   @state() private typed = '';
   @state() private mismatch = false;
+  @state() private receipt: Receipt | null | undefined;
   private readonly callers = new Load<Caller[]>(this);
   readonly #id = uniqueId();
 
@@ -33,7 +35,16 @@ export class RevokeDialog extends Dialog {
   }
 
   protected override render() {
-    const { key } = this;
+    const { key, receipt } = this;
+    if (receipt !== undefined) {
+      return this.frame(
+        texts.key.revokedBanner,
+        html`<p class="note" role="status">
+          ${icon('info')}<span>${receipt === null ? t.unproven : t.proven(formatNumber(receipt.instances), formatNumber(receipt.slowest))}</span>
+        </p>`,
+        html`<button type="button" class="button primary" data-focus @click=${() => this.close()}>${texts.common.close}</button>`,
+      );
+    }
     const maySuspend = key.status === 'active';
     return this.frame(
       t.title(key.name),
@@ -101,11 +112,10 @@ export class RevokeDialog extends Dialog {
       return;
     }
     await this.attempt(async () => {
-      await this.api.revoke(this.key.id, this.reason.trim());
+      this.receipt = await this.api.revoke(this.key.id, this.reason.trim());
       this.emit('key-revoked', this.key.id);
-      this.busy = false;
-      this.close();
     });
+    if (this.receipt !== undefined) this.find<HTMLElement>('[data-focus]')?.focus();
   };
 }
 define('rally-revoke-dialog', RevokeDialog);

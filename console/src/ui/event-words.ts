@@ -54,6 +54,13 @@ export function eventLines(event: KeyEvent): string[] {
     }
     case 'secret_reused':
       return [t.secret(event.details.keyHint)];
+    case 'receipt': {
+      const { acknowledged, slowestMs } = event.details;
+      return [t.proven(formatNumber(acknowledged), formatNumber(slowestMs))];
+    }
+    case 'idle_notice':
+      return [t.suspendedOn(formatDateTime(event.details.suspendAt))];
+    case 'exposed':
     case 'decoy_used': {
       const { keyHint, userAgent } = event.details;
       return [t.secret(keyHint), ...(userAgent === null ? [] : [userAgent])];
@@ -90,6 +97,6 @@ function shown(field: string, value: unknown): string {
   return typeof value === 'number' ? formatNumber(value) : String(value);
 }
 
-const TONES: Record<string, string> = { created: 'good', revoked: 'bad', secret_reused: 'bad', leaked: 'bad', decoy_used: 'bad', suspended: 'warn', rotated: 'accent', resumed: 'good' };
+const TONES: Record<string, string> = { created: 'good', revoked: 'bad', secret_reused: 'bad', leaked: 'bad', decoy_used: 'bad', exposed: 'bad', suspended: 'warn', rotated: 'accent', resumed: 'good' };
 
 export const eventDot = (event: KeyEvent) => html`<span class="dot ${TONES[event.type] ?? ''}" aria-hidden="true"></span>`;

@@ -24,7 +24,7 @@ use crate::{
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
-    store::{DecoyUse, Lookups, SecretReuse, SecretRow},
+    store::{DecoyUse, ExposedSecret, Lookups, SecretReuse, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
@@ -162,6 +162,18 @@ impl KeyVerifier {
             async move { lookup.find(&tenant, &secret).await }.boxed()
         };
         self.cache.secrets.fetch(tenant.id.0.as_bytes(), key, lookup).await
+    }
+
+    /// Records that a secret came over plain HTTP, if it is one of a key.
+    pub(in crate::auth) fn record_exposure(&self, secret: &Secret, client: Client<'_>, request_id: &RequestId) {
+        self.recorder.exposed(ExposedSecret {
+            lookup_digest: secret.lookup_digest(),
+            hint: secret.hint(),
+            at: self.clock.now(),
+            address: client.address,
+            user_agent: client.shortened_user_agent(),
+            request_id: request_id.as_str().to_owned(),
+        });
     }
 
     /// Records that the secret of a decoy was used.

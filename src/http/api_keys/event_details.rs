@@ -1,5 +1,6 @@
 //! The `details` of audit events, as they are written and described. The details of an update are
-//! [`crate::domain::FieldChange`]s; those of a `secret_reused` and a `decoy_used` are written by the store.
+//! [`crate::domain::FieldChange`]s; those of a `secret_reused`, a `decoy_used` and an `exposed` are
+//! written by the store.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -274,6 +275,19 @@ pub(in crate::http) struct DecoyUseDetails {
     key_hint: String,
     /// The client's `User-Agent`, shortened (null: it sent none)
     #[schema(example = "curl/8.5.0")]
+    user_agent: Option<String>,
+}
+
+/// The secret that came over plain HTTP, and from which program
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "for the description")]
+pub(in crate::http) struct ExposureDetails {
+    /// The prefix and last four digits of that secret
+    #[schema(example = "rk_live_…1b4c")]
+    key_hint: String,
+    /// The client's `User-Agent`, shortened (null: it sent none)
+    #[schema(example = "etl/2.1")]
     user_agent: Option<String>,
 }
 

@@ -38,6 +38,13 @@ pub(super) fn events() -> Value {
     json!([
         policy_changed(),
         decoy_used(),
+        event(
+            "9b",
+            "exposed",
+            "2026-11-26T18:30:00Z",
+            None,
+            json!({"keyHint": "rk_live_…9f02", "userAgent": "etl/2.1"})
+        ),
         leaked(),
         idle_notice(),
         event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),

@@ -24,6 +24,7 @@ const fn names(kind: EventKind) -> (&'static str, &'static str) {
         EventKind::IdleNotice => ("KeyIdleNoticeEvent", "IdleNoticeDetails"),
         EventKind::Leaked => ("SecretLeakedEvent", "LeakDetails"),
         EventKind::DecoyUsed => ("DecoyUsedEvent", "DecoyUseDetails"),
+        EventKind::Exposed => ("SecretExposedEvent", "ExposureDetails"),
         EventKind::PolicyChanged => ("PolicyChangedEvent", "PolicyChangeDetails"),
     }
 }
@@ -53,9 +54,10 @@ pub(in crate::http) fn split_by_type(schemas: &mut Map<String, Value>) {
     schemas.insert(ANY.to_owned(), union);
 }
 
-/// `secret_reused`, `idle_notice`, `leaked` and `decoy_used` have no actor.
+/// These have no actor.
 fn add_actor(schemas: &mut Map<String, Value>) {
-    let without = [EventKind::SecretReused, EventKind::IdleNotice, EventKind::Leaked, EventKind::DecoyUsed];
+    let without =
+        [EventKind::SecretReused, EventKind::IdleNotice, EventKind::Leaked, EventKind::DecoyUsed, EventKind::Exposed];
     let has_actor = |kind: &EventKind| !without.contains(kind);
     let Some(Value::Object(actor)) = schemas.remove(ACTOR).map(|mut actor| actor["properties"].take()) else { return };
     for kind in EventKind::ALL.into_iter().filter(has_actor) {

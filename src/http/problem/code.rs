@@ -71,6 +71,9 @@ codes! {
     AddressNotAllowed "address_not_allowed" FORBIDDEN
         "The API key may not be used from this address"
         "The key's allowedAddresses do not contain the address that the request came from. Ask an admin of the tenant to add it."
+    PlainHttp "plain_http" FORBIDDEN
+        "The request came over plain HTTP"
+        "Whoever is on the way could read it. Send it to the https:// URL, and replace a credential that was in it."
     WrongTenant "wrong_tenant" FORBIDDEN
         "The token belongs to another tenant"
         "The token's tenant claim does not name the tenant of the host. Use the host of the token's tenant."
@@ -168,6 +171,7 @@ codes! {
 
 /// What authentication and authorization can refuse.
 pub(crate) const CALLER: &[Code] = &[
+    Code::PlainHttp,
     Code::AmbiguousTenant,
     Code::MissingHost,
     Code::AmbiguousCredentials,

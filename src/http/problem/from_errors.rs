@@ -46,6 +46,7 @@ impl From<auth::error::Error> for Problem {
             Error::MissingHost => Code::MissingHost.into(),
             Error::AmbiguousCredentials => Code::AmbiguousCredentials.into(),
             Error::MissingCredentials => Code::MissingCredentials.into(),
+            Error::PlainHttp => Code::PlainHttp.into(),
             Error::InvalidKey | Error::Decoy(_) => Code::InvalidKey.into(),
             Error::KeyExpired => Code::KeyExpired.into(),
             Error::KeyRevoked => Code::KeyRevoked.into(),

@@ -20,6 +20,29 @@ async fn a_key_is_created_used_rotated_and_revoked_at_the_gateways_host() {
     }
 }
 
+/// With each gateway's files as they are, on a listener without TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_is_refused_by_the_service_and_not_redirected() {
+    for program in Program::all() {
+        let settings = [("TRUSTED_PROXIES", "127.0.0.1"), ("PLAIN_HTTP", "refuse")];
+        let stand =
+            Stand::start_before(TestServer::with(&settings).await, &program, "-plain", |_, text| text.into(), 403)
+                .await;
+        let direct = stand.server.admin("acme");
+        let key = direct.create("n", "read").await;
+        for client in [stand.with_key(&key.secret), stand.client("acme", Credential::None)] {
+            // What the client itself says about it does not count.
+            let check = client.request(Method::GET, "/contacts").header("x-forwarded-proto", "https");
+            stand.refuses(check, 403, "plain_http").await;
+            client.get(PATH).await.refused(403, "plain_http");
+        }
+        let exposed = format!("{PATH}/events?type=exposed&keyId={}", key.id);
+        crate::harness::wait_until(async || direct.get(&exposed).await.expect(200)[0]["type"] == "exposed").await;
+        assert!(stand.reached().is_empty(), "{program:?}");
+        stand.stop().await;
+    }
+}
+
 /// The trusted proxy is 127.0.0.1, so the client needs another address.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
