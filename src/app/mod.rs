@@ -31,7 +31,7 @@ use crate::{
         },
         key_fetch::FetchError,
     },
-    config::{self, Config, Jwt},
+    config::{self, Config, Jwt, Keys},
     domain::{Clock, random_bytes},
     http::{
         self, AppState,
@@ -147,6 +147,12 @@ pub struct Service {
     grace: Duration,
 }
 
+/// On all cores.
+fn secret_hasher(keys: &Keys) -> SecretHasher {
+    let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get())
+}
+
 impl Service {
     /// Connects to the database, builds the parts and binds the addresses.
     pub async fn start(config: &Config, url: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
@@ -170,8 +176,7 @@ impl Service {
         };
 
         warn_of_open_settings(config);
-        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let hasher = SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get());
+        let hasher = secret_hasher(keys);
         let limiter = RateLimiter::start(config.limits.redis.as_ref()).await;
         let mut metrics = metrics::registry();
         let requests = Arc::<RequestMetrics>::default();
