@@ -44,7 +44,7 @@ pub struct RecordedResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The request is to be made, by this transaction.
-    RateDecision,
+    Taken,
     /// Another transaction is making it.
     InUse,
     /// It has been made: see [`ReadTx::recorded_response`].
@@ -133,7 +133,7 @@ impl WriteTx {
         .await?;
         Ok(match (row.is_free, row.is_new) {
             (false, _) => Claim::InUse,
-            (true, true) => Claim::RateDecision,
+            (true, true) => Claim::Taken,
             (true, false) => Claim::Done,
         })
     }

@@ -55,11 +55,12 @@ async fn the_commands_of_the_page_work_in_their_order() {
         r#"{"status":"accepted"}"#,
         r#""code":"key_revoked""#,
         &key.id,
-        "", // revoked before: 204
+        "rally-receipt: revision=", // revoked before: 204 too
         r#""allowedAddresses":["203.0.113.0/24"]"#,
         r#""secret":"current""#,
         r#""buckets""#,
         r#""url":"https://example.com/where/it/was/found""#,
+        "[]",
         "[]",
     ];
     if responses.get(5).is_some_and(|callers| callers == "[]") {
@@ -69,6 +70,5 @@ async fn the_commands_of_the_page_work_in_their_order() {
     assert_eq!(responses.len(), expected.len());
     for (response, expected) in responses.iter().zip(expected) {
         assert!(response.contains(expected), "{expected} in {response}");
-        assert!(!expected.is_empty() || response.is_empty(), "{response}");
     }
 }

@@ -162,7 +162,7 @@ impl IdempotentRequest {
     /// Claims the request for the transaction. False: another transaction has made it meanwhile.
     pub(super) async fn claim(&self, transaction: &mut WriteTx, now: Timestamp) -> Result<bool, Problem> {
         match transaction.claim(&self.record, &self.derivation, self.lookup_digest, now).await? {
-            Claim::RateDecision => Ok(true),
+            Claim::Taken => Ok(true),
             Claim::Done => Ok(false),
             Claim::InUse => Err(Code::IdempotencyKeyInUse.into()),
         }
