@@ -67,6 +67,11 @@ const plugin = ({ React }) => {
       ServersContainer: () => () => null,
       // A link within the button that opens the operation would be no valid HTML.
       DeepLink: () => ({ text }) => h('span', null, text),
+      // It scrolls in itself, also by the keyboard.
+      HighlightCode: (Code) => (props) => {
+        const focusable = (code) => code?.querySelector('.microlight')?.setAttribute('tabindex', '0');
+        return h('div', { ref: focusable }, h(Code, props));
+      },
       ExamplesSelect: named('Example'),
       RequestBodyEditor: named('Request body'),
       authorizationPopup: (Popup) => (props) => {
