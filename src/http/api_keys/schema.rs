@@ -16,6 +16,8 @@ use crate::domain::{
 const SCOPES: &str = "^ *(read|write|admin) *(, *(read|write|admin) *)*$";
 const STATUSES: &str = "^(active|suspended|expired|revoked)(,(active|suspended|expired|revoked))*$";
 const NO_CONTROL_CHARACTERS: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$";
+/// The same of a text that is trimmed.
+const NO_CONTROL_CHARACTERS_WITHIN: &str = "^[\\t-\\r \\u0085]*[^\\u0000-\\u001f\\u007f-\\u009f]*[\\t-\\r \\u0085]*$";
 
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
@@ -211,7 +213,7 @@ pub(super) fn query_reason() -> ObjectBuilder {
             "Why, for the audit trail (blank: not said). Control characters, invisible characters and the form of a secret are refused",
         ))
         .max_length(Some(Reason::MAX_CHARS))
-        .pattern(Some(NO_CONTROL_CHARACTERS))
+        .pattern(Some(NO_CONTROL_CHARACTERS_WITHIN))
         .examples(["Replaced by the key of the new ETL job"])
 }
 
