@@ -42,6 +42,9 @@ struct Cluster {
     /// Tenants of the template database.
     acme: TenantId,
     globex: TenantId,
+    /// Of CREATE DATABASE: to copy the template's files takes a third of the time that its blocks take. Before PostgreSQL 15
+    /// there is no other way.
+    strategy: &'static str,
     /// The cleaner reads from this pipe. The pipe closes when the test process ends, also when it is killed, and the
     /// cleaner then removes the cluster.
     _alive: ChildStdin,
@@ -70,7 +73,12 @@ impl Cluster {
         ];
         let server = local_postgres::start(&dir, &settings).await.unwrap_or_else(|error| panic!("{error}"));
         let placeholder = TenantId(uuid::Uuid::nil());
-        let mut cluster = Self { dir, server, acme: placeholder, globex: placeholder, _alive: alive };
+        let mut cluster = Self { dir, server, strategy: "", acme: placeholder, globex: placeholder, _alive: alive };
+        let mut connection = PgConnection::connect_with(&cluster.options("postgres")).await.expect("a connection");
+        let version = sqlx::query_scalar::<_, i32>("SELECT current_setting('server_version_num')::int");
+        if version.fetch_one(&mut connection).await.expect("a version") >= 150_000 {
+            cluster.strategy = "STRATEGY file_copy";
+        }
         cluster.execute("CREATE DATABASE template_migrated").await;
         let url = cluster.url("template_migrated");
         store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
@@ -228,7 +236,8 @@ impl TestDatabase {
     async fn empty(template: &str) -> Self {
         let placeholder = TenantId(uuid::Uuid::nil());
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        Cluster::get().await.execute(&format!("CREATE DATABASE {name} {template}")).await;
+        let cluster = Cluster::get().await;
+        cluster.execute(&format!("CREATE DATABASE {name} {template} {}", cluster.strategy)).await;
         let drop = Arc::new(DropDatabase(name.clone()));
         Self { name, acme: placeholder, globex: placeholder, _drop: drop }
     }

@@ -166,6 +166,6 @@ async fn the_docs_page_has_no_serious_finding_of_axe_in_chromium() {
         .env("SERVICE_TOKEN", server.token("acme", "admin"))
         .env("CHROMIUM", chromium)
         .kill_on_drop(true);
-    let output = tokio::time::timeout(Duration::from_mins(5), script.output()).await.expect("an end").unwrap();
+    let output = tokio::time::timeout(Duration::from_mins(10), script.output()).await.expect("an end").unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
