@@ -3,7 +3,7 @@
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(in crate::http) struct LeakReportResponse {
 
 /// Reports secrets that were found where they should not be.
 ///
-/// For whoever finds them: on any host, without a credential. A secret of a key is dealt with as the policy of its tenant
+/// For whoever finds them: on any host, without a credential. A secret of a key is handled as the policy of its tenant
 /// says (`onLeak`), within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
 /// are accepted from one address.
 #[utoipa::path(
@@ -69,16 +69,17 @@ pub(in crate::http) async fn report(
 ) -> Result<Response, Problem> {
     let proxies = &state.authenticator.tenancy.trusted_proxies;
     let address = proxies.client_address(request.headers(), peer.0);
-    state.leaks.limit.take(address).map_err(Problem::too_many_reports)?;
+    state.leaks.limit.take(address).map_err(|wait| Problem::too_many_reports(wait, state.clock.now()))?;
     let findings = read(read_json_body(request, MAX_BYTES).await?)?;
-    // So that a report is not accepted that nobody could deal with now. Whether a secret is one of a key is looked up after the
+    // A report that cannot be handled now is refused. Whether a secret is one of a key is looked up after the
     // response, which therefore takes the same time for all.
     ping_database(&state.authenticator).await?;
     let Findings(places) = findings;
     let request_id = request_id.as_str().to_owned();
     let report = LeakReport { places, reporter: Reporter::Anyone, address, request_id, reply: None };
     enqueue(&state.leaks.of_anyone, report)?;
-    Ok((StatusCode::ACCEPTED, Json(LeakReportResponse { status: "accepted" })).into_response())
+    Ok((StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(LeakReportResponse { status: "accepted" }))
+        .into_response())
 }
 
 fn read(mut fields: InputFields) -> Result<Findings, Problem> {

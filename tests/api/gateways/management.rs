@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stand::{Program, Stand};
 use crate::{
     client::{Credential, PATH, send},
-    harness::TestServer,
+    harness::{TestServer, wait_until},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,6 +14,7 @@ async fn a_key_is_created_used_rotated_and_revoked_at_the_gateways_host() {
     for program in Program::all() {
         let stand = Stand::start(&program).await;
         keys_are_managed(&stand).await;
+        a_leaked_secret_is_reported(&stand).await;
         the_pages_are_served(&stand).await;
         other_paths_are_the_crms(&stand).await;
         stand.stop().await;
@@ -37,7 +38,7 @@ async fn plain_http_is_refused_by_the_service_and_not_redirected() {
             client.get(PATH).await.refused(403, "plain_http");
         }
         let exposed = format!("{PATH}/events?type=exposed&keyId={}", key.id);
-        crate::harness::wait_until(async || direct.get(&exposed).await.expect(200)[0]["type"] == "exposed").await;
+        wait_until(async || direct.get(&exposed).await.expect(200)[0]["type"] == "exposed").await;
         assert!(stand.reached().is_empty(), "{program:?}");
         stand.stop().await;
     }
@@ -114,6 +115,19 @@ async fn keys_are_managed(stand: &Stand) {
     stand.refuses(stand.with_key(secret).request(Method::GET, "/contacts"), 401, "key_revoked").await;
     stand.client("acme", Credential::None).get(PATH).await.refused(401, "missing_credentials");
     assert!(stand.reached().is_empty(), "{:?}: a request of the API reached the CRM", stand.program);
+}
+
+async fn a_leaked_secret_is_reported(stand: &Stand) {
+    let key = stand.key("read").await;
+    let anonymous = stand.client("acme", Credential::None);
+    anonymous.post("/leaks", &json!({"secrets": [key.secret]})).await.expect(202);
+    let holder = stand.with_key(&key.secret);
+    wait_until(async || holder.get("/contacts").await.status == 401).await;
+    // GitHub's reports are large.
+    let report = anonymous.request(Method::POST, "/leaks/github").header("content-type", "application/json");
+    let refused = send(report.body(" ".repeat(3 << 20))).await.refused(404, "not_found");
+    assert!(refused["detail"].as_str().unwrap().contains("LEAKS_GITHUB_KEYS_URL"), "{:?}: {refused}", stand.program);
+    stand.reached();
 }
 
 async fn the_pages_are_served(stand: &Stand) {
