@@ -94,11 +94,11 @@ CREATE TABLE public.api_key_secrets (
     -- that lies ahead: each instance compares it with its own clock.)
     ended_at       timestamptz,
     -- When the last event `secret_reused` was recorded: this secret was used after its end.
-    reuse_noted_at timestamptz,
+    reuse_recorded_at timestamptz,
     -- When the last event `leaked` about this secret was recorded.
-    leak_noted_at  timestamptz,
+    leak_recorded_at  timestamptz,
     -- When the last event `exposed` about this secret was recorded.
-    exposure_noted_at timestamptz,
+    exposure_recorded_at timestamptz,
     PRIMARY KEY (tenant_id, lookup_digest),
     FOREIGN KEY (tenant_id, key_id) REFERENCES public.api_keys,
     CHECK ((stamp IS NULL) = (pepper_id IS NULL))
@@ -187,7 +187,7 @@ GRANT UPDATE (name, folded_name, scopes, expires_at, revoked_at, version, last4,
               previous_expires_at, description, folded_description, suspended_at, suspended_until, suspension_reason, resumed_at,
               idle_notice_at, allowed_addresses, rate_limit_requests, rate_limit_window_seconds, quota_requests, quota_period) ON public.api_keys TO rally_app;
 GRANT SELECT, INSERT, DELETE ON public.api_key_secrets TO rally_app;
-GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_noted_at, leak_noted_at, exposure_noted_at) ON public.api_key_secrets TO rally_app;
+GRANT UPDATE (stamp, pepper_id, expires_at, retired_at, ended_at, reuse_recorded_at, leak_recorded_at, exposure_recorded_at) ON public.api_key_secrets TO rally_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- A revoked key never works again: the row cannot be changed by any role.
@@ -228,7 +228,7 @@ CREATE TRIGGER notify_delete AFTER DELETE ON public.api_keys
 CREATE TRIGGER notify_truncate AFTER TRUNCATE ON public.api_keys
     FOR EACH STATEMENT EXECUTE FUNCTION public.notify_any_change();
 
--- Not for reuse_noted_at, leak_noted_at and exposure_noted_at, on which no check depends.
+-- Not for reuse_recorded_at, leak_recorded_at and exposure_recorded_at, on which no check depends.
 CREATE TRIGGER notify_update
     AFTER UPDATE OF tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, expires_at, retired_at, ended_at
     ON public.api_key_secrets

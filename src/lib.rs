@@ -8,10 +8,10 @@
 //! |---|---|
 //! | [`cli`] | the command line: the commands and what they share |
 //! | `demo` | the start on a private PostgreSQL, for BASE_DOMAIN=localhost or with --demo: demo tenant, commands to paste |
-//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys; the workers that deal with reports of leaks |
+//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys; the workers that handle reports of leaks |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
-//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers; the console's page; the one place where an error becomes a response; the OpenAPI document |
+//! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers, with `/leaks`; the console's page; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
 //! | [`limits`] | rate limits, counted in process or in Redis (quotas are in `usage`) |
 //! | [`usage`] | the counters of usage, callers and quotas (`auth` calls them); the worker that writes them, and removes old hours, callers, secrets and idempotency records |
@@ -41,7 +41,7 @@
 //! | single flight | requests that miss on the same entry at the same time share one lookup |
 //! | batch | many lookups, or many usage counts, in one round trip to the database |
 //! | invalidation | removes a changed key from the caches of all instances |
-//! | change feed | the LISTEN connection that invalidations arrive on, and this instance's own heartbeats |
+//! | change feed | the LISTEN connection on which invalidations and the messages of all instances arrive |
 //! | revision | the name of a committed change: the id of its audit event |
 //! | receipt | the proof that no instance uses a state from before a revision |
 //! | lease | how long cached results may be used: until some seconds after the newest heartbeat that came back was sent |

@@ -31,7 +31,7 @@ use rally_api_keys::{
             verifier::{KeyFallback, KeyVerifier},
         },
         authenticator::Authenticator,
-        cache::{AuthCache, receipts::Receipts},
+        cache::{AuthCache, feed_status::FeedStatus, receipts::Receipts},
         client_address::TrustedProxies,
         jwt::{
             claims::ClaimRules,
@@ -133,7 +133,7 @@ impl Stand {
             hasher,
             buffers,
             clock,
-            lease,
+            feed: FeedStatus::new(&lease),
             receipts: Receipts::default(),
             max_wait: MaxWait::default(),
             leaks: LeakReports::default(),

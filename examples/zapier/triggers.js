@@ -31,7 +31,7 @@ module.exports = {
         {
           key: 'type',
           label: 'Type',
-          choices: ['created', 'updated', 'rotated', 'previous_secret_ended', 'revoked', 'secret_reused', 'leaked', 'decoy_used', 'exposed'],
+          choices: ['created', 'updated', 'rotated', 'previous_secret_ended', 'suspended', 'resumed', 'revoked', 'receipt', 'secret_reused', 'idle_notice', 'leaked', 'decoy_used', 'exposed', 'policy_changed'],
         },
       ],
       perform,

@@ -1,7 +1,6 @@
-//! The workers that deal with secrets that are reported as leaked: each tenant's policy says how (`onLeak`).
+//! The workers that handle reports of leaked secrets, as each tenant's policy says (`onLeak`).
 //!
-//! Reports come from `http::leaks` through queues. Whatever is done twice is done once: so a report whose outcome is unknown is
-//! simply dealt with again.
+//! Reports come from `http::leaks` through queues. Handling is idempotent, so a report whose outcome is unknown is retried.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -12,22 +11,23 @@ use prometheus_client::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tracing::{error, warn};
 
 use crate::{
     auth::github_keys::GithubKeys,
-    domain::{ApiKey, Clock, EventKind, LeakAction, LookupDigest, NewEvent, Reporter},
+    domain::{ApiKey, Clock, EventKind, LeakAction, LookupDigest, NewEvent, Reason, Reporter},
     http::{LeakReport, LeakReports, ended_secret_details, grant_details, leak_details, suspension_details},
     store::{self, LeakStore, Locked, LockedSecret, ReportedSecret, WriteTx},
+    usage::Retries,
 };
 
-/// Secrets that are dealt with in one transaction: meanwhile other changes of the tenant's keys wait.
+/// Secrets that are handled in one transaction: meanwhile other changes of the tenant's keys wait.
 const CHANGED_AT_ONCE: usize = 250;
-/// Interval between attempts while the database is away.
+/// Interval between attempts at the end of the process.
 const RETRY: Duration = Duration::from_secs(1);
-/// Why a key is suspended.
+/// Why a key is revoked or suspended.
 const REASON: &str = "its secret was reported as leaked";
 
 #[derive(Clone)]
@@ -51,14 +51,13 @@ impl LeakMetrics {
                     key), secret_ended (the previous secret), none (it did not work any more, or the policy says so). A \
                     report of the same secret within an hour is not counted";
         registry.register("rally_leaked_secrets", help, metrics.secrets.clone());
-        let help =
-            "Reports of leaked secrets, by reporter and outcome. failed: it could not be dealt with, see the log";
+        let help = "Reports of leaked secrets, by reporter and outcome. failed: it could not be handled, see the log";
         registry.register("rally_leak_reports", help, metrics.reports.clone());
         metrics
     }
 }
 
-/// Where reports go, and the workers that deal with them.
+/// The queues of reports, and their workers.
 pub(super) fn start(
     github_keys: Option<GithubKeys>,
     store: &LeakStore,
@@ -75,14 +74,14 @@ pub(super) fn start(
 pub(super) struct LeakWorkers([LeakWorker; 2]);
 
 impl LeakWorkers {
-    /// Deals with reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
+    /// Handles reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
     pub(super) async fn run(self, stop: impl Future<Output = Instant>) {
         let stop = stop.shared();
         join_all(self.0.map(|worker| worker.run(stop.clone()))).await;
     }
 }
 
-/// Deals with the reports of one queue, one after the other.
+/// Handles the reports of one queue, one after the other.
 struct LeakWorker {
     queue: mpsc::Receiver<LeakReport>,
     store: LeakStore,
@@ -91,21 +90,27 @@ struct LeakWorker {
 }
 
 impl LeakWorker {
-    /// Deals with reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
+    /// Handles reports until `stop` resolves, then the rest, until the deadline to which it resolves. A report that failed is
+    /// tried again after the others, so that one tenant holds none of another up.
     async fn run(mut self, stop: impl Future<Output = Instant>) {
         let mut stop = std::pin::pin!(stop);
+        let mut failed = Retries::default();
         let deadline = loop {
+            let has_room = failed.has_room();
             let report = tokio::select! {
                 biased;
                 deadline = &mut stop => break deadline,
-                Some(report) = self.queue.recv() => report,
+                report = failed.next() => report,
+                Some(report) = self.queue.recv(), if has_room => report,
             };
             let mut handling = std::pin::pin!(self.handle(report));
             tokio::select! {
-                () = &mut handling => {}
+                again = &mut handling => failed.add(again),
                 // A transaction is not dropped half-way.
                 deadline = &mut stop => {
-                    if timeout_at(deadline, &mut handling).await.is_err() {
+                    if let Ok(again) = timeout_at(deadline, &mut handling).await {
+                        failed.add(again);
+                    } else {
                         error!("the process ends: lost a report of leaked secrets, which has to be sent again");
                     }
                     break deadline;
@@ -113,42 +118,50 @@ impl LeakWorker {
             }
         };
         self.queue.close();
-        while let Some(report) = self.queue.recv().await {
-            if timeout_at(deadline, self.handle(report)).await.is_err() {
-                let reports = self.queue.len() + 1;
-                error!(reports, "the process ends: lost reports of leaked secrets, which have to be sent again");
+        let mut left = failed.into_items();
+        while let Ok(report) = self.queue.try_recv() {
+            left.push_back(report);
+        }
+        while let Some(report) = left.pop_front() {
+            let Ok(again) = timeout_at(deadline, self.handle(report)).await else {
+                error!(
+                    reports = left.len() + 1,
+                    "the process ends: lost reports of leaked secrets, which have to be sent again"
+                );
                 return;
+            };
+            if let Some(again) = again {
+                left.push_back(again);
+                sleep_until(deadline.min(Instant::now() + RETRY)).await;
             }
         }
     }
 
-    /// Deals with a report. If nobody waits for the outcome, it is tried until the database responds.
-    async fn handle(&self, mut report: LeakReport) {
-        let reply = report.reply.take();
-        let outcome = loop {
-            let outcome = self.deal_with(&report).await;
-            match &outcome {
-                Err(store::Error::Internal(_) | store::Error::BadRow { .. }) | Ok(_) => break outcome,
-                Err(_) if reply.is_some() => break outcome,
-                Err(error) => {
-                    warn!(%error, request_id = report.request_id, "could not deal with a report of leaked secrets; trying again");
-                    sleep(RETRY).await;
-                }
+    /// Handles a report. Returns it if it is to be tried again: the database is away, and nobody waits for the outcome.
+    async fn handle(&self, mut report: LeakReport) -> Option<LeakReport> {
+        let outcome = self.handle_once(&report).await;
+        let is_defect = matches!(outcome, Err(store::Error::Internal(_) | store::Error::BadRow { .. }));
+        let reply = report.reply.take().filter(|reply| !reply.is_closed());
+        if let Err(error) = &outcome {
+            let request_id = report.request_id.as_str();
+            if is_defect {
+                error!(%error, request_id, "could not handle a report of leaked secrets, because of a defect in a query or in stored data");
+            } else if reply.is_none() {
+                warn!(%error, request_id, "could not handle a report of leaked secrets; trying again");
+                return Some(report);
             }
-        };
+        }
         let label = if outcome.is_ok() { "handled" } else { "failed" };
         self.metrics.reports.get_or_create(&[("reporter", report.reporter.as_str()), ("outcome", label)]).inc();
-        match (reply, outcome) {
-            (Some(reply), outcome) => drop(reply.send(outcome)),
-            (None, Err(error)) => {
-                error!(%error, request_id = report.request_id, "could not deal with a report of leaked secrets, because of a defect in a query or in stored data");
-            }
-            (None, Ok(_)) => {}
+        if let Some(reply) = reply {
+            // Whoever has gone in the meantime sends the report again.
+            let _ = reply.send(outcome);
         }
+        None
     }
 
     /// Returns those of the report's secrets that are one of a key. A tenant for which it fails keeps no other one waiting.
-    async fn deal_with(&self, report: &LeakReport) -> Result<HashSet<LookupDigest>, store::Error> {
+    async fn handle_once(&self, report: &LeakReport) -> Result<HashSet<LookupDigest>, store::Error> {
         let digests: Vec<_> = report.places.keys().copied().collect();
         let mut found = self.store.find(&digests).await?;
         found.sort_unstable_by_key(|secret| (secret.tenant.0, secret.key.0));
@@ -179,17 +192,16 @@ impl LeakWorker {
             of_key.map(|secret| Leak { key, secret, action: LeakAction::of(on_leak, key, secret.state) })
         });
         let leaks: Vec<_> = leaks.collect();
-        let unknown_until_now = transaction.note_leaks(&digests).await?;
-        let noted = |leak: &&Leak<'_>| {
-            leak.action != LeakAction::None || unknown_until_now.contains(&leak.secret.lookup_digest)
-        };
-        let noted: Vec<_> = leaks.iter().filter(noted).copied().collect();
-        if noted.is_empty() {
+        let first_reports = transaction.record_leaks(&digests).await?;
+        let is_news =
+            |leak: &&Leak<'_>| leak.action != LeakAction::None || first_reports.contains(&leak.secret.lookup_digest);
+        let news: Vec<_> = leaks.iter().filter(is_news).copied().collect();
+        if news.is_empty() {
             return transaction.rollback().await;
         }
-        let events = self.apply(&mut transaction, &noted, report).await?;
+        let events = self.apply(&mut transaction, &news, report).await?;
         transaction.commit_with_all(&events).await?;
-        for leak in noted {
+        for leak in news {
             self.metrics.secrets.get_or_create(&[("action", leak.action.as_str())]).inc();
         }
         Ok(())
@@ -231,12 +243,12 @@ impl LeakWorker {
             transaction.end_leaked_secrets(&ended, now).await?;
         }
 
+        let reason = Reason::stored(REASON.to_owned());
         events.extend(revoked.iter().map(|key| {
-            let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+            let details = grant_details(&key.grant(), Some(&reason));
             event(EventKind::Revoked, key, details)
         }));
         events.extend(suspended.iter().filter_map(|key| {
-            let reason = crate::domain::Reason::stored(REASON.to_owned());
             let changed = key.suspend(now, None, Some(reason.clone()))?;
             Some(event(EventKind::Suspended, key, suspension_details(&changed, Some(&reason))))
         }));

@@ -21,7 +21,8 @@ use crate::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
         authenticator::Authenticator,
         cache::{
-            AuthCache, clock_offset::ClockOffset, invalidation::InvalidationListener, lease::Lease, receipts::Receipts,
+            AuthCache, clock_offset::ClockOffset, feed_status::FeedStatus, invalidation::InvalidationListener,
+            lease::Lease, receipts::Receipts,
         },
         gauges::AuthGauges,
         github_keys::GithubKeys,
@@ -64,7 +65,7 @@ pub enum StartError {
         "no user could log in, since no key verifies JWTs: set JWT_ISSUER to your OpenID Connect issuer, or JWT_SECRET to 32 bytes or more (`openssl rand -base64 48`)"
     )]
     NoTokenKey,
-    /// The HTTP client for the keys of others cannot be created.
+    /// The HTTP client for public keys cannot be created.
     #[error("cannot fetch public keys: {0}")]
     Keys(#[from] FetchError),
     /// The export of traces cannot be started.
@@ -147,7 +148,13 @@ pub struct Service {
     grace: Duration,
 }
 
-/// On all cores.
+fn lease(config: &Config) -> (Arc<Lease>, FeedStatus) {
+    let lease = Arc::new(Lease::lasting(config.revocation.lease).required(config.revocation.is_lease_required));
+    let feed = FeedStatus::new(&lease);
+    (lease, feed)
+}
+
+/// Hashes on all cores; beyond the queue, requests are refused.
 fn secret_hasher(keys: &Keys) -> SecretHasher {
     let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     SecretHasher::new(keys.argon2, keys.peppers.clone(), cores, QUEUED_HASHES_PER_CORE * cores.get())
@@ -156,9 +163,8 @@ fn secret_hasher(keys: &Keys) -> SecretHasher {
 impl Service {
     /// Connects to the database, builds the parts and binds the addresses.
     pub async fn start(config: &Config, url: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
-        let (jwt, keys) = (&config.jwt, &config.keys);
+        let (jwt, keys, (lease, feed)) = (&config.jwt, &config.keys, lease(config));
         let issuers = issuer_keys(jwt)?;
-        let lease = Arc::new(Lease::lasting(config.revocation.lease).required(config.revocation.is_lease_required));
         let clock_offset = Arc::<ClockOffset>::default();
         let receipts = Receipts::new(config.revocation.lease);
         let cache = Arc::new(AuthCache::new(keys.cache_entries, &lease, *random_bytes()));
@@ -166,7 +172,8 @@ impl Service {
         let (recorder, usage_worker) = usage::start(database.usage(), clock.clone(), config.usage_retention);
         let invalidation_listener = InvalidationListener {
             url: direct_url(config, url).await?,
-            lease: lease.clone(),
+            lease,
+            status: feed.clone(),
             cache: cache.clone(),
             clock: clock.clone(),
             clock_offset: clock_offset.clone(),
@@ -188,7 +195,7 @@ impl Service {
         let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
         let github_keys = config.leaks.github.as_ref().map(GithubKeys::new).transpose()?;
         let (leaks, leak_workers) = leaks::start(github_keys, &database.leaks(), &clock, &mut metrics);
-        let gauges = AuthGauges { lease: lease.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
+        let gauges = AuthGauges { feed: feed.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
         metrics.register_collector(Box::new(gauges));
         let authenticator = Arc::new(Authenticator::new(
             &database,
@@ -224,7 +231,7 @@ impl Service {
             hasher,
             buffers,
             clock,
-            lease,
+            feed,
             leaks,
             receipts: receipts.clone(),
             max_wait: MaxWait(config.revocation.max_wait),
@@ -270,7 +277,7 @@ impl Service {
     }
 }
 
-/// Where the change feed listens.
+/// The URL of the change feed.
 async fn direct_url(config: &Config, url: &DatabaseUrl) -> Result<DatabaseUrl, ConnectError> {
     let direct = config.database.direct_url.as_ref().unwrap_or(url);
     match check_direct(direct).await {

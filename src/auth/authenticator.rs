@@ -32,7 +32,7 @@ use crate::{
 pub(crate) struct Caller {
     pub(crate) tenant: Tenant,
     pub(crate) principal: Principal,
-    /// Of an API key.
+    /// Empty for a user.
     pub(crate) remaining_limits: RemainingLimits,
     _authenticated: (),
 }
@@ -138,9 +138,9 @@ impl Authenticator {
         self.cache.lease()
     }
 
-    /// Whether the state that requests to that host are decided by contains a revision of its tenant; waits for that up to
-    /// the limit.
-    pub(crate) async fn reach(
+    /// Waits, up to the limit, until this instance's cache reflects a revision of the host's tenant. False: it does not yet, or
+    /// the tenant has no such revision.
+    pub(crate) async fn wait_for_revision(
         &self,
         request: AuthRequest<'_>,
         revision: Revision,
@@ -170,7 +170,7 @@ impl Authenticator {
     /// Authenticates and decides from the caches alone, without I/O.
     pub(crate) fn begin(&self, request: AuthRequest<'_>) -> Authentication {
         let AuthRequest { headers, request_id, required, span, peer, .. } = request;
-        if self.tenancy.refuses(headers, peer.0) {
+        if self.tenancy.must_refuse_plain_http(headers, peer.0) {
             return Authentication::Ready(Err(self.refuse_plain_http(request)));
         }
         let slug = match self.slug(request) {

@@ -27,7 +27,7 @@ pub(crate) struct RefusedCaller {
     principal: Option<Principal>,
     /// The credential is valid; it lacks permission.
     is_valid: bool,
-    /// Of a valid key.
+    /// Empty if the credential is not that of a valid key.
     remaining_limits: RemainingLimits,
 }
 
@@ -141,7 +141,7 @@ pub enum Error {
     #[error("needs scope {0}: {1}")]
     TokenLacksScope(Scope, String),
     /// The key has exceeded its rate limit.
-    #[error("beyond the rate limit until {until}")]
+    #[error("the rate limit is exceeded until {until}")]
     RateLimited {
         /// The rate limit and its remaining budget.
         budget: Budget,
@@ -155,7 +155,7 @@ pub enum Error {
     #[error("needs the key's current secret")]
     SecretRetired,
     /// The key has exhausted its quota.
-    #[error("the quota is used up until {}", .0.resets_at)]
+    #[error("the quota is exhausted until {}", .0.resets_at)]
     QuotaExceeded(QuotaUse),
     /// See [`Overloaded`].
     #[error(transparent)]

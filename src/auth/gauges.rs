@@ -11,12 +11,12 @@ use prometheus_client::{
 
 use super::{
     api_key::hasher::SecretHasher,
-    cache::{AuthCache, clock_offset::ClockOffset, lease::Lease},
+    cache::{AuthCache, clock_offset::ClockOffset, feed_status::FeedStatus},
 };
 use crate::turns::Load;
 
 pub(crate) struct AuthGauges {
-    pub(crate) lease: Arc<Lease>,
+    pub(crate) feed: FeedStatus,
     pub(crate) cache: Arc<AuthCache>,
     pub(crate) hasher: SecretHasher,
     pub(crate) clock_offset: Arc<ClockOffset>,
@@ -34,12 +34,12 @@ fn count(number: usize) -> u64 {
 
 impl AuthGauges {
     fn change_feed(&self, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-        let up = ConstGauge::new(u64::from(self.lease.is_valid()));
-        let help = "1 while heartbeats come back through the database and the verification cache is used; 0: each \
-                    request with an API key queries the database";
+        let up = ConstGauge::new(u64::from(self.feed.is_up()));
+        let help = "1 while heartbeats come back through the database; 0: once the lease is over, each request with an API key \
+                    queries the database";
         up.encode(encoder.encode_descriptor("rally_change_feed_up", help, None, up.metric_type())?)?;
         // There is no lag before the first heartbeat; `rally_change_feed_up` is 0 then.
-        let Some(lag) = self.lease.lag() else { return Ok(()) };
+        let Some(lag) = self.feed.lag() else { return Ok(()) };
         let lag = ConstGauge::new(lag.as_secs_f64());
         let help = "Age of the newest heartbeat that has come back through the database";
         lag.encode(encoder.encode_descriptor("rally_change_feed_lag", help, Some(&Unit::Seconds), lag.metric_type())?)

@@ -17,6 +17,7 @@ pub mod github_keys;
 mod headers;
 pub mod jwt;
 pub mod key_fetch;
+mod mac;
 pub mod request;
 mod request_span;
 pub mod tenant_host;
@@ -28,7 +29,7 @@ mod tests {
 
     /// Parts in the order of their imports: a part names only parts of the lines before its own.
     const ORDER: [&[&str]; 5] = [
-        &["error", "headers", "request", "client_address", "verification_counter"],
+        &["error", "headers", "request", "client_address", "mac", "verification_counter"],
         &["cache", "key_fetch", "tenant_host", "credential", "request_span"],
         &["api_key", "github_keys", "jwt"],
         &["authenticator"],

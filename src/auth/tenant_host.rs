@@ -68,7 +68,7 @@ impl TenantResolver {
     }
 
     /// Whether a trusted proxy reports that its client spoke plain HTTP, and such requests are refused.
-    pub(super) fn refuses(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+    pub(crate) fn must_refuse_plain_http(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         self.refuses_plain_http
             && self.forwarded(X_FORWARDED_PROTO, headers, peer).and_then(parse_scheme) == Some(Scheme::HTTP)
     }

@@ -20,7 +20,7 @@ use crate::{
         ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, KeyName, NewEvent, Principal, Reason, Revision, ScopeSet,
         Secret, Status, Tenant, Timestamp, format_timestamp, parse_timestamp, visible_text::find_invisible,
     },
-    http::{grant_details, receipt_details, revocation_details, suspension_details},
+    http::{grant_details, receipt_details, suspension_details},
     store::{Database, KeyCaller, KeyFilter, KeyOrder, Page, Revocation, TenantStore},
 };
 
@@ -220,7 +220,7 @@ async fn execute(config: &Config, database: &OwnerDatabase, command: KeysCommand
                 let receipt = waiter.receipt().await?;
                 if let Some(revision) = revision {
                     let event = by.event(EventKind::Receipt, id, Clock::default().now());
-                    keys.append_event(&event.with_details(receipt_details(revision, &receipt))).await?;
+                    keys.append_receipt(revision, &event.with_details(receipt_details(revision, &receipt))).await?;
                 }
                 writeln!(stdout(), "{}", receipt::describe(revision, &receipt))?;
             }
@@ -333,7 +333,7 @@ async fn create(
         )));
     }
     transaction.insert_key(&key, &sealed).await?;
-    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+    let details = grant_details(&key.grant(), None);
     transaction.commit_with(&by.event(EventKind::Created, key.id, key.created_at).with_details(details)).await?;
     writeln!(stderr(), "created API key {} of tenant {}; its secret is not shown again:", key.id, tenant.slug)?;
     Ok(writeln!(stdout(), "{}", secret.reveal())?)
@@ -375,7 +375,7 @@ async fn revoke(
     let mut transaction = keys.begin_revocation().await?;
     let revocation = transaction.revoke_key(id, now).await?;
     let revision = if let Revocation::Done(key) = &revocation {
-        let details = revocation_details(key, reason);
+        let details = grant_details(key, reason);
         Some(transaction.commit_with(&by.event(EventKind::Revoked, id, now).with_details(details)).await?)
     } else {
         transaction.newest_revision().await?

@@ -12,8 +12,8 @@ use crate::{
     store::DatabaseUrl,
 };
 
-/// Beyond the lease, which a command always waits for: it has heard nobody before.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How much longer than its lease a command waits for a receipt.
+const EXTRA_WAIT: Duration = Duration::from_secs(30);
 
 /// Listens to the instances, from before a change on.
 pub(super) struct ReceiptWaiter {
@@ -37,13 +37,13 @@ impl ReceiptWaiter {
     pub(super) async fn receipt(self) -> Result<Receipt, Error> {
         let wait = self.receipts.wait_for(Moment::now());
         // A lease of another instance may be longer.
-        let limit = self.lease + PATIENCE;
+        let limit = self.lease + EXTRA_WAIT;
         let why = tokio::select! {
             receipt = timeout(limit, wait.receipt()) => match receipt {
                 Ok(Some(receipt)) => return Ok(receipt),
                 _ => format!("it is not complete after {} s", limit.as_secs()),
             },
-            error = self.observer => error.unwrap_or_default(),
+            error = self.observer => error.unwrap_or_else(|error| error.to_string()),
         };
         Err(Error::Refused(format!(
             "the change is made, and there is no receipt: {why}. Repeat the command to try again"
@@ -53,10 +53,6 @@ impl ReceiptWaiter {
 
 /// A line about a receipt.
 pub(super) fn describe(revision: Option<Revision>, receipt: &Receipt) -> String {
-    let Receipt { instances, acknowledged, lapsed, .. } = receipt;
     let revision = revision.map(|revision| format!("revision={revision}, ")).unwrap_or_default();
-    format!(
-        "receipt: {revision}instances={instances}, acknowledged={acknowledged}, lapsed={lapsed}, slowest-ms={:.1}",
-        receipt.slowest_ms()
-    )
+    format!("receipt: {revision}{receipt}")
 }

@@ -6,9 +6,9 @@ use super::reader::Reader;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Revocation {
-    /// How long cached results may be used after the last heartbeat that came back.
+    /// The longest time for which cached results may be used after the last heartbeat that came back.
     pub(crate) lease: Duration,
-    /// Checks need the lease, also those that the database would decide.
+    /// STRICT_LEASE: a check is refused while the lease is not held.
     pub(crate) is_lease_required: bool,
     /// The longest wait for a receipt.
     pub(crate) max_wait: Duration,

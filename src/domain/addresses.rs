@@ -1,6 +1,9 @@
-//! The addresses that a key may be used from.
+//! The addresses that a key may be used from, and the networks of clients.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Serialize, Serializer};
@@ -60,6 +63,14 @@ impl AddressBlock {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
+    }
+}
+
+/// What one client has: an IPv4 address, or an IPv6 network of 64 bits.
+pub(crate) fn client_network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 

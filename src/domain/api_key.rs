@@ -187,10 +187,21 @@ pub struct ApiKey {
     pub suspension_reason: Option<Reason>,
     pub description: Option<Description>,
     pub limits: KeyLimits,
-    /// It never works, and each use of its secret is recorded.
+    /// It never works, and the use of its secret is recorded.
     pub is_decoy: bool,
     /// Incremented by each change; a part of the `ETag`.
     pub version: i64,
+}
+
+/// What a key permits, for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub name: KeyName,
+    /// Of the current secret.
+    pub hint: KeyHint,
+    pub scopes: ScopeSet,
+    pub expires_at: Option<Timestamp>,
+    pub limits: KeyLimits,
 }
 
 /// A secret that a rotation replaced. It works until the end of the overlap.
@@ -209,6 +220,17 @@ impl ApiKey {
         let previous = self.previous?;
         let expires_at = self.expires_at.map_or(previous.expires_at, |end| end.min(previous.expires_at));
         (self.revoked_at.is_none() && now < expires_at).then_some(PreviousSecret { expires_at, ..previous })
+    }
+
+    #[must_use]
+    pub fn grant(&self) -> Grant {
+        Grant {
+            name: self.name.clone(),
+            hint: self.hint,
+            scopes: self.scopes,
+            expires_at: self.expires_at,
+            limits: self.limits.clone(),
+        }
     }
 
     #[must_use]

@@ -1,6 +1,6 @@
 //! Secrets that are reported as leaked: where one was found, and what then happens to its key.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{ApiKey, OnLeak, Secret, access::SecretState};
 
@@ -23,7 +23,7 @@ pub enum InvalidLeakUrl {
 
 /// Where a secret was found. It is shown to people, and never fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LeakUrl(String);
+pub struct LeakUrl(Arc<str>);
 
 impl LeakUrl {
     pub const MAX_CHARS: usize = 2_000;
@@ -46,7 +46,7 @@ impl LeakUrl {
         if Secret::is_in(text) {
             return Err(InvalidLeakUrl::Secret);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
             "HTTP://[2001:db8::1]:8080/a?b=c@d",
             "  https://example.com ",
         ] {
-            assert_eq!(LeakUrl::parse(good).unwrap().0, good.trim());
+            assert_eq!(&*LeakUrl::parse(good).unwrap().0, good.trim());
         }
         let secret = "https://example.com/?key=RK_live_7f3a9b2c4d1e8f5a6b0c3d9e2f7a1b4c";
         for (bad, why) in [

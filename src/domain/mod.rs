@@ -27,8 +27,8 @@ mod tenant;
 mod usage_window;
 pub mod visible_text;
 
-pub(crate) use addresses::{AddressBlock, AllowedAddresses};
-pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, KeyName, PreviousSecret, Status, Suspension};
+pub(crate) use addresses::{AddressBlock, AllowedAddresses, client_network};
+pub(crate) use api_key::{ApiKey, ApiKeyPatch, FieldChange, Grant, KeyName, PreviousSecret, Status, Suspension};
 pub(crate) use audit_event::{ChainedEvent, Event, EventKind, NewEvent, hex};
 pub(crate) use clock::{TimestampText, parse_timestamp};
 pub(crate) use fold_case::fold_case;

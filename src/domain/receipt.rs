@@ -37,6 +37,15 @@ pub struct Receipt {
     pub slowest: Duration,
 }
 
+/// As members of a dictionary of RFC 9651: integers, and a decimal.
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { instances, acknowledged, lapsed, .. } = self;
+        let slowest_ms = self.slowest_ms();
+        write!(f, "instances={instances}, acknowledged={acknowledged}, lapsed={lapsed}, slowest-ms={slowest_ms:.1}")
+    }
+}
+
 impl Receipt {
     /// In tenths, which is as precise as it is of use.
     #[must_use]

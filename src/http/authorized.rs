@@ -20,7 +20,8 @@ use crate::{
         request::{AuthRequest, Peer, RequestId},
     },
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, RemainingLimits, Scope, Tenant, Timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, KeyLimits, NewEvent, Principal, RemainingLimits, Revision, Scope, Tenant,
+        Timestamp,
         access::{Facts, KeyFacts, Permission, RequiredAccess, SecretState, decide},
     },
     store::{self, Page, ReadTx, TenantStore, WriteTx},
@@ -203,8 +204,8 @@ impl<R: Requirement> Authorized<R> {
 pub struct ReceiptLog(TenantStore);
 
 impl ReceiptLog {
-    pub async fn append(&self, receipt: &NewEvent) -> Result<(), store::Error> {
-        self.0.append_event(receipt).await.map(drop)
+    pub async fn append(&self, revision: Revision, receipt: &NewEvent) -> Result<(), store::Error> {
+        self.0.append_receipt(revision, receipt).await
     }
 }
 

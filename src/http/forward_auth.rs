@@ -142,7 +142,10 @@ pub(super) fn begin<B>(
             return Ok(respond_with(problem));
         }
     };
-    if let Some(revision) = min_revision {
+    // A request over plain HTTP is refused at once, without a question to the database.
+    if let Some(revision) = min_revision
+        && !authenticator.tenancy.must_refuse_plain_http(headers, peer.0)
+    {
         let (uri, headers) = (uri.clone(), headers.clone());
         let check = Box::new(RevisionCheck { uri, headers, peer, required, revision });
         return Err(Box::new(Pending { step: Step::Reach(check), sender: sender(), limited }));
@@ -190,7 +193,7 @@ impl RevisionCheck {
         let Self { uri, headers, peer, required, revision } = self;
         let request =
             AuthRequest { uri: &uri, headers: &headers, peer, request_id: &scope.id, required, span: &scope.span };
-        if !authenticator.reach(request, revision, receipts, REACH_TIMEOUT).await? {
+        if !authenticator.wait_for_revision(request, revision, receipts, REACH_TIMEOUT).await? {
             return Err(Code::RevisionNotReached.into());
         }
         Ok(match authenticator.begin(request) {

@@ -17,6 +17,7 @@ mod leaks;
 mod me;
 mod metrics_text;
 mod middleware;
+mod minute_counts;
 mod names;
 mod openapi;
 mod operator_endpoints;
@@ -45,7 +46,7 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 pub(crate) use self::api_keys::{
     event_details::{ended_secret_details, idle_notice, idle_suspension, leak_details},
-    events::{grant_details, receipt_details, revocation_details, suspension_details},
+    events::{grant_details, receipt_details, suspension_details},
 };
 pub(crate) use self::leaks::LeakReport;
 pub use self::leaks::LeakReports;
@@ -58,7 +59,7 @@ use crate::{
     auth::{
         api_key::hasher::SecretHasher,
         authenticator::Authenticator,
-        cache::{lease::Lease, receipts::Receipts},
+        cache::{feed_status::FeedStatus, receipts::Receipts},
     },
     domain::Clock,
     limits::RateLimiter,
@@ -72,7 +73,7 @@ pub struct AppState {
     pub hasher: SecretHasher,
     pub buffers: ResponseBuffers,
     pub clock: Clock,
-    pub lease: Arc<Lease>,
+    pub feed: FeedStatus,
     pub receipts: Receipts,
     pub max_wait: MaxWait,
     pub leaks: LeakReports,

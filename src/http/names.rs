@@ -2,7 +2,7 @@
 
 use axum::http::HeaderName;
 
-/// RateDecision from the request if it is valid, otherwise generated; in every response.
+/// Taken from the request if it is valid, otherwise generated; in every response.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The request's span: a draft of the W3C, in the form of `traceparent`.
 pub(crate) const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");

@@ -315,7 +315,9 @@ fn example(code: Code) -> Problem {
         Code::InvalidJson => Problem::invalid_json("ends too early at line 1, column 20: expected `,` or `}`".into()),
         Code::AmbiguousTenant => Error::AmbiguousTenant("X-Forwarded-Host names another tenant than Host").into(),
         Code::InvalidToken => Error::from(TokenError::WrongSignature).into(),
-        Code::TooManyReports => Problem::too_many_reports(41),
+        Code::TooManyReports => {
+            parse_timestamp("2026-11-24T09:00:00Z").map_or(code.into(), |now| Problem::too_many_reports(41, now))
+        }
         Code::TooManyRotations => {
             parse_timestamp("2026-11-24T09:00:41Z").map_or(code.into(), |until| Problem::too_many_rotations(41, until))
         }
@@ -397,14 +399,14 @@ fn headers() -> Value {
             json!(EXAMPLE_RECEIPT),
         ),
         "RateLimit": header(
-            "The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds \
-             (draft-ietf-httpapi-ratelimit-headers-11)",
+            "The remaining requests of the calling key's rate limit (`\"rally-key\"`) and quota (`\"rally-quota\"`): `r` now, and \
+             more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)",
             text(),
             json!("\"rally-key\";r=99;t=1"),
         ),
         "RateLimit-Policy": header(
-            "The calling key's rate limit, if it has one: `q` requests in `w` seconds \
-             (draft-ietf-httpapi-ratelimit-headers-11)",
+            "The calling key's rate limit (`\"rally-key\"`) and quota (`\"rally-quota\"`), if it has them: `q` requests in `w` \
+             seconds (draft-ietf-httpapi-ratelimit-headers-11)",
             text(),
             json!("\"rally-key\";q=100;w=60"),
         ),

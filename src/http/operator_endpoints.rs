@@ -58,7 +58,7 @@ pub(crate) async fn healthz() -> Response {
 
 /// The service can serve requests: the database responds, and no stop has begun.
 ///
-/// `degraded` names what does not work: `change_feed` (every check of a key queries the database),
+/// `degraded` names what does not work: `change_feed` (changes by other instances do not arrive),
 /// `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key), or
 /// `redis` (each instance counts rate limits by itself).
 #[utoipa::path(
@@ -95,7 +95,7 @@ async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
     let authenticator = &state.authenticator;
     ping_database(authenticator).await?;
     let parts = [
-        ("change_feed", state.lease.is_valid()),
+        ("change_feed", state.feed.is_up()),
         ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
         ("redis", state.limiter.is_up()),
     ];

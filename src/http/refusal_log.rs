@@ -3,15 +3,10 @@
 //! Limited for each tenant and code: beyond the limit, a refusal costs one atomic operation, whatever a client sends.
 //! (A request that manages keys has a line of its own in any case.)
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
-};
-
 use tracing::{Level, enabled, info, warn};
 
 use super::{
+    minute_counts::{MinuteCounts, minute_of},
     problem::{Code, Problem},
     sender::Sender,
 };
@@ -22,46 +17,15 @@ use crate::{
 
 /// Lines in a minute for each tenant and code.
 const LINES_PER_MINUTE: u32 = 10;
-/// Tenants and codes are counted by their hash, so that memory has a bound: two of them may share a slot and its limit.
+/// Tenants and codes that are told apart, at most.
 const SLOTS: usize = 4096;
-const SECONDS_PER_MINUTE: u64 = 60;
 
 /// Decides which refusals are logged, and logs them.
-pub(super) struct RefusalLog {
-    started: Instant,
-    /// Seeded at random, so that nobody chooses whose limit is used up.
-    hasher: RandomState,
-    slots: Box<[AtomicU64]>,
-}
+pub(super) struct RefusalLog(MinuteCounts);
 
 impl Default for RefusalLog {
     fn default() -> Self {
-        let slots = std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect();
-        Self { started: Instant::now(), hasher: RandomState::new(), slots }
-    }
-}
-
-/// A slot's content: how many refusals there were in the minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Minute {
-    number: u32,
-    refusals: u32,
-}
-
-impl Minute {
-    fn unpack(slot: u64) -> Self {
-        let [high, low] = [slot >> 32, slot & u64::from(u32::MAX)].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
-        Self { number: high, refusals: low }
-    }
-
-    fn pack(self) -> u64 {
-        u64::from(self.number) << 32 | u64::from(self.refusals)
-    }
-
-    /// After one more refusal, in that minute.
-    fn count(self, number: u32) -> Self {
-        let refusals = if self.number == number { self.refusals.saturating_add(1) } else { 1 };
-        Self { number, refusals }
+        Self(MinuteCounts::new(SLOTS))
     }
 }
 
@@ -73,10 +37,7 @@ impl RefusalLog {
             return;
         }
         let (tenant, principal) = (caller.map(|caller| &caller.tenant), caller.and_then(RefusedCaller::principal));
-        let minute = self.started.elapsed().as_secs() / SECONDS_PER_MINUTE;
-        let Some(not_logged) = self.admit(tenant, problem.kind(), u32::try_from(minute).unwrap_or(u32::MAX)) else {
-            return;
-        };
+        let Some(not_logged) = self.admit(tenant, problem.kind(), self.0.now()) else { return };
         macro_rules! line {
             ($level:ident) => {
                 $level!(
@@ -100,30 +61,25 @@ impl RefusalLog {
     }
 
     /// How many refusals of the tenant and code were not logged before this one; `None`: this one is not logged either.
-    fn admit(&self, tenant: Option<&Slug>, code: Code, minute: u32) -> Option<u32> {
-        let hash = self.hasher.hash_one((tenant, code as usize));
-        let index = usize::try_from(hash % self.slots.len() as u64).ok()?;
-        let count = |slot| Some(Minute::unpack(slot).count(minute).pack());
-        // Without an error, since `count` always returns a value.
-        let before = self.slots[index].fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
-        let before = Minute::unpack(before);
-        if before.number == minute {
-            return (before.refusals < LINES_PER_MINUTE).then_some(0);
+    fn admit(&self, tenant: Option<&Slug>, code: Code, second: u64) -> Option<u32> {
+        let before = self.0.count((tenant, code as usize), second);
+        match before.in_minute(minute_of(second)) {
+            Some(refusals) => (refusals < LINES_PER_MINUTE).then_some(0),
+            None => Some(before.count.saturating_sub(LINES_PER_MINUTE)),
         }
-        Some(before.refusals.saturating_sub(LINES_PER_MINUTE))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::minute_counts::SECONDS_PER_MINUTE, *};
 
     #[test]
     fn refusals_are_limited_for_each_tenant_and_code_and_the_next_line_counts_the_others() {
         let log = RefusalLog::default();
         let slugs = ["acme", "globex"].map(|slug| Slug::parse(slug).unwrap());
         let admitted = |tenant: Option<&Slug>, code, minute, times| {
-            (0..times).filter_map(|_| log.admit(tenant, code, minute)).collect::<Vec<_>>()
+            (0..times).filter_map(|_| log.admit(tenant, code, minute * SECONDS_PER_MINUTE)).collect::<Vec<_>>()
         };
         let all: Vec<_> = vec![0; 10];
         assert_eq!(admitted(Some(&slugs[0]), Code::InvalidKey, 0, 25), all);
@@ -134,13 +90,5 @@ mod tests {
         assert!(lines >= 10, "{lines}");
         let next = admitted(Some(&slugs[0]), Code::InvalidKey, 1, 25);
         assert_eq!((next.len(), next[0] >= 15, &next[1..]), (10, true, &all[1..]));
-    }
-
-    #[test]
-    fn a_flood_does_not_overflow_its_counter() {
-        let full = Minute { number: 7, refusals: u32::MAX };
-        assert_eq!(Minute::unpack(full.pack()), full);
-        assert_eq!(full.count(7), full);
-        assert_eq!(full.count(8), Minute { number: 8, refusals: 1 });
     }
 }

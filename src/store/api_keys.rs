@@ -12,8 +12,8 @@ use super::{
     limits::{LimitColumns, LimitRow},
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, KeyHint, KeyLimits, KeyName, PreviousSecret, Reason, Revision, Scope, ScopeSet,
-    Status, Suspension, Timestamp, fold_case,
+    ApiKey, ApiKeyId, Description, Grant, KeyHint, KeyName, PreviousSecret, Reason, Revision, Scope, ScopeSet, Status,
+    Suspension, Timestamp, fold_case,
 };
 
 pub(super) struct ApiKeyRow {
@@ -127,26 +127,11 @@ impl KeyFilter {
     }
 }
 
-/// What a revoked key granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevokedKey {
-    /// Its name.
-    pub name: KeyName,
-    /// Its scopes.
-    pub scopes: ScopeSet,
-    /// The hint of its current secret.
-    pub hint: KeyHint,
-    /// When it would have expired.
-    pub expires_at: Option<Timestamp>,
-    /// Its limits.
-    pub limits: KeyLimits,
-}
-
 /// The outcome of [`WriteTx::revoke_key`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
     /// The key was active or expired, and is revoked now.
-    Done(RevokedKey),
+    Done(Grant),
     /// The key was revoked before.
     Repeated,
     /// The tenant has no such key.
@@ -325,7 +310,7 @@ impl WriteTx {
             Some(row) => {
                 self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
                 let bad = |column| Error::BadRow { table: "api_keys", column };
-                Revocation::Done(RevokedKey {
+                Revocation::Done(Grant {
                     name: KeyName::stored(row.name),
                     scopes: ScopeSet::parse(&row.scopes).map_err(|_| bad("scopes"))?,
                     hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
@@ -383,11 +368,11 @@ impl WriteTx {
 
     /// Invalidates a key that is as wanted already: the caller acknowledges it, and another instance may have changed it just
     /// before.
-    pub fn acknowledge_unchanged(mut self, key: &Locked<ApiKey>) {
+    pub fn invalidate_unchanged(mut self, key: &Locked<ApiKey>) {
         self.invalidate(key.id);
     }
 
-    /// As [`Self::acknowledge_unchanged`]. Returns a revision that contains the key as it is; `None`: the tenant has none.
+    /// As [`Self::invalidate_unchanged`]. Returns a revision that contains the key as it is; `None`: the tenant has none.
     pub async fn revision_of_unchanged(mut self, key: &Locked<ApiKey>) -> Result<Option<Revision>, Error> {
         self.invalidate(key.id);
         self.newest_revision().await

@@ -7,19 +7,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    ChainHead, Error, LeakStore, Listed, Page, Position, ReadTx, UsageStore, WriteTx, transaction::TenantTransaction,
+    ChainHead, Error, LeakStore, Listed, MAX_COUNTED, Page, Position, ReadTx, TenantStore, UsageStore, WriteTx,
+    transaction::TenantTransaction,
 };
 use crate::domain::{
     ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
 };
 
-/// A use of a secret that has ended, or of a decoy.
+/// A use of a secret that must not be used.
 #[derive(Clone, Debug)]
-pub struct SecretReuse {
-    /// The tenant of the secret.
-    pub tenant: TenantId,
-    /// The key of the secret.
-    pub key: ApiKeyId,
+pub struct SecretAlert {
+    /// Why it must not be used.
+    pub kind: SecretAlertKind,
     /// The secret.
     pub lookup_digest: LookupDigest,
     /// Shown to users.
@@ -30,32 +29,18 @@ pub struct SecretReuse {
     pub address: Option<IpAddr>,
     /// The id of the request.
     pub request_id: String,
-    /// `None`: it is no decoy, but has ended.
-    pub decoy: Option<DecoyUse>,
 }
 
-/// What is recorded besides of the use of a decoy.
+/// Why a secret must not be used.
 #[derive(Clone, Debug)]
-pub struct DecoyUse {
-    /// The client's program.
-    pub user_agent: Option<Box<str>>,
-}
-
-/// A secret that came over plain HTTP. It may be of any tenant, or of none.
-#[derive(Clone, Debug)]
-pub struct ExposedSecret {
-    /// The secret.
-    pub lookup_digest: LookupDigest,
-    /// Shown to users.
-    pub hint: KeyHint,
-    /// When it came.
-    pub at: Timestamp,
-    /// The client's address, as far as trusted proxies tell it.
-    pub address: Option<IpAddr>,
-    /// The client's program.
-    pub user_agent: Option<Box<str>>,
-    /// The id of the request.
-    pub request_id: String,
+#[allow(missing_docs, reason = "the fields are what their types say")]
+pub enum SecretAlertKind {
+    /// It has ended, or its key was revoked.
+    Reused { tenant: TenantId, key: ApiKeyId },
+    /// Its key is a decoy.
+    DecoyUsed { tenant: TenantId, key: ApiKeyId, user_agent: Option<Box<str>> },
+    /// It came over plain HTTP. It may be of any tenant, or of none.
+    Exposed { user_agent: Option<Box<str>> },
 }
 
 /// A stored event of the chain.
@@ -80,6 +65,13 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Events before this time.
     pub until: Option<Timestamp>,
+}
+
+impl EventFilter {
+    /// Counting the events takes as long as reading them: no index is of this order alone.
+    const fn is_searched(&self) -> bool {
+        self.kinds.is_some() || self.actor.is_some() || self.since.is_some() || self.until.is_some()
+    }
 }
 
 struct EventRow {
@@ -141,25 +133,31 @@ impl LinkRow {
 }
 
 impl UsageStore {
-    /// Appends an event that an ended secret was used, unless there was one within the last hour; or that a decoy was.
-    pub async fn record_reuse(&self, reuse: &SecretReuse) -> Result<(), Error> {
-        let mut transaction = self.tenant_stores.tenant(reuse.tenant).begin_write().await?;
-        if let Some(DecoyUse { user_agent }) = &reuse.decoy {
-            let details = json!({"keyHint": reuse.hint.to_string(), "userAgent": user_agent});
-            let event = NewEvent::anonymous(EventKind::DecoyUsed, reuse.key, reuse.at);
-            let event = event.with_request(reuse.address, &reuse.request_id).with_details(details);
-            return transaction.commit_with(&event).await.map(drop);
+    /// Appends an event. Of ended and exposed secrets: unless there was one within the last hour.
+    pub async fn record_alert(&self, alert: &SecretAlert) -> Result<(), Error> {
+        match &alert.kind {
+            SecretAlertKind::Reused { tenant, key } => self.record_reuse(alert, *tenant, *key).await,
+            SecretAlertKind::DecoyUsed { tenant, key, user_agent } => {
+                let transaction = self.tenant_stores.tenant(*tenant).begin_write().await?;
+                let details = json!({"keyHint": alert.hint.to_string(), "userAgent": user_agent});
+                transaction.commit_with(&alert.event(EventKind::DecoyUsed, *key, details)).await.map(drop)
+            }
+            SecretAlertKind::Exposed { user_agent } => self.record_exposure(alert, user_agent.as_deref()).await,
         }
+    }
+
+    async fn record_reuse(&self, alert: &SecretAlert, tenant: TenantId, key: ApiKeyId) -> Result<(), Error> {
+        let mut transaction = self.tenant_stores.tenant(tenant).begin_write().await?;
         // Before the secret, as a rotation does, which ends the previous secret after it has locked the end of the trail.
         transaction.lock_trail().await?;
         // By the database's clock: other instances, with clocks of their own, record uses of this secret too.
         let is_first = sqlx::query!(
             "UPDATE public.api_key_secrets
-             SET reuse_noted_at = now()
+             SET reuse_recorded_at = now()
              WHERE tenant_id = $1 AND lookup_digest = $2
-               AND (reuse_noted_at IS NULL OR reuse_noted_at <= now() - interval '1 hour')",
-            reuse.tenant.0,
-            reuse.lookup_digest.as_bytes(),
+               AND (reuse_recorded_at IS NULL OR reuse_recorded_at <= now() - interval '1 hour')",
+            tenant.0,
+            alert.lookup_digest.as_bytes(),
         )
         .execute(transaction.transaction.session())
         .await?
@@ -168,41 +166,41 @@ impl UsageStore {
         if !is_first {
             return Ok(());
         }
-        let event = NewEvent::anonymous(EventKind::SecretReused, reuse.key, reuse.at)
-            .with_request(reuse.address, &reuse.request_id)
-            .with_details(json!({"keyHint": reuse.hint.to_string()}));
-        transaction.commit_with(&event).await.map(drop)
+        let details = json!({"keyHint": alert.hint.to_string()});
+        transaction.commit_with(&alert.event(EventKind::SecretReused, key, details)).await.map(drop)
     }
-}
 
-impl UsageStore {
-    /// Appends an event that a secret came over plain HTTP, if it is one of a key, and unless there was one within the last hour.
-    pub async fn record_exposure(&self, exposed: &ExposedSecret) -> Result<(), Error> {
+    /// Does nothing if the secret is not one of a key.
+    async fn record_exposure(&self, alert: &SecretAlert, user_agent: Option<&str>) -> Result<(), Error> {
         let leaks = LeakStore { tenant_stores: self.tenant_stores.clone() };
-        for found in leaks.find(&[exposed.lookup_digest]).await? {
+        for found in leaks.find(&[alert.lookup_digest]).await? {
             let mut transaction = leaks.tenant(found.tenant).begin_write().await?;
             // As in `record_reuse`.
             transaction.lock_trail().await?;
             let is_first = sqlx::query!(
                 "UPDATE public.api_key_secrets
-                 SET exposure_noted_at = now()
+                 SET exposure_recorded_at = now()
                  WHERE tenant_id = $1 AND lookup_digest = $2
-                   AND (exposure_noted_at IS NULL OR exposure_noted_at <= now() - interval '1 hour')",
+                   AND (exposure_recorded_at IS NULL OR exposure_recorded_at <= now() - interval '1 hour')",
                 found.tenant.0,
-                exposed.lookup_digest.as_bytes(),
+                alert.lookup_digest.as_bytes(),
             )
             .execute(transaction.transaction.session())
             .await?
             .rows_affected()
                 > 0;
             if is_first {
-                let event = NewEvent::anonymous(EventKind::Exposed, found.key, exposed.at)
-                    .with_request(exposed.address, &exposed.request_id)
-                    .with_details(json!({"keyHint": exposed.hint.to_string(), "userAgent": exposed.user_agent}));
-                transaction.commit_with(&event).await?;
+                let details = json!({"keyHint": alert.hint.to_string(), "userAgent": user_agent});
+                transaction.commit_with(&alert.event(EventKind::Exposed, found.key, details)).await?;
             }
         }
         Ok(())
+    }
+}
+
+impl SecretAlert {
+    fn event(&self, kind: EventKind, key: ApiKeyId, details: Value) -> NewEvent {
+        NewEvent::anonymous(kind, key, self.at).with_request(self.address, &self.request_id).with_details(details)
     }
 }
 
@@ -306,15 +304,45 @@ impl WriteTx {
 
 async fn newest_revision(transaction: &mut TenantTransaction, tenant: TenantId) -> Result<Option<Revision>, Error> {
     let revision = sqlx::query_scalar!(
-        "SELECT id FROM public.api_key_events WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1",
+        "SELECT id FROM public.api_key_events WHERE tenant_id = $1 AND kind <> 'receipt' ORDER BY seq DESC LIMIT 1",
         tenant.0,
     );
     Ok(revision.fetch_optional(transaction.session()).await?.map(Revision))
 }
 
+async fn receipt_details(
+    transaction: &mut TenantTransaction,
+    tenant: TenantId,
+    revision: Revision,
+) -> Result<Option<Value>, Error> {
+    Ok(sqlx::query_scalar!(
+        "SELECT details
+         FROM public.api_key_events
+         WHERE tenant_id = $1 AND kind = 'receipt' AND details ->> 'revision' = $2
+         LIMIT 1",
+        tenant.0,
+        revision.to_string(),
+    )
+    .fetch_optional(transaction.session())
+    .await?)
+}
+
+impl TenantStore {
+    /// Appends the event of a receipt, unless the revision has one.
+    pub async fn append_receipt(&self, revision: Revision, receipt: &NewEvent) -> Result<(), Error> {
+        let mut transaction = self.begin_write().await?;
+        transaction.lock_trail().await?;
+        let tenant = transaction.tenant;
+        if receipt_details(&mut transaction.transaction, tenant, revision).await?.is_some() {
+            return transaction.rollback().await;
+        }
+        transaction.commit_with(receipt).await.map(drop)
+    }
+}
+
 impl ReadTx {
-    /// The tenant's newest revision, which contains every change that this transaction sees. `None`: the audit trail is
-    /// empty.
+    /// The tenant's newest revision, which contains every change that this transaction sees. Receipts, which change nothing,
+    /// do not count. `None`: the audit trail is empty.
     pub async fn newest_revision(&mut self) -> Result<Option<Revision>, Error> {
         newest_revision(&mut self.transaction, self.tenant).await
     }
@@ -332,16 +360,7 @@ impl ReadTx {
 
     /// The details of the event that keeps the receipt of a revision.
     pub async fn receipt_details(&mut self, revision: Revision) -> Result<Option<Value>, Error> {
-        Ok(sqlx::query_scalar!(
-            "SELECT details
-             FROM public.api_key_events
-             WHERE tenant_id = $1 AND kind = 'receipt' AND details ->> 'revision' = $2
-             LIMIT 1",
-            self.tenant.0,
-            revision.to_string(),
-        )
-        .fetch_optional(self.transaction.session())
-        .await?)
+        receipt_details(&mut self.transaction, self.tenant, revision).await
     }
 
     /// The end of the tenant's chain.
@@ -374,10 +393,10 @@ impl ReadTx {
         rows.into_iter().map(|row| row.into_link(self.tenant)).collect()
     }
 
-    /// The tenant's events, newest first.
+    /// The tenant's events, newest first. The total is `None` if more than [`MAX_COUNTED`] match a filter other than the key.
     pub async fn events(&mut self, filter: &EventFilter, page: &Page) -> Result<Listed<Event>, Error> {
         let rows = self.event_rows(filter, page).await?;
-        let total = match rows.first() {
+        let counted = match rows.first() {
             Some(row) => row.total,
             // A page after the last one: the first page has the total.
             None if page.counted && page.after.is_some() => self
@@ -388,7 +407,8 @@ impl ReadTx {
             None => None,
         };
         let items = rows.into_iter().map(Event::try_from).collect::<Result<_, _>>()?;
-        Ok(Listed { items, total: Some(total.unwrap_or(0)) })
+        let total = Some(counted.unwrap_or(0)).filter(|total| !filter.is_searched() || *total <= MAX_COUNTED);
+        Ok(Listed { items, total })
     }
 
     async fn event_rows(&mut self, filter: &EventFilter, page: &Page) -> Result<Vec<EventRow>, Error> {
@@ -407,7 +427,7 @@ impl ReadTx {
                      AND ($10::timestamptz IS NULL OR occurred_at < $10)
                )
                SELECT id, key_id, kind, occurred_at, actor, address AS "address: IpNet", request_id, details,
-                      CASE WHEN $7::bool THEN (SELECT count(*) FROM matching) END AS total
+                      CASE WHEN $7::bool THEN (SELECT count(*) FROM (SELECT FROM matching LIMIT $11) counted) END AS total
                FROM matching
                WHERE $4::timestamptz IS NULL OR (occurred_at, id) < ($4, $5)
                ORDER BY occurred_at DESC, id DESC
@@ -422,6 +442,7 @@ impl ReadTx {
             filter.actor.as_deref(),
             filter.since,
             filter.until,
+            filter.is_searched().then_some(MAX_COUNTED + 1),
         )
         .fetch_all(self.transaction.session())
         .await?)

@@ -218,7 +218,7 @@ impl<S: BatchedStatement> BatchWorker<S> {
         let found = retry_within!(CHECK_TIMEOUT, inner.pool, inner.statements, |session| S::find(session, &keys))?;
         // Before the rows are delivered, so that none of another server is cached.
         if !found.rows.is_empty() {
-            inner.feed_server.is_of_feed(found.server.as_ref());
+            inner.feed_server.check(found.server.as_ref());
         }
         Ok(found.rows)
     }

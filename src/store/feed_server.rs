@@ -4,7 +4,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -47,8 +50,9 @@ pub struct FeedServer(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// `None`: the feed is down, so that nothing is cached anyway.
+    /// Kept while the feed is down, since the cache is used until the lease is over. `None`: it was never up.
     server: RwLock<Option<ServerIdentity>>,
+    is_up: AtomicBool,
     observer: OnceLock<OtherServerObserver>,
     /// Connections from before are not used any more.
     opened_after: Mutex<Option<Instant>>,
@@ -66,17 +70,16 @@ impl FeedServer {
         if let Some(after) = self.opened_after().as_mut() {
             *after = Instant::now();
         }
-        self.set(Some(server));
+        *self.0.server.write().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        self.0.is_up.store(true, Ordering::Relaxed);
     }
 
-    /// The feed is down. Each connection that is open now is closed when it would be used next.
+    /// The feed is down. Each connection that is open now is closed when it would be used next, since PostgreSQL may be on
+    /// another server soon. Again only after the feed was up.
     pub fn leave(&self) {
-        *self.opened_after() = Some(Instant::now());
-        self.set(None);
-    }
-
-    fn set(&self, server: Option<ServerIdentity>) {
-        *self.0.server.write().unwrap_or_else(PoisonError::into_inner) = server;
+        if self.0.is_up.swap(false, Ordering::Relaxed) {
+            *self.opened_after() = Some(Instant::now());
+        }
     }
 
     fn opened_after(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -88,8 +91,8 @@ impl FeedServer {
         self.opened_after().is_none_or(|after| age < after.elapsed())
     }
 
-    /// Calls the observer, and returns false, if it is another server than that of the feed. `None`: a standby.
-    pub(super) fn is_of_feed(&self, answered: Option<&ServerIdentity>) -> bool {
+    /// Calls the observer if a lookup was answered by another server than that of the feed. `None`: a standby.
+    pub(super) fn check(&self, answered: Option<&ServerIdentity>) {
         let is_other = {
             let server = self.0.server.read().unwrap_or_else(PoisonError::into_inner);
             server.as_ref().is_some_and(|server| answered != Some(server))
@@ -97,7 +100,6 @@ impl FeedServer {
         if is_other && let Some(observer) = self.0.observer.get() {
             observer();
         }
-        !is_other
     }
 }
 
@@ -110,7 +112,7 @@ impl fmt::Debug for FeedServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn identity(text: &str) -> Option<ServerIdentity> {
         ServerIdentity::parse(Some(text.to_owned()))
@@ -127,29 +129,42 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_server_is_observed_while_the_feed_is_up() {
+    fn an_answer_of_another_server_than_the_newest_of_the_feed_is_observed() {
         let (feed, others) = (FeedServer::default(), Arc::new(AtomicUsize::new(0)));
         let seen = others.clone();
         feed.observe(Box::new(move || {
             seen.fetch_add(1, Ordering::Relaxed);
         }));
         let [one, other] = ["1:00000001:2:3", "1:00000002:2:3"].map(identity);
-        assert!(feed.is_of_feed(other.as_ref()), "the feed is down");
+        let others_after = |answered: Option<&ServerIdentity>| {
+            feed.check(answered);
+            others.load(Ordering::Relaxed)
+        };
+        assert_eq!(others_after(other.as_ref()), 0, "the feed was never up");
         feed.enter(one.clone().unwrap());
-        assert!(feed.is_of_feed(one.as_ref()));
-        assert_eq!(others.load(Ordering::Relaxed), 0);
-        assert!(!feed.is_of_feed(other.as_ref()) && !feed.is_of_feed(None));
-        assert_eq!(others.load(Ordering::Relaxed), 2);
+        assert_eq!(others_after(one.as_ref()), 0);
+        assert_eq!((others_after(other.as_ref()), others_after(None)), (1, 2));
+        feed.leave();
+        assert_eq!(
+            (others_after(one.as_ref()), others_after(other.as_ref())),
+            (2, 3),
+            "the cache is used until the lease is over"
+        );
     }
 
     #[test]
     fn connections_from_before_are_not_used_any_more() {
         let feed = FeedServer::default();
-        assert!(feed.is_usable(Duration::from_secs(1)));
+        feed.leave();
+        assert!(feed.is_usable(Duration::from_secs(1)), "it was not up");
+        feed.enter(identity("1:00000001:2:3").unwrap());
         feed.leave();
         assert!(!feed.is_usable(Duration::from_secs(1)));
         let is_passed = || feed.opened_after().is_some_and(|after| !after.elapsed().is_zero());
         while !is_passed() {}
         assert!(feed.is_usable(Duration::ZERO));
+        let before = *feed.opened_after();
+        feed.leave();
+        assert_eq!(*feed.opened_after(), before, "an attempt to connect failed");
     }
 }

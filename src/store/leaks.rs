@@ -130,16 +130,16 @@ impl WriteTx {
 
     /// Records that these secrets, of keys that are locked, were reported, and returns those that were not within the last
     /// hour.
-    pub(crate) async fn note_leaks(&mut self, digests: &[LookupDigest]) -> Result<HashSet<LookupDigest>, Error> {
+    pub(crate) async fn record_leaks(&mut self, digests: &[LookupDigest]) -> Result<HashSet<LookupDigest>, Error> {
         // Before the secrets, as elsewhere.
         self.lock_trail().await?;
         let bytes: Vec<_> = digests.iter().map(LookupDigest::as_bytes).collect();
         // By the database's clock: other instances, with clocks of their own, get reports of these secrets too.
         let first = sqlx::query_scalar!(
             "UPDATE public.api_key_secrets
-             SET leak_noted_at = now()
+             SET leak_recorded_at = now()
              WHERE tenant_id = $1 AND lookup_digest = ANY ($2)
-               AND (leak_noted_at IS NULL OR leak_noted_at <= now() - interval '1 hour')
+               AND (leak_recorded_at IS NULL OR leak_recorded_at <= now() - interval '1 hour')
              RETURNING lookup_digest",
             self.tenant.0,
             &bytes as &[&[u8]],

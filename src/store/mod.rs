@@ -46,8 +46,8 @@ use uuid::Uuid;
 
 use crate::{domain::Timestamp, turns::Overloaded};
 
-pub use api_keys::{KeyFilter, Revocation, RevokedKey};
-pub use audit_log::{DecoyUse, EventFilter, ExposedSecret, Link, SecretReuse};
+pub use api_keys::{KeyFilter, Revocation};
+pub use audit_log::{EventFilter, Link, SecretAlert, SecretAlertKind};
 pub use batcher::LookupResult;
 pub use callers::{CallerUsage, KeyCaller, SecretCaller};
 pub use connect::{ConnectError, DatabaseUrl, Durability, check_direct, create_database};

@@ -96,6 +96,10 @@ const NO_IDLE_TIMEOUT: &str = "SET idle_session_timeout = 0";
 const DURABLE_COMMIT: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
      WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')";
 
+/// A commit with a notification that waits for a synchronous standby holds a lock that all others need. Without a limit, each
+/// instance would leave one more session that waits for it, at each attempt.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '1s'";
+
 fn standby() -> Error {
     Error::Unavailable(sqlx::Error::Protocol("the server is a standby, which takes no writes".into()))
 }
@@ -122,6 +126,7 @@ impl MessageSender {
         let mut connection = url.connect().await?;
         connection.execute(NO_IDLE_TIMEOUT).await?;
         connection.execute(DURABLE_COMMIT).await?;
+        connection.execute(LOCK_TIMEOUT).await?;
         Ok(Self { connection })
     }
 

@@ -73,11 +73,6 @@ impl TenantStore {
         self.write(turn).await
     }
 
-    /// Appends an event about no further change.
-    pub async fn append_event(&self, event: &NewEvent) -> Result<Revision, Error> {
-        self.begin_write().await?.commit_with(event).await
-    }
-
     async fn write(&self, turn: Turn) -> Result<WriteTx, Error> {
         let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await?;
         let invalidation =

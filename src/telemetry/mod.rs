@@ -39,7 +39,7 @@ pub(crate) fn start(log: &Log) {
 /// left out: the change feed reports an outage of PostgreSQL, once.
 fn filter(configured: &str) -> EnvFilter {
     let without_sqlx =
-        if configured.contains("sqlx") { "" } else { "sqlx_core::pool=error,sqlx::postgres::notice=error," };
+        if configured.contains("sqlx") { "" } else { "sqlx_core::pool=off,sqlx::postgres::notice=error," };
     EnvFilter::new(format!("{without_sqlx}{configured}"))
 }
 

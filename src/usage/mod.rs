@@ -7,12 +7,13 @@
 
 mod callers;
 mod counter;
-mod dead_secrets;
-mod decoys;
 mod failure_log;
 mod flush;
+mod hourly_firsts;
 mod quotas;
 mod retention;
+mod retries;
+mod secret_alerts;
 mod worker;
 
 use std::{
@@ -28,20 +29,28 @@ use prometheus_client::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
+pub(crate) use self::retries::Retries;
 pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
-use self::{dead_secrets::SecretAlert, decoys::RecentDecoyUses, quotas::Quotas};
+use self::{hourly_firsts::HourlyFirsts, quotas::Quotas};
 use crate::{
-    domain::{ApiKeyId, Clock, KeyHint, Quota, QuotaUse, Timestamp, access::DenialReason},
-    store::{ExposedSecret, QuotaTotal, SecretReuse, UsageStore},
+    domain::{
+        ApiKeyId, Clock, KeyHint, LookupDigest, Quota, QuotaUse, TenantId, Timestamp, access::DenialReason,
+        client_network,
+    },
+    store::{QuotaTotal, SecretAlert, SecretAlertKind, UsageStore},
 };
 
 /// Counters that can wait to be written: more than secrets are cached by default.
 const QUEUE: usize = 262_144;
-/// Uses of dead secrets that can wait to be written.
-const DEAD_USES_QUEUE: usize = 1_024;
+/// Alerts that can wait to be written, in each of two queues.
+const ALERTS_QUEUE: usize = 1_024;
+/// Pairs of decoy and client's network of a tenant that are recorded in an hour.
+const DECOY_USES_PER_HOUR: usize = 256;
+/// Secrets over plain HTTP from a client's network that are looked up in an hour.
+const EXPOSURES_PER_HOUR: usize = 64;
 /// Callers that can wait to be written, besides the latest of each secret. Further ones are counted together. Each takes some
 /// 100 bytes, and up to 900 with the longest `User-Agent`.
 const SPARE_CALLERS: usize = 65_536;
@@ -92,11 +101,14 @@ impl Client<'_> {
 #[derive(Clone)]
 pub struct UsageRecorder {
     queue: mpsc::Sender<Arc<dyn HasUsageCounter>>,
-    dead_uses: mpsc::Sender<SecretAlert>,
+    alerts: mpsc::Sender<SecretAlert>,
+    /// Apart, since anybody can send secrets over plain HTTP.
+    exposures: mpsc::Sender<SecretAlert>,
     hasher: RandomState,
     spare_callers: Arc<Semaphore>,
     quotas: Arc<Quotas>,
-    recent_decoy_uses: Arc<RecentDecoyUses>,
+    decoy_uses: Arc<HourlyFirsts<TenantId, (ApiKeyId, Option<IpAddr>)>>,
+    exposed: Arc<HourlyFirsts<Option<IpAddr>, LookupDigest>>,
     metrics: Metrics,
 }
 
@@ -114,24 +126,24 @@ struct Metrics {
 #[must_use]
 pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRecorder, UsageWorker) {
     let (queue, queued) = mpsc::channel(QUEUE);
-    let (dead_uses, queued_dead_uses) = mpsc::channel(DEAD_USES_QUEUE);
+    let (alerts, queued_alerts) = mpsc::channel(ALERTS_QUEUE);
+    let (exposures, queued_exposures) = mpsc::channel(ALERTS_QUEUE);
     let metrics = Metrics::default();
     let quotas = Arc::<Quotas>::default();
-    let worker = UsageWorker::new(queued, queued_dead_uses, store, clock, retention, quotas.clone(), metrics.clone());
-    let spare_callers = Arc::new(Semaphore::new(SPARE_CALLERS));
-    let recent_decoy_uses = Arc::default();
-    (
-        UsageRecorder {
-            queue,
-            dead_uses,
-            hasher: RandomState::new(),
-            spare_callers,
-            quotas,
-            recent_decoy_uses,
-            metrics,
-        },
-        worker,
-    )
+    let alert_queues = [queued_alerts, queued_exposures];
+    let worker = UsageWorker::new(queued, alert_queues, store, clock, retention, quotas.clone(), &metrics);
+    let recorder = UsageRecorder {
+        queue,
+        alerts,
+        exposures,
+        hasher: RandomState::new(),
+        spare_callers: Arc::new(Semaphore::new(SPARE_CALLERS)),
+        quotas,
+        decoy_uses: Arc::new(HourlyFirsts::new(DECOY_USES_PER_HOUR)),
+        exposed: Arc::new(HourlyFirsts::new(EXPOSURES_PER_HOUR)),
+        metrics,
+    };
+    (recorder, worker)
 }
 
 impl UsageRecorder {
@@ -199,40 +211,47 @@ impl UsageRecorder {
         if !counter.set_dead_use(at) {
             return;
         }
-        let reuse = SecretReuse {
-            tenant: counter.tenant,
-            key: counter.key(),
+        let alert = SecretAlert {
+            kind: SecretAlertKind::Reused { tenant: counter.tenant, key: counter.key() },
             lookup_digest: counter.lookup_digest(),
             hint,
             at,
             address,
             request_id: request_id.to_owned(),
-            decoy: None,
         };
-        if self.dead_uses.try_send(SecretAlert::Used(reuse)).is_err() {
+        if !self.send(&self.alerts, alert) {
             counter.clear_dead_use();
-            self.metrics.lost.inc();
         }
     }
 
-    /// Records that a decoy was used: an event in the audit trail, at most one an hour for each key and address.
-    pub(crate) fn decoy_used(&self, decoy_use: SecretReuse) {
-        self.metrics.decoy_uses.inc();
-        if !self.recent_decoy_uses.is_first(decoy_use.key, decoy_use.address, decoy_use.at) {
-            return;
-        }
-        let (key, address) = (decoy_use.key, decoy_use.address);
-        if self.dead_uses.try_send(SecretAlert::Used(decoy_use)).is_err() {
-            self.recent_decoy_uses.forget(key, address);
-            self.metrics.lost.inc();
+    /// Records that a decoy was used, or that a secret came over plain HTTP: an event in the audit trail, at most one an hour
+    /// for each decoy and client's network, or for each secret of a key.
+    pub(crate) fn alert(&self, alert: SecretAlert) {
+        let network = alert.address.map(client_network);
+        match alert.kind {
+            SecretAlertKind::DecoyUsed { tenant, key, .. } => {
+                self.metrics.decoy_uses.inc();
+                if self.decoy_uses.is_first(tenant, (key, network), alert.at) && !self.send(&self.alerts, alert) {
+                    self.decoy_uses.clear(&tenant, &(key, network));
+                }
+            }
+            SecretAlertKind::Exposed { .. } => {
+                let digest = alert.lookup_digest;
+                if self.exposed.is_first(network, digest, alert.at) && !self.send(&self.exposures, alert) {
+                    self.exposed.clear(&network, &digest);
+                }
+            }
+            // See [`Self::dead_secret_used`].
+            SecretAlertKind::Reused { .. } => {}
         }
     }
 
-    /// Records that a secret came over plain HTTP: an event in the audit trail, at most one an hour for each secret of a key.
-    pub(crate) fn exposed(&self, exposed: ExposedSecret) {
-        if self.dead_uses.try_send(SecretAlert::Exposed(exposed)).is_err() {
+    fn send(&self, queue: &mpsc::Sender<SecretAlert>, alert: SecretAlert) -> bool {
+        let is_sent = queue.try_send(alert).is_ok();
+        if !is_sent {
             self.metrics.lost.inc();
         }
+        is_sent
     }
 
     /// Names the metrics in the registry.

@@ -1,40 +1,42 @@
-//! The worker: writes usage, records uses of dead secrets, removes old hours. None of them waits for another.
+//! The worker: writes usage, records uses of secrets that must not be used, removes old hours. None of them waits for another.
 
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use futures_util::{FutureExt as _, future::join};
+use futures_util::{
+    FutureExt as _,
+    future::{join, join_all},
+};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    HasUsageCounter, Metrics,
-    dead_secrets::{DeadSecretWorker, SecretAlert},
-    flush::Flusher,
-    quotas::Quotas,
-    retention::Retention,
+    HasUsageCounter, Metrics, flush::Flusher, quotas::Quotas, retention::Retention, secret_alerts::SecretAlertWorker,
 };
-use crate::{domain::Clock, store::UsageStore};
+use crate::{
+    domain::Clock,
+    store::{SecretAlert, UsageStore},
+};
 
 /// Writes what the recorder counts.
 pub struct UsageWorker {
     flusher: Flusher,
-    dead_secrets: DeadSecretWorker,
+    secret_alerts: [SecretAlertWorker; 2],
     retention: Retention,
 }
 
 impl UsageWorker {
     pub(super) fn new(
         queue: mpsc::Receiver<Arc<dyn HasUsageCounter>>,
-        dead_uses: mpsc::Receiver<SecretAlert>,
+        alerts: [mpsc::Receiver<SecretAlert>; 2],
         store: UsageStore,
         clock: Clock,
         retention: TimeDelta,
         quotas: Arc<Quotas>,
-        metrics: Metrics,
+        metrics: &Metrics,
     ) -> Self {
         Self {
             flusher: Flusher::new(queue, store.clone(), quotas, metrics.clone()),
-            dead_secrets: DeadSecretWorker::new(dead_uses, store.clone(), metrics),
+            secret_alerts: alerts.map(|alerts| SecretAlertWorker::new(alerts, store.clone(), metrics.clone())),
             retention: Retention { store, clock, age: retention },
         }
     }
@@ -42,7 +44,8 @@ impl UsageWorker {
     /// Works until `stop` resolves to a deadline, and then writes what is left, until that.
     pub async fn run(self, stop: impl Future<Output = Instant> + Send) {
         let stop = stop.shared();
-        let write = join(self.flusher.run(stop.clone()), self.dead_secrets.run(stop));
+        let alerts = join_all(self.secret_alerts.map(|worker| worker.run(stop.clone())));
+        let write = join(self.flusher.run(stop), alerts);
         // Boxed: they are large.
         tokio::select! {
             _ = write.boxed() => {}

@@ -31,6 +31,7 @@ async fn the_commands_of_the_page_work_in_their_order() {
                 ("API", api.clone()),
                 ("TOKEN", token.clone()),
                 ("LEAKED", key.secret.clone()),
+                ("LAST4", key.secret[36..].to_owned()),
                 ("KEY_ID", key.id.clone()),
             ],
         );

@@ -56,6 +56,14 @@ async fn leak(admin: &Client, key: &CreatedKey) -> Value {
     found[0]["details"].clone()
 }
 
+/// Waits until the reports so far are handled, since they are in their order.
+async fn wait_for_reports(server: &TestServer) {
+    let admin = server.admin("acme");
+    let last = admin.create("last", "read").await;
+    report(server, &[&last.secret]).await;
+    leak(&admin, &last).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leaked_key_is_dealt_with_as_its_tenants_policy_says() {
     let server = start().await;
@@ -144,6 +152,7 @@ async fn the_response_to_a_report_is_the_same_whatever_the_secrets_are() {
     }
     bodies.dedup();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
+    wait_for_reports(&server).await;
     leak(&admin, &key).await; // one event, although it was reported a thousand times and more
     assert_eq!(admin.with_key(&untouched.secret).get(CHECK).await.status, 200);
     assert!(events(&admin, &untouched, "leaked").await.is_empty());
@@ -186,7 +195,7 @@ async fn a_malformed_report_is_refused_with_what_is_wrong() {
     send(plain).await.refused(415, "unsupported_media_type");
     finder.get("/leaks").await.refused(405, "method_not_allowed");
     // Nothing of that has reached the key.
-    report_from(&server, "192.0.2.250", &json!({"secrets": [Secret::generate().reveal()], "url": null})).await;
+    wait_for_reports(&server).await;
     assert_eq!(server.admin("acme").with_key(secret).get(CHECK).await.status, 200);
 }
 
@@ -311,7 +320,7 @@ async fn a_repeated_report_leaves_one_event_an_hour() {
     report(&server, &[&last.secret]).await;
     leak(&admin, &last).await; // reports are dealt with in order
     leak(&admin, &key).await;
-    server.database.execute("UPDATE api_key_secrets SET leak_noted_at = now() - interval '61 minutes'").await;
+    server.database.execute("UPDATE api_key_secrets SET leak_recorded_at = now() - interval '61 minutes'").await;
     report(&server, &[&key.secret]).await;
     wait_until(async || events(&admin, &key, "leaked").await.len() == 2).await;
     // A policy that says more since then takes effect at once.

@@ -19,6 +19,7 @@ use rally_api_keys::{
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
 };
+use tokio::time::sleep;
 
 use crate::{
     client::{Client, CreatedKey, Reply},
@@ -29,6 +30,9 @@ use crate::{
 async fn check(client: &Client, key: &CreatedKey) -> Reply {
     client.with_key(&key.secret).get("/forward-auth").await
 }
+
+/// `LEASE_SECONDS=2`.
+const LEASE: Duration = Duration::from_secs(2);
 
 async fn feed_is_up(server: &TestServer) -> bool {
     let metrics = server.admin("acme").get("/metrics").await.body;
@@ -93,7 +97,7 @@ async fn without_a_lease_a_check_is_refused_if_the_lease_is_required() {
         let direct = database.url_through(feed.address);
         let own = database.url_text(None).await;
         let urls = [("DATABASE_URL", own.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
-        let settings = [&urls[..], &[("STRICT_LEASE", strict)]].concat();
+        let settings = [&urls[..], &[("STRICT_LEASE", strict), ("LEASE_SECONDS", "2")]].concat();
         let server = TestServer::on(database, &settings).await;
         server.wait_for_feed().await;
         let admin = server.admin("acme");
@@ -101,6 +105,7 @@ async fn without_a_lease_a_check_is_refused_if_the_lease_is_required() {
         assert_eq!(check(&admin, &key).await.status, 200);
         feed.set(Mode::Cut);
         wait_until(async || !feed_is_up(&server).await).await;
+        sleep(LEASE).await;
         assert_eq!(check(&admin, &key).await.status, status);
         // Keys can be managed all the same.
         admin.delete(&key.path()).await.expect(204);
@@ -131,8 +136,8 @@ struct Pair {
 
 impl Pair {
     /// `None`, and said so: pg_basebackup is missing.
-    async fn start() -> Option<Self> {
-        let dir = scratch_dir("failover");
+    async fn start(name: &str) -> Option<Self> {
+        let dir = scratch_dir(name);
         let (first, second) = (dir.join("primary"), dir.join("standby"));
         let settings = [("fsync", "off"), ("wal_level", "replica"), ("max_wal_senders", "4")];
         let cleaners = [&first, &second].map(|dir| {
@@ -210,7 +215,7 @@ async fn text(server: &PrivatePostgres, sql: &str) -> String {
 /// The address of the database moves to the standby, is cut off from it, and moves back to the old primary, which goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease() {
-    let Some(pair) = Pair::start().await else { return };
+    let Some(pair) = Pair::start("failover").await else { return };
     let proxy = Proxy::start(socket(&pair.primary)).await;
     let address = format!("postgres://{}@{}/postgres", pair.primary.user(), proxy.address);
     let placeholder = TestDatabase::create().await;
@@ -226,6 +231,7 @@ async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease
     let move_to = async |to: &PrivatePostgres| {
         proxy.set(Mode::Cut);
         wait_until(async || !feed_is_up(&server).await).await;
+        sleep(LEASE).await;
         proxy.move_to(socket(to));
         proxy.set(Mode::Pass);
     };
@@ -252,5 +258,37 @@ async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease
     move_to(&pair.standby).await;
     server.wait_for_feed().await;
     check(&admin, &revoked).await.refused(401, "key_revoked");
+    assert_eq!(check(&admin, &key).await.status, 200);
+}
+
+/// A heartbeat waits for the standby, as its commit is to prove that the primary is not isolated. Others wait for that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_synchronous_standby_is_missing_heartbeats_leave_few_sessions_and_renew_no_lease() {
+    let Some(pair) = Pair::start("synchronous").await else { return };
+    let placeholder = TestDatabase::create().await;
+    let settings = [("STRICT_LEASE", "true"), ("LEASE_SECONDS", "2")];
+    let server = TestServer::logged_in_by(&url(&pair.primary), placeholder, &settings).await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let key = admin.create("n", "read").await;
+    assert_eq!(check(&admin, &key).await.status, 200);
+    let set_standby = async |sql: &str| {
+        execute(&pair.primary, sql).await;
+        execute(&pair.primary, "SELECT pg_reload_conf()").await;
+    };
+    let sessions = async || {
+        let count = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'rally-api-keys'";
+        text(&pair.primary, count).await.parse::<u32>().unwrap()
+    };
+    let before = sessions().await;
+    set_standby("ALTER SYSTEM SET synchronous_standby_names = 'no_such_standby'").await;
+    wait_until(async || !feed_is_up(&server).await).await;
+    sleep(Duration::from_secs(20)).await;
+    check(&admin, &key).await.refused(503, "database_unavailable");
+    // One that waits for the standby, and those that wait for it until their time limit.
+    let during = sessions().await;
+    assert!(during <= before + 6, "{before} sessions, then {during}");
+    set_standby("ALTER SYSTEM RESET synchronous_standby_names").await;
+    server.wait_for_feed().await;
     assert_eq!(check(&admin, &key).await.status, 200);
 }

@@ -27,7 +27,7 @@ async fn exposures(admin: &Client, key: &CreatedKey) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_over_plain_http_is_refused_alike_for_every_credential_and_a_secret_in_it_is_noted() {
+async fn a_request_over_plain_http_is_refused_alike_for_every_credential_and_a_secret_in_it_leaves_an_event() {
     let server = TestServer::with(&[TRUSTED, DOMAIN]).await;
     let admin = on_domain(&server.admin("acme"));
     let key = admin.create("n", "admin").await;

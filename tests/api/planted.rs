@@ -24,7 +24,7 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege OR read_only_sql_transaction THEN NULL;
     END;
     BEGIN
-        UPDATE public.api_keys SET name = 'RateDecision over' WHERE revoked_at IS NULL;
+        UPDATE public.api_keys SET name = 'Taken over' WHERE revoked_at IS NULL;
     EXCEPTION WHEN insufficient_privilege OR read_only_sql_transaction OR undefined_table THEN NULL;
     END;
 END
@@ -180,10 +180,7 @@ impl Planter {
     async fn assert_that_none_ran(&self) {
         assert_eq!(self.sprung().await, [""; 0]);
         assert!(!self.is_superuser().await);
-        assert_eq!(
-            self.database.count("SELECT count(*) FROM public.api_keys WHERE name = 'RateDecision over'").await,
-            0
-        );
+        assert_eq!(self.database.count("SELECT count(*) FROM public.api_keys WHERE name = 'Taken over'").await, 0);
     }
 
     /// The negative control: each kind of trap runs where the search_path is the usual one and a statement names no

@@ -47,7 +47,7 @@ async fn a_use_of_a_revoked_key_is_recorded_once_an_hour() {
 
     server.clock.turn(TimeDelta::minutes(61));
     // By the database's clock, since that of each instance may differ.
-    let an_hour_ago = "UPDATE api_key_secrets SET reuse_noted_at = reuse_noted_at - interval '1 hour'";
+    let an_hour_ago = "UPDATE api_key_secrets SET reuse_recorded_at = reuse_recorded_at - interval '1 hour'";
     server.database.execute(an_hour_ago).await;
     client.get(CHECK).await.refused(401, "key_revoked");
     let admin = server.admin("acme");

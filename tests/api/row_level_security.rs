@@ -131,7 +131,7 @@ async fn tables_appear_empty_while_no_tenant_is_set() {
         assert_ne!(server.database.count(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
         assert_eq!(count(&mut connection, table).await, 0, "{table}");
     }
-    for sql in ["UPDATE api_keys SET name = 'RateDecision over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
+    for sql in ["UPDATE api_keys SET name = 'Taken over'", "UPDATE api_key_secrets SET expires_at = NULL"] {
         assert_eq!(affected(&mut connection, sql).await, 0, "{sql}");
     }
     // The same with an id that no tenant has.
@@ -390,7 +390,7 @@ async fn a_secret_of_another_tenant_is_visible_only_by_its_digest_and_never_writ
     sqlx::query(AssertSqlSafe(set)).execute(&mut connection).await.unwrap();
     assert_eq!(count(&mut connection, "api_key_secrets").await, before + 1);
     let of_theirs = format!("lookup_digest = '\\x{}'", theirs.digest());
-    let update = format!("UPDATE api_key_secrets SET leak_noted_at = now() WHERE {of_theirs}");
+    let update = format!("UPDATE api_key_secrets SET leak_recorded_at = now() WHERE {of_theirs}");
     assert_eq!(affected(&mut connection, &update).await, 0);
 }
 

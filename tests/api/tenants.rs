@@ -26,7 +26,7 @@ async fn everything_of(database: &TestDatabase, tenant: rally_api_keys::domain::
 const CALLS: &[(&str, Option<&str>)] = &[
     ("GET", None),
     ("DELETE", None),
-    ("PATCH", Some(r#"{"name": "RateDecision over"}"#)),
+    ("PATCH", Some(r#"{"name": "Taken over"}"#)),
     ("PATCH", Some(r#"{"scopes": "read", "expiresAt": null}"#)),
     ("PATCH", Some("{}")),
     ("PATCH", Some(r#"{"name": ""}"#)),

@@ -434,6 +434,7 @@ async fn secrets_that_ended_long_ago_are_removed_with_their_last_uses() {
     let _sibling = server.sibling(&[]).await;
     wait_until(async || server.database.count(secrets).await <= 12).await;
     assert_eq!(server.database.count(secrets).await, 12);
+    wait_until(async || server.database.count("SELECT count(*) FROM api_key_last_uses").await <= 4).await;
     assert_eq!(server.database.count("SELECT count(*) FROM api_key_last_uses").await, 4);
     for (client, ended) in kept {
         client.get("/forward-auth").await.expect(200);

@@ -40,7 +40,7 @@ export interface Versioned<T> {
   etag: string | null;
 }
 
-/** How many instances were asked, and milliseconds until the last of them had stopped to accept the key. */
+/** Live instances, and milliseconds until the last one acknowledged the revocation. */
 export interface Receipt {
   instances: number;
   slowest: number;
@@ -48,10 +48,10 @@ export interface Receipt {
 
 export type TokenSource = () => Promise<string>;
 
-/** The service gives up after 30 s. */
-const TIMEOUT_MS = 40_000;
-/** Seconds, of those. */
+/** The longest wait for a receipt, in seconds. */
 const RECEIPT_WAIT = 20;
+/** The service's limit of 30 s, and that wait more. */
+const TIMEOUT_MS = 60_000;
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 

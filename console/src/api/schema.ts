@@ -524,7 +524,7 @@ export interface paths {
         put?: never;
         /**
          * Reports secrets that were found where they should not be.
-         * @description For whoever finds them: on any host, without a credential. A secret of a key is dealt with as the policy of its tenant
+         * @description For whoever finds them: on any host, without a credential. A secret of a key is handled as the policy of its tenant
          *     says (`onLeak`), within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
          *     are accepted from one address.
          */
@@ -546,7 +546,7 @@ export interface paths {
         put?: never;
         /**
          * Takes the reports of GitHub's secret scanning.
-         * @description For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are dealt with before the response, which
+         * @description For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are handled before the response, which
          *     says of each match whether it is a secret of a key. Served where `LEAKS_GITHUB_KEYS_URL` or `LEAKS_GITHUB_KEYS_FILE` is set.
          */
         post: operations["reportLeaksByGithub"];
@@ -565,7 +565,7 @@ export interface paths {
         };
         /**
          * The service can serve requests: the database responds, and no stop has begun.
-         * @description `degraded` names what does not work: `change_feed` (every check of a key queries the database),
+         * @description `degraded` names what does not work: `change_feed` (changes by other instances do not arrive),
          *     `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key), or
          *     `redis` (each instance counts rate limits by itself).
          */
@@ -694,7 +694,8 @@ export interface components {
             rateLimit: components["schemas"]["RateLimit"] | null;
             quota: components["schemas"]["Quota"] | null;
             /**
-             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @description Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
+             *     each address and instance
              * @example true
              */
             decoy?: boolean;
@@ -802,7 +803,8 @@ export interface components {
              */
             usage?: number[];
             /**
-             * @description Only of a decoy, and then true: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @description Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
+             *     each address and instance
              * @example true
              */
             decoy?: boolean;
@@ -1407,7 +1409,7 @@ export interface components {
              */
             revision: string;
             /**
-             * @description The instances that lived
+             * @description Live instances: heard within their lease
              * @example 3
              */
             instances: number;
@@ -1452,7 +1454,7 @@ export interface components {
             revision: string;
             /** @description No instance uses a state from before the change any more */
             isComplete: boolean;
-            /** @description The instances that lived when they were asked about the change */
+            /** @description Live instances: heard within their lease */
             instances: number;
             /** @description Those that have invalidated what they had cached */
             acknowledged: number;
@@ -1467,8 +1469,8 @@ export interface components {
             outstanding: string[];
             /**
              * Format: int64
-             * @description In how many seconds the receipt is complete at the latest (null: unknown, since this instance does not reach the
-             *     others through the database now)
+             * @description The receipt is complete within so many seconds (null: not known before the question of this instance has come back
+             *     through the database)
              */
             completeWithinSeconds: number | null;
         };
@@ -2258,12 +2260,12 @@ export interface components {
          */
         "Rally-Receipt": string;
         /**
-         * @description The remaining requests of the calling key's rate limit: `r` now, and one more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)
+         * @description The remaining requests of the calling key's rate limit (`"rally-key"`) and quota (`"rally-quota"`): `r` now, and more in `t` seconds (draft-ietf-httpapi-ratelimit-headers-11)
          * @example "rally-key";r=99;t=1
          */
         RateLimit: string;
         /**
-         * @description The calling key's rate limit, if it has one: `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers-11)
+         * @description The calling key's rate limit (`"rally-key"`) and quota (`"rally-quota"`), if it has them: `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers-11)
          * @example "rally-key";q=100;w=60
          */
         "RateLimit-Policy": string;
@@ -5471,6 +5473,22 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
                      *         "type": "decoy_used",
                      *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
@@ -5484,6 +5502,18 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
+                     *         "type": "secret_reused",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-27T03:12:55Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
                      *         "type": "exposed",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -5494,6 +5524,23 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…9f02",
                      *           "userAgent": "etl/2.1"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309c",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -5512,51 +5559,6 @@ export interface operations {
                      *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
                      *           "otherUrls": [],
                      *           "reportedBy": "github"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
-                     *         "type": "idle_notice",
-                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
-                     *         "occurredAt": "2026-11-27T05:00:00Z",
-                     *         "actor": null,
-                     *         "address": null,
-                     *         "requestId": "idle-keys",
-                     *         "details": {
-                     *           "name": "Old export",
-                     *           "keyHint": "rk_live_…77d0",
-                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
-                     *           "idleSuspendDays": 90,
-                     *           "suspendAt": "2026-12-04T05:00:00Z"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
-                     *         "type": "secret_reused",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-27T03:12:55Z",
-                     *         "actor": null,
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "keyHint": "rk_live_…1b4c"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
-                     *         "type": "receipt",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
-                     *         "actor": "admin@acme.com",
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
-                     *           "instances": 3,
-                     *           "acknowledged": 3,
-                     *           "lapsed": 0,
-                     *           "slowestMs": 2.1,
-                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -5939,6 +5941,22 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
                      *         "type": "decoy_used",
                      *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
@@ -5952,6 +5970,18 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
+                     *         "type": "secret_reused",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-27T03:12:55Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
                      *         "type": "exposed",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -5962,6 +5992,23 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…9f02",
                      *           "userAgent": "etl/2.1"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309c",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -5980,51 +6027,6 @@ export interface operations {
                      *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
                      *           "otherUrls": [],
                      *           "reportedBy": "github"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
-                     *         "type": "idle_notice",
-                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
-                     *         "occurredAt": "2026-11-27T05:00:00Z",
-                     *         "actor": null,
-                     *         "address": null,
-                     *         "requestId": "idle-keys",
-                     *         "details": {
-                     *           "name": "Old export",
-                     *           "keyHint": "rk_live_…77d0",
-                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
-                     *           "idleSuspendDays": 90,
-                     *           "suspendAt": "2026-12-04T05:00:00Z"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
-                     *         "type": "secret_reused",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-27T03:12:55Z",
-                     *         "actor": null,
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "keyHint": "rk_live_…1b4c"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
-                     *         "type": "receipt",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
-                     *         "actor": "admin@acme.com",
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
-                     *           "instances": 3,
-                     *           "acknowledged": 3,
-                     *           "lapsed": 0,
-                     *           "slowestMs": 2.1,
-                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -7000,6 +7002,22 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
+                     *         "type": "idle_notice",
+                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
+                     *         "occurredAt": "2026-11-27T05:00:00Z",
+                     *         "actor": null,
+                     *         "address": null,
+                     *         "requestId": "idle-keys",
+                     *         "details": {
+                     *           "name": "Old export",
+                     *           "keyHint": "rk_live_…77d0",
+                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
+                     *           "idleSuspendDays": 90,
+                     *           "suspendAt": "2026-12-04T05:00:00Z"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309a",
                      *         "type": "decoy_used",
                      *         "keyId": "c0ffee00-62a9-4f0b-8d15-3ce8a1f07b26",
@@ -7013,6 +7031,18 @@ export interface operations {
                      *         }
                      *       },
                      *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
+                     *         "type": "secret_reused",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-27T03:12:55Z",
+                     *         "actor": null,
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "keyHint": "rk_live_…1b4c"
+                     *         }
+                     *       },
+                     *       {
                      *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309b",
                      *         "type": "exposed",
                      *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
@@ -7023,6 +7053,23 @@ export interface operations {
                      *         "details": {
                      *           "keyHint": "rk_live_…9f02",
                      *           "userAgent": "etl/2.1"
+                     *         }
+                     *       },
+                     *       {
+                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b1309c",
+                     *         "type": "receipt",
+                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
+                     *         "actor": "admin@acme.com",
+                     *         "address": "203.0.113.7",
+                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
+                     *         "details": {
+                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
+                     *           "instances": 3,
+                     *           "acknowledged": 3,
+                     *           "lapsed": 0,
+                     *           "slowestMs": 2.1,
+                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -7041,51 +7088,6 @@ export interface operations {
                      *           "url": "https://github.com/octocat/Hello-World/blob/main/.env",
                      *           "otherUrls": [],
                      *           "reportedBy": "github"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13098",
-                     *         "type": "idle_notice",
-                     *         "keyId": "b7d40c1e-62a9-4f0b-8d15-3ce8a1f07b26",
-                     *         "occurredAt": "2026-11-27T05:00:00Z",
-                     *         "actor": null,
-                     *         "address": null,
-                     *         "requestId": "idle-keys",
-                     *         "details": {
-                     *           "name": "Old export",
-                     *           "keyHint": "rk_live_…77d0",
-                     *           "lastUsedAt": "2026-09-05T04:41:09.318206Z",
-                     *           "idleSuspendDays": 90,
-                     *           "suspendAt": "2026-12-04T05:00:00Z"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13094",
-                     *         "type": "secret_reused",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-27T03:12:55Z",
-                     *         "actor": null,
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "keyHint": "rk_live_…1b4c"
-                     *         }
-                     *       },
-                     *       {
-                     *         "id": "01a2073f-ad52-724d-9ab3-01acd5b13099",
-                     *         "type": "receipt",
-                     *         "keyId": "a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-                     *         "occurredAt": "2026-11-26T16:00:00.004Z",
-                     *         "actor": "admin@acme.com",
-                     *         "address": "203.0.113.7",
-                     *         "requestId": "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10",
-                     *         "details": {
-                     *           "revision": "01a2073f-ad52-724d-9ab3-01acd5b13093",
-                     *           "instances": 3,
-                     *           "acknowledged": 3,
-                     *           "lapsed": 0,
-                     *           "slowestMs": 2.1,
-                     *           "actorSubject": "8d1f0c52"
                      *         }
                      *       },
                      *       {
@@ -10256,6 +10258,18 @@ export interface operations {
                     traceresponse: components["headers"]["traceresponse"];
                     Accept: components["headers"]["Accept"];
                     "Accept-Encoding": components["headers"]["Accept-Encoding"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_reports` */
+            429: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     [name: string]: unknown;
                 };
                 content: {

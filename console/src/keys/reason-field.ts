@@ -3,7 +3,7 @@ import type { ApiError } from '../api/problem.js';
 import { texts } from '../texts.js';
 import { icon } from '../ui/icons.js';
 
-/** Why a key is changed, with what the service said of it. */
+/** The reason for a change, with the service's errors about it. */
 export function reasonField(id: string, reason: string, error: ApiError | null, onInput: (reason: string) => void, focus = false) {
   const errors = reasonErrors(error);
   return html`<div class="field">

@@ -55,8 +55,8 @@ export function eventLines(event: KeyEvent): string[] {
     case 'secret_reused':
       return [t.secret(event.details.keyHint)];
     case 'receipt': {
-      const { acknowledged, slowestMs } = event.details;
-      return [t.proven(formatNumber(acknowledged), formatNumber(slowestMs))];
+      const { instances, slowestMs } = event.details;
+      return [t.proven(formatNumber(instances), formatNumber(slowestMs))];
     }
     case 'idle_notice':
       return [t.suspendedOn(formatDateTime(event.details.suspendAt))];

@@ -3,13 +3,14 @@
 use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
-    auth::cache::message::{AcknowledgingKeys, MessageKey},
+    auth::{
+        cache::message::{AcknowledgingKeys, MessageKey},
+        mac::hmac,
+    },
     domain::{ApiKeyId, Secret, TenantId},
 };
 
@@ -66,17 +67,6 @@ impl Pepper {
         // All parts but the last have a fixed length, so their boundaries are unambiguous.
         hmac(&*self.stamp_key, &[STAMP_LABEL, key.0.as_bytes(), tenant.0.as_bytes(), secret.as_bytes()])
     }
-}
-
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // HMAC takes keys of any length; the trait's other implementations do not.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return [0; 32];
-    };
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Pepper {

@@ -19,12 +19,12 @@ use crate::{
         request::RequestId,
     },
     domain::{
-        Budget, Clock, KeyLimits, LookupDigest, Principal, RateDecision, RateLimit, RemainingLimits, Secret, Tenant,
-        Timestamp,
+        Budget, Clock, KeyHint, KeyLimits, LookupDigest, Principal, RateDecision, RateLimit, RemainingLimits, Secret,
+        Tenant, Timestamp,
         access::{DenialReason, Facts, RequiredAccess, decide, decide_rate},
     },
     limits::RateLimiter,
-    store::{DecoyUse, ExposedSecret, Lookups, SecretReuse, SecretRow},
+    store::{Lookups, SecretAlert, SecretAlertKind, SecretRow},
     usage::{Client, Denied, UsageCounter, UsageRecorder},
 };
 
@@ -166,14 +166,8 @@ impl KeyVerifier {
 
     /// Records that a secret came over plain HTTP, if it is one of a key.
     pub(in crate::auth) fn record_exposure(&self, secret: &Secret, client: Client<'_>, request_id: &RequestId) {
-        self.recorder.exposed(ExposedSecret {
-            lookup_digest: secret.lookup_digest(),
-            hint: secret.hint(),
-            at: self.clock.now(),
-            address: client.address,
-            user_agent: client.shortened_user_agent(),
-            request_id: request_id.as_str().to_owned(),
-        });
+        let kind = SecretAlertKind::Exposed { user_agent: client.shortened_user_agent() };
+        self.record_alert(kind, secret.lookup_digest(), secret.hint(), client, request_id);
     }
 
     /// Records that the secret of a decoy was used.
@@ -185,17 +179,20 @@ impl KeyVerifier {
         request_id: &RequestId,
     ) {
         let DecoyKey { key, lookup_digest, hint } = decoy;
-        let (at, user_agent) = (self.clock.now(), client.shortened_user_agent());
-        self.recorder.decoy_used(SecretReuse {
-            tenant: tenant.id,
-            key,
-            lookup_digest,
-            hint,
-            at,
-            address: client.address,
-            request_id: request_id.as_str().to_owned(),
-            decoy: Some(DecoyUse { user_agent }),
-        });
+        let kind = SecretAlertKind::DecoyUsed { tenant: tenant.id, key, user_agent: client.shortened_user_agent() };
+        self.record_alert(kind, lookup_digest, hint, client, request_id);
+    }
+
+    fn record_alert(
+        &self,
+        kind: SecretAlertKind,
+        lookup_digest: LookupDigest,
+        hint: KeyHint,
+        client: Client<'_>,
+        request_id: &RequestId,
+    ) {
+        let (at, address, request_id) = (self.clock.now(), client.address, request_id.as_str().to_owned());
+        self.recorder.alert(SecretAlert { kind, lookup_digest, hint, at, address, request_id });
     }
 
     /// Decides whether the key may do what the request requires, and records the use of its secret.
@@ -309,10 +306,11 @@ impl SecretLookup {
     async fn find(&self, tenant: &Tenant, secret: &Secret) -> Result<CachedSecret, Error> {
         let lookup_digest = secret.lookup_digest();
         let row = self.lookups.find_secret(tenant.id, lookup_digest).await?.ok_or(Error::InvalidKey)?;
-        let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
+        // Before the verification, so that a decoy takes no longer than an unknown secret.
         if row.is_decoy {
             return Err(Error::Decoy(DecoyKey { key: row.key_id, lookup_digest, hint: row.hint }));
         }
+        let evidence = self.verify(tenant, secret, lookup_digest, &row).await?;
         if let Some(total) = &row.quota_total {
             self.recorder.learn_quota_total(total, self.clock.now());
         }

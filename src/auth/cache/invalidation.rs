@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     AuthCache,
     clock_offset::ClockOffset,
-    feed_log::{FeedError, FeedLog},
+    feed_status::{FeedError, FeedStatus},
     lease::Lease,
     message::{AcknowledgingKeys, Message, MessageKeys, Nonce},
     receipts::Receipts,
@@ -28,10 +28,12 @@ use crate::{
 
 /// Between heartbeats; a fifth of the lease, if that is less.
 const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// Without a heartbeat that comes back the feed is down: after the lease, if that is less.
+/// The feed counts as down after this time without a heartbeat that comes back, or after the lease, if that is shorter.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The delay doubles up to this while the feed works and must not be used.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Applies the change feed of one database to the cache.
@@ -39,6 +41,7 @@ pub(crate) struct InvalidationListener {
     /// The server itself: LISTEN does not work through a pooler in transaction mode.
     pub(crate) url: DatabaseUrl,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) status: FeedStatus,
     pub(crate) cache: Arc<AuthCache>,
     pub(crate) clock: Clock,
     /// The clock offset gauge.
@@ -62,8 +65,8 @@ impl InvalidationListener {
         let _ = timeout(GOODBYE_TIMEOUT, self.say_goodbye()).await;
     }
 
-    /// Completes when a lookup was answered by another server than that of the feed. Its result is not cached: the epochs
-    /// have changed then.
+    /// Completes when another server than the feed's has responded to a lookup. The result is not cached: the epochs have
+    /// changed by then.
     fn observe_lookups(&self) -> Arc<Notify> {
         let other_server = Arc::new(Notify::new());
         let (lease, cache, observed) = (self.lease.clone(), self.cache.clone(), other_server.clone());
@@ -75,16 +78,26 @@ impl InvalidationListener {
         other_server
     }
 
+    /// While the feed is down, the cache is used until the lease is over. Changes that are missed meanwhile are as late as
+    /// those that an instance misses which is cut off. Before the lease is renewed, [`Self::listen`] empties the cache.
     async fn listen_for_ever(&self, other_server: &Notify) {
-        let (log, history) = (FeedLog::default(), ServerHistory::default());
+        let history = ServerHistory::default();
+        let mut delay = RETRY_DELAY;
         loop {
-            let error = self.listen(&log, &history, other_server).await;
+            let started = Moment::now();
+            let error = self.listen(&history, other_server).await;
             self.receipts.lose_feed();
-            self.invalidate_all();
-            // After the epochs have changed: a lookup that is not compared any more is not cached.
+            if error.is_of_servers() {
+                self.invalidate_all();
+            }
             self.feed_server.leave();
-            if log.down(&error) {
-                sleep(RETRY_DELAY).await;
+            let is_known = self.status.set_down(&error);
+            if !error.is_persistent() || Moment::now().since(started) > MAX_RETRY_DELAY {
+                delay = RETRY_DELAY;
+            }
+            if is_known || error.is_persistent() {
+                sleep(delay).await;
+                delay = (2 * delay).min(MAX_RETRY_DELAY);
             }
         }
     }
@@ -103,13 +116,13 @@ impl InvalidationListener {
 
     async fn say_goodbye(&self) -> Result<(), FeedError> {
         let (mut sender, keys) = self.connect_sender().await?;
-        sender.send(&[keys.seal(self.receipts.goodbye())], false).await?;
+        sender.send(&[keys.sign(self.receipts.goodbye())], false).await?;
         Ok(())
     }
 
-    async fn listen(&self, log: &FeedLog, history: &ServerHistory, other_server: &Notify) -> FeedError {
+    async fn listen(&self, history: &ServerHistory, other_server: &Notify) -> FeedError {
         let connect = async {
-            // First, since it tells why there is no connection: a pool, as the feed has one, only that its time is over.
+            // The sender first: its error names the cause, where the feed's pool only reports a timeout.
             let (sender, keys) = self.connect_sender().await?;
             let feed = ChangeFeed::listen(&self.url).await?;
             Ok::<_, FeedError>((feed, sender, keys))
@@ -133,25 +146,19 @@ impl InvalidationListener {
         let check = |sent: &Sent| check_server(&server, history, sent);
         // The first to end drops the others, and with them both connections.
         tokio::select! {
-            error = self.receive(feed, &keys, &heartbeats, log) => error,
-            error = self.send(sender, &keys, &heartbeats, log, check) => error,
+            error = self.receive(feed, &keys, &heartbeats) => error,
+            error = self.send(sender, &keys, &heartbeats, check) => error,
             () = other_server.notified() => FeedError::OtherLookups,
         }
     }
 
     /// Renews the lease by a heartbeat that has come back and whose commit has returned.
-    fn renew(&self, sent: Moment, log: &FeedLog) {
+    fn renew(&self, sent: Moment) {
         self.lease.renew(sent);
-        log.up();
+        self.status.set_up();
     }
 
-    async fn receive(
-        &self,
-        mut feed: ChangeFeed,
-        keys: &MessageKeys,
-        heartbeats: &Heartbeats,
-        log: &FeedLog,
-    ) -> FeedError {
+    async fn receive(&self, mut feed: ChangeFeed, keys: &MessageKeys, heartbeats: &Heartbeats) -> FeedError {
         loop {
             match feed.next().await {
                 Ok(Some(Notification::Change(Change::Key(tenant, key)))) => self.cache.invalidate_key(tenant, key),
@@ -160,11 +167,11 @@ impl InvalidationListener {
                 }
                 Ok(Some(Notification::Change(Change::Anything))) => self.cache.clear(),
                 Ok(Some(Notification::Message(payload))) => {
-                    let Some(message) = keys.open(&payload) else { continue };
+                    let Some(message) = keys.verify(&payload) else { continue };
                     if let Message::Beat { nonce, .. } = message
                         && let Some(sent) = heartbeats.receive(nonce)
                     {
-                        self.renew(sent, log);
+                        self.renew(sent);
                     }
                     self.receipts.hear(message);
                 }
@@ -179,7 +186,6 @@ impl InvalidationListener {
         mut sender: MessageSender,
         keys: &MessageKeys,
         heartbeats: &Heartbeats,
-        log: &FeedLog,
         check: impl Fn(&Sent) -> Result<(), FeedError>,
     ) -> FeedError {
         let mut ticks = interval(heartbeats.interval);
@@ -197,7 +203,7 @@ impl InvalidationListener {
             if messages.is_empty() {
                 continue;
             }
-            let messages: Vec<_> = messages.into_iter().map(|message| keys.seal(message)).collect();
+            let messages: Vec<_> = messages.into_iter().map(|message| keys.sign(message)).collect();
             let before = self.clock.now();
             let sent = match timeout(heartbeats.max_silence, sender.send(&messages, is_time)).await {
                 Ok(Ok(sent)) => sent,
@@ -209,13 +215,13 @@ impl InvalidationListener {
                 return error;
             }
             if let Some(sent) = beat.and_then(|nonce| heartbeats.confirm(nonce)) {
-                self.renew(sent, log);
+                self.renew(sent);
             }
         }
     }
 }
 
-/// Whether a heartbeat may renew the lease: it was sent to the server that the feed is of, which is not behind.
+/// Checks that a heartbeat was committed by the feed's server, and that the server is not behind its history.
 fn check_server(feed: &ServerIdentity, history: &ServerHistory, sent: &Sent) -> Result<(), FeedError> {
     if sent.server != *feed {
         return Err(FeedError::OtherBeats { feed: feed.clone(), beats: sent.server.clone() });
@@ -291,11 +297,13 @@ impl Heartbeats {
 
     /// The error if so many heartbeats are pending that none has come back for [`MAX_SILENCE`].
     fn overdue(&self) -> Option<FeedError> {
-        let max_pending = self.max_silence.div_duration_f32(self.interval);
         let pending = self.pending();
-        #[allow(clippy::cast_precision_loss, reason = "a handful")]
-        let overdue = pending.sent.len() as f32 >= max_pending;
-        overdue.then_some(if pending.any_received { FeedError::HeartbeatsLost } else { FeedError::NeverHeard })
+        let silence = self.interval.saturating_mul(u32::try_from(pending.sent.len()).unwrap_or(u32::MAX));
+        (silence >= self.max_silence).then_some(if pending.any_received {
+            FeedError::HeartbeatsLost
+        } else {
+            FeedError::NeverHeard
+        })
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct LeaseSnapshot(u64);
 pub struct Lease {
     /// Nanoseconds.
     length: u64,
-    /// Without it nothing is decided, not even by the database.
+    /// STRICT_LEASE: a check is refused while the lease is not held.
     is_required: bool,
     /// In the nanoseconds of [`Moment`]; 0 = the lease is not held.
     expires_at: AtomicU64,
@@ -48,7 +48,7 @@ impl Lease {
         }
     }
 
-    /// STRICT_LEASE
+    /// Sets STRICT_LEASE.
     pub(crate) const fn required(self, is_required: bool) -> Self {
         Self { is_required, ..self }
     }

@@ -1,28 +1,32 @@
-//! What instances tell one another through the database, as text with a code (HMAC-SHA-256) at its end.
+//! The messages between instances, sent through the database: text, and an authentication tag (HMAC-SHA-256).
 //!
-//! Any role of the database can send a notification and read all of them. A message counts only with the code:
-//! - Heartbeats and questions have one under a key that is derived from a secret in the database: all instances share it by
-//!   construction, so no instance overlooks another, whatever the settings.
-//! - Acknowledgements and goodbyes, which shorten the wait for a receipt, have one under a key that is derived from the pepper, if there
-//!   is one. An instance without the pepper in common is waited for until its lease is over.
+//! Any role of the database can send a notification and read all of them. A message counts only with its tag:
+//! - That of heartbeats and questions is made under a key that is derived from a secret in the database: all instances share
+//!   it by construction, so no instance overlooks another, whatever the settings.
+//! - That of acknowledgements and goodbyes, which shorten the wait for a receipt, is made under a key that is derived from
+//!   the pepper, if there is one. An instance without the pepper in common is waited for until its lease is over.
 
 use std::{fmt, time::Duration};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hkdf::Hkdf;
 use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::domain::{hex, random_bytes};
+use crate::{
+    auth::mac::hmac,
+    domain::{hex, random_bytes},
+};
 
-/// Of RFC 5869, and part of the format.
+/// Of HKDF (RFC 5869), and part of the format.
 const SALT: &[u8] = b"rally-api-keys messages of instances v1";
 const SHARED: &[u8] = b"heartbeats";
 const ACKNOWLEDGING: &[u8] = b"acknowledgements";
 
 /// A process that serves requests, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InstanceId(Uuid);
+pub struct InstanceId(pub(crate) Uuid);
 
 impl InstanceId {
     pub(crate) fn random() -> Self {
@@ -36,8 +40,8 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// The content of a heartbeat: a random number, so that nobody can send it before it was sent. (Whoever listens learns it
-/// then, and may send it again.)
+/// The content of a heartbeat: a random number, so that nobody can forge one in advance. Whoever listens learns it, and may
+/// replay it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nonce(u128);
 
@@ -112,31 +116,18 @@ impl MessageKey {
         Self(key)
     }
 
-    /// The expand step of HKDF (RFC 5869), for the one block that is needed.
-    fn expand(pseudorandom: &[u8; 32], info: &[u8]) -> Self {
-        Self(Zeroizing::new(finish(pseudorandom, &[info, &[1]])))
-    }
-
     fn derive(secret: &[u8], info: &[u8]) -> Self {
-        Self::expand(&Zeroizing::new(finish(SALT, &[secret])), info)
+        let mut key = Zeroizing::new([0; 32]);
+        Hkdf::<Sha256>::new(Some(SALT), secret)
+            .expand(info, &mut *key)
+            .unwrap_or_else(|_| unreachable!("32 bytes are fewer than HKDF can expand"));
+        Self(key)
     }
 
-    fn mac(&self, text: &str) -> Hmac<Sha256> {
-        mac(&*self.0, &[text.as_bytes()])
+    /// The authentication tag of a message, in hexadecimal.
+    fn tag(&self, text: &str) -> String {
+        hex(&hmac(&*self.0, &[text.as_bytes()]))
     }
-}
-
-fn mac(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
-    // HMAC takes keys of any length; the trait's other implementations do not.
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("a key of any length"));
-    for part in parts {
-        mac.update(part);
-    }
-    mac
-}
-
-fn finish(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    mac(key, parts).finalize().into_bytes().into()
 }
 
 /// Of acknowledgements, by the peppers of the settings.
@@ -166,38 +157,25 @@ impl MessageKeys {
         }
     }
 
-    pub(super) fn seal(&self, message: Message) -> String {
+    /// The message with its authentication tag.
+    pub(super) fn sign(&self, message: Message) -> String {
         let text = message.to_string();
         let key = if message.shortens_a_wait() { &self.acknowledging } else { &self.shared };
-        let code = hex(&key.mac(&text).finalize().into_bytes());
-        format!("{text} {code}")
+        format!("{text} {}", key.tag(&text))
     }
 
-    /// `None`: it is not of an instance.
-    pub(super) fn open(&self, payload: &str) -> Option<Message> {
-        let (text, code) = payload.rsplit_once(' ')?;
-        let code = from_hex(code)?;
+    /// `None`: it is no message of an instance.
+    pub(super) fn verify(&self, payload: &str) -> Option<Message> {
+        let (text, tag) = payload.rsplit_once(' ')?;
         let message = Message::parse(text)?;
-        let is_by = |key: &MessageKey| key.mac(text).verify_slice(&code).is_ok();
-        let is_genuine = if message.shortens_a_wait() {
+        let is_by = |key: &MessageKey| key.tag(text).as_bytes().ct_eq(tag.as_bytes()).into();
+        let is_authentic = if message.shortens_a_wait() {
             is_by(&self.acknowledging) || self.others.iter().any(is_by)
         } else {
             is_by(&self.shared)
         };
-        is_genuine.then_some(message)
+        is_authentic.then_some(message)
     }
-}
-
-/// 32 bytes in lower-case hexadecimal.
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -226,49 +204,40 @@ mod tests {
     fn a_message_opens_for_instances_with_the_same_keys_alone() {
         let sender = keys(1, Some(5), &[]);
         for message in all() {
-            let sealed = sender.seal(message);
-            assert_eq!(sender.open(&sealed), Some(message), "{sealed}");
-            assert_eq!(keys(1, Some(6), &[5]).open(&sealed), Some(message), "a pepper that is being rotated");
+            let signed = sender.sign(message);
+            assert_eq!(sender.verify(&signed), Some(message), "{signed}");
+            assert_eq!(keys(1, Some(6), &[5]).verify(&signed), Some(message), "a pepper that is being rotated");
             let shares_pepper = message.shortens_a_wait();
-            assert_eq!(keys(2, Some(5), &[]).open(&sealed).is_some(), shares_pepper, "another database: {sealed}");
+            assert_eq!(keys(2, Some(5), &[]).verify(&signed).is_some(), shares_pepper, "another database: {signed}");
             // Whatever the peppers, no instance overlooks another's heartbeat.
             for other in [keys(1, None, &[]), keys(1, Some(6), &[])] {
-                assert_eq!(other.open(&sealed).is_some(), !shares_pepper, "{sealed}");
+                assert_eq!(other.verify(&signed).is_some(), !shares_pepper, "{signed}");
             }
         }
         let without_pepper = keys(1, None, &[]);
         for message in all() {
-            assert_eq!(keys(1, None, &[]).open(&without_pepper.seal(message)), Some(message));
+            assert_eq!(keys(1, None, &[]).verify(&without_pepper.sign(message)), Some(message));
         }
-    }
-
-    /// RFC 5869, appendix A.3, cut to one block.
-    #[test]
-    fn keys_are_derived_as_by_hkdf() {
-        let pseudorandom = finish(&[0; 32], &[&[0x0b; 22]]);
-        assert_eq!(hex(&pseudorandom), "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
-        let key = MessageKey::expand(&pseudorandom, b"");
-        assert_eq!(hex(&*key.0), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
     }
 
     proptest! {
         #[test]
         fn a_message_with_any_change_is_refused(which in 0..4_usize, place in any::<prop::sample::Index>(), byte in 0x20_u8..0x7f) {
             let keys = keys(1, None, &[]);
-            let sealed = keys.seal(all()[which]);
-            let place = place.index(sealed.len());
-            prop_assert!(keys.open(&sealed[..place]).is_none(), "truncated");
-            let mut changed = sealed.clone().into_bytes();
+            let signed = keys.sign(all()[which]);
+            let place = place.index(signed.len());
+            prop_assert!(keys.verify(&signed[..place]).is_none(), "truncated");
+            let mut changed = signed.clone().into_bytes();
             changed[place] = byte;
             let changed = String::from_utf8(changed).unwrap();
-            prop_assert!(changed == sealed || keys.open(&changed).is_none());
+            prop_assert!(changed == signed || keys.verify(&changed).is_none());
         }
 
         #[test]
-        fn any_text_is_read_without_panic(text in any::<String>(), code in "[0-9a-f]{62,66}") {
+        fn any_text_is_read_without_panic(text in any::<String>(), tag in "[0-9a-f]{62,66}") {
             let keys = keys(1, None, &[]);
-            let with_code = format!("{text} {code}");
-            prop_assert!(keys.open(&text).is_none() && keys.open(&with_code).is_none());
+            let with_tag = format!("{text} {tag}");
+            prop_assert!(keys.verify(&text).is_none() && keys.verify(&with_tag).is_none());
         }
     }
 }

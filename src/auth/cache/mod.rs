@@ -7,7 +7,7 @@
 pub mod cached_secret;
 pub(crate) mod clock_offset;
 pub mod epoch_cache;
-mod feed_log;
+pub mod feed_status;
 pub(crate) mod invalidation;
 pub mod key;
 pub mod lease;

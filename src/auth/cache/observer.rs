@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    feed_log::FeedError,
+    feed_status::FeedError,
     message::{AcknowledgingKeys, MessageKeys},
     receipts::Receipts,
 };
@@ -24,7 +24,7 @@ pub(crate) async fn observe(url: &DatabaseUrl, acknowledging: &AcknowledgingKeys
         let receive = async {
             while let Some(notification) = feed.next().await? {
                 if let Notification::Message(payload) = notification
-                    && let Some(message) = keys.open(&payload)
+                    && let Some(message) = keys.verify(&payload)
                 {
                     receipts.hear(message);
                 }
@@ -37,7 +37,7 @@ pub(crate) async fn observe(url: &DatabaseUrl, acknowledging: &AcknowledgingKeys
                     () = receipts.has_outgoing() => {}
                     () = sleep(REPEAT) => receipts.ask_again(),
                 }
-                let messages: Vec<_> = receipts.outgoing(None).into_iter().map(|message| keys.seal(message)).collect();
+                let messages: Vec<_> = receipts.outgoing(None).into_iter().map(|message| keys.sign(message)).collect();
                 if !messages.is_empty() {
                     sender.send(&messages, false).await?;
                 }

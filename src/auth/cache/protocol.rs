@@ -1,4 +1,4 @@
-//! Who has acknowledged what: the state behind receipts, without I/O and with the time as an argument.
+//! The acknowledgement protocol behind receipts, without I/O and with the time as an argument.
 //!
 //! To prove that no instance uses a state from before a change, an instance asks all others after the commit, and waits.
 //! Notifications arrive in the order of their commits, which makes each step sufficient:
@@ -21,16 +21,16 @@ use super::message::{InstanceId, Message, Nonce};
 use crate::domain::{Moment, Receipt};
 
 /// Instances that are remembered after their end, so that a replayed heartbeat of theirs counts for nothing.
-const MAX_REMEMBERED: usize = 1_000;
+const MAX_PEERS: usize = 1_000;
 
-/// What is added to another instance's lease. Two clocks that count seconds differ by at most 0.1 % (each is adjusted by at
-/// most 500 ppm), twice that is allowed for; the constant part is for rounding and for what a check takes between its look at
-/// the clock and its decision.
+/// The tolerance for clock drift that is added to another instance's lease. Two clocks drift apart by at most 0.1 % (each is
+/// adjusted by at most 500 ppm); twice that is allowed for. The constant part is for rounding, and for the time between a
+/// check's look at the clock and its decision.
 fn margin(lease: Duration) -> Duration {
     lease / 500 + Duration::from_millis(50)
 }
 
-fn end(of: Moment, lease: Duration) -> Moment {
+fn lease_end(of: Moment, lease: Duration) -> Moment {
     of.after(lease + margin(lease))
 }
 
@@ -51,12 +51,12 @@ struct Peer {
 struct Round {
     waiters: usize,
     /// Wakes the waiters.
-    news: watch::Sender<()>,
+    progress_changed: watch::Sender<()>,
     acknowledged: HashMap<InstanceId, Moment>,
     returned: Option<Returned>,
 }
 
-/// What is known once the question is back.
+/// The instances that a round waits for, fixed when its question has come back.
 #[derive(Debug)]
 struct Returned {
     at: Moment,
@@ -136,7 +136,7 @@ impl Protocol {
         let round = self.rounds.entry(number).or_default();
         round.waiters += 1;
         self.is_asking = true;
-        (number, round.news.subscribe())
+        (number, round.progress_changed.subscribe())
     }
 
     pub(super) fn release(&mut self, number: u64) {
@@ -182,11 +182,11 @@ impl Protocol {
         match message {
             Message::Beat { from, number, lease, .. } if from != self.own => self.hear_beat(from, number, lease, now),
             Message::Ask { from, number } if from == self.own => {
-                let unheard_until = end(listening_since, self.longest_lease());
+                let unheard_until = lease_end(listening_since, self.longest_lease());
                 let awaited: HashMap<_, _> = self.live(now).map(|(id, peer)| (*id, peer.lapses_at)).collect();
                 for round in self.newly_acknowledged(from, number) {
                     round.returned = Some(Returned { at: now, awaited: awaited.clone(), unheard_until });
-                    round.news.send_replace(());
+                    round.progress_changed.send_replace(());
                 }
             }
             Message::Ask { from, number } if self.serves => {
@@ -196,7 +196,7 @@ impl Protocol {
             Message::Acknowledge { from, to, number } if to == self.own && from != self.own => {
                 for round in self.newly_acknowledged(from, number) {
                     round.acknowledged.insert(from, now);
-                    round.news.send_replace(());
+                    round.progress_changed.send_replace(());
                 }
             }
             Message::Goodbye { from } if from != self.own => {
@@ -205,7 +205,7 @@ impl Protocol {
                 }
                 for round in self.rounds.values_mut() {
                     round.acknowledged.entry(from).or_insert(now);
-                    round.news.send_replace(());
+                    round.progress_changed.send_replace(());
                 }
             }
             Message::Beat { .. } | Message::Ask { .. } | Message::Acknowledge { .. } | Message::Goodbye { .. } => {}
@@ -224,16 +224,19 @@ impl Protocol {
         if known.is_some_and(|peer| peer.has_stopped || peer.number >= number) {
             return; // it was heard before, and somebody sends it again
         }
-        if known.is_none() && self.peers.len() >= MAX_REMEMBERED {
+        if known.is_none() && self.peers.len() >= MAX_PEERS {
             self.peers.retain(|_, peer| peer.lapses_at > now && !peer.has_stopped);
             self.acknowledged.retain(|id, _| *id == self.own || self.peers.contains_key(id));
         }
-        let lapses_at = end(now, lease);
+        let lapses_at = lease_end(now, lease);
         self.peers.insert(from, Peer { number, lease, lapses_at, has_stopped: false });
-        // Found while the leases of unheard instances are not over: one of these.
-        for round in self.rounds.values_mut() {
-            if let Some(returned) = round.returned.as_mut().filter(|returned| now < returned.unheard_until) {
-                returned.awaited.entry(from).or_insert(returned.unheard_until);
+        // Heard for the first time while a lease from before this instance listened may last: it may be this one's.
+        let own_listening = self.listening_since.map(|since| lease_end(since, lease));
+        for returned in self.rounds.values_mut().filter_map(|round| round.returned.as_mut()) {
+            let until = own_listening.map_or(returned.unheard_until, |end| end.max(returned.unheard_until));
+            if now < until {
+                returned.unheard_until = until;
+                returned.awaited.entry(from).or_insert(until);
             }
         }
     }

@@ -100,9 +100,9 @@ impl Receipts {
 
     /// Waits for a receipt of all that was committed before. `since`: the commit.
     pub(crate) fn wait_for(&self, since: Moment) -> Wait {
-        let (number, news) = lock(&self.0.protocol).begin();
+        let (number, progress_changed) = lock(&self.0.protocol).begin();
         self.0.outgoing.notify_one();
-        Wait { receipts: self.clone(), number, since, news, receipt: OnceLock::new() }
+        Wait { receipts: self.clone(), number, since, progress_changed, receipt: OnceLock::new() }
     }
 
     /// As [`Self::wait_for`], and can be found by the revision.
@@ -188,7 +188,7 @@ pub struct Wait {
     receipts: Receipts,
     number: u64,
     since: Moment,
-    news: watch::Receiver<()>,
+    progress_changed: watch::Receiver<()>,
     receipt: OnceLock<Receipt>,
 }
 
@@ -207,10 +207,10 @@ impl Wait {
 
     /// The receipt, as soon as it is complete. `None`: the instance stops.
     pub(crate) async fn receipt(&self) -> Option<Receipt> {
-        let mut news = self.news.clone();
+        let mut changes = self.progress_changed.clone();
         let mut is_stopping = self.receipts.0.is_stopping.subscribe();
         loop {
-            news.borrow_and_update();
+            changes.borrow_and_update();
             let progress = self.progress();
             if progress.is_complete {
                 self.complete(progress.receipt);
@@ -218,8 +218,7 @@ impl Wait {
             }
             let until_complete = progress.complete_at.map(|at| at.since(Moment::now()) + Duration::from_millis(1));
             tokio::select! {
-                _ = news.changed() => {}
-                // By another clock; which one counts is looked up again.
+                _ = changes.changed() => {}
                 () = sleep(until_complete.unwrap_or(Duration::from_secs(1))) => {}
                 _ = is_stopping.wait_for(|is_stopping| *is_stopping) => return None,
             }
@@ -235,14 +234,14 @@ impl Wait {
 
     /// Whether this instance has received all that was committed before, within the limit.
     pub(crate) async fn is_received_within(&self, limit: Duration) -> bool {
-        let mut news = self.news.clone();
+        let mut changes = self.progress_changed.clone();
         let received = async {
             loop {
-                news.borrow_and_update();
+                changes.borrow_and_update();
                 if self.receipt.get().is_some() || lock(&self.receipts.0.protocol).has_returned(self.number) {
                     return;
                 }
-                if news.changed().await.is_err() {
+                if changes.changed().await.is_err() {
                     return std::future::pending().await;
                 }
             }

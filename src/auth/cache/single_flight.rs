@@ -158,7 +158,7 @@ impl<S, V> CachedLookup<S, V> {
 #[derive(Clone, Copy)]
 pub struct Unvalidated<V> {
     value: V,
-    /// RateDecision before the first read.
+    /// Taken before the first read.
     snapshot: LeaseSnapshot,
 }
 

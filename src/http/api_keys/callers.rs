@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 
-use super::responses::ApiKeyCallerResponse;
+use super::usage_responses::ApiKeyCallerResponse;
 use crate::{
     domain::{ApiKeyId, Clock},
     http::{

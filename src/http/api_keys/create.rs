@@ -186,7 +186,7 @@ pub(crate) async fn create(
     refuse_more_addresses(caller.own_limits(), &key.limits.allowed_addresses)?;
     refuse_violation(transaction.apply_policy(&mut key, now).await?)?;
     transaction.insert_key(&key, &sealed).await?;
-    let details = grant_details(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
+    let details = grant_details(&key.grant(), None);
     let response = ApiKeyCreatedResponse::new(&key, &secret, now);
     if let Some(idempotent) = &idempotent {
         idempotent.record(&mut transaction, &response).await?;

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     domain::{
-        AllowedAddresses, IdleRule, KeyHint, KeyLimits, KeyName, LeakAction, LeakUrl, PreviousSecret, Quota, RateLimit,
-        Reason, Reporter, ScopeSet, Timestamp, access::SecretState, format_timestamp,
+        AllowedAddresses, Grant, IdleRule, KeyHint, KeyLimits, KeyName, LeakAction, LeakUrl, PreviousSecret, Quota,
+        RateLimit, Reason, Reporter, Timestamp, access::SecretState, format_timestamp,
     },
-    store::{IdleKey, RevokedKey},
+    store::IdleKey,
 };
 
 /// What the key grants, or granted
@@ -51,28 +51,18 @@ pub(in crate::http) struct GrantDetails {
 }
 
 impl GrantDetails {
-    pub(super) fn of_revocation(key: &RevokedKey, reason: Option<&Reason>) -> Self {
-        let details = Self::new(&key.name, key.hint, key.scopes, key.expires_at, &key.limits);
-        Self { reason: reason.map(Reason::to_string), ..details }
-    }
-
-    pub(super) fn new(
-        name: &KeyName,
-        hint: KeyHint,
-        scopes: ScopeSet,
-        expires_at: Option<Timestamp>,
-        limits: &KeyLimits,
-    ) -> Self {
+    pub(super) fn new(grant: &Grant, reason: Option<&Reason>) -> Self {
+        let Grant { name, hint, scopes, expires_at, limits } = grant;
         let KeyLimits { allowed_addresses, rate_limit, quota } = limits.clone();
         Self {
             name: name.to_string(),
             key_hint: hint.to_string(),
             scopes: scopes.to_string(),
-            expires_at,
+            expires_at: *expires_at,
             allowed_addresses,
             rate_limit,
             quota,
-            reason: None,
+            reason: reason.map(Reason::to_string),
         }
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn events() -> Value {
     let (admin, key) = (Some("admin@acme.com"), format!("api-key:{KEY}"));
     json!([
         policy_changed(),
+        idle_notice(),
         decoy_used(),
+        event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         event(
             "9b",
             "exposed",
@@ -45,10 +47,8 @@ pub(super) fn events() -> Value {
             None,
             json!({"keyHint": "rk_live_…9f02", "userAgent": "etl/2.1"})
         ),
-        leaked(),
-        idle_notice(),
-        event("94", "secret_reused", "2026-11-27T03:12:55Z", None, json!({"keyHint": "rk_live_…1b4c"})),
         receipt(),
+        leaked(),
         event("93", "revoked", "2026-11-26T16:00:00Z", admin, grant.clone()),
         event(
             "96",
@@ -185,5 +185,5 @@ fn receipt() -> Value {
         "slowestMs": 2.1,
         "actorSubject": "8d1f0c52",
     });
-    event("99", "receipt", "2026-11-26T16:00:00.004Z", Some("admin@acme.com"), details)
+    event("9c", "receipt", "2026-11-26T16:00:00.004Z", Some("admin@acme.com"), details)
 }

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     auth::error::Error,
-    domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, KeyHint, KeyLimits, KeyName, Reason, Receipt, Revision, ScopeSet,
-        Timestamp, format_timestamp,
-    },
+    domain::{ApiKey, ApiKeyId, Clock, EventKind, Grant, Reason, Receipt, Revision, Timestamp, format_timestamp},
     http::{
         authorized::{AnyKey, Authorized, Read, ReadOrItself, Requirement},
         input::{InputFields, KeyIdParam, QueryParams, parse_principal, parse_query_timestamp},
@@ -21,7 +18,7 @@ use crate::{
         problem::{CALLER, Code, PARAMS, Problem, SERVER},
         response_buffers::ResponseBuffers,
     },
-    store::{EventFilter, KeyOrder, Listed, Page, Position, RevokedKey},
+    store::{EventFilter, KeyOrder, Listed, Page, Position},
 };
 use axum::{extract::State, response::Response};
 use form_urlencoded::Serializer;
@@ -87,20 +84,9 @@ fn write_query(filter: &EventFilter) -> String {
     Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
-/// What a key grants, for the details of its events.
-pub(crate) fn grant_details(
-    name: &KeyName,
-    hint: KeyHint,
-    scopes: ScopeSet,
-    expires_at: Option<Timestamp>,
-    limits: &KeyLimits,
-) -> serde_json::Value {
-    event_details::json(&GrantDetails::new(name, hint, scopes, expires_at, limits))
-}
-
-/// What a revoked key granted, and why it was revoked, for the details of its event.
-pub(crate) fn revocation_details(key: &RevokedKey, reason: Option<&Reason>) -> serde_json::Value {
-    event_details::json(&GrantDetails::of_revocation(key, reason))
+/// What a key grants, for the details of its events; of a revoked key: what it granted, and why it was revoked.
+pub(crate) fn grant_details(grant: &Grant, reason: Option<&Reason>) -> serde_json::Value {
+    event_details::json(&GrantDetails::new(grant, reason))
 }
 
 /// The suspension of a key, or what the resumption ended, for the details of its events.

@@ -1,4 +1,4 @@
-//! The management API: one file per endpoint, [`responses`] for the JSON of all.
+//! The management API: one file per endpoint, [`responses`] and [`usage_responses`] for their JSON.
 
 pub(super) mod callers;
 pub(super) mod create;
@@ -27,3 +27,4 @@ mod streamed_list;
 pub(super) mod suspend;
 pub(super) mod update;
 pub(super) mod usage;
+mod usage_responses;

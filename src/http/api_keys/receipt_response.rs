@@ -1,5 +1,7 @@
 //! The JSON of a receipt, as a response and in the details of its event, and its header.
 
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +18,7 @@ use crate::{
 pub(in crate::http) struct ReceiptDetails {
     /// The change: the id of its event
     pub(super) revision: Uuid,
-    /// The instances that lived
+    /// Live instances: heard within their lease
     #[schema(example = 3)]
     pub(super) instances: usize,
     /// Those that have invalidated the key
@@ -35,6 +37,12 @@ impl ReceiptDetails {
         let Receipt { instances, acknowledged, lapsed, .. } = *receipt;
         Self { revision: revision.0, instances, acknowledged, lapsed, slowest_ms: receipt.slowest_ms() }
     }
+
+    fn receipt(&self) -> Receipt {
+        let Self { instances, acknowledged, lapsed, slowest_ms, .. } = *self;
+        let slowest = Duration::try_from_secs_f64(slowest_ms / 1_000.0).unwrap_or_default();
+        Receipt { instances, acknowledged, lapsed, slowest }
+    }
 }
 
 /// Whether an instance may still use a state from before a change
@@ -45,7 +53,7 @@ pub(super) struct ReceiptResponse {
     revision: Uuid,
     /// No instance uses a state from before the change any more
     is_complete: bool,
-    /// The instances that lived when they were asked about the change
+    /// Live instances: heard within their lease
     instances: usize,
     /// Those that have invalidated what they had cached
     acknowledged: usize,
@@ -54,9 +62,9 @@ pub(super) struct ReceiptResponse {
     /// From the change to the last acknowledgement, in milliseconds
     slowest_ms: f64,
     /// The ids of the instances that have neither acknowledged nor lost their lease
-    outstanding: Vec<String>,
-    /// In how many seconds the receipt is complete at the latest (null: unknown, since this instance does not reach the
-    /// others through the database now)
+    outstanding: Vec<Uuid>,
+    /// The receipt is complete within so many seconds (null: not known before the question of this instance has come back
+    /// through the database)
     complete_within_seconds: Option<u64>,
 }
 
@@ -71,40 +79,21 @@ impl ReceiptResponse {
             acknowledged: receipt.acknowledged,
             lapsed: receipt.lapsed,
             slowest_ms: receipt.slowest_ms(),
-            outstanding: outstanding.iter().map(ToString::to_string).collect(),
+            outstanding: outstanding.iter().map(|instance| instance.0).collect(),
             complete_within_seconds: left.map(|left| if is_complete { 0 } else { left.as_secs() + 1 }),
         }
     }
+}
 
-    /// One that the audit trail keeps.
-    pub(super) fn kept(
-        ReceiptDetails { revision, instances, acknowledged, lapsed, slowest_ms }: ReceiptDetails,
-    ) -> Self {
-        Self {
-            revision,
-            is_complete: true,
-            instances,
-            acknowledged,
-            lapsed,
-            slowest_ms,
-            outstanding: Vec::new(),
-            complete_within_seconds: Some(0),
-        }
-    }
-
-    /// `Rally-Receipt`. `None`: it is not complete.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
-        let Self { revision, instances, acknowledged, lapsed, slowest_ms, .. } = self;
-        // A dictionary of RFC 9651: a string, whose characters need no escaping, integers, and a decimal.
-        let text = format!(
-            "revision=\"{revision}\", instances={instances}, acknowledged={acknowledged}, lapsed={lapsed}, \
-             slowest-ms={slowest_ms:.1}"
-        );
-        self.is_complete.then(|| HeaderValue::try_from(text).ok()).flatten()
+/// One that was recorded in the audit trail.
+impl From<ReceiptDetails> for Progress {
+    fn from(details: ReceiptDetails) -> Self {
+        let (outstanding, complete_at) = (Vec::new(), Some(Moment::now()));
+        Self { receipt: details.receipt(), outstanding, complete_at, is_complete: true }
     }
 }
 
-/// `Rally-Receipt` of a receipt.
+/// `Rally-Receipt`: a dictionary of RFC 9651. The string's characters need no escaping.
 pub(super) fn header(revision: Revision, receipt: &Receipt) -> Option<HeaderValue> {
-    ReceiptResponse::kept(ReceiptDetails::new(revision, receipt)).header()
+    HeaderValue::try_from(format!("revision=\"{revision}\", {receipt}")).ok()
 }

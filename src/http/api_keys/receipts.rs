@@ -31,8 +31,8 @@ use crate::{
     },
 };
 
-/// How long a response waits until the audit trail has its receipt.
-const KEEP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a response waits until its receipt is recorded in the audit trail.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The parameter for the OpenAPI document.
 #[derive(IntoParams)]
@@ -66,24 +66,24 @@ where
 }
 
 /// The response to a change: as it is without a wait, and with what is outstanding.
-pub(super) trait Acknowledgement: IntoResponse {
+pub(super) trait ChangeResponse: IntoResponse {
     fn with_outstanding(self, receipt: ReceiptResponse) -> Response;
 }
 
-impl Acknowledgement for StatusCode {
+impl ChangeResponse for StatusCode {
     fn with_outstanding(self, receipt: ReceiptResponse) -> Response {
         Json(receipt).into_response()
     }
 }
 
-impl Acknowledgement for Shown {
+impl ChangeResponse for Shown {
     fn with_outstanding(mut self, receipt: ReceiptResponse) -> Response {
         self.1.receipt = Some(receipt);
         self.into_response()
     }
 }
 
-impl Acknowledgement for Json<ApiKeyCreatedResponse> {
+impl ChangeResponse for Json<ApiKeyCreatedResponse> {
     fn with_outstanding(mut self, receipt: ReceiptResponse) -> Response {
         self.receipt = Some(receipt);
         self.into_response()
@@ -91,7 +91,7 @@ impl Acknowledgement for Json<ApiKeyCreatedResponse> {
 }
 
 /// A response that is repeated.
-impl Acknowledgement for Json<Value> {
+impl ChangeResponse for Json<Value> {
     fn with_outstanding(mut self, receipt: ReceiptResponse) -> Response {
         // Texts, numbers and booleans are always valid in JSON.
         self["receipt"] = serde_json::to_value(receipt).unwrap_or_default();
@@ -106,13 +106,13 @@ impl ReceiptWanted {
 
     /// The response to a change of a key, that is committed; with a receipt, if one is wanted. `revision`: `None` if the
     /// change has none.
-    pub(super) async fn acknowledge<R: Requirement>(
+    pub(super) async fn respond<R: Requirement>(
         self,
         caller: &Authorized<R>,
         key: ApiKeyId,
         revision: Option<Revision>,
         clock: &Clock,
-        response: impl Acknowledgement,
+        response: impl ChangeResponse,
     ) -> Response {
         let (Some(limit), Some(revision)) = (self.wait, revision) else { return response.into_response() };
         let wait = self.receipts.wait_for_revision(revision, Moment::now());
@@ -163,7 +163,7 @@ fn insert_applied(response: &mut Response, limit: Duration) {
     }
 }
 
-/// A receipt that is waited for, and then kept.
+/// A receipt that is waited for, and then recorded.
 struct Proof {
     wait: Arc<Wait>,
     revision: Revision,
@@ -179,13 +179,13 @@ impl Proof {
         let receipt = wait.receipt().await?;
         let details = receipt_details(revision, &receipt);
         let event = NewEvent { occurred_at: clock.now(), ..event }.with_details(details);
-        let keeping = async move {
-            if let Err(error) = log.append(&event).await {
+        let recording = async move {
+            if let Err(error) = log.append(revision, &event).await {
                 warn!(%error, %revision, "a receipt is missing in the audit trail; the change and its receipt are valid");
             }
         };
         // The proof is one also while it cannot be written down.
-        let _ = timeout(KEEP_TIMEOUT, tokio::spawn(keeping.in_current_span())).await;
+        let _ = timeout(RECORD_TIMEOUT, tokio::spawn(recording.in_current_span())).await;
         Some(receipt)
     }
 }
@@ -223,19 +223,18 @@ pub(crate) async fn get(
     let kept = transaction.receipt_details(revision).await?;
     drop(transaction);
     let kept = kept.and_then(|details| serde_json::from_value::<ReceiptDetails>(details).ok());
-    let receipt = match kept {
-        Some(kept) => ReceiptResponse::kept(kept),
-        None => ReceiptResponse::new(revision, {
-            let wait = receipts.find(revision).unwrap_or_else(|| ask_now(&receipts, revision));
-            if let Some(limit) = wanted.wait {
-                let _ = timeout(limit, wait.receipt()).await;
-            }
-            wait.progress()
-        }),
+    let progress = if let Some(recorded) = kept {
+        recorded.into()
+    } else {
+        let wait = receipts.find(revision).unwrap_or_else(|| ask_now(&receipts, revision));
+        if let Some(limit) = wanted.wait {
+            let _ = timeout(limit, wait.receipt()).await;
+        }
+        wait.progress()
     };
-    let header = receipt.header();
-    let mut response = Json(receipt).into_response();
-    insert_receipt(&mut response, header);
+    let complete = progress.is_complete.then_some(progress.receipt);
+    let mut response = Json(ReceiptResponse::new(revision, progress)).into_response();
+    insert_receipt(&mut response, complete.and_then(|receipt| receipt_response::header(revision, &receipt)));
     if let Some(limit) = wanted.wait {
         insert_applied(&mut response, limit);
     }

@@ -4,7 +4,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use utoipa::IntoParams;
 
 use super::{
-    events::revocation_details,
+    events::grant_details,
     preconditions::{PreconditionParams, Preconditions},
     receipt_response::ReceiptResponse,
     receipts::{PreferParams, ReceiptWanted},
@@ -110,7 +110,7 @@ async fn end<R: Requirement>(
     let now = clock.now();
     let revision = match transaction.revoke_key(id, now).await? {
         Revocation::Done(key) => {
-            let details = revocation_details(&key, reason.as_ref());
+            let details = grant_details(&key, reason.as_ref());
             let event = caller.event(EventKind::Revoked, id, now).with_details(details);
             Some(transaction.commit_with(&event).await?)
         }
@@ -118,5 +118,5 @@ async fn end<R: Requirement>(
         Revocation::Repeated => None,
         Revocation::NotFound => return Err(Code::KeyNotFound.into()),
     };
-    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
+    Ok(wanted.respond(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

@@ -196,7 +196,7 @@ async fn give_new_secret<R: Requirement>(
     }
     let event = caller.event(EventKind::Rotated, id, now).with_details(event_details::json(&details));
     let revision = transaction.commit_with(&event).await?;
-    Ok(wanted.acknowledge(caller, id, Some(revision), clock, Json(response)).await)
+    Ok(wanted.respond(caller, id, Some(revision), clock, Json(response)).await)
 }
 
 /// The response to a rotation that was made before, of which a later revision is a proof too.
@@ -208,7 +208,7 @@ async fn repeat<R: Requirement>(
     response: Value,
 ) -> Result<Response, Problem> {
     let revision = if wanted.is_wanted() { caller.begin_read().await?.newest_revision().await? } else { None };
-    Ok(wanted.acknowledge(caller, id, revision, clock, Json(response)).await)
+    Ok(wanted.respond(caller, id, revision, clock, Json(response)).await)
 }
 
 fn check_rotation(
@@ -333,5 +333,5 @@ async fn end<R: Requirement>(
         None if wanted.is_wanted() => transaction.newest_revision().await?,
         None => None,
     };
-    Ok(wanted.acknowledge(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
+    Ok(wanted.respond(caller, id, revision, clock, StatusCode::NO_CONTENT).await)
 }

@@ -95,7 +95,7 @@ pub(crate) async fn suspend(
         apply,
     )
     .await?;
-    Ok(wanted.acknowledge(&caller, id, revision, &clock, shown).await)
+    Ok(wanted.respond(&caller, id, revision, &clock, shown).await)
 }
 
 /// Ends a key's suspension. A key that is not suspended stays as it is.
@@ -151,7 +151,7 @@ async fn change(
         let revision = if wants_revision {
             transaction.revision_of_unchanged(&key).await?
         } else {
-            transaction.acknowledge_unchanged(&key);
+            transaction.invalidate_unchanged(&key);
             None
         };
         return Ok((revision, show(key.clone(), now)));

@@ -110,8 +110,9 @@ pub(crate) async fn update(
         }
     }
     fields.finish(READ_ONLY)?;
+    let may_narrow = may_narrow(&patch);
     let mut transaction =
-        if may_narrow(&patch) { caller.begin_revocation(&clock).await? } else { caller.begin_change(&clock).await? };
+        if may_narrow { caller.begin_revocation(&clock).await? } else { caller.begin_change(&clock).await? };
     let key = transaction.lock_key(id).await?.ok_or(Code::KeyNotFound)?;
     if key.revoked_at.is_some() {
         return Err(Code::KeyRevokedConflict.into());
@@ -121,7 +122,6 @@ pub(crate) async fn update(
     }
     refuse_widening(&caller.principal, caller.own_limits(), &key, &patch)?;
     let mut patched = key.clone();
-    let may_narrow = may_narrow(&patch);
     let changes = patched.apply(patch);
     // A change that narrows does not wait for the policy's lock.
     if PolicyFacts::from(&*key).is_widened_by((&patched).into()) {
@@ -138,7 +138,7 @@ pub(crate) async fn update(
         Some(transaction.commit_with(&event).await?)
     };
     let shown = show(patched, clock.now());
-    Ok(wanted.acknowledge(&caller, id, revision.filter(|_| is_waited_for), &clock, shown).await)
+    Ok(wanted.respond(&caller, id, revision.filter(|_| is_waited_for), &clock, shown).await)
 }
 
 /// Whether the change takes anything away.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::{extract::State, http::header, response::IntoResponse};
 
 use super::{
-    responses::{ApiKeyUsageResponse, TenantUsageResponse},
     schema,
+    usage_responses::{ApiKeyUsageResponse, TenantUsageResponse},
 };
 use crate::{
     domain::{ApiKeyId, Clock, Timestamp, UsageInterval, UsageWindow},

@@ -73,7 +73,7 @@ pub(in crate::http) struct LabelledMatch {
 
 /// Takes the reports of GitHub's secret scanning.
 ///
-/// For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are dealt with before the response, which
+/// For GitHub alone, which signs the body (ECDSA over P-256 and SHA-256). The secrets are handled before the response, which
 /// says of each match whether it is a secret of a key. Served where `LEAKS_GITHUB_KEYS_URL` or `LEAKS_GITHUB_KEYS_FILE` is set.
 #[utoipa::path(
     post,
@@ -86,7 +86,7 @@ pub(in crate::http) struct LabelledMatch {
     ),
     request_body(content = [Match]),
     responses((status = 200, description = "A label for each match, in the same order", body = [LabelledMatch])),
-    extensions(("x-problems" = json!([HOST, BODY, SERVER, [Code::InvalidSignature, Code::SigningKeysUnavailable, Code::NotFound, Code::Busy, Code::DatabaseUnavailable]]))),
+    extensions(("x-problems" = json!([HOST, BODY, SERVER, [Code::InvalidSignature, Code::SigningKeysUnavailable, Code::NotFound, Code::TooManyReports, Code::Busy, Code::DatabaseUnavailable]]))),
 )]
 pub(in crate::http) async fn github(
     State(state): State<AppState>,
@@ -98,12 +98,10 @@ pub(in crate::http) async fn github(
     let keys = state.leaks.github_keys.as_deref().ok_or_else(not_configured)?;
     let signature = Signature::read(request.headers(), keys).await?;
     let address = state.authenticator.tenancy.trusted_proxies.client_address(request.headers(), peer.0);
-    // Bodies are large: only so many are kept at once.
-    let _permit = state.leaks.large_bodies.try_acquire().map_err(|_| Code::Busy)?;
-    let body = read_raw_json_body(request, MAX_BYTES).await?;
-    signature.check(&body)?;
-    let matches = parse(&body)?;
-    drop(body);
+    state.leaks.forgeries.check(address).map_err(|wait| Problem::too_many_reports(wait, state.clock.now()))?;
+    let matches = read_signed(&state, request, &signature).await.inspect_err(|_| {
+        let _ = state.leaks.forgeries.take(address);
+    })?;
 
     let mut findings = Findings::default();
     let add = |found: &Match| {
@@ -121,6 +119,14 @@ pub(in crate::http) async fn github(
         Ok(Err(_)) => Err(Problem::internal()),
         Err(_) => Err(Code::Timeout.into()),
     }
+}
+
+async fn read_signed(state: &AppState, request: Request, signature: &Signature) -> Result<Vec<Match>, Problem> {
+    // Bodies are large: only so many are read at once.
+    let _permit = state.leaks.large_bodies.try_acquire().map_err(|_| Code::Busy)?;
+    let body = read_raw_json_body(request, MAX_BYTES).await?;
+    signature.check(&body)?;
+    parse(&body)
 }
 
 fn not_configured() -> Problem {

@@ -1,7 +1,7 @@
 //! Reports of leaked secrets: on any host and without a credential, since who finds a secret knows neither its tenant nor
 //! whether it is one.
 //!
-//! The handlers only queue reports ([`LeakReport`]); a worker of the app deals with them, and has the only way to keys of whatever
+//! The handlers only queue reports ([`LeakReport`]); a worker of the app handles them, and has the only way to keys of whatever
 //! tenant.
 
 mod address_limit;
@@ -30,8 +30,8 @@ use crate::{
 
 /// Reports that can wait.
 const QUEUE: usize = 64;
-/// Large bodies that are kept at once.
-const LARGE_BODIES: usize = 4;
+/// Large bodies that are read at once.
+const LARGE_BODIES: usize = 16;
 /// Places that are kept of one secret and report.
 const PLACES: usize = 10;
 
@@ -63,24 +63,27 @@ impl Findings {
     }
 }
 
-/// Where reports go.
+/// The queues of reports, for handlers.
 #[derive(Clone)]
 pub struct LeakReports {
     of_anyone: mpsc::Sender<LeakReport>,
     of_github: mpsc::Sender<LeakReport>,
+    /// Of reports by anyone.
     limit: Arc<AddressLimit>,
+    /// Of reports that are said to be of GitHub, and are not.
+    forgeries: Arc<AddressLimit>,
     large_bodies: Arc<Semaphore>,
     /// `None`: reports of GitHub are not accepted.
     github_keys: Option<Arc<GithubKeys>>,
 }
 
-/// Where they come from.
+/// The queues, for workers.
 pub(crate) struct LeakQueues {
     pub(crate) of_anyone: mpsc::Receiver<LeakReport>,
     pub(crate) of_github: mpsc::Receiver<LeakReport>,
 }
 
-/// Takes no report.
+/// Without workers: every report is refused.
 impl Default for LeakReports {
     fn default() -> Self {
         Self::new(None).0
@@ -95,6 +98,7 @@ impl LeakReports {
             of_anyone,
             of_github,
             limit: Arc::default(),
+            forgeries: Arc::default(),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             github_keys: github_keys.map(Arc::new),
         };

@@ -13,6 +13,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{
@@ -222,10 +223,10 @@ impl Problem {
         Self::with_detail(Code::BodyTooLarge, format!("Send a body of at most {} KiB.", max_bytes / 1024))
     }
 
-    pub(crate) fn too_many_reports(retry_after_seconds: u32) -> Self {
+    pub(crate) fn too_many_reports(retry_after_seconds: u32, now: Timestamp) -> Self {
         let mut problem = Self::from(Code::TooManyReports);
         problem.headers.push((header::RETRY_AFTER, retry_after_seconds.into()));
-        problem
+        Self { reset_at: Some(now + TimeDelta::seconds(retry_after_seconds.into())), ..problem }
     }
 
     pub(crate) fn too_many_rotations(retry_after_seconds: u32, until: Timestamp) -> Self {
@@ -234,7 +235,7 @@ impl Problem {
         Self { reset_at: Some(until), ..problem }
     }
 
-    /// The request is beyond a key's limit, until then.
+    /// The key has exceeded its rate limit. `until`: when the next request may come.
     pub(crate) fn rate_limited(budget: Budget, until: Timestamp) -> Self {
         let limit = budget.limit();
         let (requests, seconds) = (limit.requests(), limit.window_seconds());

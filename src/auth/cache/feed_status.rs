@@ -1,12 +1,13 @@
-//! Logging of the change feed's outages: one line at the start, with the cause, and one at the end.
+//! Whether the change feed is up. Its outages are logged: one line at the start, with the cause, and one at the end.
 
 use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tracing::{info, warn};
 
+use super::lease::Lease;
 use crate::store::{self, ServerIdentity};
 
 /// Why the feed is down.
@@ -27,17 +28,17 @@ pub(super) enum FeedError {
     NeverHeard,
     #[error(
         "the heartbeats reach another server ({beats}) than the change feed ({feed}), as in the middle of a failover; if \
-         this goes on, the address leads to several servers"
+         this persists, DATABASE_DIRECT_URL (or DATABASE_URL) resolves to several servers: let it name the primary"
     )]
     OtherBeats { feed: ServerIdentity, beats: ServerIdentity },
     #[error(
-        "lookups reach another server than the change feed, as in the middle of a failover; if this goes on, DATABASE_URL \
-         and DATABASE_DIRECT_URL lead to different servers"
+        "lookups reach another server than the change feed, as in the middle of a failover; if this persists, \
+         DATABASE_URL and DATABASE_DIRECT_URL lead to different servers: let both name the primary"
     )]
     OtherLookups,
     #[error(
-        "the server {0} is behind what this instance has seen of it: an old primary that was not fenced off, or a restore to \
-         a time before. After a restore, restart the instances"
+        "the server {0} is behind what this instance has seen of it: an old primary, or a restore to a time before. \
+         Fence an old primary off; after a restore, restart the instances"
     )]
     Behind(ServerIdentity),
 }
@@ -55,12 +56,26 @@ impl FeedError {
             | Self::Behind(_) => false,
         }
     }
+
+    /// What is cached may be from another server than the one that takes the changes now, or from a state that was lost.
+    pub(super) fn is_of_servers(&self) -> bool {
+        matches!(self, Self::OtherBeats { .. } | Self::OtherLookups | Self::Behind(_))
+    }
+
+    /// It may persist until somebody changes the settings or the network.
+    pub(super) fn is_persistent(&self) -> bool {
+        matches!(self, Self::NeverHeard) || self.is_of_servers()
+    }
 }
 
-/// The feed's state as last logged.
-#[derive(Default)]
-pub(super) struct FeedLog(Mutex<State>);
+/// The change feed's state. Clones share it.
+#[derive(Clone)]
+pub struct FeedStatus {
+    lease: Arc<Lease>,
+    state: Arc<Mutex<State>>,
+}
 
+/// As last logged.
 #[derive(Default)]
 enum State {
     #[default]
@@ -78,10 +93,30 @@ enum State {
     },
 }
 
-impl FeedLog {
-    /// The feed is down. False: it was up until now, so it is to be tried again at once.
-    pub(super) fn down(&self, error: &FeedError) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+impl FeedStatus {
+    /// Of an instance that starts.
+    #[must_use]
+    pub fn new(lease: &Arc<Lease>) -> Self {
+        Self { lease: lease.clone(), state: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Heartbeats come back. The lease tells a silent feed, or a process that was frozen, before the listener does.
+    pub(crate) fn is_up(&self) -> bool {
+        self.lease.is_valid() && matches!(*self.state(), State::Up)
+    }
+
+    /// The age of the newest heartbeat that came back; `None` = none has.
+    pub(crate) fn lag(&self) -> Option<Duration> {
+        self.lease.lag()
+    }
+
+    /// False: it was up until now, so it is to be tried again at once.
+    pub(super) fn set_down(&self, error: &FeedError) -> bool {
+        let mut state = self.state();
         let since = match &*state {
             State::Up => {
                 *state = State::Broken { cause: error.to_string(), since: Instant::now() };
@@ -96,27 +131,27 @@ impl FeedLog {
         if is_away {
             warn!(
                 %error,
-                "PostgreSQL is away: keys cannot be managed, and checks get 503 until it is back; it is tried again every \
-                 half second"
+                "PostgreSQL is away: keys cannot be managed, and checks get 503 unless the key is cached and the lease \
+                 (LEASE_SECONDS) lasts; it is tried again every half second"
             );
         } else {
             warn!(
                 %error,
-                "the change feed is down: the cache is not used, and each request with an API key queries the database, \
-                 until the feed is back; it is tried again every half second"
+                "the change feed is down: once the lease (LEASE_SECONDS) is over, the cache is not used, and each request \
+                 with an API key queries the database, until the feed is back; it is tried again at growing intervals"
             );
         }
         true
     }
 
-    /// The feed is up.
-    pub(super) fn up(&self) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn set_up(&self) {
+        let mut state = self.state();
         match std::mem::replace(&mut *state, State::Up) {
             State::Up => {}
             State::Starting => info!("the change feed is up: the verification cache is used"),
-            State::Broken { cause, .. } => {
-                warn!(error = cause, "the change feed broke, and is up again at once: the cache was emptied");
+            State::Broken { cause, since } => {
+                let down_seconds = since.elapsed().as_secs();
+                warn!(error = cause, down_seconds, "the change feed broke, and is up again: the cache was emptied");
             }
             State::Down { is_away, since } => {
                 let away_seconds = since.elapsed().as_secs();
