@@ -132,7 +132,7 @@ impl Operator {
         format!("{}{name}", Principal::OPERATOR)
     }
 
-    fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
+    pub(super) fn event(&self, kind: EventKind, key: ApiKeyId, at: Timestamp) -> NewEvent {
         NewEvent { actor: Some(self.audit_name()), ..NewEvent::anonymous(kind, key, at) }
             .with_request(None, COMMAND_LINE)
     }
@@ -365,7 +365,7 @@ async fn change_suspension(
 }
 
 /// Returns the revision of the revocation too, or, of one that was made before, a later one.
-async fn revoke(
+pub(super) async fn revoke(
     keys: &TenantStore,
     id: ApiKeyId,
     reason: Option<&Reason>,

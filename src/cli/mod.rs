@@ -9,6 +9,7 @@ mod manual;
 mod migrate;
 mod owner_database;
 mod receipt;
+mod revocations;
 mod serve;
 mod service_manager;
 mod tenant;
@@ -63,6 +64,9 @@ enum Command {
     /// Verify or export a tenant's audit trail
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Keep revocations through the restore of a backup
+    #[command(subcommand)]
+    Revocations(revocations::RevocationsCommand),
     /// Sign a JWT with JWT_SECRET, for development or for the first admin
     Token(token::TokenArgs),
     /// Check the settings
@@ -156,6 +160,7 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Tenant(command) => tenant::run(config, command).await,
         Command::Keys(command) => keys::run(config, command).await,
         Command::Events(command) => events::run(config, command).await,
+        Command::Revocations(command) => revocations::run(config, command).await,
         Command::Token(args) => token::token(config, args).await,
         Command::Config(ConfigCommand::Check) => {
             warn_of(&config);

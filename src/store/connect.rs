@@ -24,15 +24,30 @@ pub struct DatabaseUrl {
     pub(super) statements: Statements,
 }
 
+/// `user:password@host:port`
+fn authority(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
 impl DatabaseUrl {
     /// Parses `postgres://user:password@host:port/database?sslmode=…`.
     pub fn parse(url: &str) -> Result<Self, String> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err("must begin with postgres://".into());
         }
+        let (_, query) = url.split_once('?').unwrap_or_default();
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        let hosts = authority(url).rsplit('@').next().unwrap_or_default();
+        if hosts.contains(',') || parameters.any(|(name, value)| name == "host" && value.contains(',')) {
+            return Err(
+                "must name one server. The service does not choose among several, as libpq does: name the primary, \
+                        by an address that moves with it"
+                    .into(),
+            );
+        }
         // The parser's error could contain the password.
         let options = PgConnectOptions::from_str(url).map_err(|_| "is not a valid PostgreSQL URL")?;
-        let (_, query) = url.split_once('?').unwrap_or_default();
         let is_unnamed = form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| name == "statement-cache-capacity" && value.trim() == "0");
         let statements = if is_unnamed { Statements::Unnamed } else { Statements::Named };
@@ -499,5 +514,31 @@ pub async fn create_database(maintenance: &DatabaseUrl, name: &str) -> Result<()
         // Another process has created it meanwhile.
         Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P04" | "23505")) => Ok(()),
         outcome => Ok(outcome.map(drop)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_one_server() {
+        for one in [
+            "postgres://a:b,c@db.internal:5432/rally?sslmode=verify-full",
+            "postgresql://a@[::1]/rally",
+            "postgres://a@%2Frun%2Fpostgresql/rally",
+            "postgres://a@localhost/rally?host=/run/postgresql",
+        ] {
+            assert!(DatabaseUrl::parse(one).is_ok(), "{one}");
+        }
+        for several in [
+            "postgres://a:b@one:5432,two:5432/rally?target_session_attrs=read-write",
+            "postgres://one,two/rally",
+            "postgres://a@/rally?host=one,two",
+        ] {
+            let refused = DatabaseUrl::parse(several).unwrap_err();
+            assert!(refused.starts_with("must name one server."), "{refused}");
+        }
+        assert_eq!(DatabaseUrl::parse("mysql://a@b/c").unwrap_err(), "must begin with postgres://");
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     raw::RawConnection,
 };
 
-const REQUESTS: usize = 10_000;
+const REQUESTS: usize = 4_000;
 const WORKERS: usize = 32;
 
 /// The number of other sessions that are busy or in a transaction.

@@ -223,6 +223,11 @@ impl TestDatabase {
         Self { acme: cluster.acme, globex: cluster.globex, ..Self::empty("TEMPLATE template_migrated").await }
     }
 
+    /// A copy as it is now, as from a backup. No server may run on the original.
+    pub async fn copy(&self) -> Self {
+        Self { acme: self.acme, globex: self.globex, ..Self::empty(&format!("TEMPLATE {}", self.name)).await }
+    }
+
     /// An empty database, without migrations.
     pub async fn unmigrated() -> Self {
         Self::empty("TEMPLATE template0").await

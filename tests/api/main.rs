@@ -100,6 +100,7 @@ mod reference_page;
 mod refusal_log;
 mod retired_secrets;
 mod reuse;
+mod revocations;
 mod revoke;
 mod rotate;
 mod round_trips;
