@@ -81,8 +81,8 @@
 //!
 //! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
 //! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification
-//! (`auth::cache::invalidation`) and do the same. If the feed breaks, the lease lapses and every check asks the database,
-//! until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back. With `Prefer: wait` the response
+//! (`auth::cache::invalidation`) and do the same. If the feed breaks, the cache is used until the lease is over; then every check
+//! asks the database, until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back. With `Prefer: wait` the response
 //! comes when every instance has acknowledged the change, or lost its lease (`auth::cache::protocol`).
 
 pub mod app;

@@ -43,11 +43,18 @@ async fn a_decoy_is_refused_like_an_unknown_secret_and_its_use_leaves_one_event_
     }
     let as_bearer = admin.with(Credential::Bearer(decoy.secret.clone()));
     use_from(&as_bearer, "203.0.113.67", CHECK).await.refused(401, "invalid_key");
-    wait_until(async || uses(&admin, &decoy).await.len() == 2).await;
+    wait_until(async || uses(&admin, &decoy).await.len() >= 2).await;
     let found = uses(&admin, &decoy).await;
-    let mut addresses: Vec<_> = found.iter().map(|event| event["address"].as_str().unwrap()).collect();
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    // The test may run across the end of an hour.
+    let hour = |event: &Value| text(event, "occurredAt")[..13].to_owned();
+    let mut addresses: Vec<_> = found.iter().map(|event| (text(event, "address"), hour(event))).collect();
     addresses.sort_unstable();
-    assert_eq!(addresses, ["203.0.113.66", "203.0.113.67"]);
+    let all = addresses.len();
+    addresses.dedup();
+    assert_eq!(all, addresses.len(), "{addresses:?}");
+    addresses.dedup_by_key(|(address, _)| address.clone());
+    assert_eq!(addresses.iter().map(|(address, _)| &**address).collect::<Vec<_>>(), ["203.0.113.66", "203.0.113.67"]);
     let details = json!({"keyHint": decoy.hint(), "userAgent": "thief/1.0"});
     assert_eq!((&found[0]["details"], &found[0]["actor"]), (&details, &Value::Null));
     let metrics = admin.get("/metrics").await.body;

@@ -13,8 +13,8 @@ use std::{
 
 use local_postgres::PrivatePostgres;
 use rally_api_keys::{
-    domain::Slug,
-    store::{self, DatabaseUrl, TenantAdmin},
+    domain::{ApiKeyId, KeyHint, Secret, Slug, TenantId},
+    store::{self, DatabaseUrl, SecretAlert, SecretAlertKind, TenantAdmin},
 };
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
@@ -23,7 +23,7 @@ use tokio::time::sleep;
 
 use crate::{
     client::{Client, CreatedKey, Reply},
-    harness::{TestDatabase, TestServer, clean_up_afterwards, not_tested, scratch_dir, wait_until},
+    harness::{TestDatabase, TestServer, clean_up_afterwards, not_tested, open, scratch_dir, wait_until},
     proxy::{Mode, Proxy},
 };
 
@@ -291,4 +291,37 @@ async fn while_a_synchronous_standby_is_missing_heartbeats_leave_few_sessions_an
     set_standby("ALTER SYSTEM RESET synchronous_standby_names").await;
     server.wait_for_feed().await;
     assert_eq!(check(&admin, &key).await.status, 200);
+}
+
+/// PostgreSQL ends the wait at its `statement_timeout`, and says that the commit has succeeded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_no_synchronous_standby_has_is_not_acknowledged() {
+    let Some(pair) = Pair::start("acknowledged").await else { return };
+    let placeholder = TestDatabase::create().await;
+    let mut server = TestServer::logged_in_by(&url(&pair.primary), placeholder, &[]).await;
+    let key = server.admin("acme").create("n", "read").await;
+    server.stop().await; // its heartbeats would wait, too
+    let tenant = text(&pair.primary, "SELECT id::text FROM tenants WHERE slug = 'acme'").await;
+    let alert = SecretAlert {
+        kind: SecretAlertKind::Reused {
+            tenant: TenantId(tenant.parse().unwrap()),
+            key: ApiKeyId::parse(&key.id).unwrap(),
+        },
+        lookup_digest: Secret::parse(key.secret.as_bytes()).unwrap().lookup_digest(),
+        hint: KeyHint::from_last4("0000").unwrap(),
+        at: chrono::Utc::now(),
+        address: None,
+        request_id: "alone".into(),
+    };
+    let usage = open(&url(&pair.primary)).await.unwrap().usage();
+    execute(&pair.primary, "ALTER SYSTEM SET synchronous_standby_names = 'no_such_standby'").await;
+    execute(&pair.primary, "SELECT pg_reload_conf()").await;
+    wait_until(async || text(&pair.primary, "SHOW synchronous_standby_names").await == "no_such_standby").await;
+    let began = Instant::now();
+    let outcome = usage.record_alert(&alert).await;
+    assert!(outcome.is_err() && began.elapsed() > Duration::from_secs(5), "{outcome:?} after {:?}", began.elapsed());
+    execute(&pair.primary, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    execute(&pair.primary, "SELECT pg_reload_conf()").await;
+    let recorded = "SELECT count(*)::text FROM api_key_events WHERE request_id = 'alone'";
+    wait_until(async || text(&pair.primary, recorded).await == "1").await;
 }

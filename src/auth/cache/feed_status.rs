@@ -138,7 +138,7 @@ impl FeedStatus {
             warn!(
                 %error,
                 "the change feed is down: once the lease (LEASE_SECONDS) is over, the cache is not used, and each request \
-                 with an API key queries the database, until the feed is back; it is tried again at growing intervals"
+                 with an API key queries the database, until the feed is back; it is tried again"
             );
         }
         true
