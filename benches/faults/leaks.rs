@@ -48,7 +48,7 @@ pub async fn reported(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
 
     let keys = scene.fresh_keys(BY_GITHUB).await?;
     let found = keys.iter().map(|key| json!({"token": key.secret.reveal(), "type": "rally_crm_api_key", "url": null}));
-    let body = Value::from_iter(found).to_string();
+    let body = found.collect::<Value>().to_string();
     let signature = github.sign(&SystemRandom::new(), body.as_bytes())?;
     let headers = format!(
         "Github-Public-Key-Identifier: bench\r\nGithub-Public-Key-Signature: {}\r\n",
