@@ -147,9 +147,14 @@ pub fn count(samples: &[Sample], which: impl Fn(&Sample) -> bool) -> usize {
 
 /// The 99th percentile of durations, in milliseconds; NaN if there are no samples.
 pub fn p99(samples: &[Sample], which: impl Fn(&Sample) -> bool) -> f64 {
-    let mut took: Vec<f64> = samples.iter().filter(|it| which(it)).map(|it| it.took.as_secs_f64() * 1e3).collect();
-    took.sort_by(f64::total_cmp);
-    took.get((took.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
+    let took = samples.iter().filter(|it| which(it)).map(|it| it.took.as_secs_f64() * 1e3).collect();
+    percentile(took, 99)
+}
+
+/// NaN if there are no values.
+pub fn percentile(mut values: Vec<f64>, hundredths: usize) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() * hundredths).div_ceil(100).saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
 
 /// The time from `after` to the end of the last failed request, in seconds.

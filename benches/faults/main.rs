@@ -1,7 +1,7 @@
 //! Injects the faults of production into the service as a process, and measures what clients see:
 //!
 //! ```sh
-//! cargo bench --bench faults            # everything, some seven minutes
+//! cargo bench --bench faults            # everything, some ten minutes
 //! cargo bench --bench faults -- a e     # these faults
 //! ```
 //!
@@ -22,9 +22,13 @@ mod clients;
 mod clock;
 mod database;
 mod disk;
+mod instances;
+mod leaks;
+mod lease;
 mod load;
 mod neighbours;
 mod process;
+mod receipts;
 mod report;
 mod rolling;
 #[allow(dead_code, reason = "shared, and each program uses its part of it")]
@@ -45,7 +49,7 @@ use self::{
     },
 };
 
-const LETTERS: &str = "abcdefghijklmno";
+const LETTERS: &str = "abcdefghijklmnopqrs";
 const KEYS: usize = 2_000;
 
 /// A database with a tenant and its keys.
@@ -64,6 +68,13 @@ impl Scene {
         let keys = keys::generate(std::slice::from_ref(&tenant), count);
         keys::copy_stamped(&mut database.connect().await?, &keys).await?;
         Ok(Self { database, tenant, keys, neighbours: None })
+    }
+
+    /// Keys that no other fault uses.
+    async fn fresh_keys(&self, count: usize) -> Outcome<Vec<Key>> {
+        let keys = keys::generate(std::slice::from_ref(&self.tenant), count);
+        keys::copy_stamped(&mut self.database.connect().await?, &keys).await?;
+        Ok(keys)
     }
 }
 
@@ -125,6 +136,10 @@ async fn fault(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<
         'l' => neighbours::beside(Greed::MediumLists, letter, scene, report).await,
         'm' => neighbours::beside(Greed::Unread, letter, scene, report).await,
         'n' => neighbours::beside(Greed::UnreadStreams, letter, scene, report).await,
-        _ => neighbours::beside(Greed::Changes, letter, scene, report).await,
+        'o' => neighbours::beside(Greed::Changes, letter, scene, report).await,
+        'p' => lease::outlasts_an_outage(scene, report).await,
+        'q' => receipts::healthy(scene, report).await,
+        'r' => lease::of_a_frozen_instance(scene, report).await,
+        _ => leaks::reported(scene, report).await,
     }
 }

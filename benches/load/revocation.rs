@@ -18,7 +18,7 @@ use crate::{
     rows::checks,
     seed::Seed,
     stand::{
-        client::{Connection, check, request, send_each},
+        client::{Connection, accepted, check, request, send_each},
         exact,
         keys::{Key, token},
         postgres::Database,
@@ -174,13 +174,4 @@ async fn revoke(key: &Key, one: &mut Connection, other: &mut Connection, observe
     observed.stale += stale;
     observed.flapping += flapping;
     Ok(())
-}
-
-/// Checks the key: true for 200, false for 401, an error for another status.
-async fn accepted(connection: &mut Connection, check: &str) -> Outcome<bool> {
-    match connection.send(check).await?.status {
-        200 => Ok(true),
-        401 => Ok(false),
-        status => Err(format!("a check has status {status}").into()),
-    }
 }

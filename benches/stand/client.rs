@@ -33,9 +33,19 @@ pub fn check(key: &Key) -> String {
 /// A response.
 pub struct Reply {
     pub status: u16,
+    /// The status line and the headers.
+    head: String,
     pub body: Vec<u8>,
     /// The server closes the connection after it.
     pub closes: bool,
+}
+
+impl Reply {
+    /// The value of a header, by its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value))
+    }
 }
 
 /// A connection with one request at a time.
@@ -50,13 +60,13 @@ impl Connection {
 
     pub async fn send(&mut self, request: &str) -> Outcome<Reply> {
         self.0.write_all(request.as_bytes()).await?;
-        let (mut status, mut length, mut closes, mut line) = (None, 0, false, String::new());
+        let (mut status, mut length, mut closes, mut head) = (None, 0, false, String::with_capacity(512));
         loop {
-            line.clear();
-            if self.0.read_line(&mut line).await? == 0 {
+            let start = head.len();
+            if self.0.read_line(&mut head).await? == 0 {
                 return Err("the server closed the connection".into());
             }
-            let header = line.trim_end();
+            let header = head[start..].trim_end();
             if header.is_empty() {
                 break;
             } else if status.is_none() {
@@ -71,7 +81,16 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await?;
-        Ok(Reply { status: status.ok_or("a response without a status")?, body, closes })
+        Ok(Reply { status: status.ok_or("a response without a status")?, head, body, closes })
+    }
+}
+
+/// Sends a check: true for 200, false for 401, an error for another status.
+pub async fn accepted(connection: &mut Connection, check: &str) -> Outcome<bool> {
+    match connection.send(check).await?.status {
+        200 => Ok(true),
+        401 => Ok(false),
+        status => Err(format!("a check has status {status}").into()),
     }
 }
 
