@@ -64,7 +64,7 @@ impl Instances {
     }
 }
 
-/// What a receipt says of the instances.
+/// The members of `Rally-Receipt` that are measured.
 pub struct Receipt {
     pub acknowledged: usize,
     pub lapsed: usize,

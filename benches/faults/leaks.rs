@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// What one report may contain.
+/// The largest number of secrets in one report.
 const BY_ANYONE: usize = 1_000;
 const BY_GITHUB: usize = 10_000;
 /// How long checks go on after the response.
@@ -62,7 +62,7 @@ pub async fn reported(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     instances.stop().await
 }
 
-/// What GitHub publishes of its key.
+/// GitHub's document of public keys, with this key.
 fn published(key: &EcdsaKeyPair) -> Outcome<String> {
     let der: PublicKeyX509Der<'_> = key.public_key().as_der()?;
     let der = BASE64_STANDARD.encode(der.as_ref());
@@ -72,7 +72,7 @@ fn published(key: &EcdsaKeyPair) -> Outcome<String> {
 
 /// In seconds.
 struct Leak {
-    /// The report's response.
+    /// From the call to its response.
     took: f64,
     /// From the response to the end of the last check that was accepted.
     last_accept: f64,

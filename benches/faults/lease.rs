@@ -1,4 +1,4 @@
-//! What depends on the lease: checks while PostgreSQL is away, and the receipt while an instance is frozen.
+//! Faults within a lease: an outage of PostgreSQL, and a frozen instance.
 
 use std::time::Duration;
 

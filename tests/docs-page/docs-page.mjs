@@ -1,4 +1,4 @@
-// Opens /docs in Chromium: no serious finding of axe, in light and wide, dark and narrow; calls work; a
+// Opens /docs in Chromium: no serious finding of axe, in the light scheme at 1280 px and the dark one at 360 px; calls work; a
 // revocation is asked for first. SERVICE_PORT, SERVICE_TOKEN: a service with the tenant acme, and a JWT of its admin.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
