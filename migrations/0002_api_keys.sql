@@ -44,7 +44,7 @@ CREATE TABLE public.api_keys (
     rate_limit_window_seconds integer CHECK (rate_limit_window_seconds BETWEEN 1 AND 86400),
     quota_requests      bigint      CHECK (quota_requests BETWEEN 1 AND 1000000000000),
     quota_period        text        CHECK (quota_period IN ('day', 'month')),
-    -- It never works, and each use of its secret is recorded. Set when it is created, and never changed.
+    -- It never works, and the use of its secret is recorded. Set when it is created, and never changed.
     is_decoy            boolean     NOT NULL DEFAULT false,
     -- Counts the changes; a part of the entity tag (ETag).
     version             bigint      NOT NULL DEFAULT 1 CHECK (version > 0),

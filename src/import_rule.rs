@@ -12,15 +12,16 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Each room, and the rooms that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("queue_worker", &[]),
     ("turns", &["domain"]),
     ("store", &["domain", "turns"]),
-    ("usage", &["domain", "store"]),
+    ("usage", &["domain", "queue_worker", "store"]),
     ("limits", &["domain"]),
     ("auth", &["domain", "turns", "store", "usage", "limits"]),
     ("http", &["domain", "turns", "store", "usage", "limits", "auth"]),
     ("config", &["domain", "store", "limits", "auth", "http"]),
     ("telemetry", &["config"]),
-    ("app", &["domain", "store", "usage", "limits", "auth", "http", "config", "telemetry"]),
+    ("app", &["domain", "queue_worker", "store", "usage", "limits", "auth", "http", "config", "telemetry"]),
     ("demo", &["domain", "store", "auth", "http", "config", "app"]),
     ("cli", &["domain", "store", "limits", "auth", "http", "config", "telemetry", "app", "demo"]),
 ];

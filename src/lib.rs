@@ -14,15 +14,16 @@
 //! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers, with `/leaks`; the console's page; the one place where an error becomes a response; the OpenAPI document |
 //! | [`auth`] | tenant and credential of a request → principal; the verification cache; argon2, stamps and JWTs |
 //! | [`limits`] | rate limits, counted in process or in Redis (quotas are in `usage`) |
-//! | [`usage`] | the counters of usage, callers and quotas (`auth` calls them); the worker that writes them, and removes old hours, callers, secrets and idempotency records |
+//! | [`usage`] | the counters of usage, callers and quotas (`auth` calls them); the worker that writes them, records secret alerts, and removes old hours, callers, secrets and idempotency records |
 //! | [`store`] | PostgreSQL: the only room that imports sqlx |
+//! | `queue_worker` | the worker of a queue: what failed is retried without delaying the rest |
 //! | `turns` | what tenants share (connections, cores, buffers) is used in turns |
 //! | [`domain`] | types and rules without I/O, such as `access`: whether a request is allowed |
 //!
 //! The crate `local-postgres` runs the private PostgreSQL for the demo, the tests and the benchmarks.
 //!
 //! # The import rule
-//! Rooms import one way: `domain ← turns ← store ← usage ← limits ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
+//! Rooms import one way: `domain ← queue_worker, turns ← store ← usage ← limits ← auth ← http ← config ← telemetry ← app ← demo ← cli`. Rooms below
 //! `config` receive their settings as arguments. Within a folder, sibling modules import one another without a circle.
 //! The tests in `import_rule` check both.
 //!
@@ -50,6 +51,7 @@
 //! | rate limit | so many requests in a window, all of which may come at once (the burst); the budget is how many may come now |
 //! | quota | so many requests in a day or month, by the usage counts of all instances |
 //! | decoy | a key that never works; its use is recorded |
+//! | secret alert | an event about a secret: its use after its end, the use of a decoy, or its exposure over plain HTTP |
 //! | suspension | a key does not work until a time, or until it is resumed |
 //! | policy | a tenant's rules for all of its keys |
 //! | caller | an address and a program that use a key |
@@ -68,7 +70,7 @@
 //! **A request with an API key.** `auth::tenant_host` finds the tenant, `auth::credential` the secret. A malformed
 //! secret is refused without a lookup. On a cache hit under a valid lease (`auth::cache`), `auth::authenticator` has the
 //! facts at once. On a miss it takes the current epoch, looks up the secret's row by its digest (single flight, then
-//! `store::batcher`), and compares the stamp in constant time; without a usable stamp it verifies the argon2 hash
+//! `store::batcher`), and compares the stamp in constant time (a decoy is refused first); without a usable stamp it verifies the argon2 hash
 //! on a bounded pool (`auth::api_key`), unless KEY_FALLBACK=deny. The result is cached if the epoch is unchanged. From the facts,
 //! `domain::access` allows or denies; then the key's rate limit decides (`limits`: in process or in Redis), then its quota
 //! (`usage::quotas`). `usage` counts the request, and the key is the principal.
@@ -81,8 +83,8 @@
 //!
 //! **Revoking a key.** One guarded `UPDATE` and its audit event are committed; a trigger notifies at the commit. The
 //! instance invalidates its own cache, increments the epoch, and responds 204. Other instances receive the notification
-//! (`auth::cache::invalidation`) and do the same. If the feed breaks, the cache is used until the lease is over; then every check
-//! asks the database, until there is a new LISTEN, the cache has been emptied, and a heartbeat has come back. With `Prefer: wait` the response
+//! (`auth::cache::invalidation`) and do the same. If the feed breaks, the cache is used until the lease ends, a lookup
+//! reaches another server, or a new LISTEN empties the cache. Then every check asks the database, until a heartbeat has come back. With `Prefer: wait` the response
 //! comes when every instance has acknowledged the change, or lost its lease (`auth::cache::protocol`).
 
 pub mod app;
@@ -95,6 +97,7 @@ pub mod http;
 #[cfg(test)]
 mod import_rule;
 pub mod limits;
+mod queue_worker;
 #[allow(clippy::disallowed_types, reason = "the room that owns the pools")]
 pub mod store;
 mod telemetry;

@@ -2,31 +2,27 @@
 //!
 //! Reports come from `http::leaks` through queues. Handling is idempotent, so a report whose outcome is unknown is retried.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use futures_util::{FutureExt as _, future::join_all};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout_at},
-};
-use tracing::{error, warn};
+use tokio::{sync::mpsc, time::Instant};
+use tracing::{error, info, warn};
 
 use crate::{
     auth::github_keys::GithubKeys,
     domain::{ApiKey, Clock, EventKind, LeakAction, LookupDigest, NewEvent, Reason, Reporter},
     http::{LeakReport, LeakReports, ended_secret_details, grant_details, leak_details, suspension_details},
+    queue_worker::{self, Handler},
     store::{self, LeakStore, Locked, LockedSecret, ReportedSecret, WriteTx},
-    usage::Retries,
+    usage::FailureLog,
 };
 
 /// Secrets that are handled in one transaction: meanwhile other changes of the tenant's keys wait.
 const CHANGED_AT_ONCE: usize = 250;
-/// Interval between attempts at the end of the process.
-const RETRY: Duration = Duration::from_secs(1);
 /// Why a key is revoked or suspended.
 const REASON: &str = "its secret was reported as leaked";
 
@@ -66,112 +62,98 @@ pub(super) fn start(
 ) -> (LeakReports, LeakWorkers) {
     let (reports, queues) = LeakReports::new(github_keys);
     let metrics = LeakMetrics::register(registry);
-    let worker = |queue| LeakWorker { queue, store: store.clone(), clock: clock.clone(), metrics: metrics.clone() };
+    let worker = |queue| {
+        let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.clone());
+        (queue, LeakHandler { store, clock, metrics, failures: FailureLog::default() })
+    };
     (reports, LeakWorkers([worker(queues.of_anyone), worker(queues.of_github)]))
 }
 
 /// A worker for each queue, so that reports of anybody do not delay those of GitHub.
-pub(super) struct LeakWorkers([LeakWorker; 2]);
+pub(super) struct LeakWorkers([(mpsc::Receiver<LeakReport>, LeakHandler); 2]);
 
 impl LeakWorkers {
-    /// Handles reports until `stop` resolves, then with the rest, until the deadline to which it resolves.
+    /// Handles reports until `stop` resolves, then the rest, until the deadline to which it resolves.
     pub(super) async fn run(self, stop: impl Future<Output = Instant>) {
         let stop = stop.shared();
-        join_all(self.0.map(|worker| worker.run(stop.clone()))).await;
+        join_all(self.0.map(|(queue, handler)| queue_worker::run(queue, handler, stop.clone()))).await;
     }
 }
 
-/// Handles the reports of one queue, one after the other.
-struct LeakWorker {
-    queue: mpsc::Receiver<LeakReport>,
+struct LeakHandler {
     store: LeakStore,
     clock: Clock,
     metrics: LeakMetrics,
+    failures: FailureLog,
 }
 
-impl LeakWorker {
-    /// Handles reports until `stop` resolves, then the rest, until the deadline to which it resolves. A report that failed is
-    /// tried again after the others, so that one tenant holds none of another up.
-    async fn run(mut self, stop: impl Future<Output = Instant>) {
-        let mut stop = std::pin::pin!(stop);
-        let mut failed = Retries::default();
-        let deadline = loop {
-            let has_room = failed.has_room();
-            let report = tokio::select! {
-                biased;
-                deadline = &mut stop => break deadline,
-                report = failed.next() => report,
-                Some(report) = self.queue.recv(), if has_room => report,
-            };
-            let mut handling = std::pin::pin!(self.handle(report));
-            tokio::select! {
-                again = &mut handling => failed.add(again),
-                // A transaction is not dropped half-way.
-                deadline = &mut stop => {
-                    if let Ok(again) = timeout_at(deadline, &mut handling).await {
-                        failed.add(again);
-                    } else {
-                        error!("the process ends: lost a report of leaked secrets, which has to be sent again");
-                    }
-                    break deadline;
+impl Handler<LeakReport> for LeakHandler {
+    /// A report is retried if the database is away and nobody waits for the outcome; of its secrets, those that were not handled.
+    async fn handle(&mut self, mut report: LeakReport) -> Option<LeakReport> {
+        let outcome = self.handle_once(&report).await;
+        let reply = report.reply.take().filter(|reply| !reply.is_closed());
+        let request_id = report.request_id.as_str();
+        match &outcome {
+            Ok(_) => {
+                if self.failures.succeeded() {
+                    info!("reports of leaked secrets are handled again");
                 }
             }
-        };
-        self.queue.close();
-        let mut left = failed.into_items();
-        while let Ok(report) = self.queue.try_recv() {
-            left.push_back(report);
-        }
-        while let Some(report) = left.pop_front() {
-            let Ok(again) = timeout_at(deadline, self.handle(report)).await else {
-                error!(
-                    reports = left.len() + 1,
-                    "the process ends: lost reports of leaked secrets, which have to be sent again"
-                );
-                return;
-            };
-            if let Some(again) = again {
-                left.push_back(again);
-                sleep_until(deadline.min(Instant::now() + RETRY)).await;
-            }
-        }
-    }
-
-    /// Handles a report. Returns it if it is to be tried again: the database is away, and nobody waits for the outcome.
-    async fn handle(&self, mut report: LeakReport) -> Option<LeakReport> {
-        let outcome = self.handle_once(&report).await;
-        let is_defect = matches!(outcome, Err(store::Error::Internal(_) | store::Error::BadRow { .. }));
-        let reply = report.reply.take().filter(|reply| !reply.is_closed());
-        if let Err(error) = &outcome {
-            let request_id = report.request_id.as_str();
-            if is_defect {
+            Err(Unhandled { error, .. }) if error.is_defect() => {
                 error!(%error, request_id, "could not handle a report of leaked secrets, because of a defect in a query or in stored data");
-            } else if reply.is_none() {
-                warn!(%error, request_id, "could not handle a report of leaked secrets; trying again");
-                return Some(report);
+            }
+            Err(Unhandled { error, digests }) => {
+                if self.failures.failed(error) {
+                    warn!(%error, request_id, "could not handle a report of leaked secrets; its sender is told, or it is tried again");
+                }
+                if reply.is_none() {
+                    report.places.retain(|digest, _| digests.contains(digest));
+                    return Some(report);
+                }
             }
         }
         let label = if outcome.is_ok() { "handled" } else { "failed" };
         self.metrics.reports.get_or_create(&[("reporter", report.reporter.as_str()), ("outcome", label)]).inc();
         if let Some(reply) = reply {
             // Whoever has gone in the meantime sends the report again.
-            let _ = reply.send(outcome);
+            let _ = reply.send(outcome.map_err(|unhandled| unhandled.error));
         }
         None
     }
 
-    /// Returns those of the report's secrets that are one of a key. A tenant for which it fails keeps no other one waiting.
-    async fn handle_once(&self, report: &LeakReport) -> Result<HashSet<LookupDigest>, store::Error> {
+    fn lost(&mut self, items: usize) {
+        error!(reports = items, "the process ends: lost reports of leaked secrets, which have to be sent again");
+    }
+}
+
+/// Secrets of a report that could not be handled.
+struct Unhandled {
+    error: store::Error,
+    digests: HashSet<LookupDigest>,
+}
+
+impl LeakHandler {
+    /// Returns those of the report's secrets that are one of a key. A tenant for which it fails delays no other one.
+    async fn handle_once(&self, report: &LeakReport) -> Result<HashSet<LookupDigest>, Unhandled> {
         let digests: Vec<_> = report.places.keys().copied().collect();
-        let mut found = self.store.find(&digests).await?;
+        let mut found = match self.store.find(&digests).await {
+            Ok(found) => found,
+            Err(error) => return Err(Unhandled { error, digests: digests.into_iter().collect() }),
+        };
         found.sort_unstable_by_key(|secret| (secret.tenant.0, secret.key.0));
-        let mut outcome = Ok(());
+        let mut unhandled: Option<Unhandled> = None;
         for of_tenant in found.chunk_by(|one, other| one.tenant == other.tenant) {
             for part in of_tenant.chunks(CHANGED_AT_ONCE) {
-                outcome = outcome.and(self.change(part, report).await);
+                if let Err(error) = self.change(part, report).await {
+                    let first = unhandled.get_or_insert_with(|| Unhandled { error, digests: HashSet::new() });
+                    first.digests.extend(part.iter().map(|secret| secret.lookup_digest));
+                }
             }
         }
-        outcome.map(|()| found.into_iter().map(|secret| secret.lookup_digest).collect())
+        match unhandled {
+            None => Ok(found.into_iter().map(|secret| secret.lookup_digest).collect()),
+            Some(unhandled) => Err(unhandled),
+        }
     }
 
     /// One transaction, about secrets of one tenant.
@@ -193,15 +175,15 @@ impl LeakWorker {
         });
         let leaks: Vec<_> = leaks.collect();
         let first_reports = transaction.record_leaks(&digests).await?;
-        let is_news =
+        let is_recorded =
             |leak: &&Leak<'_>| leak.action != LeakAction::None || first_reports.contains(&leak.secret.lookup_digest);
-        let news: Vec<_> = leaks.iter().filter(is_news).copied().collect();
-        if news.is_empty() {
+        let recorded: Vec<_> = leaks.iter().filter(is_recorded).copied().collect();
+        if recorded.is_empty() {
             return transaction.rollback().await;
         }
-        let events = self.apply(&mut transaction, &news, report).await?;
+        let events = self.apply(&mut transaction, &recorded, report).await?;
         transaction.commit_with_all(&events).await?;
-        for leak in news {
+        for leak in recorded {
             self.metrics.secrets.get_or_create(&[("action", leak.action.as_str())]).inc();
         }
         Ok(())

@@ -148,7 +148,7 @@ pub struct Service {
     grace: Duration,
 }
 
-fn lease(config: &Config) -> (Arc<Lease>, FeedStatus) {
+fn lease_and_feed(config: &Config) -> (Arc<Lease>, FeedStatus) {
     let lease = Arc::new(Lease::lasting(config.revocation.lease).required(config.revocation.is_lease_required));
     let feed = FeedStatus::new(&lease);
     (lease, feed)
@@ -163,7 +163,7 @@ fn secret_hasher(keys: &Keys) -> SecretHasher {
 impl Service {
     /// Connects to the database, builds the parts and binds the addresses.
     pub async fn start(config: &Config, url: &DatabaseUrl, clock: Clock) -> Result<Self, StartError> {
-        let (jwt, keys, (lease, feed)) = (&config.jwt, &config.keys, lease(config));
+        let (jwt, keys, (lease, feed)) = (&config.jwt, &config.keys, lease_and_feed(config));
         let issuers = issuer_keys(jwt)?;
         let clock_offset = Arc::<ClockOffset>::default();
         let receipts = Receipts::new(config.revocation.lease);

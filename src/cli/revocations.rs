@@ -1,8 +1,9 @@
-//! `rally-api-keys revocations …`: what was taken away since a backup, to be taken away again after its restore.
+//! `rally-api-keys revocations …`: keeps revocations through the restore of a backup.
 
 use std::{
+    collections::HashSet,
     fs,
-    io::{BufWriter, Read as _, Write as _, stdin, stdout},
+    io::{self, BufWriter, Read as _, Write as _, stdin, stdout},
     path::{Path, PathBuf},
 };
 
@@ -19,22 +20,23 @@ use crate::{
     config::Config,
     demo::IfMissing,
     domain::{
-        ApiKeyId, Clock, EventKind, LookupDigest, Reason, Status, Suspension, TenantId, Timestamp, access::SecretState,
-        format_timestamp, hex, parse_timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, LookupDigest, Reason, Status, Suspension, TenantId, Timestamp,
+        access::SecretState, format_timestamp, hex, parse_timestamp,
     },
     http::{ended_secret_details, suspension_details},
-    store::{Database, Revocation, TakenAway, TenantAdmin, TenantStore},
+    store::{Database, Locked, Revocation, RevocationRecord, TenantAdmin, TenantStore, WriteTx},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RevocationsCommand {
-    /// Print what does not work any more of all tenants: revoked and suspended keys, and ended secrets, as JSON, one a line
+    /// Print the revoked and suspended keys and the ended secrets of all tenants as JSON, one a line, to apply after a restore
     Export {
-        /// Only what was taken away at this time or later, such as that of the last backup but one
+        /// Only what was revoked or ended at this time or later, such as the time of the backup before the last one; suspended
+        /// keys are all printed
         #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
         since: Option<Timestamp>,
     },
-    /// Take away again what an export says, from a database that was restored to a time before
+    /// Revoke, suspend and end again what an export lists, in a database that was restored from an older backup
     Apply {
         /// The export; `-` reads the standard input
         file: PathBuf,
@@ -56,9 +58,9 @@ async fn execute(database: &OwnerDatabase, command: RevocationsCommand) -> Resul
     match command {
         RevocationsCommand::Export { since } => export(&mut admin, &opened, since).await?,
         RevocationsCommand::Apply { file, by } => {
-            let lines = read(&file)?;
-            let known = admin.tenants().await?.into_iter().map(|tenant| tenant.id);
-            apply(&opened, &known.collect::<Vec<_>>(), &lines, &by).await?;
+            let records = read(&file)?;
+            let known: HashSet<_> = admin.tenants().await?.into_iter().map(|tenant| tenant.id.0).collect();
+            apply(&opened, &known, &records, &by).await?;
         }
     }
     opened.close().await;
@@ -87,13 +89,13 @@ enum What {
 }
 
 impl Line {
-    fn new(tenant_id: TenantId, tenant: &str, taken: &TakenAway) -> Self {
-        let (key, at, what) = match *taken {
-            TakenAway::Key { key, at } => (key, at, What::KeyRevoked),
-            TakenAway::Suspended { key, suspension: Suspension { since, until } } => {
+    fn new(tenant_id: TenantId, tenant: &str, record: &RevocationRecord) -> Self {
+        let (key, at, what) = match *record {
+            RevocationRecord::KeyRevoked { key, at } => (key, at, What::KeyRevoked),
+            RevocationRecord::KeySuspended { key, suspension: Suspension { since, until } } => {
                 (key, since, What::KeySuspended { until: until.map(format_timestamp) })
             }
-            TakenAway::Secret { key, lookup_digest, at } => {
+            RevocationRecord::SecretEnded { key, lookup_digest, at } => {
                 (key, at, What::SecretEnded { lookup_digest: hex(lookup_digest.as_bytes()) })
             }
         };
@@ -101,21 +103,26 @@ impl Line {
     }
 
     /// `None`: a time or a digest is malformed.
-    fn parse(&self) -> Option<(TenantId, TakenAway)> {
+    fn parse(&self) -> Option<(TenantId, RevocationRecord)> {
         let (key, at) = (ApiKeyId(self.key_id), parse_timestamp(&self.at).ok()?);
-        let taken = match &self.what {
-            What::KeyRevoked => TakenAway::Key { key, at },
+        let record = match &self.what {
+            What::KeyRevoked => RevocationRecord::KeyRevoked { key, at },
             What::KeySuspended { until } => {
                 let until = until.as_deref().map(parse_timestamp).transpose().ok()?;
-                TakenAway::Suspended { key, suspension: Suspension { since: at, until } }
+                RevocationRecord::KeySuspended { key, suspension: Suspension { since: at, until } }
             }
             What::SecretEnded { lookup_digest } => {
-                let bytes = u128::from_str_radix(lookup_digest, 16).ok().filter(|_| lookup_digest.len() == 32)?;
-                TakenAway::Secret { key, lookup_digest: LookupDigest::from_bytes(bytes.to_be_bytes()), at }
+                RevocationRecord::SecretEnded { key, lookup_digest: parse_digest(lookup_digest)?, at }
             }
         };
-        Some((TenantId(self.tenant_id), taken))
+        Some((TenantId(self.tenant_id), record))
     }
+}
+
+fn parse_digest(text: &str) -> Option<LookupDigest> {
+    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+    Some(LookupDigest::from_bytes(number.to_be_bytes()))
 }
 
 async fn export(admin: &mut TenantAdmin, database: &Database, since: Option<Timestamp>) -> Result<(), Error> {
@@ -123,16 +130,20 @@ async fn export(admin: &mut TenantAdmin, database: &Database, since: Option<Time
     let now = Clock::default().now();
     for tenant in admin.tenants().await? {
         let mut transaction = database.tenant_stores().tenant(tenant.id).begin_export().await?;
-        for taken in transaction.taken_away(since.unwrap_or_default(), now).await? {
-            let line = serde_json::to_string(&Line::new(tenant.id, &tenant.slug, &taken)).unwrap_or_default();
-            writeln!(output, "{line}")?;
+        for record in transaction.revocations_since(since.unwrap_or_default(), now).await? {
+            serde_json::to_writer(&mut output, &Line::new(tenant.id, &tenant.slug, &record))
+                .map_err(io::Error::from)?;
+            writeln!(output)?;
         }
     }
     Ok(output.flush()?)
 }
 
-/// All lines, or the first that is malformed.
-fn read(file: &Path) -> Result<Vec<(TenantId, TakenAway)>, Error> {
+/// A record, with the number of its line.
+type Numbered = (usize, TenantId, RevocationRecord);
+
+/// All records, or an error about the first line that is malformed.
+fn read(file: &Path) -> Result<Vec<Numbered>, Error> {
     let mut text = String::new();
     let outcome = if file == Path::new("-") {
         stdin().read_to_string(&mut text).map(drop)
@@ -140,68 +151,58 @@ fn read(file: &Path) -> Result<Vec<(TenantId, TakenAway)>, Error> {
         fs::read_to_string(file).map(|read| text = read)
     };
     outcome.map_err(|error| Error::Refused(format!("cannot read {}: {error}", file.display())))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let parsed = lines.map(|(index, line)| {
-        let bad = |why: &str| Error::Refused(format!("line {}: {why}; nothing was changed", index + 1));
+    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let parsed = lines.map(|(line, number)| {
+        let bad = |why: &str| Error::Refused(format!("line {number}: {why}; nothing was changed"));
         let line: Line = serde_json::from_str(line).map_err(|error| bad(&error.to_string()))?;
-        line.parse().ok_or_else(|| bad("a time or a digest is malformed"))
+        let (tenant, record) = line.parse().ok_or_else(|| bad("a time or a digest is malformed"))?;
+        Ok((number, tenant, record))
     });
     parsed.collect()
 }
 
-/// What became of the lines.
-#[derive(Debug, Default)]
-struct Counts {
-    revoked: usize,
-    suspended: usize,
-    ended: usize,
-    unchanged: usize,
-    unknown: usize,
-}
-
-async fn apply(
-    database: &Database,
-    tenants: &[TenantId],
-    lines: &[(TenantId, TakenAway)],
-    by: &Operator,
-) -> Result<(), Error> {
-    let mut counts = Counts::default();
-    for (tenant, taken) in lines {
-        let outcome = if tenants.contains(tenant) {
-            take_away(&database.tenant_stores().tenant(*tenant), taken, by).await?
-        } else {
-            Outcome::Unknown
-        };
-        match outcome {
-            Outcome::Revoked => counts.revoked += 1,
-            Outcome::Suspended => counts.suspended += 1,
-            Outcome::Ended => counts.ended += 1,
-            Outcome::Unchanged => counts.unchanged += 1,
-            Outcome::Unknown => counts.unknown += 1,
-        }
-    }
-    let Counts { revoked, suspended, ended, unchanged, unknown } = counts;
-    writeln!(
-        stdout(),
-        "revoked {revoked} keys, suspended {suspended}, ended {ended} previous secrets; {unchanged} lines were true already, and {unknown} are of keys \
-         that this database does not have"
-    )?;
-    Ok(())
-}
-
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Revoked,
     Suspended,
     Ended,
     Unchanged,
+    /// There is no such tenant, key or secret.
     Unknown,
 }
 
-/// Does nothing that was done before.
-async fn take_away(keys: &TenantStore, taken: &TakenAway, by: &Operator) -> Result<Outcome, Error> {
+async fn apply(database: &Database, tenants: &HashSet<Uuid>, records: &[Numbered], by: &Operator) -> Result<(), Error> {
+    let mut outcomes = Vec::new();
+    for (number, tenant, record) in records {
+        let outcome = if tenants.contains(&tenant.0) {
+            apply_record(&database.tenant_stores().tenant(*tenant), record, by).await.map_err(|error| {
+                let why = format!("line {number}: {error}; the lines before it were applied. Repeat the command");
+                Error::Refused(why)
+            })?
+        } else {
+            Outcome::Unknown
+        };
+        outcomes.push(outcome);
+    }
+    let count = |of: Outcome| outcomes.iter().filter(|outcome| **outcome == of).count();
+    writeln!(
+        stdout(),
+        "keys revoked: {}, keys suspended: {}, previous secrets ended: {}; lines without a change: {}, lines about a tenant, key \
+         or secret that this database does not have: {}",
+        count(Outcome::Revoked),
+        count(Outcome::Suspended),
+        count(Outcome::Ended),
+        count(Outcome::Unchanged),
+        count(Outcome::Unknown),
+    )?;
+    Ok(())
+}
+
+async fn apply_record(keys: &TenantStore, record: &RevocationRecord, by: &Operator) -> Result<Outcome, Error> {
     let now = Clock::default().now();
-    match taken {
-        TakenAway::Key { key, at } => {
+    match record {
+        RevocationRecord::KeyRevoked { key, at } => {
             let reason = Reason::stored(format!("revoked on {}, and again after a restore", format_timestamp(*at)));
             Ok(match revoke(keys, *key, Some(&reason), by, now).await?.0 {
                 Revocation::Done(_) => Outcome::Revoked,
@@ -209,34 +210,45 @@ async fn take_away(keys: &TenantStore, taken: &TakenAway, by: &Operator) -> Resu
                 Revocation::NotFound => Outcome::Unknown,
             })
         }
-        TakenAway::Suspended { suspension: Suspension { until: Some(until), .. }, .. } if *until <= now => {
+        RevocationRecord::KeySuspended { suspension: Suspension { until: Some(until), .. }, .. } if *until <= now => {
             Ok(Outcome::Unchanged)
         }
-        TakenAway::Suspended { key, suspension: Suspension { since, until } } => {
+        RevocationRecord::KeySuspended { key, suspension: Suspension { since, until } } => {
+            let mut transaction = keys.begin_revocation().await?;
+            let Some(key) = transaction.lock_key(*key).await? else { return Ok(Outcome::Unknown) };
             let why = format!("suspended on {}, and again after a restore", format_timestamp(*since));
-            suspend(keys, *key, *until, &Reason::stored(why), by, now).await
+            suspend(transaction, &key, *until, Reason::stored(why), by, now).await
         }
-        TakenAway::Secret { key, lookup_digest, at } => end_secret(keys, *key, *lookup_digest, *at, by, now).await,
+        RevocationRecord::SecretEnded { key, lookup_digest, at } => {
+            end_secret(keys, *key, *lookup_digest, *at, by, now).await
+        }
     }
 }
 
+/// Does nothing to a key that is suspended for as long, or revoked.
 async fn suspend(
-    keys: &TenantStore,
-    id: ApiKeyId,
+    mut transaction: WriteTx,
+    key: &Locked<ApiKey>,
     until: Option<Timestamp>,
-    reason: &Reason,
+    reason: Reason,
     by: &Operator,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    let mut transaction = keys.begin_revocation().await?;
-    let Some(key) = transaction.lock_key(id).await? else { return Ok(Outcome::Unknown) };
-    if matches!(key.status(now), Status::Revoked | Status::Suspended) {
-        return Ok(Outcome::Unchanged);
-    }
-    let Some(mut changed) = key.suspend(now, until, Some(reason.clone())) else { return Ok(Outcome::Unchanged) };
-    transaction.update_suspension(&key, &mut changed, now).await?;
-    let details = suspension_details(&changed, Some(reason));
-    transaction.commit_with(&by.event(EventKind::Suspended, id, now).with_details(details)).await?;
+    let lasts_as_long = |suspension: Suspension| match (suspension.until, until) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(end), Some(until)) => end >= until,
+    };
+    let is_done = match key.status(now) {
+        Status::Revoked => true,
+        Status::Suspended => key.suspension.is_some_and(lasts_as_long),
+        _ => false,
+    };
+    let changed = if is_done { None } else { key.suspend(now, until, Some(reason.clone())) };
+    let Some(mut changed) = changed else { return Ok(Outcome::Unchanged) };
+    transaction.update_suspension(key, &mut changed, now).await?;
+    let details = suspension_details(&changed, Some(&reason));
+    transaction.commit_with(&by.event(EventKind::Suspended, key.id, now).with_details(details)).await?;
     Ok(Outcome::Suspended)
 }
 
@@ -255,10 +267,9 @@ async fn end_secret(
     match transaction.secret_state(&key, lookup_digest).await? {
         None => Ok(Outcome::Unknown),
         Some(SecretState { is_retired: false, .. }) => {
-            drop(transaction);
             let at = format_timestamp(at);
             let why = format!("its secret was replaced before {at}, and a restore has lost the new one: rotate it");
-            suspend(keys, id, None, &Reason::stored(why), by, now).await
+            suspend(transaction, &key, None, Reason::stored(why), by, now).await
         }
         Some(state) if state.is_ended || state.expires_at.is_some_and(|end| end <= now) => Ok(Outcome::Unchanged),
         Some(_) => match transaction.end_previous_secret(&key, now).await? {

@@ -66,7 +66,7 @@ impl AddressBlock {
     }
 }
 
-/// What one client has: an IPv4 address, or an IPv6 network of 64 bits.
+/// The unit by which clients are counted: an IPv4 address, or an IPv6 network of 64 bits.
 pub(crate) fn client_network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// How long a check waits for a revision: it delays the gateway's request.
-const REACH_TIMEOUT: Duration = Duration::from_secs(1);
+const REVISION_TIMEOUT: Duration = Duration::from_secs(1);
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Envoy appends the original request's path to the configured prefix.
@@ -142,13 +142,13 @@ pub(super) fn begin<B>(
             return Ok(respond_with(problem));
         }
     };
-    // A request over plain HTTP is refused at once, without a question to the database.
+    // A request over plain HTTP is refused without a database query.
     if let Some(revision) = min_revision
         && !authenticator.tenancy.must_refuse_plain_http(headers, peer.0)
     {
         let (uri, headers) = (uri.clone(), headers.clone());
         let check = Box::new(RevisionCheck { uri, headers, peer, required, revision });
-        return Err(Box::new(Pending { step: Step::Reach(check), sender: sender(), limited }));
+        return Err(Box::new(Pending { step: Step::WaitForRevision(check), sender: sender(), limited }));
     }
     let request = AuthRequest { uri, headers, peer, request_id: &scope.id, required, span: &scope.span };
     match authenticator.begin(request) {
@@ -171,7 +171,7 @@ pub(super) struct Pending {
 
 enum Step {
     Lookup(Box<Lookup>),
-    Reach(Box<RevisionCheck>),
+    WaitForRevision(Box<RevisionCheck>),
 }
 
 /// A check that is to be decided by a state that contains a revision.
@@ -193,7 +193,7 @@ impl RevisionCheck {
         let Self { uri, headers, peer, required, revision } = self;
         let request =
             AuthRequest { uri: &uri, headers: &headers, peer, request_id: &scope.id, required, span: &scope.span };
-        if !authenticator.wait_for_revision(request, revision, receipts, REACH_TIMEOUT).await? {
+        if !authenticator.wait_for_revision(request, revision, receipts, REVISION_TIMEOUT).await? {
             return Err(Code::RevisionNotReached.into());
         }
         Ok(match authenticator.begin(request) {
@@ -223,7 +223,7 @@ pub(super) async fn resolve(
     }
     let outcome = match step {
         Step::Lookup(lookup) => authenticator.resolve(lookup).await,
-        Step::Reach(check) => match check.decide(authenticator, receipts, scope).await {
+        Step::WaitForRevision(check) => match check.decide(authenticator, receipts, scope).await {
             Ok(outcome) => outcome,
             Err(problem) => return refuse_with(problem),
         },

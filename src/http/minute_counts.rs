@@ -1,4 +1,4 @@
-//! Counts of this minute, in memory with a bound: what is counted is told apart by its hash, so that two things may share a slot.
+//! Counts of this minute, in bounded memory: items are hashed to slots, and two may share one.
 
 use std::{
     hash::{BuildHasher as _, Hash, RandomState},

@@ -56,9 +56,9 @@ pub(crate) async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
 }
 
-/// The service can serve requests: the database responds, and no stop has begun.
+/// The service can serve requests: the database responds, or cached keys can be checked without it, and no stop has begun.
 ///
-/// `degraded` names what does not work: `change_feed` (changes by other instances do not arrive),
+/// `degraded` names what does not work: `database` (only checks of cached keys work, until the lease is over), `change_feed` (changes by other instances do not arrive),
 /// `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key), or
 /// `redis` (each instance counts rate limits by itself).
 #[utoipa::path(
@@ -93,8 +93,12 @@ async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
         return Err(Code::Stopping.into());
     }
     let authenticator = &state.authenticator;
-    ping_database(authenticator).await?;
+    let database = ping_database(authenticator).await;
+    if !state.feed.is_lease_held() {
+        database.clone()?;
+    }
     let parts = [
+        ("database", database.is_ok()),
         ("change_feed", state.feed.is_up()),
         ("token_issuer", authenticator.tokens.issuers_are_up_to_date()),
         ("redis", state.limiter.is_up()),

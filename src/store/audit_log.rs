@@ -14,10 +14,10 @@ use crate::domain::{
     ApiKeyId, ChainedEvent, Event, EventKind, KeyHint, LookupDigest, NewEvent, Revision, TenantId, Timestamp,
 };
 
-/// A use of a secret that must not be used.
+/// An event about a secret: its use after its end, the use of a decoy, or its exposure over plain HTTP.
 #[derive(Clone, Debug)]
 pub struct SecretAlert {
-    /// Why it must not be used.
+    /// What happened.
     pub kind: SecretAlertKind,
     /// The secret.
     pub lookup_digest: LookupDigest,
@@ -31,13 +31,13 @@ pub struct SecretAlert {
     pub request_id: String,
 }
 
-/// Why a secret must not be used.
+/// What happened to a secret.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "the fields are what their types say")]
 pub enum SecretAlertKind {
-    /// It has ended, or its key was revoked.
+    /// It was used after its end, or after its key was revoked.
     Reused { tenant: TenantId, key: ApiKeyId },
-    /// Its key is a decoy.
+    /// It was used, and its key is a decoy.
     DecoyUsed { tenant: TenantId, key: ApiKeyId, user_agent: Option<Box<str>> },
     /// It came over plain HTTP. It may be of any tenant, or of none.
     Exposed { user_agent: Option<Box<str>> },
@@ -68,7 +68,7 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// Counting the events takes as long as reading them: no index is of this order alone.
+    /// No index serves these filters, so that a count reads every event.
     const fn is_searched(&self) -> bool {
         self.kinds.is_some() || self.actor.is_some() || self.since.is_some() || self.until.is_some()
     }

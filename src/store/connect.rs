@@ -37,9 +37,9 @@ impl DatabaseUrl {
             return Err("must begin with postgres://".into());
         }
         let (_, query) = url.split_once('?').unwrap_or_default();
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         let hosts = authority(url).rsplit('@').next().unwrap_or_default();
-        if hosts.contains(',') || parameters.any(|(name, value)| name == "host" && value.contains(',')) {
+        if hosts.contains(',') || parameters.iter().any(|(name, value)| name == "host" && value.contains(',')) {
             return Err(
                 "must name one server. The service does not choose among several, as libpq does: name the primary, \
                         by an address that moves with it"
@@ -48,8 +48,8 @@ impl DatabaseUrl {
         }
         // The parser's error could contain the password.
         let options = PgConnectOptions::from_str(url).map_err(|_| "is not a valid PostgreSQL URL")?;
-        let is_unnamed = form_urlencoded::parse(query.as_bytes())
-            .any(|(name, value)| name == "statement-cache-capacity" && value.trim() == "0");
+        let is_unnamed =
+            parameters.iter().any(|(name, value)| name == "statement-cache-capacity" && value.trim() == "0");
         let statements = if is_unnamed { Statements::Unnamed } else { Statements::Named };
         Ok(Self { statements, ..Self::with(options) })
     }

@@ -93,10 +93,9 @@ impl FeedServer {
 
     /// Calls the observer if a lookup was answered by another server than that of the feed. `None`: a standby.
     pub(super) fn check(&self, answered: Option<&ServerIdentity>) {
-        let is_other = {
-            let server = self.0.server.read().unwrap_or_else(PoisonError::into_inner);
-            server.as_ref().is_some_and(|server| answered != Some(server))
-        };
+        // Called under the lock: not after the feed is on another server.
+        let server = self.0.server.read().unwrap_or_else(PoisonError::into_inner);
+        let is_other = server.as_ref().is_some_and(|server| answered != Some(server));
         if is_other && let Some(observer) = self.0.observer.get() {
             observer();
         }

@@ -32,10 +32,10 @@ mod notifications;
 mod policies;
 mod pool_metrics;
 mod retry;
+mod revocation_export;
 mod safeguards;
 mod secrets;
 mod statements;
-mod taken_away;
 mod tenant_admin;
 mod tenants;
 mod transaction;
@@ -65,9 +65,9 @@ pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, MessageSender, Notification, Sent};
 pub(crate) use policies::ViolatingKey;
+pub use revocation_export::RevocationRecord;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
-pub use taken_away::TakenAway;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
 pub use usage::{LastUse, QuotaTotal, RecordedUsage, SecretUsage, SecretUse, UsageBatch, UsageStore};
@@ -107,6 +107,12 @@ impl Error {
     pub fn is_outage(&self) -> bool {
         let timed_out = |error: &sqlx::Error| matches!(error, sqlx::Error::PoolTimedOut);
         matches!(self, Self::Unavailable(error) if retry::is_connection_loss(error) || timed_out(error))
+    }
+
+    /// A query or stored data are at fault: another attempt fails, too.
+    #[must_use]
+    pub const fn is_defect(&self) -> bool {
+        matches!(self, Self::Internal(_) | Self::BadRow { .. })
     }
 }
 

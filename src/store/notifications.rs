@@ -97,8 +97,8 @@ const DURABLE_COMMIT: &str = "SELECT pg_catalog.set_config('synchronous_commit',
      WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')";
 
 /// A commit with a notification that waits for a synchronous standby holds a lock that all others need. Without a limit, each
-/// instance would leave one more session that waits for it, at each attempt.
-const LOCK_TIMEOUT: &str = "SET lock_timeout = '1s'";
+/// instance would leave one more session that waits for it, at each attempt. Not less than a heartbeat may take.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 
 fn standby() -> Error {
     Error::Unavailable(sqlx::Error::Protocol("the server is a standby, which takes no writes".into()))

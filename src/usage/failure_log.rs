@@ -7,14 +7,14 @@ const FAILURES_PER_LINE: u32 = 60;
 
 /// The failures since the last success.
 #[derive(Default)]
-pub(super) struct FailureLog {
+pub(crate) struct FailureLog {
     failures: u32,
     is_logged: bool,
 }
 
 impl FailureLog {
     /// True: the failure is to be logged. The first of an outage is not, since the change feed reports that.
-    pub(super) fn failed(&mut self, error: &store::Error) -> bool {
+    pub(crate) fn failed(&mut self, error: &store::Error) -> bool {
         let is_told = self.failures.is_multiple_of(FAILURES_PER_LINE) && !(self.failures == 0 && error.is_outage());
         self.failures = self.failures.saturating_add(1);
         self.is_logged |= is_told;
@@ -22,7 +22,7 @@ impl FailureLog {
     }
 
     /// True: failures were logged, so this is to be logged too.
-    pub(super) fn succeeded(&mut self) -> bool {
+    pub(crate) fn succeeded(&mut self) -> bool {
         std::mem::take(self).is_logged
     }
 }

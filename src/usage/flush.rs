@@ -147,8 +147,7 @@ impl Flusher {
             Err(error) => error,
         };
         self.metrics.failed_batches.inc();
-        let is_refusal = matches!(error, store::Error::Internal(_) | store::Error::BadRow { .. });
-        batch.refusals += u32::from(is_refusal);
+        batch.refusals += u32::from(error.is_defect());
         let rows = batch.rows.len();
         if batch.refusals >= MAX_REFUSALS && self.split_refused(&error).await {
             return true;

@@ -9,10 +9,9 @@ mod callers;
 mod counter;
 mod failure_log;
 mod flush;
-mod hourly_firsts;
+mod hourly_deduplicator;
 mod quotas;
 mod retention;
-mod retries;
 mod secret_alerts;
 mod worker;
 
@@ -29,12 +28,12 @@ use prometheus_client::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-pub(crate) use self::retries::Retries;
+pub(crate) use self::failure_log::FailureLog;
 pub use self::{
     counter::{HasUsageCounter, UsageCounter},
     worker::UsageWorker,
 };
-use self::{hourly_firsts::HourlyFirsts, quotas::Quotas};
+use self::{hourly_deduplicator::HourlyDeduplicator, quotas::Quotas};
 use crate::{
     domain::{
         ApiKeyId, Clock, KeyHint, LookupDigest, Quota, QuotaUse, TenantId, Timestamp, access::DenialReason,
@@ -107,8 +106,8 @@ pub struct UsageRecorder {
     hasher: RandomState,
     spare_callers: Arc<Semaphore>,
     quotas: Arc<Quotas>,
-    decoy_uses: Arc<HourlyFirsts<TenantId, (ApiKeyId, Option<IpAddr>)>>,
-    exposed: Arc<HourlyFirsts<Option<IpAddr>, LookupDigest>>,
+    decoy_uses_seen: Arc<HourlyDeduplicator<TenantId, (ApiKeyId, Option<IpAddr>)>>,
+    exposures_seen: Arc<HourlyDeduplicator<Option<IpAddr>, LookupDigest>>,
     metrics: Metrics,
 }
 
@@ -139,8 +138,8 @@ pub fn start(store: UsageStore, clock: Clock, retention: TimeDelta) -> (UsageRec
         hasher: RandomState::new(),
         spare_callers: Arc::new(Semaphore::new(SPARE_CALLERS)),
         quotas,
-        decoy_uses: Arc::new(HourlyFirsts::new(DECOY_USES_PER_HOUR)),
-        exposed: Arc::new(HourlyFirsts::new(EXPOSURES_PER_HOUR)),
+        decoy_uses_seen: Arc::new(HourlyDeduplicator::new(DECOY_USES_PER_HOUR)),
+        exposures_seen: Arc::new(HourlyDeduplicator::new(EXPOSURES_PER_HOUR)),
         metrics,
     };
     (recorder, worker)
@@ -231,21 +230,24 @@ impl UsageRecorder {
         match alert.kind {
             SecretAlertKind::DecoyUsed { tenant, key, .. } => {
                 self.metrics.decoy_uses.inc();
-                if self.decoy_uses.is_first(tenant, (key, network), alert.at) && !self.send(&self.alerts, alert) {
-                    self.decoy_uses.clear(&tenant, &(key, network));
+                if self.decoy_uses_seen.insert(tenant, (key, network), alert.at) && !self.send(&self.alerts, alert) {
+                    self.decoy_uses_seen.remove(&tenant, &(key, network));
                 }
             }
             SecretAlertKind::Exposed { .. } => {
                 let digest = alert.lookup_digest;
-                if self.exposed.is_first(network, digest, alert.at) && !self.send(&self.exposures, alert) {
-                    self.exposed.clear(&network, &digest);
+                if self.exposures_seen.insert(network, digest, alert.at) && !self.send(&self.exposures, alert) {
+                    self.exposures_seen.remove(&network, &digest);
                 }
             }
-            // See [`Self::dead_secret_used`].
-            SecretAlertKind::Reused { .. } => {}
+            // The secret's counter knows whether it is the first.
+            SecretAlertKind::Reused { .. } => {
+                self.send(&self.alerts, alert);
+            }
         }
     }
 
+    /// False: the queue is full.
     fn send(&self, queue: &mpsc::Sender<SecretAlert>, alert: SecretAlert) -> bool {
         let is_sent = queue.try_send(alert).is_ok();
         if !is_sent {
@@ -261,8 +263,8 @@ impl UsageRecorder {
         registry.register("rally_usage_batches", "Batches of usage that were written", batches);
         let help = "Attempts to write a batch of usage that failed; it is sent again";
         registry.register("rally_usage_batches_failed", help, failed_batches);
-        let help = "Counts of usage, and events of secrets that do not work or were exposed, that were lost or not queued, since the queue was full; \
-                    counts that were not queued are written after the secret's next use";
+        let help = "Usage counts, and events secret_reused, decoy_used and exposed, that were lost, or not queued since the queue was \
+                    full; a count that was not queued is written after the secret's next use";
         registry.register("rally_usage_lost", help, lost);
         let help = "Requests with a secret that was rotated away or whose key was revoked";
         registry.register("rally_dead_secret_uses", help, dead_uses);

@@ -1,4 +1,4 @@
-//! The worker: writes usage, records uses of secrets that must not be used, removes old hours. None of them waits for another.
+//! The worker: writes usage, records secret alerts, removes old hours. None of them waits for another.
 
 use std::sync::Arc;
 
@@ -10,17 +10,19 @@ use futures_util::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    HasUsageCounter, Metrics, flush::Flusher, quotas::Quotas, retention::Retention, secret_alerts::SecretAlertWorker,
+    HasUsageCounter, Metrics, failure_log::FailureLog, flush::Flusher, quotas::Quotas, retention::Retention,
+    secret_alerts::SecretAlertRecorder,
 };
 use crate::{
     domain::Clock,
+    queue_worker,
     store::{SecretAlert, UsageStore},
 };
 
 /// Writes what the recorder counts.
 pub struct UsageWorker {
     flusher: Flusher,
-    secret_alerts: [SecretAlertWorker; 2],
+    secret_alerts: [(mpsc::Receiver<SecretAlert>, SecretAlertRecorder); 2],
     retention: Retention,
 }
 
@@ -36,7 +38,10 @@ impl UsageWorker {
     ) -> Self {
         Self {
             flusher: Flusher::new(queue, store.clone(), quotas, metrics.clone()),
-            secret_alerts: alerts.map(|alerts| SecretAlertWorker::new(alerts, store.clone(), metrics.clone())),
+            secret_alerts: alerts.map(|alerts| {
+                let failures = FailureLog::default();
+                (alerts, SecretAlertRecorder { store: store.clone(), metrics: metrics.clone(), failures })
+            }),
             retention: Retention { store, clock, age: retention },
         }
     }
@@ -44,7 +49,8 @@ impl UsageWorker {
     /// Works until `stop` resolves to a deadline, and then writes what is left, until that.
     pub async fn run(self, stop: impl Future<Output = Instant> + Send) {
         let stop = stop.shared();
-        let alerts = join_all(self.secret_alerts.map(|worker| worker.run(stop.clone())));
+        let alerts =
+            join_all(self.secret_alerts.map(|(queue, recorder)| queue_worker::run(queue, recorder, stop.clone())));
         let write = join(self.flusher.run(stop), alerts);
         // Boxed: they are large.
         tokio::select! {

@@ -43,7 +43,11 @@ async fn a_decoy_is_refused_like_an_unknown_secret_and_its_use_leaves_one_event_
     }
     let as_bearer = admin.with(Credential::Bearer(decoy.secret.clone()));
     use_from(&as_bearer, "203.0.113.67", CHECK).await.refused(401, "invalid_key");
-    wait_until(async || uses(&admin, &decoy).await.len() >= 2).await;
+    let is_recorded = async || {
+        let found = uses(&admin, &decoy).await;
+        ["203.0.113.66", "203.0.113.67"].iter().all(|address| found.iter().any(|event| event["address"] == **address))
+    };
+    wait_until(is_recorded).await;
     let found = uses(&admin, &decoy).await;
     let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
     // The test may run across the end of an hour.

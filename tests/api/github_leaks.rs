@@ -286,3 +286,22 @@ async fn without_a_setting_the_response_says_how_to_set_it() {
         assert!(problem["detail"].as_str().unwrap().contains(name), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn ten_invalid_signatures_a_minute_are_refused_and_then_every_report_of_the_address() {
+    let github = GithubKey::generate("limited");
+    let server = start("limited", &github).await;
+    // Signed, and malformed: no forgery.
+    for _ in 0..12 {
+        deliver(&server, &github, "{").await.refused(400, "invalid_json");
+    }
+    let forger = GithubKey::generate("limited");
+    let mut refused = 0;
+    // Two minutes may meet within the calls.
+    while deliver(&server, &forger, "[]").await.status == 403 {
+        refused += 1;
+        assert!(refused <= 20);
+    }
+    assert!(refused >= 10, "{refused}");
+    deliver(&server, &github, "[]").await.refused(429, "too_many_reports");
+}

@@ -42,8 +42,8 @@ struct Cluster {
     /// Tenants of the template database.
     acme: TenantId,
     globex: TenantId,
-    /// Of CREATE DATABASE: to copy the template's files takes a third of the time that its blocks take. Before PostgreSQL 15
-    /// there is no other way.
+    /// The option of CREATE DATABASE. `file_copy` takes a third of the time of `wal_log`, the default since PostgreSQL 15;
+    /// before, there is no option.
     strategy: &'static str,
     /// The cleaner reads from this pipe. The pipe closes when the test process ends, also when it is killed, and the
     /// cleaner then removes the cluster.

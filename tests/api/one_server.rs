@@ -1,6 +1,7 @@
 //! The change feed, the heartbeats and the lookups are of one and the same server, which takes writes.
 
 use std::{
+    collections::HashSet,
     fs, io,
     os::unix::{
         fs::{DirBuilderExt as _, MetadataExt as _, chown},
@@ -31,7 +32,7 @@ async fn check(client: &Client, key: &CreatedKey) -> Reply {
     client.with_key(&key.secret).get("/forward-auth").await
 }
 
-/// `LEASE_SECONDS=2`.
+/// The lease with `LEASE_SECONDS=2`.
 const LEASE: Duration = Duration::from_secs(2);
 
 async fn feed_is_up(server: &TestServer) -> bool {
@@ -212,6 +213,13 @@ async fn text(server: &PrivatePostgres, sql: &str) -> String {
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
+async fn set_synchronous_standbys(server: &PrivatePostgres, names: Option<&str>) {
+    let names = names.unwrap_or_default();
+    execute(server, &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'")).await;
+    execute(server, "SELECT pg_reload_conf()").await;
+    wait_until(async || text(server, "SHOW synchronous_standby_names").await == names).await;
+}
+
 /// The address of the database moves to the standby, is cut off from it, and moves back to the old primary, which goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease() {
@@ -263,7 +271,7 @@ async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease
 
 /// A heartbeat waits for the standby, as its commit is to prove that the primary is not isolated. Others wait for that one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_a_synchronous_standby_is_missing_heartbeats_leave_few_sessions_and_renew_no_lease() {
+async fn heartbeats_without_a_synchronous_standby_renew_no_lease_and_leave_few_sessions() {
     let Some(pair) = Pair::start("synchronous").await else { return };
     let placeholder = TestDatabase::create().await;
     let settings = [("STRICT_LEASE", "true"), ("LEASE_SECONDS", "2")];
@@ -272,23 +280,26 @@ async fn while_a_synchronous_standby_is_missing_heartbeats_leave_few_sessions_an
     let admin = server.admin("acme");
     let key = admin.create("n", "read").await;
     assert_eq!(check(&admin, &key).await.status, 200);
-    let set_standby = async |sql: &str| {
-        execute(&pair.primary, sql).await;
-        execute(&pair.primary, "SELECT pg_reload_conf()").await;
-    };
     let sessions = async || {
         let count = "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'rally-api-keys'";
         text(&pair.primary, count).await.parse::<u32>().unwrap()
     };
     let before = sessions().await;
-    set_standby("ALTER SYSTEM SET synchronous_standby_names = 'no_such_standby'").await;
+    set_synchronous_standbys(&pair.primary, Some("no_such_standby")).await;
     wait_until(async || !feed_is_up(&server).await).await;
-    sleep(Duration::from_secs(20)).await;
+    // Attempts, each of which has begun a session of its own.
+    let mut attempts = HashSet::new();
+    let newest = "SELECT coalesce(max(backend_start)::text, '') FROM pg_stat_activity WHERE query LIKE '%pg_notify%'";
+    wait_until(async || {
+        attempts.insert(text(&pair.primary, newest).await);
+        attempts.len() > 8
+    })
+    .await;
     check(&admin, &key).await.refused(503, "database_unavailable");
-    // One that waits for the standby, and those that wait for it until their time limit.
+    // One waits for the standby; of the others, those that wait for it until their time limit of 5 s.
     let during = sessions().await;
-    assert!(during <= before + 6, "{before} sessions, then {during}");
-    set_standby("ALTER SYSTEM RESET synchronous_standby_names").await;
+    assert!(during <= before + 5, "{before} sessions, then {during}");
+    set_synchronous_standbys(&pair.primary, None).await;
     server.wait_for_feed().await;
     assert_eq!(check(&admin, &key).await.status, 200);
 }
@@ -314,14 +325,39 @@ async fn a_commit_that_no_synchronous_standby_has_is_not_acknowledged() {
         request_id: "alone".into(),
     };
     let usage = open(&url(&pair.primary)).await.unwrap().usage();
-    execute(&pair.primary, "ALTER SYSTEM SET synchronous_standby_names = 'no_such_standby'").await;
-    execute(&pair.primary, "SELECT pg_reload_conf()").await;
-    wait_until(async || text(&pair.primary, "SHOW synchronous_standby_names").await == "no_such_standby").await;
+    set_synchronous_standbys(&pair.primary, Some("no_such_standby")).await;
     let began = Instant::now();
     let outcome = usage.record_alert(&alert).await;
     assert!(outcome.is_err() && began.elapsed() > Duration::from_secs(5), "{outcome:?} after {:?}", began.elapsed());
-    execute(&pair.primary, "ALTER SYSTEM RESET synchronous_standby_names").await;
-    execute(&pair.primary, "SELECT pg_reload_conf()").await;
+    set_synchronous_standbys(&pair.primary, None).await;
     let recorded = "SELECT count(*)::text FROM api_key_events WHERE request_id = 'alone'";
     wait_until(async || text(&pair.primary, recorded).await == "1").await;
+}
+
+/// While the feed is down and the lease is held, lookups are compared with the feed's last server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lookup_of_another_server_while_the_feed_is_down_ends_the_lease() {
+    let Some(pair) = Pair::start("lookups").await else { return };
+    let [lookups, feed] = [Proxy::start(socket(&pair.primary)).await, Proxy::start(socket(&pair.primary)).await];
+    let [own, direct] =
+        [&lookups, &feed].map(|proxy| format!("postgres://{}@{}/postgres", pair.primary.user(), proxy.address));
+    let placeholder = TestDatabase::create().await;
+    let settings = [("DATABASE_URL", own.as_str()), ("DATABASE_DIRECT_URL", direct.as_str()), ("LEASE_SECONDS", "60")];
+    let server = TestServer::logged_in_by(&DatabaseUrl::parse(&own).unwrap(), placeholder, &settings).await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let [cached, not_cached] = [admin.create("n", "read").await, admin.create("n", "read").await];
+    assert_eq!(check(&admin, &cached).await.status, 200);
+    pair.catch_up().await;
+    feed.set(Mode::Cut);
+    wait_until(async || !feed_is_up(&server).await).await;
+    execute(&pair.standby, "SELECT pg_promote()").await;
+    let revoke = format!("UPDATE api_keys SET revoked_at = now() WHERE id = '{}'", cached.id);
+    execute(&pair.standby, &revoke).await;
+    assert_eq!(check(&admin, &cached).await.status, 200, "the lease is held");
+    lookups.set(Mode::Cut);
+    lookups.move_to(socket(&pair.standby));
+    lookups.set(Mode::Pass);
+    wait_until(async || check(&admin, &not_cached).await.status == 200).await;
+    check(&admin, &cached).await.refused(401, "key_revoked");
 }

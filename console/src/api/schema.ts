@@ -525,7 +525,7 @@ export interface paths {
         /**
          * Reports secrets that were found where they should not be.
          * @description For whoever finds them: on any host, without a credential. A secret of a key is handled as the policy of its tenant
-         *     says (`onLeak`), within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
+         *     says (`onLeak`), a single one within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
          *     are accepted from one address.
          */
         post: operations["reportLeaks"];
@@ -564,8 +564,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The service can serve requests: the database responds, and no stop has begun.
-         * @description `degraded` names what does not work: `change_feed` (changes by other instances do not arrive),
+         * The service can serve requests: the database responds, or cached keys can be checked without it, and no stop has begun.
+         * @description `degraded` names what does not work: `database` (only checks of cached keys work, until the lease is over), `change_feed` (changes by other instances do not arrive),
          *     `token_issuer` (tokens under new keys of the issuer are refused, or it publishes no usable key), or
          *     `redis` (each instance counts rate limits by itself).
          */
@@ -695,7 +695,7 @@ export interface components {
             quota: components["schemas"]["Quota"] | null;
             /**
              * @description Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
-             *     each address and instance
+             *     each client's network and instance
              * @example true
              */
             decoy?: boolean;
@@ -804,7 +804,7 @@ export interface components {
             usage?: number[];
             /**
              * @description Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
-             *     each address and instance
+             *     each client's network and instance
              * @example true
              */
             decoy?: boolean;
@@ -884,7 +884,7 @@ export interface components {
             rateLimit?: components["schemas"]["RateLimit"] | null;
             quota?: components["schemas"]["Quota"] | null;
             /**
-             * @description True: the key never works, and each use of its secret leaves an event `decoy_used`
+             * @description True: the key never works, and the use of its secret leaves events `decoy_used`
              * @example false
              */
             decoy?: boolean | null;

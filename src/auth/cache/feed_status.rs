@@ -1,4 +1,4 @@
-//! Whether the change feed is up. Its outages are logged: one line at the start, with the cause, and one at the end.
+//! The status of the change feed, and the log of its outages: a line at the start, with the cause, and one at the end.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,14 +57,15 @@ impl FeedError {
         }
     }
 
-    /// What is cached may be from another server than the one that takes the changes now, or from a state that was lost.
-    pub(super) fn is_of_servers(&self) -> bool {
+    /// The feed, the heartbeats and the lookups are on different servers, or the server is behind one that was seen: what is
+    /// cached may be wrong.
+    pub(super) fn is_server_mismatch(&self) -> bool {
         matches!(self, Self::OtherBeats { .. } | Self::OtherLookups | Self::Behind(_))
     }
 
     /// It may persist until somebody changes the settings or the network.
     pub(super) fn is_persistent(&self) -> bool {
-        matches!(self, Self::NeverHeard) || self.is_of_servers()
+        matches!(self, Self::NeverHeard) || self.is_server_mismatch()
     }
 }
 
@@ -75,7 +76,7 @@ pub struct FeedStatus {
     state: Arc<Mutex<State>>,
 }
 
-/// As last logged.
+/// The status, and what was logged of it.
 #[derive(Default)]
 enum State {
     #[default]
@@ -109,12 +110,17 @@ impl FeedStatus {
         self.lease.is_valid() && matches!(*self.state(), State::Up)
     }
 
+    /// Cached keys can be checked, also while the feed is down.
+    pub(crate) fn is_lease_held(&self) -> bool {
+        self.lease.is_valid()
+    }
+
     /// The age of the newest heartbeat that came back; `None` = none has.
     pub(crate) fn lag(&self) -> Option<Duration> {
         self.lease.lag()
     }
 
-    /// False: it was up until now, so it is to be tried again at once.
+    /// Returns whether it was down before. If not, it is to be tried again at once.
     pub(super) fn set_down(&self, error: &FeedError) -> bool {
         let mut state = self.state();
         let since = match &*state {
@@ -122,9 +128,10 @@ impl FeedStatus {
                 *state = State::Broken { cause: error.to_string(), since: Instant::now() };
                 return false;
             }
-            State::Down { .. } => return true,
+            State::Down { is_away, .. } if *is_away == error.is_outage() => return true,
             State::Starting => Instant::now(),
-            State::Broken { since, .. } => *since,
+            // Of another kind, such as the old primary after an outage: logged, too.
+            State::Broken { since, .. } | State::Down { since, .. } => *since,
         };
         let is_away = error.is_outage();
         *state = State::Down { is_away, since };

@@ -32,8 +32,8 @@ const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// The delay doubles up to this while the feed works and must not be used.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+/// The delay doubles up to this while PostgreSQL responds and the feed is unusable.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Applies the change feed of one database to the cache.
@@ -78,8 +78,8 @@ impl InvalidationListener {
         other_server
     }
 
-    /// While the feed is down, the cache is used until the lease is over. Changes that are missed meanwhile are as late as
-    /// those that an instance misses which is cut off. Before the lease is renewed, [`Self::listen`] empties the cache.
+    /// While the feed is down, the cache is used until the lease is over. A change that is missed meanwhile takes effect then,
+    /// as on an instance that is cut off. [`Self::listen`] empties the cache before the lease is renewed.
     async fn listen_for_ever(&self, other_server: &Notify) {
         let history = ServerHistory::default();
         let mut delay = RETRY_DELAY;
@@ -87,15 +87,15 @@ impl InvalidationListener {
             let started = Moment::now();
             let error = self.listen(&history, other_server).await;
             self.receipts.lose_feed();
-            if error.is_of_servers() {
+            if error.is_server_mismatch() {
                 self.invalidate_all();
             }
             self.feed_server.leave();
-            let is_known = self.status.set_down(&error);
+            let was_down = self.status.set_down(&error);
             if !error.is_persistent() || Moment::now().since(started) > MAX_RETRY_DELAY {
                 delay = RETRY_DELAY;
             }
-            if is_known || error.is_persistent() {
+            if was_down || error.is_persistent() {
                 sleep(delay).await;
                 delay = (2 * delay).min(MAX_RETRY_DELAY);
             }
@@ -136,8 +136,8 @@ impl InvalidationListener {
             return FeedError::Behind(feed.server().clone());
         }
         let server = feed.server().clone();
-        other_server.notified().now_or_never(); // from an earlier feed
         self.feed_server.enter(server.clone());
+        other_server.notified().now_or_never(); // of the server before
         // From here on no change is missed. Everything from before is dropped, and lookups in flight will not be
         // cached. Only then may heartbeats renew the lease, and questions be acknowledged.
         self.invalidate_all();

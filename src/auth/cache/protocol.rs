@@ -77,6 +77,12 @@ pub(crate) struct Progress {
     pub(crate) is_complete: bool,
 }
 
+impl Progress {
+    pub(crate) fn complete(receipt: Receipt) -> Self {
+        Self { receipt, outstanding: Vec::new(), complete_at: Some(Moment::now()), is_complete: true }
+    }
+}
+
 pub(super) struct Protocol {
     own: InstanceId,
     /// It has a cache, and counts as an instance.
@@ -224,16 +230,18 @@ impl Protocol {
         if known.is_some_and(|peer| peer.has_stopped || peer.number >= number) {
             return; // it was heard before, and somebody sends it again
         }
-        if known.is_none() && self.peers.len() >= MAX_PEERS {
+        let is_first = known.is_none();
+        if is_first && self.peers.len() >= MAX_PEERS {
             self.peers.retain(|_, peer| peer.lapses_at > now && !peer.has_stopped);
             self.acknowledged.retain(|id, _| *id == self.own || self.peers.contains_key(id));
         }
         let lapses_at = lease_end(now, lease);
         self.peers.insert(from, Peer { number, lease, lapses_at, has_stopped: false });
-        // Heard for the first time while a lease from before this instance listened may last: it may be this one's.
-        let own_listening = self.listening_since.map(|since| lease_end(since, lease));
+        // While a lease from before this instance listened may last, it may be this peer's. One that is heard for the first time
+        // may have a longer lease than is waited for.
+        let longest = self.listening_since.filter(|_| is_first).map(|since| lease_end(since, lease));
         for returned in self.rounds.values_mut().filter_map(|round| round.returned.as_mut()) {
-            let until = own_listening.map_or(returned.unheard_until, |end| end.max(returned.unheard_until));
+            let until = longest.map_or(returned.unheard_until, |end| end.max(returned.unheard_until));
             if now < until {
                 returned.unheard_until = until;
                 returned.awaited.entry(from).or_insert(until);

@@ -195,12 +195,7 @@ pub struct Wait {
 impl Wait {
     pub(crate) fn progress(&self) -> Progress {
         if let Some(receipt) = self.receipt.get() {
-            return Progress {
-                receipt: *receipt,
-                outstanding: Vec::new(),
-                complete_at: Some(Moment::now()),
-                is_complete: true,
-            };
+            return Progress::complete(*receipt);
         }
         lock(&self.receipts.0.protocol).progress(self.number, self.since, Moment::now())
     }
@@ -268,8 +263,8 @@ impl Collector for Receipts {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let live = lock(&self.0.protocol).live_instances(Moment::now());
         let live = ConstGauge::new(u64::try_from(live).unwrap_or(u64::MAX));
-        let help = "Instances whose heartbeats this one hears through the database, itself included; 0: its change feed is \
-                    down";
+        let help = "Instances whose heartbeats this one hears through the database, itself included. While its change feed is down, \
+                    it counts the others until their leases end, and not itself";
         live.encode(encoder.encode_descriptor("rally_instances_live", help, None, live.metric_type())?)
     }
 }

@@ -77,7 +77,7 @@ pub(super) struct CreateApiKeyRequest {
     /// At most so many requests in each day or month, in UTC (null: as many as are sent)
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
-    /// True: the key never works, and each use of its secret leaves an event `decoy_used`
+    /// True: the key never works, and the use of its secret leaves events `decoy_used`
     #[schema(value_type = Option<bool>, example = false)]
     decoy: bool,
 }

@@ -38,7 +38,7 @@ impl ReceiptDetails {
         Self { revision: revision.0, instances, acknowledged, lapsed, slowest_ms: receipt.slowest_ms() }
     }
 
-    fn receipt(&self) -> Receipt {
+    pub(super) fn receipt(&self) -> Receipt {
         let Self { instances, acknowledged, lapsed, slowest_ms, .. } = *self;
         let slowest = Duration::try_from_secs_f64(slowest_ms / 1_000.0).unwrap_or_default();
         Receipt { instances, acknowledged, lapsed, slowest }
@@ -82,14 +82,6 @@ impl ReceiptResponse {
             outstanding: outstanding.iter().map(|instance| instance.0).collect(),
             complete_within_seconds: left.map(|left| if is_complete { 0 } else { left.as_secs() + 1 }),
         }
-    }
-}
-
-/// One that was recorded in the audit trail.
-impl From<ReceiptDetails> for Progress {
-    fn from(details: ReceiptDetails) -> Self {
-        let (outstanding, complete_at) = (Vec::new(), Some(Moment::now()));
-        Self { receipt: details.receipt(), outstanding, complete_at, is_complete: true }
     }
 }
 

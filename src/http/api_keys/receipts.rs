@@ -20,7 +20,7 @@ use super::{
     responses::ApiKeyCreatedResponse,
 };
 use crate::{
-    auth::cache::receipts::{Receipts, Wait},
+    auth::cache::receipts::{Progress, Receipts, Wait},
     domain::{ApiKeyId, Clock, EventKind, Moment, NewEvent, Receipt, Revision},
     http::{
         authorized::{Authorized, Read, ReceiptLog, Requirement},
@@ -184,7 +184,7 @@ impl Proof {
                 warn!(%error, %revision, "a receipt is missing in the audit trail; the change and its receipt are valid");
             }
         };
-        // The proof is one also while it cannot be written down.
+        // The receipt is valid even if it cannot be recorded.
         let _ = timeout(RECORD_TIMEOUT, tokio::spawn(recording.in_current_span())).await;
         Some(receipt)
     }
@@ -220,11 +220,11 @@ pub(crate) async fn get(
     if !transaction.revision_exists(revision).await? {
         return Err(Code::ReceiptNotFound.into());
     }
-    let kept = transaction.receipt_details(revision).await?;
+    let recorded = transaction.receipt_details(revision).await?;
     drop(transaction);
-    let kept = kept.and_then(|details| serde_json::from_value::<ReceiptDetails>(details).ok());
-    let progress = if let Some(recorded) = kept {
-        recorded.into()
+    let recorded = recorded.and_then(|details| serde_json::from_value::<ReceiptDetails>(details).ok());
+    let progress = if let Some(recorded) = recorded {
+        Progress::complete(recorded.receipt())
     } else {
         let wait = receipts.find(revision).unwrap_or_else(|| ask_now(&receipts, revision));
         if let Some(limit) = wanted.wait {

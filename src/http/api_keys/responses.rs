@@ -79,7 +79,7 @@ pub(super) struct ApiKeyResponse {
     #[schema(nullable = false, min_items = 30, max_items = 30)]
     pub(super) usage: Option<Vec<i64>>,
     /// Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
-    /// each address and instance
+    /// each client's network and instance
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false, example = true)]
     pub(super) decoy: bool,
@@ -193,7 +193,7 @@ pub(super) struct ApiKeyCreatedResponse {
     #[schema(value_type = Option<schema::Quota>)]
     quota: Option<Quota>,
     /// Only of a decoy, and then true: the key never works, and its use leaves events `decoy_used`, at most one an hour for
-    /// each address and instance
+    /// each client's network and instance
     #[serde(skip_serializing_if = "is_false")]
     #[schema(required = false, example = true)]
     decoy: bool,

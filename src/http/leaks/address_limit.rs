@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use crate::{
     domain::client_network,
-    http::minute_counts::{MinuteCounts, SECONDS_PER_MINUTE, minute_of},
+    http::minute_counts::{Minute, MinuteCounts, SECONDS_PER_MINUTE, minute_of},
 };
 
 /// Calls in a minute.
 pub(super) const PER_MINUTE: u32 = 10;
-/// Networks that are told apart, at most: 512 KiB.
+/// Of 8 bytes. Networks that share a slot share the limit.
 const SLOTS: usize = 65_536;
 
-/// Counts calls by IPv4 address, or by IPv6 network of 64 bits, which one user has.
+/// Counts calls of a client's network.
 pub(super) struct AddressLimit(MinuteCounts);
 
 impl Default for AddressLimit {
@@ -28,20 +28,21 @@ impl AddressLimit {
     }
 
     fn take_at(&self, address: IpAddr, second: u64) -> Result<(), u32> {
-        let calls = self.0.count(client_network(address), second).in_minute(minute_of(second));
-        if calls.is_none_or(|calls| calls < PER_MINUTE) { Ok(()) } else { Err(until_next_minute(second)) }
+        within_limit(self.0.count(client_network(address), second), second)
     }
 
     /// As [`Self::take`], and counts nothing.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), u32> {
         let second = self.0.now();
-        let calls = self.0.read(client_network(address)).in_minute(minute_of(second));
-        if calls.is_none_or(|calls| calls < PER_MINUTE) { Ok(()) } else { Err(until_next_minute(second)) }
+        within_limit(self.0.read(client_network(address)), second)
     }
 }
 
-fn until_next_minute(second: u64) -> u32 {
-    u32::try_from(SECONDS_PER_MINUTE - second % SECONDS_PER_MINUTE).unwrap_or(u32::MAX)
+fn within_limit(calls: Minute, second: u64) -> Result<(), u32> {
+    if calls.in_minute(minute_of(second)).is_none_or(|calls| calls < PER_MINUTE) {
+        return Ok(());
+    }
+    Err(u32::try_from(SECONDS_PER_MINUTE - second % SECONDS_PER_MINUTE).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

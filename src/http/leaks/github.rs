@@ -1,6 +1,6 @@
 //! `POST /leaks/github`: the secret scanning partner program of GitHub.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -99,9 +99,7 @@ pub(in crate::http) async fn github(
     let signature = Signature::read(request.headers(), keys).await?;
     let address = state.authenticator.tenancy.trusted_proxies.client_address(request.headers(), peer.0);
     state.leaks.forgeries.check(address).map_err(|wait| Problem::too_many_reports(wait, state.clock.now()))?;
-    let matches = read_signed(&state, request, &signature).await.inspect_err(|_| {
-        let _ = state.leaks.forgeries.take(address);
-    })?;
+    let matches = read_signed(&state, request, &signature, address).await?;
 
     let mut findings = Findings::default();
     let add = |found: &Match| {
@@ -121,11 +119,19 @@ pub(in crate::http) async fn github(
     }
 }
 
-async fn read_signed(state: &AppState, request: Request, signature: &Signature) -> Result<Vec<Match>, Problem> {
+async fn read_signed(
+    state: &AppState,
+    request: Request,
+    signature: &Signature,
+    address: IpAddr,
+) -> Result<Vec<Match>, Problem> {
     // Bodies are large: only so many are read at once.
     let _permit = state.leaks.large_bodies.try_acquire().map_err(|_| Code::Busy)?;
-    let body = read_raw_json_body(request, MAX_BYTES).await?;
-    signature.check(&body)?;
+    let count = |_: &Problem| {
+        let _ = state.leaks.forgeries.take(address);
+    };
+    let body = read_raw_json_body(request, MAX_BYTES).await.inspect_err(count)?;
+    signature.check(&body).inspect_err(count)?;
     parse(&body)
 }
 

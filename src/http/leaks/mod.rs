@@ -70,7 +70,7 @@ pub struct LeakReports {
     of_github: mpsc::Sender<LeakReport>,
     /// Of reports by anyone.
     limit: Arc<AddressLimit>,
-    /// Of reports that are said to be of GitHub, and are not.
+    /// Of reports to `/leaks/github` whose signature is invalid.
     forgeries: Arc<AddressLimit>,
     large_bodies: Arc<Semaphore>,
     /// `None`: reports of GitHub are not accepted.

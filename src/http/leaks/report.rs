@@ -49,7 +49,7 @@ pub(in crate::http) struct LeakReportResponse {
 /// Reports secrets that were found where they should not be.
 ///
 /// For whoever finds them: on any host, without a credential. A secret of a key is handled as the policy of its tenant
-/// says (`onLeak`), within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
+/// says (`onLeak`), a single one within a second. The response does not depend on whether there is such a key. At most 10 reports a minute
 /// are accepted from one address.
 #[utoipa::path(
     post,

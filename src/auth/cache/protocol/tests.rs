@@ -79,7 +79,7 @@ impl Instance {
     }
 }
 
-/// What is taken out of the design. The model finds each.
+/// A defect that is put into the model, which has to detect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -259,7 +259,7 @@ struct Found {
     unfinished: usize,
 }
 
-/// What is found in so many runs, the same ones each time.
+/// Runs the model on random sequences of events, from a fixed seed.
 fn run(fault: Fault, cases: u32) -> Found {
     let (receipts, unfinished) = (Cell::new(0), Cell::new(0));
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
@@ -298,7 +298,7 @@ fn after_a_receipt_no_instance_uses_a_state_from_before_it_and_each_wait_ends() 
 }
 
 #[test]
-fn the_model_finds_what_is_wrong_without_a_part_of_the_design() {
+fn a_receipt_that_skips_a_step_is_found_to_be_wrong_by_the_model() {
     for fault in [Fault::WaitsForNobody, Fault::IgnoresUnheard] {
         assert!(run(fault, 20_000).is_stale, "{fault:?}");
     }
@@ -329,6 +329,23 @@ fn an_instance_that_listens_again_acknowledges_only_with_an_empty_cache() {
     };
     assert_eq!(is_stale_at_the_end(Fault::None), (false, 1));
     assert_eq!(is_stale_at_the_end(Fault::KeepsCache), (true, 1));
+}
+
+#[test]
+fn a_heartbeat_of_a_known_instance_after_a_reconnect_prolongs_no_wait() {
+    let (own, other) = (InstanceId::random(), InstanceId::random());
+    let at = |seconds: u64| Moment(1_000_000_000_000).after(Duration::from_secs(seconds));
+    let mut protocol = Protocol::new(own, LEASE);
+    protocol.listen(at(0));
+    protocol.hear(beat(other, 1), at(1));
+    let (number, _) = protocol.begin();
+    protocol.outgoing();
+    protocol.hear(Message::Ask { from: own, number }, at(2));
+    let before = protocol.progress(number, at(2), at(3)).complete_at;
+    protocol.lose_feed();
+    protocol.listen(at(8));
+    protocol.hear(beat(other, 2), at(9));
+    assert_eq!(protocol.progress(number, at(2), at(9)).complete_at, before);
 }
 
 /// As while LEASE_SECONDS is being changed.

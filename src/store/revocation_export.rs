@@ -1,29 +1,34 @@
-//! What was taken away since a time, to be taken away again after a restore.
+//! What `revocations export` writes: the revoked and suspended keys and the ended secrets of a tenant.
 
 use super::{Error, ReadTx};
 use crate::domain::{ApiKeyId, LookupDigest, Suspension, Timestamp};
 
-/// A key or a secret that does not work any more.
+/// A key or a secret that does not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are what their types say")]
-pub enum TakenAway {
+pub enum RevocationRecord {
     /// The key is revoked.
-    Key { key: ApiKeyId, at: Timestamp },
+    KeyRevoked { key: ApiKeyId, at: Timestamp },
     /// The key is suspended.
-    Suspended { key: ApiKeyId, suspension: Suspension },
-    /// A secret of the key has ended: it was replaced, and its overlap is over.
-    Secret { key: ApiKeyId, lookup_digest: LookupDigest, at: Timestamp },
+    KeySuspended { key: ApiKeyId, suspension: Suspension },
+    /// A secret of the key was replaced, and has ended.
+    SecretEnded { key: ApiKeyId, lookup_digest: LookupDigest, at: Timestamp },
 }
 
 impl ReadTx {
-    /// Of the tenant, what does not work now and did until `since`, or until later.
-    pub async fn taken_away(&mut self, since: Timestamp, now: Timestamp) -> Result<Vec<TakenAway>, Error> {
+    /// The tenant's revocations and ends of secrets since that time, and all suspensions in force, since one may have been
+    /// prolonged since then.
+    pub async fn revocations_since(
+        &mut self,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<RevocationRecord>, Error> {
         let keys = sqlx::query!(
             "SELECT id, revoked_at, suspended_at, suspended_until
              FROM public.api_keys
              WHERE tenant_id = $1
                AND (revoked_at >= $2
-                    OR revoked_at IS NULL AND suspended_at >= $2 AND (suspended_until IS NULL OR suspended_until > $3))
+                    OR revoked_at IS NULL AND suspended_at IS NOT NULL AND (suspended_until IS NULL OR suspended_until > $3))
              ORDER BY id",
             self.tenant.0,
             since,
@@ -44,17 +49,16 @@ impl ReadTx {
         .await?;
         let keys = keys.into_iter().filter_map(|row| {
             let key = ApiKeyId(row.id);
-            Some(match (row.revoked_at, row.suspended_at) {
-                (Some(at), _) => TakenAway::Key { key, at },
-                (None, since) => {
-                    TakenAway::Suspended { key, suspension: Suspension { since: since?, until: row.suspended_until } }
-                }
-            })
+            if let Some(at) = row.revoked_at {
+                return Some(RevocationRecord::KeyRevoked { key, at });
+            }
+            let suspension = Suspension { since: row.suspended_at?, until: row.suspended_until };
+            Some(RevocationRecord::KeySuspended { key, suspension })
         });
         let secrets = secrets.into_iter().map(|row| {
             let bad = Error::BadRow { table: "api_key_secrets", column: "lookup_digest" };
             let lookup_digest = LookupDigest::from_bytes(row.lookup_digest.try_into().map_err(|_| bad)?);
-            Ok(TakenAway::Secret { key: ApiKeyId(row.key_id), lookup_digest, at: row.at })
+            Ok(RevocationRecord::SecretEnded { key: ApiKeyId(row.key_id), lookup_digest, at: row.at })
         });
         keys.map(Ok).chain(secrets).collect()
     }
