@@ -95,7 +95,7 @@ impl KeyFilter {
 /// The statement for one order. A macro, since sqlx checks only literals.
 ///
 /// - `$after`: what of `found` comes after the position `($9, $10)`, and `$order`, in which order.
-/// - `$walk`: the same of `matching`, along an index, up to `$11` keys.
+/// - `$walk`: the same of all keys that match, along an index, up to `$11` keys.
 /// - `$shown`: the order of the page's rows. `$name`: the folded name, where the position needs it.
 macro_rules! key_rows {
     ($transaction:expr, $arguments:expr,
@@ -103,7 +103,8 @@ macro_rules! key_rows {
      shown: $shown:literal, name: $name:literal) => {
         sqlx::query_as!(
             ApiKeyRow,
-            r#"WITH matching AS NOT MATERIALIZED (
+            r#"WITH filtered AS NOT MATERIALIZED (
+                   -- By all but the last use.
                    SELECT *
                    FROM public.api_keys k
                    WHERE k.tenant_id = $1
@@ -118,9 +119,22 @@ macro_rules! key_rows {
                      AND ($5::text[] IS NULL OR k.scopes = ANY ($5))
                      AND ($6::text IS NULL OR k.created_by = $6)
                      AND ($7::timestamptz IS NULL OR k.expires_at < $7)
-                     AND ($8::timestamptz IS NULL OR (k.created_at <= $8 AND NOT EXISTS (
-                         SELECT FROM public.api_key_last_uses u
-                         WHERE u.tenant_id = $1 AND u.key_id = k.id AND u.used_at > $8)))
+                     AND ($8::timestamptz IS NULL OR k.created_at <= $8)
+               ), matching AS NOT MATERIALIZED (
+                   -- For a walk that ends soon: the last use of one key after the other.
+                   SELECT *
+                   FROM filtered k
+                   WHERE $8 IS NULL OR coalesce((SELECT max(u.used_at) FROM public.api_key_last_uses u
+                                                 WHERE u.tenant_id = $1 AND u.key_id = k.id) <= $8, true)
+               ), all_matching AS NOT MATERIALIZED (
+                   -- The same for many keys: their last uses are read along the index.
+                   SELECT k.*
+                   FROM filtered k
+                   LEFT JOIN (SELECT key_id, max(used_at) AS used_at
+                              FROM public.api_key_last_uses
+                              WHERE $8 IS NOT NULL AND tenant_id = $1
+                              GROUP BY key_id) u ON u.key_id = k.id
+                   WHERE u.used_at IS NULL OR u.used_at <= $8
                ), texts AS MATERIALIZED (
                    -- Those that the policy lets through: see 0005_search.sql.
                    SELECT t.key_id AS id
@@ -137,7 +151,7 @@ macro_rules! key_rows {
                           SELECT l.id FROM public.api_keys l WHERE l.tenant_id = $1 AND l.last4 = $2)))
                  UNION ALL
                    (SELECT k.id, k.created_at, k.folded_name, k.expires_at
-                    FROM matching k
+                    FROM all_matching k
                     WHERE $12 AND ($2::text IS NULL OR ($13::bool AND (SELECT count(*) FROM texts) > 1000))
                     LIMIT 1001)
                ), size AS MATERIALIZED (
@@ -159,7 +173,7 @@ macro_rules! key_rows {
                    LIMIT $11
                ), page AS MATERIALIZED (
                    -- Without a limit, all that match: to find each by its id took three times as long.
-                   SELECT * FROM matching WHERE $11 IS NULL AND NOT $12 AND $10 IS NULL
+                   SELECT * FROM all_matching WHERE $11 IS NULL AND NOT $12 AND $10 IS NULL
                    UNION ALL
                    SELECT * FROM public.api_keys k WHERE k.tenant_id = $1 AND k.id = ANY (ARRAY(SELECT id FROM ids))
                )
@@ -319,9 +333,12 @@ impl ReadTx {
                 after: "(k.used_at, k.id) > ($9::text::timestamptz, $10)", order: "k.used_at, k.id",
                 // A key has a row for each secret that was used, of which the latest counts.
                 walk: ("(SELECT k.id
-                     FROM matching k
-                     WHERE (NOT $12 OR (SELECT total IS NULL FROM size))
-                       AND NOT EXISTS (SELECT FROM public.api_key_last_uses u WHERE u.tenant_id = $1 AND u.key_id = k.id)
+                     FROM filtered k
+                     LEFT JOIN (SELECT DISTINCT key_id
+                                FROM public.api_key_last_uses
+                                WHERE tenant_id = $1
+                                ORDER BY key_id) u ON u.key_id = k.id
+                     WHERE (NOT $12 OR (SELECT total IS NULL FROM size)) AND u.key_id IS NULL
                        AND ($10 IS NULL OR ($9::text = '-infinity' AND k.id > $10))
                      ORDER BY k.id
                      LIMIT $11)
@@ -336,7 +353,7 @@ impl ReadTx {
                                               WHERE l.tenant_id = $1 AND l.key_id = u.key_id
                                               ORDER BY l.used_at DESC, l.lookup_digest DESC
                                               LIMIT 1)
-                       AND (SELECT true FROM matching k WHERE k.id = u.key_id)
+                       AND (SELECT true FROM filtered k WHERE k.id = u.key_id)
                      ORDER BY u.used_at, u.key_id
                      LIMIT $11)"),
                 shown: "coalesce(u.last_used_at, '-infinity'::timestamptz), k.id", name: "NULL::text"),
@@ -357,14 +374,17 @@ impl ReadTx {
                                               WHERE l.tenant_id = $1 AND l.key_id = u.key_id
                                               ORDER BY l.used_at DESC, l.lookup_digest DESC
                                               LIMIT 1)
-                       AND (SELECT true FROM matching k WHERE k.id = u.key_id)
+                       AND (SELECT true FROM filtered k WHERE k.id = u.key_id)
                      ORDER BY u.used_at DESC, u.key_id DESC
                      LIMIT $11)
                    UNION ALL
                     (SELECT k.id
-                     FROM matching k
-                     WHERE (NOT $12 OR (SELECT total IS NULL FROM size))
-                       AND NOT EXISTS (SELECT FROM public.api_key_last_uses u WHERE u.tenant_id = $1 AND u.key_id = k.id)
+                     FROM filtered k
+                     LEFT JOIN (SELECT DISTINCT key_id
+                                FROM public.api_key_last_uses
+                                WHERE tenant_id = $1
+                                ORDER BY key_id DESC) u ON u.key_id = k.id
+                     WHERE (NOT $12 OR (SELECT total IS NULL FROM size)) AND u.key_id IS NULL
                        AND ($10 IS NULL OR $9::text <> '-infinity' OR k.id < $10)
                      ORDER BY k.id DESC
                      LIMIT $11)"),

@@ -90,13 +90,13 @@ impl TenantStore {
         //
         // Limits: no client waits for longer, and no lock is kept for a client that has left. Plans: filters are optional
         // and tenants of very different sizes, so no plan suits all values; to compile a plan (JIT) or to start parallel
-        // workers takes longer than to run it; a tenant's rows are found by an index and joined by hash, whatever the
-        // statistics say of their number.
+        // workers takes longer than to run it; a tenant's rows are found by an index, and joined by hash or in
+        // order, whatever the statistics say of their number, and whatever the disk is.
         let begin = format!(
             "SET LOCAL ROLE rally_app; SET LOCAL search_path = ''; SET LOCAL rally.tenant_id = '{}'; SET LOCAL statement_timeout = '5s'; \
              SET LOCAL lock_timeout = '3s'; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
              SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL enable_seqscan = off; \
-             SET LOCAL enable_nestloop = off; {begin}",
+             SET LOCAL enable_nestloop = off; SET LOCAL random_page_cost = 1.1; {begin}",
             self.tenant // the text of a UUID has no quotes
         );
         TenantTransaction::begin(&self.stores, &begin, turn).await
