@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: the commands and what they share |
 //! | `demo` | the start on a private PostgreSQL, for BASE_DOMAIN=localhost or with --demo: demo tenant, commands to paste |
-//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys; the workers that handle reports of leaks |
+//! | [`app`] | the composition root: builds the parts from the settings, serves, drains, stops; the job that suspends idle keys; the job that repeats lost revocations; the workers that handle reports of leaks |
 //! | `telemetry` | the logger, and the export of traces |
 //! | [`config`] | every setting, typed, with its default |
 //! | [`http`] | server (HTTP or TLS), routes, middleware; the handlers, with `/leaks`; the console's page; the one place where an error becomes a response; the OpenAPI document |

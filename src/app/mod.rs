@@ -3,6 +3,7 @@
 
 mod idle_keys;
 mod leaks;
+mod lost_revocations;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod process_metrics;
@@ -10,12 +11,13 @@ mod run;
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread::available_parallelism, time::Duration};
 
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use self::{idle_keys::IdleKeyJob, leaks::LeakWorkers, metrics::ConnectionGauges};
+pub(crate) use self::lost_revocations::{Cause, Repeated, repeat_revocation};
+use self::{idle_keys::IdleKeyJob, leaks::LeakWorkers, lost_revocations::LostRevocationJob, metrics::ConnectionGauges};
 use crate::{
     auth::{
         api_key::{hasher::SecretHasher, verifier::KeyVerifier},
@@ -137,7 +139,7 @@ pub struct Service {
     issuers: Vec<Arc<IssuerKeys>>,
     limiter: RateLimiter,
     usage_worker: UsageWorker,
-    idle_key_job: IdleKeyJob,
+    jobs: Jobs,
     leak_workers: LeakWorkers,
     database: Database,
     trace_export: Option<TraceExport>,
@@ -146,6 +148,21 @@ pub struct Service {
     drain_time: Duration,
     /// From the signal until the end, at most.
     grace: Duration,
+}
+
+/// What an instance does by itself.
+struct Jobs {
+    idle_keys: IdleKeyJob,
+    lost_revocations: LostRevocationJob,
+}
+
+impl Jobs {
+    fn new(database: &Database, clock: &Clock, registry: &mut Registry) -> Self {
+        Self {
+            idle_keys: IdleKeyJob::new(database.idle_keys(), clock.clone(), registry),
+            lost_revocations: LostRevocationJob::new(database, clock.clone(), registry),
+        }
+    }
 }
 
 fn lease_and_feed(config: &Config) -> (Arc<Lease>, FeedStatus) {
@@ -192,7 +209,7 @@ impl Service {
         limiter.register(&mut metrics);
         receipts.register(&mut metrics);
         database.register(&mut metrics);
-        let idle_key_job = IdleKeyJob::new(database.idle_keys(), clock.clone(), &mut metrics);
+        let jobs = Jobs::new(&database, &clock, &mut metrics);
         let github_keys = config.leaks.github.as_ref().map(GithubKeys::new).transpose()?;
         let (leaks, leak_workers) = leaks::start(github_keys, &database.leaks(), &clock, &mut metrics);
         let gauges = AuthGauges { feed: feed.clone(), cache: cache.clone(), hasher: hasher.clone(), clock_offset };
@@ -253,7 +270,7 @@ impl Service {
             issuers,
             limiter,
             usage_worker,
-            idle_key_job,
+            jobs,
             leak_workers,
             database,
             trace_export,

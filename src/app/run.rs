@@ -31,7 +31,8 @@ impl Service {
             let _ = stopped.await;
         }));
         background.spawn(self.limiter.keep_connected());
-        background.spawn(self.idle_key_job.run());
+        background.spawn(self.jobs.idle_keys.run());
+        background.spawn(self.jobs.lost_revocations.run());
         for issuer in self.issuers {
             background.spawn(issuer.keep_fresh());
         }

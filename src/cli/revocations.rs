@@ -11,20 +11,13 @@ use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    Error,
-    keys::{Operator, revoke},
-    owner_database::OwnerDatabase,
-};
+use super::{Error, keys::Operator, owner_database::OwnerDatabase};
 use crate::{
+    app::{Cause, Repeated, repeat_revocation},
     config::Config,
     demo::IfMissing,
-    domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, LookupDigest, Reason, Status, Suspension, TenantId, Timestamp,
-        access::SecretState, format_timestamp, hex, parse_timestamp,
-    },
-    http::{ended_secret_details, suspension_details},
-    store::{Database, Locked, Revocation, RevocationRecord, TenantAdmin, TenantStore, WriteTx},
+    domain::{ApiKeyId, Clock, LookupDigest, Suspension, TenantId, Timestamp, format_timestamp, hex, parse_timestamp},
+    store::{Database, RevocationRecord, TenantAdmin},
 };
 
 #[derive(Debug, Subcommand)]
@@ -161,124 +154,30 @@ fn read(file: &Path) -> Result<Vec<Numbered>, Error> {
     parsed.collect()
 }
 
-/// What became of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Revoked,
-    Suspended,
-    Ended,
-    Unchanged,
-    /// There is no such tenant, key or secret.
-    Unknown,
-}
-
 async fn apply(database: &Database, tenants: &HashSet<Uuid>, records: &[Numbered], by: &Operator) -> Result<(), Error> {
     let mut outcomes = Vec::new();
     for (number, tenant, record) in records {
-        let outcome = if tenants.contains(&tenant.0) {
-            apply_record(&database.tenant_stores().tenant(*tenant), record, by).await.map_err(|error| {
-                let why = format!("line {number}: {error}; the lines before it were applied. Repeat the command");
-                Error::Refused(why)
-            })?
-        } else {
-            Outcome::Unknown
-        };
-        outcomes.push(outcome);
+        if !tenants.contains(&tenant.0) {
+            outcomes.push(Repeated::Unknown);
+            continue;
+        }
+        let keys = database.tenant_stores().tenant(*tenant);
+        let event = |kind, key, at| by.event(kind, key, at);
+        let outcome = repeat_revocation(&keys, record, Cause::Restore, event, Clock::default().now()).await;
+        outcomes.push(outcome.map_err(|error| {
+            Error::Refused(format!("line {number}: {error}; the lines before it were applied. Repeat the command"))
+        })?);
     }
-    let count = |of: Outcome| outcomes.iter().filter(|outcome| **outcome == of).count();
+    let count = |of: Repeated| outcomes.iter().filter(|outcome| **outcome == of).count();
     writeln!(
         stdout(),
         "keys revoked: {}, keys suspended: {}, previous secrets ended: {}; lines without a change: {}, lines about a tenant, key \
          or secret that this database does not have: {}",
-        count(Outcome::Revoked),
-        count(Outcome::Suspended),
-        count(Outcome::Ended),
-        count(Outcome::Unchanged),
-        count(Outcome::Unknown),
+        count(Repeated::Revoked),
+        count(Repeated::Suspended),
+        count(Repeated::Ended),
+        count(Repeated::Unchanged),
+        count(Repeated::Unknown),
     )?;
     Ok(())
-}
-
-async fn apply_record(keys: &TenantStore, record: &RevocationRecord, by: &Operator) -> Result<Outcome, Error> {
-    let now = Clock::default().now();
-    match record {
-        RevocationRecord::KeyRevoked { key, at } => {
-            let reason = Reason::stored(format!("revoked on {}, and again after a restore", format_timestamp(*at)));
-            Ok(match revoke(keys, *key, Some(&reason), by, now).await?.0 {
-                Revocation::Done(_) => Outcome::Revoked,
-                Revocation::Repeated => Outcome::Unchanged,
-                Revocation::NotFound => Outcome::Unknown,
-            })
-        }
-        RevocationRecord::KeySuspended { suspension: Suspension { until: Some(until), .. }, .. } if *until <= now => {
-            Ok(Outcome::Unchanged)
-        }
-        RevocationRecord::KeySuspended { key, suspension: Suspension { since, until } } => {
-            let mut transaction = keys.begin_revocation().await?;
-            let Some(key) = transaction.lock_key(*key).await? else { return Ok(Outcome::Unknown) };
-            let why = format!("suspended on {}, and again after a restore", format_timestamp(*since));
-            suspend(transaction, &key, *until, Reason::stored(why), by, now).await
-        }
-        RevocationRecord::SecretEnded { key, lookup_digest, at } => {
-            end_secret(keys, *key, *lookup_digest, *at, by, now).await
-        }
-    }
-}
-
-/// Does nothing to a key that is suspended for as long, or revoked.
-async fn suspend(
-    mut transaction: WriteTx,
-    key: &Locked<ApiKey>,
-    until: Option<Timestamp>,
-    reason: Reason,
-    by: &Operator,
-    now: Timestamp,
-) -> Result<Outcome, Error> {
-    let lasts_as_long = |suspension: Suspension| match (suspension.until, until) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(end), Some(until)) => end >= until,
-    };
-    let is_done = match key.status(now) {
-        Status::Revoked => true,
-        Status::Suspended => key.suspension.is_some_and(lasts_as_long),
-        _ => false,
-    };
-    let changed = if is_done { None } else { key.suspend(now, until, Some(reason.clone())) };
-    let Some(mut changed) = changed else { return Ok(Outcome::Unchanged) };
-    transaction.update_suspension(key, &mut changed, now).await?;
-    let details = suspension_details(&changed, Some(&reason));
-    transaction.commit_with(&by.event(EventKind::Suspended, key.id, now).with_details(details)).await?;
-    Ok(Outcome::Suspended)
-}
-
-/// A previous secret is ended. A current one was replaced by a secret that the restore has lost: its key is suspended, until it
-/// is rotated and resumed.
-async fn end_secret(
-    keys: &TenantStore,
-    id: ApiKeyId,
-    lookup_digest: LookupDigest,
-    at: Timestamp,
-    by: &Operator,
-    now: Timestamp,
-) -> Result<Outcome, Error> {
-    let mut transaction = keys.begin_revocation().await?;
-    let Some(key) = transaction.lock_key(id).await? else { return Ok(Outcome::Unknown) };
-    match transaction.secret_state(&key, lookup_digest).await? {
-        None => Ok(Outcome::Unknown),
-        Some(SecretState { is_retired: false, .. }) => {
-            let at = format_timestamp(at);
-            let why = format!("its secret was replaced before {at}, and a restore has lost the new one: rotate it");
-            suspend(transaction, &key, None, Reason::stored(why), by, now).await
-        }
-        Some(state) if state.is_ended || state.expires_at.is_some_and(|end| end <= now) => Ok(Outcome::Unchanged),
-        Some(_) => match transaction.end_previous_secret(&key, now).await? {
-            Some(previous) => {
-                let event = by.event(EventKind::PreviousSecretEnded, id, now);
-                transaction.commit_with(&event.with_details(ended_secret_details(previous))).await?;
-                Ok(Outcome::Ended)
-            }
-            None => Ok(Outcome::Unchanged),
-        },
-    }
 }

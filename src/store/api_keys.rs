@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    ChainHead, Error, Locked, NewSecret, ReadTx, WriteTx,
+    ChainHead, Error, Locked, NewSecret, ReadTx, RevocationRecord, WriteTx,
     limits::{LimitColumns, LimitRow},
+    secrets::lookup_digest,
 };
 use crate::domain::{
     ApiKey, ApiKeyId, Description, Grant, KeyHint, KeyName, PreviousSecret, Reason, Revision, Scope, ScopeSet, Status,
@@ -309,6 +310,7 @@ impl WriteTx {
         let revocation = match row {
             Some(row) => {
                 self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+                self.revocations.push(RevocationRecord::KeyRevoked { key: id, at: now });
                 let bad = |column| Error::BadRow { table: "api_keys", column };
                 Revocation::Done(Grant {
                     name: KeyName::stored(row.name),
@@ -389,21 +391,21 @@ impl WriteTx {
     ) -> Result<(), Error> {
         self.invalidate(key.id);
         let (stamp, pepper_id) = secret.stamp_columns();
-        let head = sqlx::query_as!(
-            ChainHead,
+        let row = sqlx::query!(
             // The new secret is selected from `retired`, so that it is inserted after the current one was retired: a
             // unique index allows one current secret. Its time is not before the current one's, which may be of an
             // instance whose clock is ahead.
-            "WITH ended AS (
+            r#"WITH ended AS (
                  UPDATE public.api_key_secrets
                  SET ended_at = $3
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
+                 RETURNING lookup_digest
              ), retired AS (
                  UPDATE public.api_key_secrets
                  SET retired_at = greatest($3, created_at), expires_at = coalesce($4, $3),
                      ended_at = CASE WHEN $4 IS NULL THEN $3 END
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NULL
-                 RETURNING lookup_digest, last4, retired_at
+                 RETURNING lookup_digest, last4, retired_at, ended_at
              ), inserted AS (
                  INSERT INTO public.api_key_secrets
                      (tenant_id, lookup_digest, key_id, phc, stamp, pepper_id, last4, created_at)
@@ -417,10 +419,12 @@ impl WriteTx {
                  WHERE k.tenant_id = $1 AND k.id = $2
                  RETURNING k.id
              )
-             SELECT head.seq, head.hash
+             SELECT head.seq, head.hash, ARRAY(SELECT lookup_digest FROM ended
+                                               UNION ALL
+                                               SELECT lookup_digest FROM retired WHERE ended_at IS NOT NULL) AS "ended!"
              FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
-             FOR NO KEY UPDATE OF head",
+             FOR NO KEY UPDATE OF head"#,
             self.tenant.0,
             key.id.0,
             now,
@@ -433,8 +437,8 @@ impl WriteTx {
         )
         .fetch_one(self.transaction.session())
         .await?;
-        self.chain_head = Some(head);
-        Ok(())
+        self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+        self.add_ended_secrets(key.id, row.ended, now)
     }
 
     /// Ends the key's previous secret for good, if there is one, and returns it: also one whose time has passed by this
@@ -447,29 +451,38 @@ impl WriteTx {
         self.invalidate(key.id);
         // Also of an expired key, which may be extended; a revoked one does not change.
         let Some(previous) = key.previous.filter(|_| key.revoked_at.is_none()) else { return Ok(None) };
-        let head = sqlx::query_as!(
-            ChainHead,
-            "WITH ended AS (
+        let row = sqlx::query!(
+            r#"WITH ended AS (
                  UPDATE public.api_key_secrets
                  SET ended_at = $3
                  WHERE tenant_id = $1 AND key_id = $2 AND retired_at IS NOT NULL AND ended_at IS NULL
+                 RETURNING lookup_digest
              ), changed AS (
                  UPDATE public.api_keys
                  SET version = version + 1, previous_digest = NULL, previous_last4 = NULL, previous_expires_at = NULL
                  WHERE tenant_id = $1 AND id = $2
                  RETURNING id
              )
-             SELECT head.seq, head.hash
+             SELECT head.seq, head.hash, ARRAY(SELECT lookup_digest FROM ended) AS "ended!"
              FROM changed CROSS JOIN public.api_key_event_heads head
              WHERE head.tenant_id = $1
-             FOR NO KEY UPDATE OF head",
+             FOR NO KEY UPDATE OF head"#,
             self.tenant.0,
             key.id.0,
             now,
         )
         .fetch_one(self.transaction.session())
         .await?;
-        self.chain_head = Some(head);
+        self.chain_head = Some(ChainHead { seq: row.seq, hash: row.hash });
+        self.add_ended_secrets(key.id, row.ended, now)?;
         Ok(Some(previous))
+    }
+
+    fn add_ended_secrets(&mut self, key: ApiKeyId, digests: Vec<Vec<u8>>, at: Timestamp) -> Result<(), Error> {
+        for bytes in digests {
+            let lookup_digest = lookup_digest(bytes)?;
+            self.revocations.push(RevocationRecord::SecretEnded { key, lookup_digest, at });
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,8 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Row as _, postg
 use tracing::info;
 
 use super::{
-    ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, LeakStore, Lookups, TenantStores, UsageStore,
+    ChangeObserver, ConnectError, DatabaseUrl, IdleKeyStore, KnownRevocations, LeakStore, Lookups, TenantStores,
+    UsageStore,
     connect::{Role, begin_inspection, check_durability, check_server, check_statements, connect_when_up},
     connection_turns::ConnectionTurns,
     feed_server::FeedServer,
@@ -105,7 +106,13 @@ impl Database {
     ) -> Self {
         let options = pool.options();
         let turns = ConnectionTurns::new(options.get_max_connections(), options.get_acquire_timeout());
-        let tenant_stores = TenantStores { pool, turns, statements: url.statements, observer };
+        let tenant_stores = TenantStores {
+            pool,
+            turns,
+            statements: url.statements,
+            observer,
+            known_revocations: KnownRevocations::default(),
+        };
         let lookups = Lookups::new(check_pool.clone(), url.statements, tenant_stores.clone(), &feed_server);
         Self { tenant_stores, check_pool, lookups, feed_server }
     }
@@ -114,6 +121,12 @@ impl Database {
     #[must_use]
     pub fn feed_server(&self) -> FeedServer {
         self.feed_server.clone()
+    }
+
+    /// What this process has revoked, or has seen revoked.
+    #[must_use]
+    pub fn known_revocations(&self) -> KnownRevocations {
+        self.tenant_stores.known_revocations.clone()
     }
 
     /// For the authentication, which gives each caller its tenant's store.

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::watch;
+
 /// A server from its start to its end, with the database: the text of `public.server_identity()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerIdentity(String);
@@ -56,12 +58,31 @@ struct Inner {
     observer: OnceLock<OtherServerObserver>,
     /// Connections from before are not used any more.
     opened_after: Mutex<Option<Instant>>,
+    /// To which the feed has connected last, also if it gets no lease.
+    connected: watch::Sender<Option<ServerIdentity>>,
 }
 
 impl FeedServer {
     /// The observer is set once.
     pub fn observe(&self, observer: OtherServerObserver) {
         let _ = self.0.observer.set(observer);
+    }
+
+    /// The feed has connected to that server.
+    pub fn connect(&self, server: &ServerIdentity) {
+        self.0.connected.send_if_modified(|connected| {
+            let is_other = connected.as_ref() != Some(server);
+            if is_other {
+                *connected = Some(server.clone());
+            }
+            is_other
+        });
+    }
+
+    /// The servers to which the feed connects, one after the other.
+    #[must_use]
+    pub fn servers(&self) -> watch::Receiver<Option<ServerIdentity>> {
+        self.0.connected.subscribe()
     }
 
     /// The feed is on that server from now on. Connections that were opened while it was down are closed, since they may be

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    CHECK_TIMEOUT, Error, Locked, TenantStore, TenantStores, WriteTx, api_keys::ApiKeyRow, retry::retry_within,
+    CHECK_TIMEOUT, Error, Locked, RevocationRecord, TenantStore, TenantStores, WriteTx, api_keys::ApiKeyRow,
+    retry::retry_within, secrets::lookup_digest,
 };
 use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, OnLeak, TenantId, Timestamp, access::SecretState};
 
@@ -111,7 +112,7 @@ impl WriteTx {
         let secrets = rows.into_iter().map(|row| {
             Ok(LockedSecret {
                 key: ApiKeyId(row.key_id),
-                lookup_digest: digest(row.lookup_digest)?,
+                lookup_digest: lookup_digest(row.lookup_digest)?,
                 hint: KeyHint::from_last4(&row.last4).ok_or(bad("last4"))?,
                 state: SecretState { expires_at: row.expires_at, is_retired: row.is_retired, is_ended: row.is_ended },
             })
@@ -146,12 +147,13 @@ impl WriteTx {
         )
         .fetch_all(self.transaction.session())
         .await?;
-        first.into_iter().map(digest).collect()
+        first.into_iter().map(lookup_digest).collect()
     }
 
     /// Revokes keys, none of which is revoked.
     pub(crate) async fn revoke_leaked_keys(&mut self, keys: &[&Locked<ApiKey>], now: Timestamp) -> Result<(), Error> {
         let ids = self.invalidate_all(keys);
+        self.revocations.extend(keys.iter().map(|key| RevocationRecord::KeyRevoked { key: key.id, at: now }));
         sqlx::query!(
             "UPDATE public.api_keys SET revoked_at = $3, version = version + 1 WHERE tenant_id = $1 AND id = ANY ($2)",
             self.tenant.0,
@@ -177,21 +179,28 @@ impl WriteTx {
     /// Ends the previous secrets of keys.
     pub(crate) async fn end_leaked_secrets(&mut self, keys: &[&Locked<ApiKey>], now: Timestamp) -> Result<(), Error> {
         let ids = self.invalidate_all(keys);
-        sqlx::query!(
+        let ended = sqlx::query!(
             "WITH ended AS (
                  UPDATE public.api_key_secrets
                  SET ended_at = $3
                  WHERE tenant_id = $1 AND key_id = ANY ($2) AND retired_at IS NOT NULL AND ended_at IS NULL
+                 RETURNING key_id, lookup_digest
+             ), changed AS (
+                 UPDATE public.api_keys
+                 SET version = version + 1, previous_digest = NULL, previous_last4 = NULL, previous_expires_at = NULL
+                 WHERE tenant_id = $1 AND id = ANY ($2)
              )
-             UPDATE public.api_keys
-             SET version = version + 1, previous_digest = NULL, previous_last4 = NULL, previous_expires_at = NULL
-             WHERE tenant_id = $1 AND id = ANY ($2)",
+             SELECT key_id, lookup_digest FROM ended",
             self.tenant.0,
             &ids,
             now,
         )
-        .execute(self.transaction.session())
+        .fetch_all(self.transaction.session())
         .await?;
+        for row in ended {
+            let (key, digest) = (ApiKeyId(row.key_id), lookup_digest(row.lookup_digest)?);
+            self.revocations.push(RevocationRecord::SecretEnded { key, lookup_digest: digest, at: now });
+        }
         Ok(())
     }
 
@@ -205,9 +214,4 @@ impl WriteTx {
 
 fn uuids(ids: &[ApiKeyId]) -> Vec<Uuid> {
     ids.iter().map(|id| id.0).collect()
-}
-
-fn digest(bytes: Vec<u8>) -> Result<LookupDigest, Error> {
-    let bytes = bytes.try_into().map_err(|_| Error::BadRow { table: "api_key_secrets", column: "lookup_digest" })?;
-    Ok(LookupDigest::from_bytes(bytes))
 }

@@ -45,7 +45,11 @@ impl Lookups {
 
     /// The row of a presented secret, in whatever state. One round trip.
     pub(crate) async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> LookupResult<SecretRow> {
-        self.secrets.find((tenant.0, digest)).await
+        let mut row = self.secrets.find((tenant.0, digest)).await?;
+        if let Some(row) = &mut row {
+            self.tenant_stores.known_revocations.reconcile(tenant, digest, row);
+        }
+        Ok(row)
     }
 
     /// Replaces the stamp `previous`, or none, of a secret by one under the current pepper. False: the row has another

@@ -1,6 +1,10 @@
 //! What `revocations export` writes: the revoked and suspended keys and the ended secrets of a tenant.
 
-use super::{Error, ReadTx};
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use super::{Error, ReadTx, secrets::lookup_digest};
 use crate::domain::{ApiKeyId, LookupDigest, Suspension, Timestamp};
 
 /// A key or a secret that does not work.
@@ -56,10 +60,44 @@ impl ReadTx {
             Some(RevocationRecord::KeySuspended { key, suspension })
         });
         let secrets = secrets.into_iter().map(|row| {
-            let bad = Error::BadRow { table: "api_key_secrets", column: "lookup_digest" };
-            let lookup_digest = LookupDigest::from_bytes(row.lookup_digest.try_into().map_err(|_| bad)?);
-            Ok(RevocationRecord::SecretEnded { key: ApiKeyId(row.key_id), lookup_digest, at: row.at })
+            let (key, lookup_digest) = (ApiKeyId(row.key_id), lookup_digest(row.lookup_digest)?);
+            Ok(RevocationRecord::SecretEnded { key, lookup_digest, at: row.at })
         });
         keys.map(Ok).chain(secrets).collect()
+    }
+
+    /// Those of these revocations and ends of secrets that the database does not have.
+    pub async fn lost(&mut self, records: &[RevocationRecord]) -> Result<Vec<RevocationRecord>, Error> {
+        let (mut keys, mut digests) = (Vec::new(), Vec::new());
+        for record in records {
+            match record {
+                RevocationRecord::KeyRevoked { key, .. } => keys.push(key.0),
+                RevocationRecord::SecretEnded { lookup_digest, .. } => digests.push(lookup_digest.as_bytes()),
+                RevocationRecord::KeySuspended { .. } => {}
+            }
+        }
+        let unrevoked = sqlx::query_scalar!(
+            "SELECT id FROM public.api_keys WHERE tenant_id = $1 AND id = ANY ($2) AND revoked_at IS NULL",
+            self.tenant.0,
+            &keys,
+        )
+        .fetch_all(self.transaction.session())
+        .await?;
+        let not_ended = sqlx::query_scalar!(
+            "SELECT lookup_digest FROM public.api_key_secrets
+             WHERE tenant_id = $1 AND lookup_digest = ANY ($2) AND ended_at IS NULL",
+            self.tenant.0,
+            &digests as &[&[u8]],
+        )
+        .fetch_all(self.transaction.session())
+        .await?;
+        let unrevoked: HashSet<Uuid> = unrevoked.into_iter().collect();
+        let not_ended: HashSet<_> = not_ended.into_iter().map(lookup_digest).collect::<Result<_, _>>()?;
+        let is_lost = |record: &&RevocationRecord| match record {
+            RevocationRecord::KeyRevoked { key, .. } => unrevoked.contains(&key.0),
+            RevocationRecord::SecretEnded { lookup_digest, .. } => not_ended.contains(lookup_digest),
+            RevocationRecord::KeySuspended { .. } => false,
+        };
+        Ok(records.iter().filter(is_lost).cloned().collect())
     }
 }

@@ -155,6 +155,11 @@ impl BatchedStatement for FindSecrets {
     }
 }
 
+pub(super) fn lookup_digest(bytes: Vec<u8>) -> Result<LookupDigest, Error> {
+    let bad = |_| Error::BadRow { table: "api_key_secrets", column: "lookup_digest" };
+    Ok(LookupDigest::from_bytes(bytes.try_into().map_err(bad)?))
+}
+
 impl ReadTx {
     /// The state of a secret of the key. `None`: the key has no such secret.
     pub async fn secret_state(&mut self, key: ApiKeyId, digest: LookupDigest) -> Result<Option<SecretState>, Error> {

@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
 use super::{
-    Error,
+    Error, KnownRevocations, RevocationRecord,
     connection_turns::ConnectionTurns,
     limited::LimitedConnection,
     retry::is_connection_loss,
@@ -31,6 +31,7 @@ pub struct TenantStores {
     pub(super) turns: ConnectionTurns,
     pub(super) statements: Statements,
     pub(super) observer: ChangeObserver,
+    pub(super) known_revocations: KnownRevocations,
 }
 
 impl TenantStores {
@@ -77,7 +78,9 @@ impl TenantStore {
         let transaction = self.begin(&format!("{END_WHEN_IDLE}; {WRITE}"), Some(turn)).await?;
         let invalidation =
             Invalidation { tenant: self.tenant, keys: Vec::new(), observer: self.stores.observer.clone() };
-        Ok(WriteTx { transaction, tenant: self.tenant, chain_head: None, invalidation })
+        let known_revocations = self.stores.known_revocations.clone();
+        let (revocations, tenant) = (Vec::new(), self.tenant);
+        Ok(WriteTx { transaction, tenant, chain_head: None, invalidation, revocations, known_revocations })
     }
 
     /// The role and the tenant are set for this transaction alone, which also holds behind a pooler that gives each
@@ -193,6 +196,9 @@ pub struct WriteTx {
     /// Once it is locked, and until the event is appended.
     pub(super) chain_head: Option<ChainHead>,
     invalidation: Invalidation,
+    /// Made by this transaction.
+    pub(super) revocations: Vec<RevocationRecord>,
+    known_revocations: KnownRevocations,
 }
 
 impl WriteTx {
@@ -206,10 +212,11 @@ impl WriteTx {
     /// As [`Self::commit_with`], for changes of several keys. Returns the revision of the last event.
     pub async fn commit_with_all(mut self, events: &[NewEvent]) -> Result<Option<Revision>, Error> {
         let revision = self.append(events).await?;
-        let Self { transaction, invalidation, .. } = self;
+        let Self { transaction, tenant, invalidation, revocations, known_revocations, .. } = self;
         let outcome = transaction.commit().await;
         drop(invalidation); // not before the commit: until then a lookup finds the key as it was
         outcome?;
+        known_revocations.add(tenant, &revocations);
         Ok(revision)
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Every metric family and its type, except `rally_jwks_…`, which exist only with a configured issuer.
-const FAMILIES: [(&str, &str); 52] = [
+const FAMILIES: [(&str, &str); 53] = [
     ("process_cpu_seconds", "counter"),
     ("process_max_fds", "gauge"),
     ("process_open_fds", "gauge"),
@@ -62,6 +62,7 @@ const FAMILIES: [(&str, &str); 52] = [
     ("rally_response_buffers_max", "gauge"),
     ("rally_response_buffers_refused", "counter"),
     ("rally_response_buffers_waiting", "gauge"),
+    ("rally_revocations_repeated", "counter"),
     ("rally_usage_batches", "counter"),
     ("rally_usage_batches_failed", "counter"),
     ("rally_usage_lost", "counter"),

@@ -12,11 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use local_postgres::PrivatePostgres;
 use rally_api_keys::{
     domain::{ApiKeyId, KeyHint, Secret, Slug, TenantId},
     store::{self, DatabaseUrl, SecretAlert, SecretAlertKind, TenantAdmin},
 };
+use serde_json::{Value, json};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
 };
@@ -267,6 +269,62 @@ async fn after_a_failover_neither_a_standby_nor_the_old_primary_renews_the_lease
     server.wait_for_feed().await;
     check(&admin, &revoked).await.refused(401, "key_revoked");
     assert_eq!(check(&admin, &key).await.status, 200);
+}
+
+/// With asynchronous replication. The standby has the keys, and nothing of what was revoked after it had been cut off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_failover_loses_of_revocations_is_refused_and_made_again() {
+    let Some(pair) = Pair::start("lost").await else { return };
+    let proxy = Proxy::start(socket(&pair.primary)).await;
+    let address = format!("postgres://{}@{}/postgres", pair.primary.user(), proxy.address);
+    let placeholder = TestDatabase::create().await;
+    let settings = [("LEASE_SECONDS", "2")];
+    let server = TestServer::logged_in_by(&DatabaseUrl::parse(&address).unwrap(), placeholder, &settings).await;
+    server.wait_for_feed().await;
+    let admin = server.admin("acme");
+    let create = || admin.create("n", "read");
+    let [kept, revoked, ended, replaced] =
+        <[_; 4]>::try_from(join_all([create(), create(), create(), create()]).await).unwrap();
+    let rotate = async |key: &CreatedKey, overlap: u32| {
+        admin.post(&format!("{}/rotate", key.path()), &json!({"overlapSeconds": overlap})).await.expect(200);
+    };
+    rotate(&ended, 86_400).await;
+    for key in [&kept, &revoked, &ended, &replaced] {
+        assert_eq!(check(&admin, key).await.status, 200);
+    }
+    pair.catch_up().await;
+    execute(&pair.standby, "ALTER SYSTEM SET primary_conninfo = ''").await;
+    execute(&pair.standby, "SELECT pg_reload_conf()").await;
+    let receivers = "SELECT count(*)::text FROM pg_stat_wal_receiver";
+    wait_until(async || text(&pair.standby, receivers).await == "0").await;
+
+    admin.delete(&revoked.path()).await.expect(204);
+    admin.delete(&format!("{}/previous-secret", ended.path())).await.expect(204);
+    rotate(&replaced, 0).await;
+    proxy.set(Mode::Cut);
+    execute(&pair.standby, "SELECT pg_promote()").await;
+    let lost = "SELECT count(*)::text FROM api_keys WHERE revoked_at IS NOT NULL";
+    assert_eq!(text(&pair.standby, lost).await, "0");
+    proxy.move_to(socket(&pair.standby));
+    proxy.set(Mode::Pass);
+    let state = async |key: &CreatedKey| admin.get(&key.path()).await.json();
+    wait_until(async || {
+        for key in [&revoked, &ended, &replaced] {
+            let refused = check(&admin, key).await;
+            assert!([401, 503].contains(&refused.status.as_u16()), "{refused:?}");
+        }
+        state(&replaced).await["status"] == "suspended"
+    })
+    .await;
+    server.wait_for_feed().await;
+    assert_eq!(check(&admin, &kept).await.status, 200);
+    assert_eq!(state(&revoked).await["status"], "revoked");
+    assert_eq!(state(&ended).await["rotation"], Value::Null);
+    let events = admin.get(&format!("{}/events", revoked.path())).await.expect(200);
+    let reason = events[0]["details"]["reason"].as_str().unwrap_or_default();
+    assert!(events[0]["type"] == "revoked" && reason.ends_with("and again since PostgreSQL had lost that"), "{events}");
+    let metrics = admin.get("/metrics").await.body;
+    assert!(metrics.contains("rally_revocations_repeated_total 3"), "{metrics}");
 }
 
 /// A heartbeat waits for the standby, as its commit is to prove that the primary is not isolated. Others wait for that one.

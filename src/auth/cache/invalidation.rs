@@ -132,6 +132,7 @@ impl InvalidationListener {
             Ok(Err(error)) => return error,
             Err(_) => return FeedError::ConnectTimeout,
         };
+        self.feed_server.connect(feed.server());
         if !history.admit(feed.server(), None) {
             return FeedError::Behind(feed.server().clone());
         }
