@@ -8,14 +8,11 @@ use tracing::warn;
 
 use crate::{
     domain::{
-        ApiKey, ApiKeyId, Clock, EventKind, LookupDigest, NewEvent, Reason, Status, Suspension, TenantId, Timestamp,
-        access::SecretState, format_timestamp,
+        ApiKey, ApiKeyId, Clock, EventKind, LookupDigest, NewEvent, Reason, RevocationRecord, Status, Suspension,
+        TenantId, Timestamp, access::SecretState, format_timestamp,
     },
     http::{ended_secret_details, grant_details, suspension_details},
-    store::{
-        self, Database, KnownRevocations, Locked, Revocation, RevocationRecord, ServerIdentity, TenantStore,
-        TenantStores, WriteTx,
-    },
+    store::{self, Database, KnownRevocations, Locked, Revocation, ServerIdentity, TenantStore, TenantStores, WriteTx},
 };
 
 const RETRY: Duration = Duration::from_secs(1);

@@ -16,8 +16,11 @@ use crate::{
     app::{Cause, Repeated, repeat_revocation},
     config::Config,
     demo::IfMissing,
-    domain::{ApiKeyId, Clock, LookupDigest, Suspension, TenantId, Timestamp, format_timestamp, hex, parse_timestamp},
-    store::{Database, RevocationRecord, TenantAdmin},
+    domain::{
+        ApiKeyId, Clock, LookupDigest, RevocationRecord, Suspension, TenantId, Timestamp, format_timestamp, hex,
+        parse_timestamp,
+    },
+    store::{Database, TenantAdmin},
 };
 
 #[derive(Debug, Subcommand)]

@@ -8,13 +8,13 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    ChainHead, Error, Locked, NewSecret, ReadTx, RevocationRecord, WriteTx,
+    ChainHead, Error, Locked, NewSecret, ReadTx, WriteTx,
     limits::{LimitColumns, LimitRow},
     secrets::lookup_digest,
 };
 use crate::domain::{
-    ApiKey, ApiKeyId, Description, Grant, KeyHint, KeyName, PreviousSecret, Reason, Revision, Scope, ScopeSet, Status,
-    Suspension, Timestamp, fold_case,
+    ApiKey, ApiKeyId, Description, Grant, KeyHint, KeyName, PreviousSecret, Reason, Revision, RevocationRecord, Scope,
+    ScopeSet, Status, Suspension, Timestamp, fold_case,
 };
 
 pub(super) struct ApiKeyRow {

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{RevocationRecord, SecretRow};
-use crate::domain::{ApiKeyId, LookupDigest, TenantId, Timestamp};
+use crate::domain::{ApiKeyId, LookupDigest, RevocationRecord, TenantId, Timestamp};
 
 /// Of some 150 bytes. The oldest make room.
 const MAX: usize = 65_536;
@@ -42,17 +41,30 @@ impl KnownRevocations {
         }
     }
 
-    /// Adds what the row says, or corrects the row, if the database has lost it.
-    pub(super) fn reconcile(&self, tenant: TenantId, digest: LookupDigest, row: &mut SecretRow) {
-        let (key, mut inner) = (row.key_id, self.inner());
-        match row.revoked_at {
+    /// Returns when the key was revoked, also if the database has lost that. Adds what the database says.
+    pub(super) fn revoked_at(&self, tenant: TenantId, key: ApiKeyId, stored: Option<Timestamp>) -> Option<Timestamp> {
+        let mut inner = self.inner();
+        match stored {
             Some(at) => inner.add(tenant, &RevocationRecord::KeyRevoked { key, at }),
-            None => row.revoked_at = inner.revoked_at.get(&(tenant, key)).copied(),
+            None => return inner.revoked_at.get(&(tenant, key)).copied(),
         }
-        match row.secret_ended_at {
-            Some(at) => inner.add(tenant, &RevocationRecord::SecretEnded { key, lookup_digest: digest, at }),
-            None => row.secret_ended_at = inner.ended_at.get(&(tenant, digest)).map(|(_, at)| *at),
+        stored
+    }
+
+    /// As [`Self::revoked_at`], when a secret of the key was ended.
+    pub(super) fn ended_at(
+        &self,
+        tenant: TenantId,
+        key: ApiKeyId,
+        lookup_digest: LookupDigest,
+        stored: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let mut inner = self.inner();
+        match stored {
+            Some(at) => inner.add(tenant, &RevocationRecord::SecretEnded { key, lookup_digest, at }),
+            None => return inner.ended_at.get(&(tenant, lookup_digest)).map(|(_, at)| *at),
         }
+        stored
     }
 
     /// All, of each tenant.

@@ -9,10 +9,12 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use super::{
-    CHECK_TIMEOUT, Error, Locked, RevocationRecord, TenantStore, TenantStores, WriteTx, api_keys::ApiKeyRow,
-    retry::retry_within, secrets::lookup_digest,
+    CHECK_TIMEOUT, Error, Locked, TenantStore, TenantStores, WriteTx, api_keys::ApiKeyRow, retry::retry_within,
+    secrets::lookup_digest,
 };
-use crate::domain::{ApiKey, ApiKeyId, KeyHint, LookupDigest, OnLeak, TenantId, Timestamp, access::SecretState};
+use crate::domain::{
+    ApiKey, ApiKeyId, KeyHint, LookupDigest, OnLeak, RevocationRecord, TenantId, Timestamp, access::SecretState,
+};
 
 /// Secrets that are looked up in one statement.
 const FIND_AT_ONCE: usize = 1_000;

@@ -47,7 +47,9 @@ impl Lookups {
     pub(crate) async fn find_secret(&self, tenant: TenantId, digest: LookupDigest) -> LookupResult<SecretRow> {
         let mut row = self.secrets.find((tenant.0, digest)).await?;
         if let Some(row) = &mut row {
-            self.tenant_stores.known_revocations.reconcile(tenant, digest, row);
+            let known = &self.tenant_stores.known_revocations;
+            row.revoked_at = known.revoked_at(tenant, row.key_id, row.revoked_at);
+            row.secret_ended_at = known.ended_at(tenant, row.key_id, digest, row.secret_ended_at);
         }
         Ok(row)
     }

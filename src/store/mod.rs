@@ -67,7 +67,6 @@ pub use lookups::Lookups;
 pub use migrate::migrate;
 pub use notifications::{Change, ChangeFeed, MessageSender, Notification, Sent};
 pub(crate) use policies::ViolatingKey;
-pub use revocation_export::RevocationRecord;
 pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};

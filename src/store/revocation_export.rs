@@ -5,19 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::{Error, ReadTx, secrets::lookup_digest};
-use crate::domain::{ApiKeyId, LookupDigest, Suspension, Timestamp};
-
-/// A key or a secret that does not work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are what their types say")]
-pub enum RevocationRecord {
-    /// The key is revoked.
-    KeyRevoked { key: ApiKeyId, at: Timestamp },
-    /// The key is suspended.
-    KeySuspended { key: ApiKeyId, suspension: Suspension },
-    /// A secret of the key was replaced, and has ended.
-    SecretEnded { key: ApiKeyId, lookup_digest: LookupDigest, at: Timestamp },
-}
+use crate::domain::{ApiKeyId, RevocationRecord, Suspension, Timestamp};
 
 impl ReadTx {
     /// The tenant's revocations and ends of secrets since that time, and all suspensions in force, since one may have been

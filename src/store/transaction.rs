@@ -5,14 +5,14 @@ use std::{ops::Deref, sync::Arc};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
 use super::{
-    Error, KnownRevocations, RevocationRecord,
+    Error, KnownRevocations,
     connection_turns::ConnectionTurns,
     limited::LimitedConnection,
     retry::is_connection_loss,
     statements::{Session, Statements},
 };
 use crate::{
-    domain::{ApiKeyId, NewEvent, Revision, TenantId},
+    domain::{ApiKeyId, NewEvent, Revision, RevocationRecord, TenantId},
     turns::Turn,
 };
 
