@@ -34,6 +34,7 @@ mod rolling;
 #[allow(dead_code, reason = "shared, and each program uses its part of it")]
 #[path = "../stand/mod.rs"]
 mod stand;
+mod timing;
 
 use std::{env, process::ExitCode, time::Instant};
 
@@ -49,7 +50,7 @@ use self::{
     },
 };
 
-const LETTERS: &str = "abcdefghijklmnopqrs";
+const LETTERS: &str = "abcdefghijklmnopqrst";
 const KEYS: usize = 2_000;
 
 /// A database with a tenant and its keys.
@@ -140,6 +141,7 @@ async fn fault(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<
         'p' => lease::outlasts_an_outage(scene, report).await,
         'q' => receipts::healthy(scene, report).await,
         'r' => lease::of_a_frozen_instance(scene, report).await,
-        _ => leaks::reported(scene, report).await,
+        's' => leaks::reported(scene, report).await,
+        _ => timing::of_reports(scene, report).await,
     }
 }
