@@ -81,15 +81,10 @@ async fn verify(transaction: &mut ReadTx, tenant: &Tenant, mut expected: Option<
             if let Some((number, hash)) = expected.take_if(|(number, _)| *number == end.seq)
                 && hex(&end.hash) != hash
             {
-                return Err(broken(
-                    tenant,
-                    &format!("event {number} has another hash than expected: {}", hex(&end.hash)),
-                ));
+                let what = format!("event {number} has another hash than expected: {}", hex(&end.hash));
+                return Err(not_as_expected(tenant, &what));
             }
         }
-    }
-    if let Some((number, _)) = expected {
-        return Err(broken(tenant, &format!("event {number} is expected, but the last one is {}", end.seq)));
     }
     let head = transaction.chain_head().await?;
     if head != end {
@@ -98,6 +93,10 @@ async fn verify(transaction: &mut ReadTx, tenant: &Tenant, mut expected: Option<
             tenant,
             &format!("the last event is {last}, but {recorded} were recorded: the end was cut off"),
         ));
+    }
+    if let Some((number, _)) = expected {
+        let what = format!("event {number} is expected, but the last one is {}", end.seq);
+        return Err(not_as_expected(tenant, &what));
     }
     writeln!(
         stdout(),
@@ -128,6 +127,15 @@ fn fault(link: &Link, before: &ChainHead) -> Option<String> {
 
 fn broken(tenant: &Tenant, what: &str) -> Error {
     Error::Refused(format!("the audit trail of tenant {} was tampered with: {what}", tenant.slug))
+}
+
+/// The chain is intact as far as it goes.
+fn not_as_expected(tenant: &Tenant, what: &str) -> Error {
+    Error::Refused(format!(
+        "the audit trail of tenant {} was tampered with, or the database was restored or has lost its last changes in a failover: \
+         {what}",
+        tenant.slug
+    ))
 }
 
 async fn export(transaction: &mut ReadTx) -> Result<(), Error> {
