@@ -28,7 +28,7 @@ pub(super) struct LimitedConnection {
     /// A statement has begun and not ended. If it is dropped, the rest of its response is still to come.
     in_statement: bool,
     /// The server takes no writes: it is not the one that is wanted.
-    is_read_only: bool,
+    pub(super) is_read_only: bool,
 }
 
 impl LimitedConnection {

@@ -104,6 +104,11 @@ fn standby() -> Error {
     Error::Unavailable(sqlx::Error::Protocol("the server is a standby, which takes no writes".into()))
 }
 
+pub(super) fn read_only() -> Error {
+    let error = "the server is a standby or read-only (default_transaction_read_only), and takes no writes";
+    Error::Unavailable(sqlx::Error::Protocol(error.into()))
+}
+
 /// Sends messages to all instances, this one included.
 pub struct MessageSender {
     connection: PgConnection,
@@ -157,8 +162,7 @@ impl MessageSender {
             .await?;
         let server = ServerIdentity::parse(server).ok_or_else(standby)?;
         if !takes_writes {
-            let error = "the server is read-only (default_transaction_read_only), and takes no writes";
-            return Err(Error::Unavailable(sqlx::Error::Protocol(error.into())));
+            return Err(read_only());
         }
         Ok(Sent { time, server, position })
     }

@@ -2,12 +2,13 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use sqlx::{AssertSqlSafe, Executor as _, PgPool};
+use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
 
 use super::{
     Error, KnownRevocations,
     connection_turns::ConnectionTurns,
     limited::LimitedConnection,
+    notifications::read_only,
     retry::is_connection_loss,
     statements::{Session, Statements},
 };
@@ -17,7 +18,8 @@ use crate::{
 };
 
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// `READ WRITE` would override what an operator sets to fence a server off.
+const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SHOW transaction_read_only";
 /// A process that was frozen keeps neither locks nor a snapshot for longer.
 const END_WHEN_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
@@ -124,13 +126,20 @@ pub(super) struct TenantTransaction {
 }
 
 impl TenantTransaction {
-    /// Idle connections that turn out to be dead are replaced.
+    /// Idle connections that turn out to be dead are replaced. So is one to a server that takes no writes, once: after a failover
+    /// the next may be to the new primary.
     async fn begin(stores: &TenantStores, begin: &str, turn: Option<Turn>) -> Result<Self, Error> {
-        let mut left = stores.pool.options().get_max_connections();
+        let (mut left, mut was_read_only) = (stores.pool.options().get_max_connections(), false);
         loop {
             let connection = Some(LimitedConnection::new(stores.pool.acquire().await?));
             let mut transaction = Self { connection, statements: stores.statements, is_open: true, turn: None };
-            match transaction.session().execute(AssertSqlSafe(begin.to_owned())).await {
+            match transaction.session().fetch_optional(AssertSqlSafe(begin.to_owned())).await {
+                Ok(Some(row)) if row.try_get::<&str, _>(0)? == "on" => {
+                    transaction.close_afterwards();
+                    if std::mem::replace(&mut was_read_only, true) {
+                        return Err(read_only());
+                    }
+                }
                 Ok(_) => {
                     transaction.turn = turn;
                     return Ok(transaction);
@@ -138,6 +147,13 @@ impl TenantTransaction {
                 Err(error) if left > 0 && is_connection_loss(&error) => left -= 1,
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// The connection does not go back to its pool.
+    fn close_afterwards(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.is_read_only = true;
         }
     }
 

@@ -91,6 +91,28 @@ async fn a_read_only_server_renews_no_lease() {
     assert_eq!(check(&admin, &key).await.status, 200);
 }
 
+/// As a pooled connection to an old primary that was fenced off, where the next one reaches the new primary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_tried_again_on_another_connection_if_one_takes_no_writes() {
+    let mut server = TestServer::start().await;
+    let key = server.admin("acme").create("n", "read").await;
+    server.stop().await;
+    let name = server.database.name.clone();
+    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    let reset = format!("SET TRANSACTION READ WRITE; ALTER DATABASE {name} RESET default_transaction_read_only");
+    let url = DatabaseUrl::parse(&server.database.url_text(None).await).unwrap();
+    server.database.execute(&set).await;
+    let database = open(&url).await.unwrap();
+    let keys = database.tenant_stores().tenant(server.database.acme);
+    let refused = keys.begin_write().await.err().map(|error| error.to_string());
+    assert!(refused.is_some_and(|error| error.contains("takes no writes")));
+    drop(keys.begin_read().await.unwrap()); // opens one that is read-only
+    server.database.execute(&reset).await;
+    let id = ApiKeyId::parse(&key.id).unwrap();
+    let mut change = keys.begin_write().await.unwrap();
+    assert!(change.lock_key(id).await.unwrap().is_some());
+}
+
 /// Without a lease the database decides, unless the lease is required.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_lease_a_check_is_refused_if_the_lease_is_required() {
