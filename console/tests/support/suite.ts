@@ -4,12 +4,18 @@ import { closeBrowser, launch } from './browser.js';
 import { service } from './context.js';
 import { hostPages } from './pages.js';
 
-before(async () => {
-  await service.start(await hostPages());
-  await launch(process.env.CHROMIUM ?? '/usr/bin/chromium');
-});
+/** Where the pattern matches no test of a suite, Node.js runs `after` while `before` is still running. */
+let started: Promise<void> | undefined;
+
+before(() => (started = start()));
 
 after(async () => {
+  await started;
   await closeBrowser();
   await service.stop();
 });
+
+async function start(): Promise<void> {
+  await service.start(await hostPages());
+  await launch(process.env.CHROMIUM ?? '/usr/bin/chromium');
+}
