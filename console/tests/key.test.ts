@@ -29,7 +29,7 @@ test('a_key_shows_its_use_by_hour_and_day_with_refusals_and_callers_and_events_i
   await page.getByText('dana@acme.com changed the key').waitFor();
   await page.getByText('Permission: Read → Read and write').waitFor();
   await page.getByText('1,000 requests in each minute').waitFor();
-  const callers = page.getByRole('region', { name: 'Who uses it' });
+  const callers = page.getByRole('region', { name: 'Who used it in the last 30 days' });
   await callers.getByText('etl/2.1').waitFor();
   await callers.getByText('127.0.0.1').first().waitFor();
   const legend = page.locator('.legend');
@@ -215,7 +215,7 @@ test('a_key_that_nobody_uses_is_revoked_without_typing', async () => {
   const key = await tenant.create({ name: 'Unused' });
   const { page, context } = await openConsole(tenant, { at: `#/keys/${key.id}` });
   await page.getByRole('button', { name: 'Revoke' }).click();
-  await dialog(page).getByText('Nobody has used this key in the last 24 hours.').waitFor();
+  await dialog(page).getByText('No use is recorded in the last 24 hours.').waitFor();
   assert.equal(await dialog(page).getByLabel(/Type its name/).count(), 0);
   await look(page, 'revoke-unused', { full: false, widths: [1280] });
   await dialog(page).getByRole('button', { name: 'Revoke for good' }).click();

@@ -19,7 +19,7 @@ test('a_policy_is_tried_before_it_is_saved', async () => {
   await page.locator('[data-breaks="1"]').waitFor();
   const row = page.locator('form tbody tr');
   const text = (await row.innerText()).replace(/\s+/g, ' ');
-  assert.match(text, /Used .*ends too late.*too much permission.*127\.0\.0\.1 · terraform\/1\.9/);
+  assert.match(text, /Used .*life too long.*too much permission.*127\.0\.0\.1 · terraform\/1\.9/);
   assert.equal((await stored()).maxLifetimeDays, null, 'nothing is saved yet');
   await look(page, 'policy');
 
@@ -29,14 +29,14 @@ test('a_policy_is_tried_before_it_is_saved', async () => {
   await dialog(page).getByRole('button', { name: 'Save all the same' }).click();
   await page.getByText('The policy is saved and in force.').waitFor();
   assert.deepEqual([(await stored()).maxLifetimeDays, (await stored()).allowedScopes], [90, 'read,write']);
-  await page.getByText('1 key breaks the policy').waitFor();
+  await page.getByText('1 key breaks the saved policy').waitFor();
   await look(page, 'policy-saved', { widths: [1280] });
 
   await life.fill('');
   await page.getByLabel('Highest permission').selectOption('No rule');
   await page.getByText('No key would break these rules').waitFor();
   await page.getByRole('button', { name: 'Save policy' }).click();
-  await page.getByText('All keys follow the policy').waitFor();
+  await page.getByText('All keys follow the saved policy').waitFor();
   assert.equal((await stored()).maxLifetimeDays, null);
   assertNoComplaints(page);
   await context.close();
@@ -58,7 +58,7 @@ test('the_audit_trail_filters_and_exports_what_is_filtered', async () => {
   const text = (await page.locator('.event-list').innerText()).replace(/\s+/g, ' ');
   for (const sentence of [
     'dana@acme.com revoked the key “Other”',
-    'dana@acme.com changed the policy Longest life: None → 365',
+    'dana@acme.com changed the policy Longest life in days: None → 365',
     'dana@acme.com suspended the key “=cmd,"x"” Reason: Too many writes',
     'dana@acme.com rotated the key “=cmd,"x"” New secret',
     'dana@acme.com changed the key “=cmd,"x"” Permission: Read → Read and write',

@@ -8,7 +8,7 @@ import { sparkline } from '../ui/charts.js';
 import { errorBox } from '../ui/error-box.js';
 import { icon } from '../ui/icons.js';
 import { Clock, Load, Part, define, uniqueId } from '../ui/part.js';
-import { type Counts, type Filters, NO_FILTERS, type Sort, isFiltered, loadCounts, loadPage } from './list-query.js';
+import { type Counts, type Filters, NO_FILTERS, type Sort, isFiltered, loadCounts, loadPage, shownSort } from './list-query.js';
 
 const STATUSES: Status[] = ['active', 'suspended', 'expired', 'revoked'];
 const MARKS: Mark[] = ['oldSecret', 'expiring', 'idle', 'neverUsed'];
@@ -162,8 +162,8 @@ export class KeyList extends Part {
         </div>
         <div class="select">
           <label for=${this.#sortId}>${t.sort}</label>
-          <select id=${this.#sortId} ?disabled=${filters.mark === 'neverUsed' || filters.mark === 'oldSecret'} @change=${(event: Event) => this.#filter({ sort: selected(event) as Sort })}>
-            ${Object.entries(t.sorts).map(([sort, label]) => html`<option value=${sort} ?selected=${filters.sort === sort}>${label}</option>`)}
+          <select id=${this.#sortId} ?disabled=${hasOwnOrder(filters)} @change=${(event: Event) => this.#filter({ sort: selected(event) as Sort })}>
+            ${Object.entries(t.sorts).map(([sort, label]) => html`<option value=${sort} ?selected=${shownSort(filters) === sort}>${label}</option>`)}
           </select>
         </div>
       </div>
@@ -241,11 +241,11 @@ export class KeyList extends Part {
   /** `first` is the order of the first click; the second click turns it round. */
   #head(label: string, first: Sort) {
     const reverse = (first.startsWith('-') ? first.slice(1) : `-${first}`) as Sort;
-    const { sort } = this.filters;
+    const sort = shownSort(this.filters);
     const current = sort === first || sort === reverse;
     const direction = !current ? 'none' : sort.startsWith('-') ? 'descending' : 'ascending';
     return html`<th scope="col" role="columnheader" aria-sort=${direction}>
-      <button type="button" class="sort" @click=${() => this.#filter({ sort: sort === first ? reverse : first })}>${label}</button>
+      <button type="button" class="sort" ?disabled=${hasOwnOrder(this.filters)} @click=${() => this.#filter({ sort: sort === first ? reverse : first })}>${label}</button>
     </th>`;
   }
 
@@ -328,5 +328,7 @@ export class KeyList extends Part {
   };
 }
 define('rally-key-list', KeyList);
+
+const hasOwnOrder = ({ mark }: Filters): boolean => mark === 'neverUsed' || mark === 'oldSecret';
 
 const selected = (event: Event): string => (event.target as HTMLSelectElement).value;

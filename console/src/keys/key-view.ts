@@ -1,7 +1,7 @@
 import { html, nothing } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import type { Api, Caller, Interval, Key, KeyEvent, KeyUsage, Page, Versioned } from '../api/client.js';
-import { DAY_MS, formatDateTime, formatNumber, moment, time } from '../format.js';
+import { DAY_MS, formatDateTime, formatNumber, formatRelative, moment, time } from '../format.js';
 import { texts } from '../texts.js';
 import { actorText, quotaText, rateText, scopeLevel, statusBadge } from '../ui/badges.js';
 import '../ui/charts.js';
@@ -263,9 +263,9 @@ export class KeyView extends Part {
                   <tr>
                     <th scope="col">${t.callerAddress}</th>
                     <th scope="col">${t.callerProgram}</th>
-                    <th scope="col">${t.callerSecret}</th>
-                    <th scope="col" class="number">${t.callerRequests}</th>
                     <th scope="col">${t.callerLast}</th>
+                    <th scope="col" class="number">${t.callerRequests}</th>
+                    <th scope="col">${t.callerSecret}</th>
                   </tr>
                 </thead>
                 <tbody>
@@ -273,9 +273,9 @@ export class KeyView extends Part {
                     (caller) => html`<tr>
                       <td>${addressText(caller)}</td>
                       <td>${programText(caller)}</td>
-                      <td>${caller.secret === 'current' ? t.callerSecretCurrent : html`<span class="mark">${t.callerSecretPrevious}</span>`}</td>
-                      <td class="number">${formatNumber(caller.requests)}</td>
                       <td>${time(caller.lastSeenAt)}</td>
+                      <td class="number">${formatNumber(caller.requests)}</td>
+                      <td>${caller.secret === 'current' ? t.callerSecretCurrent : html`<span class="mark">${t.callerSecretPrevious}</span>`}</td>
                     </tr>`,
                   )}
                 </tbody>
@@ -316,7 +316,7 @@ export class KeyView extends Part {
       <h2 id="${this.#id}-about" class="section-title">${t.about}</h2>
       <dl class="facts">
         ${fact(t.scopes, html`${texts.scopes[level]}<span class="fact-hint">${texts.scopes[`${level}Hint`]}</span>`)}
-        ${fact(t.expires, key.expiresAt === null ? texts.time.never : html`${moment(key.expiresAt)}<span class="fact-hint">${time(key.expiresAt)}</span>`)}
+        ${fact(t.expires, key.expiresAt === null ? texts.time.never : html`${moment(key.expiresAt)}<span class="fact-hint">${formatRelative(key.expiresAt)}</span>`)}
         ${fact(t.lastUsed, time(key.lastUsedAt, texts.time.never))}
         ${fact(t.addresses, key.allowedAddresses.length === 0 ? t.addressesAny : html`<ul class="address-list">${key.allowedAddresses.map((address) => html`<li><code>${address}</code></li>`)}</ul>`)}
         ${fact(t.rateLimit, rateText(key.rateLimit))}

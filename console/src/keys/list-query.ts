@@ -16,6 +16,9 @@ export interface Filters {
 
 export const NO_FILTERS: Filters = { status: null, mark: null, search: '', scope: null, createdBy: null, sort: '-createdAt' };
 
+/** The order of the rows: two of the lists have one of their own. */
+export const shownSort = ({ mark, sort }: Filters): Sort => (mark === 'neverUsed' ? 'lastUsedAt' : mark === 'oldSecret' ? '-createdAt' : sort);
+
 export const isFiltered = (filters: Filters): boolean =>
   filters.status !== null || filters.mark !== null || filters.search !== '' || filters.scope !== null || filters.createdBy !== null;
 
@@ -37,11 +40,11 @@ export async function loadPage(api: Api, filters: Filters, pageSize: number, cur
     const items = (await keysOnOldSecrets(api)).filter((key) => matches(key, filters));
     return { items, next: null, total: items.length };
   }
-  const query: ListQuery = { ...serverFilters(filters), sort: filters.sort, limit: pageSize, include: 'usage' };
+  const query: ListQuery = { ...serverFilters(filters), sort: shownSort(filters), limit: pageSize, include: 'usage' };
   if (cursor !== null) query.cursor = cursor;
   if (filters.mark !== 'neverUsed') return api.list(query);
   // In this order, keys that were never used come first.
-  const page = await api.list({ ...query, sort: 'lastUsedAt' });
+  const page = await api.list(query);
   const items = page.items.filter((key) => key.lastUsedAt === null);
   const isLast = items.length < page.items.length;
   return { items, next: isLast ? null : page.next, total: isLast && cursor === null ? items.length : null };
@@ -85,7 +88,7 @@ async function keysOnOldSecrets(api: Api): Promise<Key[]> {
     cursor = page.next;
   }
   const keys = await Promise.all([...ids].map(async (id) => (await api.key(id)).value));
-  return keys.filter((key) => marksOf(key).includes('oldSecret'));
+  return keys.filter((key) => marksOf(key).includes('oldSecret')).sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
 }
 
 /** Calls `found` as each count arrives. Errors are left out: the list itself shows what is wrong. */

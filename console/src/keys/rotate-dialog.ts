@@ -13,9 +13,9 @@ import './secret-panel.js';
 
 const t = texts.rotate;
 const OVERLAPS: [number, string][] = [
+  [3_600, t.hour],
   [86_400, t.day],
   [604_800, t.week],
-  [3_600, t.hour],
   [0, t.none],
 ];
 
@@ -50,8 +50,8 @@ export class RotateDialog extends Dialog {
           <legend>${t.overlap}</legend>
           <div class="segments">
             ${OVERLAPS.map(
-              ([seconds, label], index) => html`<label class="segment">
-                <input type="radio" ?data-focus=${index === 0} name=${this.#name} .checked=${this.overlap === seconds} @change=${() => (this.overlap = seconds)} />
+              ([seconds, label]) => html`<label class="segment">
+                <input type="radio" ?data-focus=${this.overlap === seconds} name=${this.#name} .checked=${this.overlap === seconds} @change=${() => (this.overlap = seconds)} />
                 <span>${label}</span>
               </label>`,
             )}

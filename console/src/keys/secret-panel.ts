@@ -50,6 +50,10 @@ export class SecretPanel extends Part {
       </div>
       <section aria-labelledby="${this.#id}-try">
         <h3 id="${this.#id}-try" class="section-title">${t.snippets}</h3>
+        <p class="hint-text">
+          ${t.snippetHint}
+          ${created.allowedAddresses.length === 0 ? nothing : t.snippetAddresses}
+        </p>
         <div class="tabs" role="tablist" aria-labelledby="${this.#id}-try" @keydown=${this.#tabKey}>
           ${LANGUAGES.map(
             (language) => html`<button
@@ -70,7 +74,6 @@ export class SecretPanel extends Part {
           <pre tabindex="0"><code>${snippet}</code></pre>
           <rally-copy-button compact .text=${snippet} label="${texts.common.copy}: ${t[this.language]}"></rally-copy-button>
         </div>
-        <p class="hint-text">${t.snippetHint}</p>
       </section>
       ${this.nudge ? html`<p class="note warn" role="alert">${icon('warning')}<span>${t.notStored}</span></p>` : nothing}
     `;

@@ -55,7 +55,7 @@ export class UsageChart extends Part {
         <span class=${denied > 0 ? 'refused' : 'muted'}><span class="big">${formatNumber(denied)}</span> ${texts.usage.refused('').trim()}</span>
       </div>
       <div class="chart-frame">
-        <div class="chart-scale" aria-hidden="true"><span>${formatCompact(most)}</span><span>${most > 1 ? formatCompact(most / 2) : ''}</span><span>0</span></div>
+        <div class="chart-scale" aria-hidden="true"><span>${formatCompact(most)}</span><span>${most % 2 === 0 ? formatCompact(most / 2) : ''}</span><span>0</span></div>
         <svg
           class="chart"
           part="chart"

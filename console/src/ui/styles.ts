@@ -499,8 +499,11 @@ export const styles = css`
     color: inherit;
     cursor: pointer;
   }
-  .sort:hover {
+  .sort:enabled:hover {
     color: var(--text);
+  }
+  .sort:disabled {
+    cursor: default;
   }
   [aria-sort='ascending'] .sort::after {
     content: ' ↑';
@@ -751,8 +754,13 @@ export const styles = css`
   }
   .program {
     display: inline-block;
-    min-inline-size: 100px;
     overflow-wrap: anywhere;
+  }
+  .plain .program {
+    min-inline-size: 100px;
+  }
+  .plain .key-name {
+    overflow-wrap: break-word;
   }
 
   .timeline {
@@ -810,7 +818,9 @@ export const styles = css`
     text-align: end;
     font-variant-numeric: tabular-nums;
   }
-  .plain time {
+  .plain time,
+  .plain code,
+  .caller-list time {
     white-space: nowrap;
   }
   .scroll {
@@ -1416,9 +1426,12 @@ export const styles = css`
     .tools .select select {
       inline-size: 100%;
     }
-    .filters {
-      flex-wrap: nowrap;
-      overflow-x: auto;
+    .plain .spark-chart {
+      display: none;
+    }
+    .plain thead th,
+    .plain time {
+      white-space: normal;
     }
     .filter {
       padding-inline: 8px;
