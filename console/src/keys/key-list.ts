@@ -163,7 +163,7 @@ export class KeyList extends Part {
         <div class="select">
           <label for=${this.#sortId}>${t.sort}</label>
           <select id=${this.#sortId} ?disabled=${hasOwnOrder(filters)} @change=${(event: Event) => this.#filter({ sort: selected(event) as Sort })}>
-            ${Object.entries(t.sorts).map(([sort, label]) => html`<option value=${sort} ?selected=${shownSort(filters) === sort}>${label}</option>`)}
+            ${Object.entries(t.sorts).map(([sort, label]) => html`<option value=${sort} .selected=${shownSort(filters) === sort}>${label}</option>`)}
           </select>
         </div>
       </div>

@@ -331,7 +331,7 @@ ${this.#c().map(i=>o`<option value=${i} ?selected=${r.createdBy===i}>${i===this.
 <div class="select">
 <label for=${this.#s}>${e.sort}</label>
 <select id=${this.#s} ?disabled=${Es(r)} @change=${i=>this.#o({sort:Mt(i)})}>
-${Object.entries(e.sorts).map(([i,n])=>o`<option value=${i} ?selected=${dt(r)===i}>${n}</option>`)}
+${Object.entries(e.sorts).map(([i,n])=>o`<option value=${i} .selected=${dt(r)===i}>${n}</option>`)}
 </select>
 </div>
 </div>
