@@ -204,9 +204,10 @@ impl InvalidationListener {
             if messages.is_empty() {
                 continue;
             }
+            let is_proof = is_time || messages.iter().any(Message::is_question);
             let messages: Vec<_> = messages.into_iter().map(|message| keys.sign(message)).collect();
             let before = self.clock.now();
-            let sent = match timeout(heartbeats.max_silence, sender.send(&messages, is_time)).await {
+            let sent = match timeout(heartbeats.max_silence, sender.send(&messages, is_proof)).await {
                 Ok(Ok(sent)) => sent,
                 Ok(Err(error)) => return error.into(),
                 Err(_) => return FeedError::HeartbeatsLost,

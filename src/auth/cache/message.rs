@@ -96,6 +96,10 @@ impl Message {
         }
     }
 
+    pub(super) const fn is_question(&self) -> bool {
+        matches!(self, Self::Ask { .. })
+    }
+
     const fn shortens_a_wait(&self) -> bool {
         matches!(self, Self::Acknowledge { .. } | Self::Goodbye { .. })
     }

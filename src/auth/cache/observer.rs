@@ -39,7 +39,7 @@ pub(crate) async fn observe(url: &DatabaseUrl, acknowledging: &AcknowledgingKeys
                 }
                 let messages: Vec<_> = receipts.outgoing(None).into_iter().map(|message| keys.sign(message)).collect();
                 if !messages.is_empty() {
-                    sender.send(&messages, false).await?;
+                    sender.send(&messages, true).await?; // questions
                 }
             }
         };

@@ -1,4 +1,5 @@
-//! The protocol in a model of several instances on one queue of notifications, in any order of events.
+//! The protocol in a model of several instances on one queue of notifications, in any order of events, and through a
+//! failover: a synchronous standby is promoted while the old primary goes on, and instances reach either of them.
 
 use super::*;
 use std::cell::Cell;
@@ -22,30 +23,44 @@ enum Event {
     Send(usize),
     /// The instance receives a number of notifications.
     Receive(usize, usize),
-    /// The instance caches the state as it is.
-    Look(usize),
-    /// The instance changes the state, and waits for a receipt.
-    Change(usize),
+    /// The instance caches the state as a server knows it.
+    Look(usize, ServerId),
+    /// The instance changes the state on a server, and waits for a receipt.
+    Change(usize, ServerId),
     /// The feed breaks: the instance hears nothing, sends nothing, and uses its cache until its lease is over.
     LoseFeed(usize),
-    /// The feed is established, again; what was sent in between is missed.
-    Listen(usize),
+    /// The feed is established, again, on a server; what was sent in between is missed.
+    Listen(usize, ServerId),
     Stop(usize),
+    /// The standby becomes the primary, and the old one does not know of it.
+    Promote,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerId {
+    Old,
+    /// The promoted standby. Before that, its address leads to the old primary.
+    New,
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let instance = || 0..INSTANCES;
+    let server = || prop_oneof![1 => Just(ServerId::Old), 2 => Just(ServerId::New)];
     let event = prop_oneof![
         4 => (1..4_000_u64).prop_map(Event::Pass),
         3 => instance().prop_map(Event::TakeBeat),
         4 => instance().prop_map(Event::CommitBeat),
         5 => instance().prop_map(Event::Send),
         8 => (instance(), 1..20_usize).prop_map(|(instance, number)| Event::Receive(instance, number)),
-        4 => instance().prop_map(Event::Look),
-        2 => instance().prop_map(Event::Change),
+        4 => (instance(), server()).prop_map(|(instance, server)| Event::Look(instance, server)),
+        2 => (instance(), server()).prop_map(|(instance, server)| Event::Change(instance, server)),
         1 => instance().prop_map(Event::LoseFeed),
-        2 => instance().prop_map(Event::Listen),
-        1 => prop_oneof![9 => Just(Event::Pass(1)), 1 => instance().prop_map(Event::Stop)],
+        2 => (instance(), server()).prop_map(|(instance, server)| Event::Listen(instance, server)),
+        1 => prop_oneof![
+            8 => Just(Event::Pass(1)),
+            1 => instance().prop_map(Event::Stop),
+            1 => Just(Event::Promote),
+        ],
     ];
     prop::collection::vec(event, 1..120)
 }
@@ -58,6 +73,8 @@ enum Notification {
 
 struct Instance {
     protocol: Protocol,
+    /// That the feed and the heartbeats are of; the last one, while the feed is down.
+    server: ServerId,
     /// The next notification that it receives.
     place: usize,
     /// When its lease is over.
@@ -89,14 +106,20 @@ enum Fault {
     IgnoresUnheard,
     /// An instance whose feed is established again keeps its cache.
     KeepsCache,
+    /// A lookup that another server than the feed's has answered is cached.
+    CachesOtherServers,
+    /// A heartbeat only notifies: its commit waits for no standby.
+    BeatsProveNothing,
+    /// The same of a question.
+    QuestionsProveNothing,
 }
 
 impl Fault {
     fn is_complete(self, progress: &Progress) -> bool {
         match self {
-            Self::None | Self::KeepsCache => progress.is_complete,
             Self::WaitsForNobody => progress.complete_at.is_some(),
             Self::IgnoresUnheard => progress.complete_at.is_some() && progress.outstanding.is_empty(),
+            _ => progress.is_complete,
         }
     }
 }
@@ -104,8 +127,12 @@ impl Fault {
 struct World {
     fault: Fault,
     now: Moment,
+    /// That the primary knows; since the promotion, the new one.
     version: u64,
-    queue: Vec<Notification>,
+    /// That the old primary knows since the promotion. `None`: there was none.
+    old_version: Option<u64>,
+    old_queue: Vec<Notification>,
+    new_queue: Vec<Notification>,
     instances: Vec<Instance>,
     /// The newest version that there is a receipt of.
     proven: u64,
@@ -117,6 +144,7 @@ impl World {
         let now = Moment(1_000_000_000_000);
         let instance = || Instance {
             protocol: Protocol::new(InstanceId::random(), LEASE),
+            server: ServerId::Old,
             place: 0,
             lease_until: Moment(0),
             cached: None,
@@ -130,7 +158,9 @@ impl World {
             fault,
             now,
             version: 0,
-            queue: Vec::new(),
+            old_version: None,
+            old_queue: Vec::new(),
+            new_queue: Vec::new(),
             instances: std::iter::repeat_with(instance).take(INSTANCES).collect(),
             proven: 0,
             receipts: 0,
@@ -141,9 +171,36 @@ impl World {
         world
     }
 
+    /// A commit that writes to the write-ahead log waits for the standby, which has left the old primary.
+    fn waits_for_ever(&self, server: ServerId) -> bool {
+        server == ServerId::Old && self.old_version.is_some()
+    }
+
     fn apply(&mut self, event: Event) {
-        let (now, queue) = (self.now, &mut self.queue);
+        let (now, fault) = (self.now, self.fault);
+        let reached = |server| if self.old_version.is_some() { server } else { ServerId::Old };
+        let event = match event {
+            Event::Look(index, server) => Event::Look(index, reached(server)),
+            Event::Change(index, server) => Event::Change(index, reached(server)),
+            Event::Listen(index, server) => Event::Listen(index, reached(server)),
+            event => event,
+        };
+        let server = match event {
+            Event::Change(_, server) | Event::Listen(_, server) => server,
+            Event::CommitBeat(index) | Event::Send(index) | Event::Receive(index, _) | Event::Stop(index) => {
+                self.instances[index].server
+            }
+            _ => ServerId::Old,
+        };
+        let waits_for_ever = self.waits_for_ever(server);
+        let queue = match server {
+            ServerId::Old => &mut self.old_queue,
+            ServerId::New => &mut self.new_queue,
+        };
         match event {
+            Event::Promote => {
+                self.old_version.get_or_insert(self.version);
+            }
             Event::Pass(millis) => self.now = now.after(Duration::from_millis(millis)),
             Event::TakeBeat(index) => {
                 let nonce = Nonce::random();
@@ -154,14 +211,21 @@ impl World {
             }
             Event::CommitBeat(index) => {
                 let Some(instance) = self.instances.get_mut(index).filter(|one| one.is_connected()) else { return };
-                if let Some((message, nonce, taken)) = instance.beat.take() {
+                if let Some((message, nonce, taken)) = instance.beat.take()
+                    && (!waits_for_ever || fault == Fault::BeatsProveNothing)
+                {
                     instance.sent.push((nonce, taken));
                     queue.push(Notification::Message(message));
                 }
             }
             Event::Send(index) => {
                 let Some(instance) = self.instances.get_mut(index).filter(|one| one.is_connected()) else { return };
-                queue.extend(instance.protocol.outgoing().into_iter().map(Notification::Message));
+                let messages = instance.protocol.outgoing();
+                // One transaction, which is a proof if it asks.
+                let is_proof = messages.iter().any(Message::is_question);
+                if !waits_for_ever || !is_proof || fault == Fault::QuestionsProveNothing {
+                    queue.extend(messages.into_iter().map(Notification::Message));
+                }
             }
             Event::Receive(index, number) => {
                 let Some(instance) = self.instances.get_mut(index).filter(|one| one.is_connected()) else { return };
@@ -180,16 +244,20 @@ impl World {
                     }
                 }
             }
-            Event::Look(index) => {
-                let version = self.version;
+            Event::Look(index, server) => {
+                let version = self.old_version.filter(|_| server == ServerId::Old).unwrap_or(self.version);
                 let instance = &mut self.instances[index];
-                if now < instance.lease_until && instance.cached.is_none() {
+                if instance.server != server && fault != Fault::CachesOtherServers {
+                    (instance.lease_until, instance.cached) = (Moment(0), None);
+                    instance.protocol.lose_feed();
+                    instance.is_listening = false;
+                } else if now < instance.lease_until && instance.cached.is_none() {
                     instance.cached = Some(version);
                 }
             }
-            Event::Change(index) => {
+            Event::Change(index, _) => {
                 let instance = &mut self.instances[index];
-                if instance.has_stopped {
+                if instance.has_stopped || waits_for_ever {
                     return;
                 }
                 self.version += 1;
@@ -203,7 +271,7 @@ impl World {
                 instance.protocol.lose_feed();
                 instance.is_listening = false;
             }
-            Event::Listen(index) => {
+            Event::Listen(index, _) => {
                 let instance = &mut self.instances[index];
                 if instance.has_stopped {
                     return;
@@ -214,7 +282,7 @@ impl World {
                     instance.cached = None;
                 }
                 instance.sent.clear();
-                (instance.place, instance.is_listening) = (queue.len(), true);
+                (instance.place, instance.is_listening, instance.server) = (queue.len(), true, server);
                 instance.protocol.listen(now);
             }
             Event::Stop(index) => {
@@ -271,8 +339,10 @@ fn run(fault: Fault, cases: u32) -> Found {
             prop_assert!(!world.is_stale());
         }
         for index in 0..INSTANCES {
-            if !world.instances[index].is_listening {
-                world.apply(Event::Listen(index));
+            let instance = &world.instances[index];
+            // The heartbeats of who is on the old primary fail.
+            if !instance.is_listening || world.waits_for_ever(instance.server) {
+                world.apply(Event::Listen(index, ServerId::New));
             }
         }
         // Nobody sends heartbeats any more: the leases end.
@@ -308,27 +378,82 @@ fn a_receipt_that_skips_a_step_is_found_to_be_wrong_by_the_model() {
 #[test]
 fn an_instance_that_listens_again_acknowledges_only_with_an_empty_cache() {
     let beat = |index| [Event::TakeBeat(index), Event::CommitBeat(index)];
-    let receive = |index| Event::Receive(index, 1_000);
     let events = [
         &[Event::Pass(11_000)][..],
         &beat(0),
         &beat(1),
-        &[receive(0), receive(1), Event::Look(1), Event::LoseFeed(1), Event::Change(0), Event::Send(0), receive(0)],
-        &[Event::Listen(1)],
+        &[receive(0), receive(1), Event::Look(1, ServerId::Old), Event::LoseFeed(1), Event::Change(0, ServerId::Old)],
+        &[Event::Send(0), receive(0), Event::Listen(1, ServerId::Old)],
         &beat(1),
         &beat(0),
         &[Event::Send(0), receive(1), Event::Send(1), receive(0)],
     ];
-    let is_stale_at_the_end = |fault| {
-        let mut world = World::new(fault);
-        for event in events.concat() {
-            world.apply(event);
-        }
-        let is_stale = world.is_stale();
-        (is_stale, world.receipts)
-    };
-    assert_eq!(is_stale_at_the_end(Fault::None), (false, 1));
-    assert_eq!(is_stale_at_the_end(Fault::KeepsCache), (true, 1));
+    assert_eq!(at_the_end(Fault::None, &events), (false, 1));
+    assert_eq!(at_the_end(Fault::KeepsCache, &events), (true, 1));
+}
+
+/// Whether an instance may use a state from before a receipt, and the number of receipts.
+fn at_the_end(fault: Fault, events: &[&[Event]]) -> (bool, usize) {
+    let mut world = World::new(fault);
+    for event in events.concat() {
+        world.apply(event);
+    }
+    let is_stale = world.is_stale();
+    (is_stale, world.receipts)
+}
+
+const fn receive(index: usize) -> Event {
+    Event::Receive(index, 1_000)
+}
+
+fn renew_lease(index: usize) -> [Event; 3] {
+    [Event::TakeBeat(index), Event::CommitBeat(index), receive(index)]
+}
+
+/// The feed is of the new primary. A connection that was opened before it leads to the old one, which goes on.
+#[test]
+fn a_state_of_the_old_primary_is_not_cached_under_a_lease_of_the_new_one() {
+    use ServerId::{New, Old};
+    let events = [
+        &[Event::Promote, Event::Listen(0, New), Event::Listen(1, New), Event::Listen(2, New), Event::Pass(11_000)][..],
+        &renew_lease(1),
+        &[Event::Change(0, New), receive(1), Event::Look(1, Old)],
+        &[Event::Send(0), receive(0), receive(1), Event::Send(1), receive(0)],
+    ];
+    assert_eq!(at_the_end(Fault::CachesOtherServers, &events), (true, 1));
+    let (is_stale, _) = at_the_end(Fault::None, &events);
+    assert!(!is_stale);
+    // The receipt comes once the instance, which has lost its feed, listens again.
+    let again = [&events[..], &[&[Event::Pass(11_000)]]].concat();
+    assert_eq!(at_the_end(Fault::None, &again), (false, 1));
+}
+
+#[test]
+fn a_heartbeat_renews_no_lease_on_an_old_primary_whose_standby_was_promoted() {
+    use ServerId::{New, Old};
+    let events = [
+        &renew_lease(1)[..],
+        &[Event::Look(1, Old), Event::Promote, Event::Listen(0, New), Event::Pass(8_000)],
+        &renew_lease(1),
+        &[Event::Change(0, New), Event::Send(0), receive(0), Event::Pass(3_000)],
+    ];
+    assert_eq!(at_the_end(Fault::BeatsProveNothing, &events), (true, 1));
+    assert_eq!(at_the_end(Fault::None, &events), (false, 1));
+}
+
+/// The change is made over a connection to the new primary, while feeds are still of the old one.
+#[test]
+fn a_question_on_an_old_primary_proves_nothing_about_a_change_on_the_new_one() {
+    use ServerId::{New, Old};
+    let events = [
+        &[Event::Pass(11_000)][..],
+        &renew_lease(0),
+        &renew_lease(1),
+        &[Event::Look(1, Old), receive(0), Event::Promote, Event::Change(0, New)],
+        &[Event::Send(0), receive(0), receive(1), Event::Send(1), receive(0)],
+    ];
+    assert_eq!(at_the_end(Fault::QuestionsProveNothing, &events), (true, 1));
+    assert_eq!(at_the_end(Fault::None, &events), (false, 0));
 }
 
 #[test]
