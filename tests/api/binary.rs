@@ -331,3 +331,15 @@ pub async fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await.expect("sh");
     assert!(status.success(), "kill -{name} {pid}");
 }
+
+/// Stops the private PostgreSQL in the folder at once, without a shutdown checkpoint, as in a crash.
+pub async fn crash_postgres(data_dir: &Path) {
+    let pid = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).expect("PostgreSQL runs");
+    let pid: u32 = pid.lines().next().and_then(|pid| pid.trim().parse().ok()).expect("a process id");
+    signal(pid, "QUIT").await;
+    let deadline = Instant::now() + PATIENCE;
+    while runs(pid) {
+        assert!(Instant::now() < deadline, "PostgreSQL does not stop");
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,7 +1,6 @@
 //! Outages of the database: the service keeps running, and recovers without a restart.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Child,
@@ -29,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    binary::{Home, runs, signal},
+    binary::{Home, crash_postgres},
     client::{Client, CreatedKey, Credential, PATH, Reply},
     harness::{
         JWT_SECRET, PEPPER, TestDatabase, TestServer, clean_up_afterwards, config, scratch_dir, sign, wait_until,
@@ -105,14 +104,7 @@ impl Site {
     /// Stops PostgreSQL at once, without a shutdown checkpoint, as in a crash.
     async fn crash_postgres(&mut self) {
         drop(self.postgres.take());
-        let pid = fs::read_to_string(self.dir.join("postgres/postmaster.pid")).unwrap();
-        let pid: u32 = pid.lines().next().unwrap().parse().unwrap();
-        signal(pid, "QUIT").await;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while runs(pid) {
-            assert!(Instant::now() < deadline, "PostgreSQL does not stop");
-            sleep(Duration::from_millis(20)).await;
-        }
+        crash_postgres(&self.dir).await;
     }
 
     async fn start_postgres(&mut self) {

@@ -2,13 +2,10 @@
 
 use std::{
     collections::HashSet,
-    fs, io,
-    os::unix::{
-        fs::{DirBuilderExt as _, MetadataExt as _, chown},
-        process::CommandExt as _,
-    },
-    path::{Path, PathBuf},
-    process::{Child, Command},
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::PathBuf,
+    process::Child,
     time::{Duration, Instant},
 };
 
@@ -28,6 +25,7 @@ use crate::{
     client::{Client, CreatedKey, Reply},
     harness::{TestDatabase, TestServer, clean_up_afterwards, not_tested, open, scratch_dir, wait_until},
     proxy::{Mode, Proxy},
+    standby::follow,
 };
 
 async fn check(client: &Client, key: &CreatedKey) -> Reply {
@@ -153,15 +151,17 @@ async fn a_server_that_ends_idle_sessions_does_not_end_the_feed() {
 }
 
 /// A PostgreSQL server with tenants and their keys, and another that follows it.
-struct Pair {
-    primary: PrivatePostgres,
-    standby: PrivatePostgres,
+pub struct Pair {
+    pub primary: PrivatePostgres,
+    pub standby: PrivatePostgres,
+    /// The primary's.
+    pub dir: PathBuf,
     _cleaners: [Child; 2],
 }
 
 impl Pair {
     /// `None`, and said so: pg_basebackup is missing.
-    async fn start(name: &str) -> Option<Self> {
+    pub async fn start(name: &str) -> Option<Self> {
         let dir = scratch_dir(name);
         let (first, second) = (dir.join("primary"), dir.join("standby"));
         let settings = [("fsync", "off"), ("wal_level", "replica"), ("max_wal_senders", "4")];
@@ -175,12 +175,8 @@ impl Pair {
             return None;
         }
         let standby = local_postgres::start(&second, &settings).await.unwrap_or_else(|error| panic!("{error}"));
-        let url = url(&primary);
-        store::migrate(&url).await.unwrap_or_else(|error| panic!("{error}"));
-        let mut operator = TenantAdmin::connect(&url).await.unwrap_or_else(|error| panic!("{error}"));
-        let acme = Slug::parse("acme").unwrap();
-        operator.create_tenant(&acme, "A tenant", chrono::Utc::now()).await.unwrap().expect("a new tenant");
-        Some(Self { primary, standby, _cleaners: cleaners })
+        migrate(&url(&primary)).await;
+        Some(Self { primary, standby, dir: first, _cleaners: cleaners })
     }
 
     /// Waits until the standby has what the primary has.
@@ -191,24 +187,12 @@ impl Pair {
     }
 }
 
-/// Makes a standby's data folder by a base backup, as the server's user.
-fn follow(primary: &PrivatePostgres, data: &Path, copy: &Path) -> io::Result<()> {
-    let owner = fs::metadata(data)?;
-    fs::DirBuilder::new().mode(0o700).create(copy)?;
-    chown(copy, Some(owner.uid()), Some(owner.gid()))?;
-    let version = fs::read_to_string(data.join("PG_VERSION"))?;
-    let installed = PathBuf::from(format!("/usr/lib/postgresql/{}/bin/pg_basebackup", version.trim()));
-    let program = if installed.is_file() { installed } else { "pg_basebackup".into() };
-    let mut backup = Command::new(program);
-    backup.current_dir("/").arg("-h").arg(primary.socket_dir()).arg("-p").arg(primary.port().to_string());
-    backup
-        .args(["-U", primary.user(), "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "-D"])
-        .arg(copy);
-    if owner.uid() != nix::unistd::geteuid().as_raw() {
-        backup.uid(owner.uid()).gid(owner.gid());
-    }
-    let output = backup.output()?;
-    if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr))) }
+/// Creates the schema, and a tenant.
+pub async fn migrate(url: &DatabaseUrl) {
+    store::migrate(url).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut operator = TenantAdmin::connect(url).await.unwrap_or_else(|error| panic!("{error}"));
+    let acme = Slug::parse("acme").unwrap();
+    operator.create_tenant(&acme, "A tenant", chrono::Utc::now()).await.unwrap().expect("a new tenant");
 }
 
 fn options(server: &PrivatePostgres) -> PgConnectOptions {
@@ -216,20 +200,20 @@ fn options(server: &PrivatePostgres) -> PgConnectOptions {
     options.username(server.user()).database("postgres").disable_statement_logging()
 }
 
-fn url(server: &PrivatePostgres) -> DatabaseUrl {
+pub fn url(server: &PrivatePostgres) -> DatabaseUrl {
     DatabaseUrl::socket(server.socket_dir(), server.port(), server.user(), "postgres")
 }
 
-fn socket(server: &PrivatePostgres) -> PathBuf {
+pub fn socket(server: &PrivatePostgres) -> PathBuf {
     server.socket_dir().join(format!(".s.PGSQL.{}", server.port()))
 }
 
-async fn execute(server: &PrivatePostgres, sql: &str) {
+pub async fn execute(server: &PrivatePostgres, sql: &str) {
     let mut connection = PgConnection::connect_with(&options(server)).await.expect("a connection");
     connection.execute(AssertSqlSafe(sql)).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-async fn text(server: &PrivatePostgres, sql: &str) -> String {
+pub async fn text(server: &PrivatePostgres, sql: &str) -> String {
     let mut connection = PgConnection::connect_with(&options(server)).await.expect("a connection");
     sqlx::query_scalar(AssertSqlSafe(sql))
         .fetch_one(&mut connection)
@@ -237,7 +221,7 @@ async fn text(server: &PrivatePostgres, sql: &str) -> String {
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-async fn set_synchronous_standbys(server: &PrivatePostgres, names: Option<&str>) {
+pub async fn set_synchronous_standbys(server: &PrivatePostgres, names: Option<&str>) {
     let names = names.unwrap_or_default();
     execute(server, &format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'")).await;
     execute(server, "SELECT pg_reload_conf()").await;
