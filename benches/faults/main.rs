@@ -1,7 +1,7 @@
 //! Injects the faults of production into the service as a process, and measures what clients see:
 //!
 //! ```sh
-//! cargo bench --bench faults            # everything, some ten minutes
+//! cargo bench --bench faults            # everything, some eight minutes
 //! cargo bench --bench faults -- a e     # these faults
 //! ```
 //!
@@ -22,14 +22,8 @@ mod clients;
 mod clock;
 mod database;
 mod disk;
-mod instances;
-mod leaks;
-mod lease;
-mod load;
 mod neighbours;
 mod process;
-mod receipts;
-mod report;
 mod rolling;
 #[allow(dead_code, reason = "shared, and each program uses its part of it")]
 #[path = "../stand/mod.rs"]
@@ -38,46 +32,14 @@ mod timing;
 
 use std::{env, process::ExitCode, time::Instant};
 
-use rally_api_keys::{domain::Tenant, store::TenantAdmin};
-
 use self::{
     neighbours::{Greed, Neighbours},
     report::Report,
-    stand::{
-        Outcome,
-        keys::{self, Key},
-        postgres::Database,
-    },
+    stand::{Outcome, load, postgres::Database, report, scene::Scene},
 };
 
-const LETTERS: &str = "abcdefghijklmnopqrst";
+const LETTERS: &str = "abcdefghijklmnop";
 const KEYS: usize = 2_000;
-
-/// A database with a tenant and its keys.
-pub struct Scene {
-    pub(crate) database: Database,
-    pub(crate) tenant: Tenant,
-    /// With stamps.
-    pub keys: Vec<Key>,
-    neighbours: Option<Neighbours>,
-}
-
-impl Scene {
-    async fn seed(database: Database, count: usize) -> Outcome<Self> {
-        let mut admin = TenantAdmin::connect(&database.url()).await?;
-        let tenant = keys::tenant(&mut admin, "faults").await?;
-        let keys = keys::generate(std::slice::from_ref(&tenant), count);
-        keys::copy_stamped(&mut database.connect().await?, &keys).await?;
-        Ok(Self { database, tenant, keys, neighbours: None })
-    }
-
-    /// Keys that no other fault uses.
-    async fn fresh_keys(&self, count: usize) -> Outcome<Vec<Key>> {
-        let keys = keys::generate(std::slice::from_ref(&self.tenant), count);
-        keys::copy_stamped(&mut self.database.connect().await?, &keys).await?;
-        Ok(keys)
-    }
-}
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -106,10 +68,11 @@ async fn run(args: &[String]) -> Outcome<()> {
     }
     let mut scene = Scene::seed(Database::start("faults").await?, KEYS).await?;
     let mut report = Report::new(scene.database.version().await?);
-    let mut outcome = Outcome::Ok(());
+    let (mut neighbours, mut outcome) = (None, Outcome::Ok(()));
     for letter in letters.chars() {
         let begun = Instant::now();
-        outcome = fault(letter, &mut scene, &mut report).await.map_err(|error| format!("{letter}: {error}").into());
+        let measured = fault(letter, &mut scene, &mut neighbours, &mut report).await;
+        outcome = measured.map_err(|error| format!("{letter}: {error}").into());
         eprintln!("{letter}: {:.0} s", begun.elapsed().as_secs_f64());
         if outcome.is_err() {
             break;
@@ -121,27 +84,29 @@ async fn run(args: &[String]) -> Outcome<()> {
     if report.broken() { Err("a promise was broken: see above".into()) } else { Ok(()) }
 }
 
-async fn fault(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<()> {
-    match letter {
-        'a' => database::outages(scene, report).await,
-        'b' => database::killed_connections(scene, report).await,
-        'c' => database::exhausted_pools(scene, report).await,
-        'd' => disk::full(report).await,
-        'e' => process::killed(scene, report).await,
-        'f' => process::started_together(scene, report).await,
-        'g' => rolling::replaced(scene, report).await,
-        'h' => clients::slow(scene, report).await,
-        'i' => clients::oversized_and_pipelined(scene, report).await,
-        'j' => clock::jumps(scene, report).await,
-        'k' => neighbours::beside(Greed::LargeLists, letter, scene, report).await,
-        'l' => neighbours::beside(Greed::MediumLists, letter, scene, report).await,
-        'm' => neighbours::beside(Greed::Unread, letter, scene, report).await,
-        'n' => neighbours::beside(Greed::UnreadStreams, letter, scene, report).await,
-        'o' => neighbours::beside(Greed::Changes, letter, scene, report).await,
-        'p' => lease::outlasts_an_outage(scene, report).await,
-        'q' => receipts::healthy(scene, report).await,
-        'r' => lease::of_a_frozen_instance(scene, report).await,
-        's' => leaks::reported(scene, report).await,
-        _ => timing::of_reports(scene, report).await,
-    }
+async fn fault(
+    letter: char,
+    scene: &mut Scene,
+    neighbours: &mut Option<Neighbours>,
+    report: &mut Report,
+) -> Outcome<()> {
+    let greed = match letter {
+        'a' => return database::outages(scene, report).await,
+        'b' => return database::killed_connections(scene, report).await,
+        'c' => return database::exhausted_pools(scene, report).await,
+        'd' => return disk::full(report).await,
+        'e' => return process::killed(scene, report).await,
+        'f' => return process::started_together(scene, report).await,
+        'g' => return rolling::replaced(scene, report).await,
+        'h' => return clients::slow(scene, report).await,
+        'i' => return clients::oversized_and_pipelined(scene, report).await,
+        'j' => return clock::jumps(scene, report).await,
+        'k' => Greed::LargeLists,
+        'l' => Greed::MediumLists,
+        'm' => Greed::Unread,
+        'n' => Greed::UnreadStreams,
+        'o' => Greed::Changes,
+        _ => return timing::of_reports(scene, report).await,
+    };
+    neighbours::beside(greed, letter, scene, neighbours, report).await
 }

@@ -91,11 +91,18 @@ pub enum Greed {
     Changes,
 }
 
-pub async fn beside(greed: Greed, letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<()> {
-    if scene.neighbours.is_none() {
-        scene.neighbours = Some(Neighbours::seed(scene).await?);
-    }
-    let neighbours = scene.neighbours.as_mut().ok_or("no neighbours")?;
+/// `seeded`: from an earlier fault.
+pub async fn beside(
+    greed: Greed,
+    letter: char,
+    scene: &Scene,
+    seeded: &mut Option<Neighbours>,
+    report: &mut Report,
+) -> Outcome<()> {
+    let neighbours = match seeded {
+        Some(neighbours) => neighbours,
+        None => seeded.insert(Neighbours::seed(scene).await?),
+    };
     // Each fault revokes keys of its own.
     let modest = neighbours.modest.split_off(neighbours.modest.len().saturating_sub(3_000));
     let (checked, revoked) = modest.split_at(100);

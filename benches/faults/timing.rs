@@ -53,7 +53,7 @@ pub async fn of_reports(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     for (what, times) in [("of a key", &mut of_known), ("unknown", &mut of_unknown)] {
         times.sort_by(f64::total_cmp);
         report.info(
-            't',
+            'p',
             format!("POST /leaks with a secret that is {what}, median of {REPORTS_OF_EACH}"),
             percentile(times.clone(), 50),
             "µs",
@@ -62,7 +62,7 @@ pub async fn of_reports(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     // Without the slowest hundredth, which is of the machine.
     let [known, unknown] = [&of_known, &of_unknown].map(|times| Sample::of(&times[..times.len() * 99 / 100]));
     let difference = (known.mean - unknown.mean).abs() / (known.variance_of_mean + unknown.variance_of_mean).sqrt();
-    report.at_most('t', "difference of the means", difference, "standard errors", STANDARD_ERRORS);
+    report.at_most('p', "difference of the means", difference, "standard errors", STANDARD_ERRORS);
     Ok(())
 }
 

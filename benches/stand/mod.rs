@@ -1,12 +1,21 @@
 //! Shared by the benchmarks: a private PostgreSQL, the service as a child process, seeding of keys, a plain HTTP client,
-//! tables.
+//! loads, reports, tables.
 
 pub mod client;
 pub mod cpu;
 pub mod keys;
+pub mod load;
 pub mod postgres;
+#[allow(clippy::expect_used, reason = "shared with the tests")]
+#[path = "../../tests/api/proxy.rs"]
+pub mod proxy;
 pub mod redis;
+#[allow(clippy::print_stderr, reason = "progress of a benchmark")]
+pub mod report;
+pub mod scene;
 pub mod server;
+#[path = "../../tests/api/standby.rs"]
+pub mod standby;
 pub mod table;
 
 /// An error ends the run with its message.

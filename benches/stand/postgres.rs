@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     time::Duration,
@@ -12,7 +14,7 @@ use rally_api_keys::store::{self, DatabaseUrl};
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
-use super::{Outcome, cpu};
+use super::{Outcome, cpu, standby};
 
 const NAME: &str = "bench";
 /// For the pools of all instances that run at the same time. All other settings have their defaults.
@@ -56,6 +58,30 @@ impl Database {
         let database = Self { server: Some(server), settings, socket_dir, port, user, dir, alive, cleaner };
         store::create_database(&database.url_of("postgres"), NAME).await?;
         Ok(database)
+    }
+
+    /// A standby of this server, by a base backup, in a folder of its own. An error if pg_basebackup does not run.
+    pub async fn standby(&self, dir: PathBuf) -> Outcome<Self> {
+        let server = self.server.as_ref().ok_or("PostgreSQL is down")?;
+        let mut cleaner = clean_up_afterwards(&dir)?;
+        let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
+        // PostgreSQL's user must be able to enter it.
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir)?;
+        standby::follow(server, &self.dir.join("postgres"), &dir.join("postgres"))?;
+        let settings = self.settings.clone();
+        let server = local_postgres::start(&dir, &settings).await?;
+        let (socket_dir, port, user) = (server.socket_dir().to_owned(), server.port(), server.user().to_owned());
+        Ok(Self { server: Some(server), settings, socket_dir, port, user, dir, alive, cleaner })
+    }
+
+    /// The server's Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        self.socket_dir.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// The database in the form of `DATABASE_URL`, through a proxy.
+    pub fn url_through(&self, proxy: SocketAddr) -> String {
+        format!("postgres://{}@{proxy}/{NAME}", self.user)
     }
 
     /// The database, under its owner's login.

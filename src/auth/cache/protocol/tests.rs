@@ -94,6 +94,23 @@ impl Instance {
     fn is_connected(&self) -> bool {
         self.is_listening && !self.has_stopped
     }
+
+    fn receive(&mut self, queue: &[Notification], number: usize, now: Moment) {
+        for notification in queue.iter().skip(self.place).take(number) {
+            self.place += 1;
+            match *notification {
+                Notification::Change => self.cached = None,
+                Notification::Message(message) => {
+                    if let Message::Beat { nonce, .. } = message
+                        && let Some((_, taken)) = self.sent.iter().find(|(sent, _)| *sent == nonce)
+                    {
+                        self.lease_until = self.lease_until.max(taken.after(LEASE));
+                    }
+                    self.protocol.hear(message, now);
+                }
+            }
+        }
+    }
 }
 
 /// A defect that is put into the model, which has to detect it.
@@ -176,22 +193,26 @@ impl World {
         server == ServerId::Old && self.old_version.is_some()
     }
 
+    /// The event with the server that is really reached, and that server.
+    fn reached(&self, event: Event) -> (Event, ServerId) {
+        let reached = |server| if self.old_version.is_some() { server } else { ServerId::Old };
+        match event {
+            Event::Look(index, server) => (Event::Look(index, reached(server)), reached(server)),
+            Event::Change(index, server) => (Event::Change(index, reached(server)), reached(server)),
+            Event::Listen(index, server) => (Event::Listen(index, reached(server)), reached(server)),
+            Event::TakeBeat(index)
+            | Event::CommitBeat(index)
+            | Event::Send(index)
+            | Event::Receive(index, _)
+            | Event::LoseFeed(index)
+            | Event::Stop(index) => (event, self.instances[index].server),
+            Event::Pass(_) | Event::Promote => (event, ServerId::Old),
+        }
+    }
+
     fn apply(&mut self, event: Event) {
         let (now, fault) = (self.now, self.fault);
-        let reached = |server| if self.old_version.is_some() { server } else { ServerId::Old };
-        let event = match event {
-            Event::Look(index, server) => Event::Look(index, reached(server)),
-            Event::Change(index, server) => Event::Change(index, reached(server)),
-            Event::Listen(index, server) => Event::Listen(index, reached(server)),
-            event => event,
-        };
-        let server = match event {
-            Event::Change(_, server) | Event::Listen(_, server) => server,
-            Event::CommitBeat(index) | Event::Send(index) | Event::Receive(index, _) | Event::Stop(index) => {
-                self.instances[index].server
-            }
-            _ => ServerId::Old,
-        };
+        let (event, server) = self.reached(event);
         let waits_for_ever = self.waits_for_ever(server);
         let queue = match server {
             ServerId::Old => &mut self.old_queue,
@@ -229,20 +250,7 @@ impl World {
             }
             Event::Receive(index, number) => {
                 let Some(instance) = self.instances.get_mut(index).filter(|one| one.is_connected()) else { return };
-                for notification in queue.iter().skip(instance.place).take(number) {
-                    instance.place += 1;
-                    match *notification {
-                        Notification::Change => instance.cached = None,
-                        Notification::Message(message) => {
-                            if let Message::Beat { nonce, .. } = message
-                                && let Some((_, taken)) = instance.sent.iter().find(|(sent, _)| *sent == nonce)
-                            {
-                                instance.lease_until = instance.lease_until.max(taken.after(LEASE));
-                            }
-                            instance.protocol.hear(message, now);
-                        }
-                    }
-                }
+                instance.receive(queue, number, now);
             }
             Event::Look(index, server) => {
                 let version = self.old_version.filter(|_| server == ServerId::Old).unwrap_or(self.version);

@@ -15,14 +15,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
-    Scene,
+use super::{
+    Outcome,
+    client::{Connection, Reply, check, request},
+    keys::{Key, token},
     report::as_figure,
-    stand::{
-        Outcome,
-        client::{Connection, Reply, check, request},
-        keys::{Key, token},
-    },
+    scene::Scene,
 };
 
 /// A request that takes longer has failed.

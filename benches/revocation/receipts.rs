@@ -120,21 +120,21 @@ fn report_receipts(report: &mut Report, when: &str, most: f64, observed: &[Obser
     let took: Vec<_> = observed.iter().map(|it| it.took).collect();
     let incomplete = observed.iter().filter(|it| it.receipt.acknowledged != INSTANCES).count();
     let what = format!("{} DELETEs with Prefer: wait, {when}: slowest-ms of the receipts, p50", observed.len());
-    report.info('q', what, percentile(slowest.clone(), 50), "ms");
-    report.at_most('q', "the same, p99", percentile(slowest, 99), "ms", most);
-    report.info('q', "the whole call, p50", percentile(took.clone(), 50), "ms");
-    report.info('q', "the same, p99", percentile(took, 99), "ms");
-    report.never('q', "receipts without the acknowledgement of an instance", incomplete, "");
+    report.info('a', what, percentile(slowest.clone(), 50), "ms");
+    report.at_most('a', "the same, p99", percentile(slowest, 99), "ms", most);
+    report.info('a', "the whole call, p50", percentile(took.clone(), 50), "ms");
+    report.info('a', "the same, p99", percentile(took, 99), "ms");
+    report.never('a', "receipts without the acknowledgement of an instance", incomplete, "");
     let stale = observed.iter().map(|it| it.stale).sum();
-    report.never('q', "checked on all instances right after the receipt: accepted", stale, "times");
+    report.never('a', "checked on all instances right after the receipt: accepted", stale, "times");
 }
 
 fn report_last_accepts(report: &mut Report, when: &str, last: Vec<f64>) {
     let stale = as_figure(last.iter().filter(|after| **after > 0.0).count());
     let count = last.len();
     let what = format!("{count} DELETEs without Prefer, {when}: keys that another instance accepted after the 204");
-    report.info('q', what, stale, "");
-    report.info('q', "204 → last accepted by another instance, p50", percentile(last.clone(), 50), "ms");
-    report.info('q', "the same, p99", percentile(last.clone(), 99), "ms");
-    report.info('q', "the same, max", percentile(last, 100), "ms");
+    report.info('a', what, stale, "");
+    report.info('a', "204 → last accepted by another instance, p50", percentile(last.clone(), 50), "ms");
+    report.info('a', "the same, p99", percentile(last.clone(), 99), "ms");
+    report.info('a', "the same, max", percentile(last, 100), "ms");
 }

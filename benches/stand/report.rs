@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::stand::table::{machine, write_table};
+use super::table::{machine, write_table};
 
 enum Promise {
     AtMost(f64),
@@ -104,7 +104,7 @@ pub fn as_figure(count: usize) -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}, PostgreSQL {}\n", machine(), self.postgres)?;
-        let mut table = vec![["fault", "what", "found", "unit", "promise", "kept"].map(str::to_owned).to_vec()];
+        let mut table = vec![["row", "what", "found", "unit", "promise", "kept"].map(str::to_owned).to_vec()];
         for line in &self.lines {
             let kept = match line.promise {
                 Promise::None => "",

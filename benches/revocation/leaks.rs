@@ -48,8 +48,8 @@ pub async fn reported(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     let what = format!(
         "{BY_ANYONE} keys reported by POST /leaks: 202 → the last {WATCHED} last accepted by any of {INSTANCES} instances"
     );
-    report.at_most('s', what, leak.last_accept, "s", 1.0);
-    report.info('s', "each of these was checked by each instance every", leak.interval, "s");
+    report.at_most('o', what, leak.last_accept, "s", 1.0);
+    report.info('o', "each of these was checked by each instance every", leak.interval, "s");
 
     let (keys, watched) = (scene.fresh_keys(BY_GITHUB - WATCHED).await?, scene.fresh_keys(WATCHED).await?);
     let found = keys
@@ -64,9 +64,9 @@ pub async fn reported(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     );
     let leak = self::leak(&instances, &watched, &request("POST", "/leaks/github", &scene.tenant, &headers, &body), 200)
         .await?;
-    report.info('s', format!("{BY_GITHUB} keys reported by POST /leaks/github: call → 200"), leak.took, "s");
-    report.at_most('s', "200 → last accepted by any instance", leak.last_accept, "s", 1.0);
-    report.info('s', "each of these was checked by each instance every", leak.interval, "s");
+    report.info('o', format!("{BY_GITHUB} keys reported by POST /leaks/github: call → 200"), leak.took, "s");
+    report.at_most('o', "200 → last accepted by any instance", leak.last_accept, "s", 1.0);
+    report.info('o', "each of these was checked by each instance every", leak.interval, "s");
     instances.stop().await
 }
 
