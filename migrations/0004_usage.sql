@@ -322,34 +322,48 @@ BEGIN
 END
 $$;
 
--- Removes up to `at_most` callers of all tenants: those that were last seen before that time, and those of which the key
--- has `keep` that were seen later. Returns their number; NULL: another instance is removing them.
-CREATE FUNCTION public.remove_old_callers(before timestamptz, keep integer, at_most integer) RETURNS integer
+-- Removes callers of all tenants: those that were last seen before that time, and those of which the key has `keep` that were
+-- seen later. Looks at 500 pages of the table, from `from_page`, so that a call takes as long however large the table is, and
+-- no index has to be kept for it. `next_page`: where to go on; NULL: these were the last. `removed` is NULL if another
+-- instance is removing them.
+CREATE FUNCTION public.remove_old_callers(before timestamptz, keep integer, from_page bigint,
+                                          OUT removed integer, OUT next_page bigint)
 LANGUAGE plpgsql
 SET role = rally_app
 SET search_path = ''
 SET lock_timeout = '1s'
+-- The rows of these pages by their place, each row to be removed by its key.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $$
 DECLARE
-    removed integer;
+    past_page CONSTANT bigint := from_page + 500;
+    first CONSTANT tid := format('(%s,0)', from_page)::tid;
+    past CONSTANT tid := format('(%s,0)', past_page)::tid;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(x'72616c6c7963616c'::bigint) THEN -- any number that is always the same
-        RETURN NULL;
+        RETURN;
     END IF;
     PERFORM set_config('rally.usage_worker', 'on', true);
-    WITH old AS (
-        SELECT c.tenant_id, c.key_id, c.lookup_digest, c.caller, c.last_seen_at
+    WITH here AS MATERIALIZED (
+        SELECT c.tenant_id, c.key_id, c.lookup_digest, c.caller, c.first_seen_at, c.last_seen_at
         FROM public.api_key_callers c
-        WHERE c.last_seen_at < before
+        WHERE c.ctid >= first AND c.ctid < past
+          AND (c.last_seen_at < before OR c.first_seen_at > now() - interval '1 day')
+    ), old AS (
+        SELECT h.tenant_id, h.key_id, h.lookup_digest, h.caller, h.last_seen_at
+        FROM here h
+        WHERE h.last_seen_at < before
       UNION
+        -- Only keys that have a new caller: earlier runs have trimmed the others.
         SELECT k.tenant_id, k.key_id, c.lookup_digest, c.caller, c.last_seen_at
-        FROM (SELECT tenant_id, key_id FROM public.api_key_callers GROUP BY tenant_id, key_id HAVING count(*) > keep) k
+        FROM (SELECT DISTINCT h.tenant_id, h.key_id FROM here h WHERE h.first_seen_at > now() - interval '1 day') k
         CROSS JOIN LATERAL (SELECT lookup_digest, caller, last_seen_at
                             FROM public.api_key_callers
                             WHERE tenant_id = k.tenant_id AND key_id = k.key_id
                             ORDER BY last_seen_at DESC, caller
                             OFFSET keep) c
-        LIMIT at_most
     ), locked AS (
         -- Those that record_usage is writing stay, also so that neither waits for the other.
         SELECT c.tenant_id, c.key_id, c.lookup_digest, c.caller
@@ -364,8 +378,10 @@ BEGIN
         WHERE c.tenant_id = l.tenant_id AND c.key_id = l.key_id AND c.lookup_digest = l.lookup_digest
           AND c.caller = l.caller;
     GET DIAGNOSTICS removed = ROW_COUNT;
+    IF past_page < pg_relation_size('public.api_key_callers'::regclass) / current_setting('block_size')::bigint THEN
+        next_page := past_page;
+    END IF;
     PERFORM set_config('rally.usage_worker', '', true);
-    RETURN removed;
 END
 $$;
 
@@ -421,14 +437,14 @@ REVOKE EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
                         bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[],
                         bytea[], bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
-    public.remove_old_callers(timestamptz, integer, integer),
+    public.remove_old_callers(timestamptz, integer, bigint),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     public.record_usage(uuid, bigint, uuid[], uuid[], bytea[], timestamptz[], bigint[], bigint[], bigint[], bigint[],
                         bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[],
                         bytea[], bytea[], inet[], text[], timestamptz[], timestamptz[], bigint[]),
-    public.remove_old_callers(timestamptz, integer, integer),
+    public.remove_old_callers(timestamptz, integer, bigint),
     public.remove_old_usage(timestamptz, integer), public.remove_ended_secrets(timestamptz, integer, integer)
     TO rally_app;
 

@@ -71,7 +71,7 @@ pub use secrets::NewSecret;
 pub(crate) use secrets::SecretRow;
 pub use tenant_admin::{NameTaken, TenantAdmin, TenantRow};
 pub use transaction::{ChainHead, ChangeObserver, Locked, ReadTx, TenantStore, TenantStores, WriteTx};
-pub use usage::{LastUse, QuotaTotal, RecordedUsage, SecretUsage, SecretUse, UsageBatch, UsageStore};
+pub use usage::{LastUse, QuotaTotal, RecordedUsage, RemovedCallers, SecretUsage, SecretUse, UsageBatch, UsageStore};
 
 /// Limit of a lookup, once it has a connection.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -51,7 +51,7 @@ const FUNCTIONS: [&str; 10] = [
      bigint[], bigint[], bigint[], bigint[], text[], timestamptz[], inet[], text[], uuid[], uuid[], bytea[], bytea[], \
      inet[], text[], timestamptz[], timestamptz[], bigint[])",
     "public.remove_old_usage(timestamptz, integer)",
-    "public.remove_old_callers(timestamptz, integer, integer)",
+    "public.remove_old_callers(timestamptz, integer, bigint)",
     "public.remove_ended_secrets(timestamptz, integer, integer)",
     "public.remove_old_idempotency_records(timestamptz, integer)",
 ];

@@ -107,6 +107,15 @@ impl TryFrom<RecordedUsageRow> for RecordedUsage {
     }
 }
 
+/// What [`UsageStore::remove_old_callers`] did.
+#[derive(Clone, Copy, Debug)]
+pub struct RemovedCallers {
+    /// The callers that were removed.
+    pub callers: i32,
+    /// Where the next part of the table begins. `None`: this was the last one.
+    pub next_page: Option<i64>,
+}
+
 /// When and by whom a secret was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastUse {
@@ -286,14 +295,20 @@ impl UsageStore {
         recorded.try_into()
     }
 
-    /// Removes some callers, of all tenants, that [`ReadTx::callers`] would not return. Returns how many, or `None` where
+    /// Removes callers, of all tenants, that [`ReadTx::callers`] would not return, from a part of the table. `None` where
     /// another instance is removing them.
-    pub async fn remove_old_callers(&self, now: Timestamp) -> Result<Option<i32>, Error> {
+    pub async fn remove_old_callers(&self, now: Timestamp, from_page: i64) -> Result<Option<RemovedCallers>, Error> {
         let (before, keep) = (now - CALLER_AGE, CALLERS_OF_A_KEY);
-        retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
-            sqlx::query_scalar!("SELECT public.remove_old_callers($1, $2, $3)", before, keep, REMOVE_AT_ONCE)
-                .fetch_one(session)
-        })
+        let row = retry_within!(WRITE_TIMEOUT, self.tenant_stores.pool, self.tenant_stores.statements, |session| {
+            sqlx::query!(
+                "SELECT removed, next_page FROM public.remove_old_callers($1, $2, $3)",
+                before,
+                keep,
+                from_page
+            )
+            .fetch_one(session)
+        })?;
+        Ok(row.removed.map(|callers| RemovedCallers { callers, next_page: row.next_page }))
     }
 
     /// Removes some secrets, of all tenants, that ended before that time or are not among the latest `keep` of their key

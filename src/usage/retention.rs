@@ -66,7 +66,13 @@ impl Retention {
 
     async fn remove_old_callers(&self) -> Result<(), store::Error> {
         let now = self.clock.now();
-        let callers = remove_in_parts(|| self.store.remove_old_callers(now)).await?;
+        let (mut callers, mut next_page) = (0, Some(0));
+        while let Some(page) = next_page
+            && let Some(part) = self.store.remove_old_callers(now, page).await?
+        {
+            callers += part.callers;
+            next_page = part.next_page;
+        }
         if callers > 0 {
             info!(callers, "removed old callers of API keys");
         }

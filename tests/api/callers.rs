@@ -187,13 +187,14 @@ async fn callers_beyond_eight_between_two_writes_are_counted_together() {
     assert_eq!(usage["secrets"][0]["lastUserAgent"], "agent-19");
 }
 
-/// Rows of callers, the latest of which was seen `days` days ago.
+/// Rows of callers, each of which was seen at one time, the latest of them `days` days ago.
 async fn insert_callers(server: &TestServer, key: &CreatedKey, count: u32, days: f64) {
     let rows = format!(
         "INSERT INTO api_key_callers
          SELECT '{}', '{}', '\\x{}', substr(sha256(('{days} ' || n)::bytea), 1, 16), '192.0.2.1', n::text,
-                now() - interval '40 days', now() - {days} * interval '1 day' - n * interval '1 second', 1
-         FROM generate_series(1, {count}) n",
+                at, at, 1
+         FROM generate_series(1, {count}) n
+         CROSS JOIN LATERAL (SELECT now() - {days} * interval '1 day' - n * interval '1 second' AS at) seen",
         server.database.acme,
         key.id,
         key.digest()
@@ -206,7 +207,7 @@ async fn no_more_than_the_latest_fifty_of_thirty_days_are_shown_and_kept() {
     let server = TestServer::start().await;
     let admin = server.admin("acme");
     let (many, few) = (admin.create("many", "read").await, admin.create("few", "read").await);
-    insert_callers(&server, &many, 75, 1.0).await;
+    insert_callers(&server, &many, 75, 0.5).await;
     insert_callers(&server, &many, 5, 30.1).await;
     insert_callers(&server, &few, 3, 29.9).await;
     insert_callers(&server, &few, 4, 30.1).await;
