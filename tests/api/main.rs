@@ -82,6 +82,7 @@ mod names;
 mod no_log;
 mod oidc;
 mod one_server;
+mod one_tenant;
 mod openapi;
 mod operator;
 mod overload;
