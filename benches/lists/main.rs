@@ -24,51 +24,19 @@ use std::{
     env, fmt,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
 };
 
-use rally_api_keys::{
-    domain::{Scope, Tenant},
-    store::TenantAdmin,
-};
+use rally_api_keys::{domain::Tenant, store::TenantAdmin};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use self::stand::{
     Outcome,
-    client::{Connection, request},
-    keys::{tenant, token},
+    keys::tenant,
+    pages::{self, KEY_NAMES, Times},
     postgres::Database,
     server::Server,
     table::{machine, write_table},
 };
-
-/// Each measured request: its name and its query.
-const KINDS: [(&str, &str); 24] = [
-    ("first page", ""),
-    ("by name", "&sort=name"),
-    ("latest use first", "&sort=-lastUsedAt"),
-    ("never used first", "&sort=lastUsedAt"),
-    ("by expiry", "&sort=expiresAt"),
-    ("latest expiry first", "&sort=-expiresAt"),
-    ("search, no match", "&search=no+such+key"),
-    ("search, a few matches", "&search=zapier+sync+123"),
-    ("search, a sixth matches", "&search=zap"),
-    ("search, a sixth, by name", "&search=zap&sort=name"),
-    ("search, two letters", "&search=zq"),
-    ("search, last 4 digits", "&search=1b4c"),
-    ("active", "&status=active"),
-    ("revoked", "&status=revoked"),
-    ("revoked, latest use first", "&status=revoked&sort=-lastUsedAt"),
-    ("scope admin", "&scope=admin"),
-    ("scope admin, by name", "&scope=admin&sort=name"),
-    ("one creator", "&createdBy=user7@acme.com"),
-    ("expires within 3 days", "&expiresBefore={in 3 days}&sort=expiresAt"),
-    ("unused for 1 day", "&unusedForDays=1"),
-    ("unused for 50 days", "&unusedForDays=50"),
-    ("unused for 50 days, by last use", "&unusedForDays=50&sort=lastUsedAt"),
-    ("search of active admins", "&search=sync&status=active&scope=admin&sort=name"),
-    ("with usage", "&include=usage"),
-];
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -117,15 +85,7 @@ async fn measure(database: &Database, program: Option<&Path>) -> Outcome<Report>
     connection.execute("VACUUM (ANALYZE)").await?;
     connection.execute("CHECKPOINT").await?;
 
-    let header = format!("Authorization: Bearer {}\r\n", token(&ours, Scope::Read)?);
-    let soon = (chrono::Utc::now() + chrono::TimeDelta::days(3)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let mut rows = Vec::new();
-    for (kind, query) in KINDS {
-        let path = format!("/api/v1/api-keys?limit=50{}", query.replace("{in 3 days}", &soon));
-        let times = time(&server, &request("GET", &path, &ours, &header, ""), requests).await?;
-        eprintln!("{kind}: {}", times.as_ref().map_or("unknown".into(), |times| format!("{:?}", times.p99)));
-        rows.push((kind, times));
-    }
+    let rows = pages::time_all(&server, &ours, requests).await?;
     server.stop().await?;
     Ok(Report { keys, requests, version: database.version().await?, rows })
 }
@@ -144,8 +104,7 @@ async fn seed(connection: &mut PgConnection, tenant: &Tenant, keys: u32) -> Outc
                     'user' || n % 50 || '@acme.com', substr(md5(n::text), 1, 4), CASE WHEN n % 10 = 0 THEN now() END
              FROM generate_series(1, {keys}) n
              CROSS JOIN LATERAL (SELECT now() - ({keys} - n) * interval '1 minute' AS created) c
-             CROSS JOIN LATERAL (SELECT (ARRAY['Zapier Sync', 'ETL Pipeline', 'Warehouse', 'Partner portal', 'Mobile app',
-                                               'Invoice export'])[1 + n % 6] || ' ' || n AS name) named
+             CROSS JOIN LATERAL (SELECT (ARRAY['{}'])[1 + n % 6] || ' ' || n AS name) named
              RETURNING tenant_id, id
          )
          INSERT INTO public.api_key_secrets (tenant_id, lookup_digest, key_id, phc, last4, created_at)
@@ -156,36 +115,11 @@ async fn seed(connection: &mut PgConnection, tenant: &Tenant, keys: u32) -> Outc
          INSERT INTO public.api_key_usage (tenant_id, key_id, hour, requests, denied_expired, denied_scope, denied_revoked)
          SELECT tenant_id, id, date_trunc('hour', now(), 'UTC') - n * interval '1 hour', 9, 1, 1, 1
          FROM (SELECT tenant_id, id FROM public.api_keys WHERE tenant_id = '{id}' ORDER BY created_at DESC LIMIT 100) k
-         CROSS JOIN generate_series(0, 30 * 24 - 1) n"
+         CROSS JOIN generate_series(0, 30 * 24 - 1) n",
+        KEY_NAMES.join("', '")
     );
     connection.execute(AssertSqlSafe(sql)).await?;
     Ok(())
-}
-
-struct Times {
-    p50: Duration,
-    p99: Duration,
-    max: Duration,
-}
-
-/// `None`: the build does not know the query.
-async fn time(server: &Server, request: &str, requests: u32) -> Outcome<Option<Times>> {
-    let mut connection = Connection::open(server.address).await?;
-    let mut times = Vec::new();
-    for n in 0..requests + 5 {
-        let begun = Instant::now();
-        let reply = connection.send(request).await?;
-        match reply.status {
-            200 if n < 5 => {} // a connection to PostgreSQL that is new, and its cache
-            200 => times.push(begun.elapsed()),
-            400 => return Ok(None),
-            status => return Err(format!("status {status}: {}", String::from_utf8_lossy(&reply.body)).into()),
-        }
-    }
-    times.sort_unstable();
-    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len() - 1)).copied();
-    let (Some(p50), Some(p99), Some(max)) = (at(50), at(99), times.last().copied()) else { return Ok(None) };
-    Ok(Some(Times { p50, p99, max }))
 }
 
 struct Report {
@@ -198,18 +132,6 @@ struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}, {}; {} keys, {} requests of each kind\n", machine(), self.version, self.keys, self.requests)?;
-        let mut table = vec![["page of 50", "p50 ms", "p99 ms", "max ms"].map(str::to_owned).to_vec()];
-        for (kind, times) in &self.rows {
-            let ms =
-                |time: Option<Duration>| time.map_or("-".into(), |time| format!("{:.1}", time.as_secs_f64() * 1e3));
-            let times = times.as_ref();
-            table.push(vec![
-                (*kind).to_owned(),
-                ms(times.map(|times| times.p50)),
-                ms(times.map(|times| times.p99)),
-                ms(times.map(|times| times.max)),
-            ]);
-        }
-        write_table(f, &table)
+        write_table(f, &pages::table(&self.rows))
     }
 }

@@ -20,7 +20,7 @@ pub const JWT_SECRET: &str = "a secret of the benchmark, of more than 32 bytes";
 
 /// The PHC string of a row with a stamp is never verified, so all rows have this one. 200,000 hashes would take half an
 /// hour.
-const SOME_PHC: &str =
+pub const SOME_PHC: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A key and its secret.

@@ -1,10 +1,11 @@
 //! Shared by the benchmarks: a private PostgreSQL, the service as a child process, seeding of keys, a plain HTTP client,
-//! loads, reports, tables.
+//! loads, reports, pages of a list, tables.
 
 pub mod client;
 pub mod cpu;
 pub mod keys;
 pub mod load;
+pub mod pages;
 pub mod postgres;
 #[allow(clippy::expect_used, reason = "shared with the tests")]
 #[path = "../../tests/api/proxy.rs"]

@@ -111,11 +111,16 @@ impl Database {
 
     /// A connection as superuser: row-level security does not apply.
     pub async fn connect(&self) -> Outcome<PgConnection> {
+        self.connect_to(NAME).await
+    }
+
+    /// As [`Self::connect`], to another database.
+    pub async fn connect_to(&self, name: &str) -> Outcome<PgConnection> {
         let options = PgConnectOptions::new_without_pgpass()
             .socket(&self.socket_dir)
             .port(self.port)
             .username(&self.user)
-            .database(NAME)
+            .database(name)
             .application_name("load");
         Ok(PgConnection::connect_with(&options).await?)
     }
