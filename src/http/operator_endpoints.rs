@@ -94,7 +94,9 @@ async fn readiness(state: &AppState) -> Result<Vec<&'static str>, Problem> {
     }
     let authenticator = &state.authenticator;
     let database = ping_database(authenticator).await;
-    if !state.feed.is_lease_held() {
+    // While the feed's connection responds, PostgreSQL is not away: the pools' connections, or a pooler, have failed here.
+    let feed_responds = state.feed.is_up() && state.feed.lag().is_some_and(|lag| lag < PING_TIMEOUT);
+    if feed_responds || !state.feed.is_lease_held() {
         database.clone()?;
     }
     let parts = [
