@@ -30,58 +30,22 @@ mod rolling;
 mod stand;
 mod timing;
 
-use std::{env, process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use self::{
     neighbours::{Greed, Neighbours},
     report::Report,
-    stand::{Outcome, load, postgres::Database, report, scene::Scene},
+    stand::{Outcome, load, program::measure_rows, report, scene::Scene},
 };
 
 const LETTERS: &str = "abcdefghijklmnop";
 const KEYS: usize = 2_000;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    if !args.iter().any(|arg| arg == "--bench") {
-        println!("run the fault tests with: cargo bench --bench faults");
-        return ExitCode::SUCCESS;
-    }
-    // One thread, which leaves the other cores to the servers.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("faults: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(args: &[String]) -> Outcome<()> {
-    let mut letters: String = args.iter().filter(|arg| *arg != "--bench").map(String::as_str).collect();
-    if let Some(letter) = letters.chars().find(|letter| !LETTERS.contains(*letter)) {
-        return Err(format!("{letter:?} is not a fault; faults are the letters {LETTERS}").into());
-    }
-    if letters.is_empty() {
-        letters.push_str(LETTERS);
-    }
-    let mut scene = Scene::seed(Database::start("faults").await?, KEYS).await?;
-    let mut report = Report::new(scene.database.version().await?);
-    let (mut neighbours, mut outcome) = (None, Outcome::Ok(()));
-    for letter in letters.chars() {
-        let begun = Instant::now();
-        let measured = fault(letter, &mut scene, &mut neighbours, &mut report).await;
-        outcome = measured.map_err(|error| format!("{letter}: {error}").into());
-        eprintln!("{letter}: {:.0} s", begun.elapsed().as_secs_f64());
-        if outcome.is_err() {
-            break;
-        }
-    }
-    scene.database.stop().await?;
-    println!("{report}");
-    outcome?;
-    if report.broken() { Err("a promise was broken: see above".into()) } else { Ok(()) }
+    let mut neighbours = None;
+    measure_rows("faults", LETTERS, KEYS, async |letter, scene: &mut Scene, report: &mut Report| {
+        fault(letter, scene, &mut neighbours, report).await
+    })
 }
 
 async fn fault(

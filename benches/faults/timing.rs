@@ -1,4 +1,4 @@
-//! Whether the response to a report of a leak says, by its time, that the secret is one of a key.
+//! Timing side channel of `POST /leaks`: the latency for a secret of a key and for an unknown one.
 
 use std::time::Duration;
 

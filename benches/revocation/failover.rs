@@ -26,7 +26,7 @@ const LEASE: &str = "2";
 const ACTIVE: usize = 12;
 /// Revoked with a receipt before the failover; the standby has these.
 const BEFORE: usize = 12;
-/// The same with asynchronous replication, while the standby is cut off: it never gets these.
+/// Revoked with a receipt, with asynchronous replication, while the standby is disconnected: it does not have these.
 const LOST: usize = 6;
 /// Revoked at the old primary after the failover, by the instance that still reaches it.
 const AT_THE_OLD: usize = 3;
@@ -48,7 +48,7 @@ pub enum Replication {
     Asynchronous,
 }
 
-/// What has become of the old primary. If it lives, one of the instances still reaches it, and not the new one.
+/// The state of the old primary after the failover. If it still runs, one of the instances is connected to it only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OldPrimary {
     Dead,
@@ -84,7 +84,7 @@ async fn run(by: Replication, old: OldPrimary, strict: &'static str, letter: cha
     Ok(())
 }
 
-/// What was seen.
+/// The measurements of one failover.
 struct Found {
     samples: Vec<Sample>,
     /// When the address led to the new primary.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! After a receipt none may be accepted by any instance: the program fails if one is, or if another promise is broken. Each
-//! row has its counter-check, without a receipt: what the receipt rules out is seen there, if there is any.
+//! row has a control without a receipt, which may find such accepts.
 //!
 //! Load and service share this machine's cores, so durations are those of a busy machine. Everything listens on 127.0.0.1
 //! or on a socket, and is stopped at the end, also after Ctrl-C.
@@ -31,57 +31,19 @@ mod receipts;
 #[path = "../stand/mod.rs"]
 mod stand;
 
-use std::{env, process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use self::{
     failover::{OldPrimary, Replication},
     faults::Fault,
     report::Report,
-    stand::{Outcome, load, postgres::Database, report, scene::Scene},
+    stand::{Outcome, load, program::measure_rows, report, scene::Scene},
 };
 
 const LETTERS: &str = "abcdefghijklmno";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = env::args().skip(1).collect();
-    if !args.iter().any(|arg| arg == "--bench") {
-        println!("run the benchmark with: cargo bench --bench revocation");
-        return ExitCode::SUCCESS;
-    }
-    // One thread, which leaves the other cores to the servers.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&args))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("revocation: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run(args: &[String]) -> Outcome<()> {
-    let mut letters: String = args.iter().filter(|arg| *arg != "--bench").map(String::as_str).collect();
-    if let Some(letter) = letters.chars().find(|letter| !LETTERS.contains(*letter)) {
-        return Err(format!("{letter:?} is not a row; rows are the letters {LETTERS}").into());
-    }
-    if letters.is_empty() {
-        letters.push_str(LETTERS);
-    }
-    let mut scene = Scene::seed(Database::start("revocation").await?, 0).await?;
-    let mut report = Report::new(scene.database.version().await?);
-    let mut outcome = Outcome::Ok(());
-    for letter in letters.chars() {
-        let begun = Instant::now();
-        outcome = row(letter, &mut scene, &mut report).await.map_err(|error| format!("{letter}: {error}").into());
-        eprintln!("{letter}: {:.0} s", begun.elapsed().as_secs_f64());
-        if outcome.is_err() {
-            break;
-        }
-    }
-    scene.database.stop().await?;
-    println!("{report}");
-    outcome?;
-    if report.broken() { Err("a promise was broken: see above".into()) } else { Ok(()) }
+    measure_rows("revocation", LETTERS, 0, row)
 }
 
 async fn row(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<()> {

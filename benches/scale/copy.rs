@@ -64,7 +64,7 @@ impl Rows {
         self.0.extend((-1_i16).to_be_bytes());
     }
 
-    /// What there is to send, once it is worth it.
+    /// Takes the buffered rows if they have more than so many bytes.
     pub fn take_if_above(&mut self, bytes: usize) -> Option<Vec<u8>> {
         (self.0.len() > bytes).then(|| std::mem::take(&mut self.0))
     }

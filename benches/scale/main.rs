@@ -417,7 +417,7 @@ async fn load(
     Ok(round)
 }
 
-/// What sessions have read so far, of either database.
+/// The blocks that sessions have read since the statistics began, in each database.
 async fn blocks(database: &Database) -> Outcome<[Blocks; 2]> {
     // An idle session reports its figures within 10 s.
     sleep(Duration::from_millis(10_500)).await;

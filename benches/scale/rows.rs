@@ -36,7 +36,7 @@ pub struct Size {
     peppers: Peppers,
 }
 
-/// What the rows of a key have in common.
+/// The columns that a key's rows in all tables share.
 pub struct KeyRow {
     /// The key's number among those of the large tenant, else its number.
     index: u64,

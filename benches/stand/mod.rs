@@ -7,6 +7,8 @@ pub mod keys;
 pub mod load;
 pub mod pages;
 pub mod postgres;
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its results")]
+pub mod program;
 #[allow(clippy::expect_used, reason = "shared with the tests")]
 #[path = "../../tests/api/proxy.rs"]
 pub mod proxy;

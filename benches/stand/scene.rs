@@ -1,4 +1,4 @@
-//! What a benchmark starts with.
+//! The fixture of a benchmark: a database with a tenant and keys.
 
 use rally_api_keys::{domain::Tenant, store::TenantAdmin};
 

@@ -20,7 +20,7 @@ pub(super) fn registry() -> Registry {
 /// The readiness gauge, set at each scrape.
 pub(super) fn ready(registry: &mut Registry) -> Gauge {
     let ready = Gauge::default();
-    let help = "1: requests can be served, as /readyz says; 0: the database does not respond and the lease is over, or a stop has begun";
+    let help = "1: requests can be served, as /readyz says; 0: they cannot";
     registry.register("rally_ready", help, ready.clone());
     ready
 }
