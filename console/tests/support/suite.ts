@@ -4,7 +4,7 @@ import { closeBrowser, launch } from './browser.js';
 import { service } from './context.js';
 import { hostPages } from './pages.js';
 
-/** Where the pattern matches no test of a suite, Node.js runs `after` while `before` is still running. */
+/** Where the pattern matches no test of a suite, Node.js 24 runs `after` while `before` is still running. */
 let started: Promise<void> | undefined;
 
 before(() => (started = start()));
