@@ -197,6 +197,7 @@ test('a_key_in_use_is_revoked_only_after_its_callers_are_shown_and_its_name_is_t
   await dialog(page).getByText(/^Proven: no instance of the service accepts it any more\. Instances: 1, the slowest within [\d.,]+ ms\.$/).waitFor();
   await look(page, 'revoke-proven', { full: false, widths: [1280] });
   await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
+  await dialog(page).waitFor({ state: 'detached' });
   await page.getByText('This key was revoked for good.').waitFor();
   await page.getByText('Reason: Replaced & retired').waitFor();
   await page.getByText(/^Instances: 1, the slowest within/).waitFor();
@@ -221,6 +222,7 @@ test('a_key_that_nobody_uses_is_revoked_without_typing', async () => {
   await dialog(page).getByRole('button', { name: 'Revoke for good' }).click();
   await dialog(page).getByText(/^Proven: /).waitFor();
   await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
+  await dialog(page).waitFor({ state: 'detached' });
   await page.getByText('This key was revoked for good.').waitFor();
   await context.close();
 });

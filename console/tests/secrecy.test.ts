@@ -40,7 +40,7 @@ test('secret_and_token_are_in_no_storage_address_history_title_request_or_log', 
   const during = await visible();
   await page.getByLabel('I have stored the secret').check();
   await page.getByRole('button', { name: 'Done' }).click();
-  await dialog(page).waitFor({ state: 'hidden' });
+  await dialog(page).waitFor({ state: 'detached' });
   const gone = await page.evaluate(() => {
     const text = (root: ParentNode): string => [...root.querySelectorAll('*')].map((element) => `${element.outerHTML} ${'value' in element ? String(element.value) : ''} ${element.shadowRoot === null ? '' : text(element.shadowRoot)}`).join('\n');
     return text(document);
