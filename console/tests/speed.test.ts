@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { newContext, newPage } from './support/browser.js';
 import { service } from './support/context.js';
 
 const RUNS = 9;
 const FIRST_PAINT_MS = 150;
 const LIST_MS = 300;
+const SETTLED_MS = 1_500;
 /** A shared or loaded machine is slower; the limits are for a quiet one. */
 const tolerance = Number(process.env.SPEED_TOLERANCE ?? 1);
 
@@ -27,7 +29,10 @@ test('first_paint_and_a_list_of_1000_keys_are_fast', { timeout: 600_000 }, async
     // A new context has nothing in its cache.
     const context = await newContext();
     const page = await newPage(context);
-    await page.goto(`${tenant.origin}/console#token=${token}`, { waitUntil: 'commit' });
+    // Straight to the service. While the page loads, nothing is asked of it: a locator would load its own 330 kB of
+    // script into the page in the meantime.
+    await page.goto(`${tenant.ownOrigin}/console#token=${token}`, { waitUntil: 'commit' });
+    await setTimeout(SETTLED_MS);
     await page.getByText('1–50 of 1,000').waitFor();
     const { paint, list } = await page.evaluate(async () => {
       const entry = performance.getEntriesByName('first-contentful-paint')[0];
