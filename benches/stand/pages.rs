@@ -42,6 +42,13 @@ pub const KINDS: [(&str, &str); 24] = [
     ("with usage", "&include=usage"),
 ];
 
+/// Each policy whose violations are listed, by a dry run.
+const POLICIES: [(&str, &str); 3] = [
+    ("policy that all keys break", r#"{"requireAllowedAddresses":true}"#),
+    ("policy of 90 days", r#"{"maxLifetimeDays":90}"#),
+    ("policy of 30 idle days", r#"{"idleSuspendDays":30}"#),
+];
+
 pub struct Times {
     pub p50: Duration,
     pub p99: Duration,
@@ -57,6 +64,11 @@ pub async fn time_all(server: &Server, tenant: &Tenant, requests: u32) -> Outcom
         let path = format!("/api/v1/api-keys?limit=50{}", query.replace("{in 3 days}", &soon));
         let times = time(server, &request("GET", &path, tenant, &header, ""), requests).await?;
         rows.push((kind, times));
+    }
+    let header = format!("Authorization: Bearer {}\r\n", token(tenant, Scope::Admin)?);
+    for (kind, policy) in POLICIES {
+        let dry_run = request("PUT", "/api/v1/api-keys/policy?dryRun=true", tenant, &header, policy);
+        rows.push((kind, time(server, &dry_run, requests).await?));
     }
     Ok(rows)
 }

@@ -72,7 +72,20 @@ struct ViolatingKeyRow {
     used_at: Option<Timestamp>,
     address: Option<IpNet>,
     user_agent: Option<String>,
-    total: i64,
+}
+
+struct KeyCounts {
+    active: i64,
+    breaking: i64,
+}
+
+/// The keys that are neither revoked nor expired, by a policy.
+pub struct CheckedKeys {
+    pub active: i64,
+    /// How many break a rule.
+    pub breaking: i64,
+    /// The newest of these.
+    pub newest: Vec<ViolatingKey>,
 }
 
 impl TryFrom<ViolatingKeyRow> for ViolatingKey {
@@ -111,16 +124,38 @@ macro_rules! select_policy {
     };
 }
 
-macro_rules! count_active_keys {
-    ($transaction:expr, $now:expr) => {
-        Ok(sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM public.api_keys
-               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
+/// Of the keys that are neither revoked nor expired, what `$columns` says, with `breaks`: whether the key breaks a rule of the
+/// policy.
+macro_rules! select_checked_keys {
+    (
+        $row:ident, $columns:literal, $join:literal, $rest:literal,
+        $transaction:expr, $policy:expr, $now:expr, $scopes:expr $(, $at_most:expr)?
+    ) => {
+        sqlx::query_as!(
+            $row,
+            $columns
+                + " FROM public.api_keys k
+                    CROSS JOIN LATERAL (
+                        SELECT ($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
+                               OR k.scopes = ANY ($4::text[])
+                               OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
+                               OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
+                                   AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
+                                   AND coalesce(greatest(k.resumed_at, k.suspended_until) <= $6, true)
+                                   AND k.id <> ALL (SELECT key_id FROM public.api_key_last_uses
+                                                    WHERE tenant_id = $1 AND used_at > $6)) AS breaks
+                    ) b "
+                + $join
+                + " WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)"
+                + $rest,
             $transaction.tenant.0,
             $now,
+            $policy.latest_end($now),
+            $scopes,
+            $policy.require_allowed_addresses == Some(true),
+            $policy.idle_cutoff($now)
+            $(, $at_most)?
         )
-        .fetch_one($transaction.transaction.session())
-        .await?)
     };
 }
 
@@ -130,67 +165,55 @@ impl ReadTx {
         select_policy!(self.tenant, "").fetch_one(self.transaction.session()).await?.try_into()
     }
 
-    /// The number of keys that are neither revoked nor expired, suspended ones included.
-    pub async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        count_active_keys!(self, now)
-    }
-
-    /// The newest `at_most` of the keys, neither revoked nor expired, that break a rule of the policy; and how many there are.
-    pub async fn violating_keys(
-        &mut self,
-        policy: &Policy,
-        now: Timestamp,
-        at_most: i64,
-    ) -> Result<(Vec<ViolatingKey>, i64), Error> {
+    /// The keys that are neither revoked nor expired, suspended ones included: how many there are, how many of them break a
+    /// rule of the policy, and the newest `at_most` of those.
+    pub async fn check_keys(&mut self, policy: &Policy, now: Timestamp, at_most: i64) -> Result<CheckedKeys, Error> {
         let refused_scopes = policy.allowed_scopes.map(|allowed| {
             ScopeSet::all_texts()
                 .filter(|text| ScopeSet::parse(text).is_ok_and(|set| allowed.first_lacking(set).is_some()))
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         });
-        let rows = sqlx::query_as!(
-            ViolatingKeyRow,
-            r#"WITH breaking AS (
-                   SELECT k.*, count(*) OVER () AS total
-                   FROM public.api_keys k
-                   WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)
-                     AND (($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
-                          OR k.scopes = ANY ($4::text[])
-                          OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
-                          OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
-                              AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
-                              AND coalesce(greatest(k.resumed_at, k.suspended_until,
-                                                    (SELECT max(used_at) FROM public.api_key_last_uses
-                                                     WHERE tenant_id = $1 AND key_id = k.id)) <= $6, true)))
-                   ORDER BY k.created_at DESC, k.id DESC
-                   LIMIT $7
-               )
-               SELECT b.id, b.name, b.last4, b.scopes, b.expires_at, b.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
-                      CASE WHEN b.suspended_at IS NULL OR b.suspended_until <= $2
-                           THEN greatest(b.created_at, b.resumed_at, b.suspended_until, u.used_at) END AS idle_since,
-                      b.total AS "total!", u.used_at AS "used_at?", u.address AS "address?: IpNet",
-                      u.user_agent AS "user_agent?"
-               FROM breaking b
-               LEFT JOIN LATERAL (
-                   SELECT l.used_at, l.address, l.user_agent
-                   FROM public.api_key_last_uses l
-                   WHERE l.tenant_id = $1 AND l.key_id = b.id
-                   ORDER BY l.used_at DESC
-                   LIMIT 1
-               ) u ON true
-               ORDER BY b.created_at DESC, b.id DESC"#,
-            self.tenant.0,
+        let counts = select_checked_keys!(
+            KeyCounts,
+            r#"SELECT count(*) AS "active!", count(*) FILTER (WHERE breaks) AS "breaking!""#,
+            "",
+            "",
+            self,
+            policy,
             now,
-            policy.latest_end(now),
+            refused_scopes.as_deref()
+        )
+        .fetch_one(self.transaction.session())
+        .await?;
+        // It stops at the last of them, as it knows how many there are.
+        let rows = select_checked_keys!(
+            ViolatingKeyRow,
+            r#"SELECT k.id, k.name, k.last4, k.scopes, k.expires_at, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
+                      CASE WHEN k.suspended_at IS NULL OR k.suspended_until <= $2
+                           THEN greatest(k.created_at, k.resumed_at, k.suspended_until, u.used_at) END AS idle_since,
+                      u.used_at AS "used_at?", u.address AS "address?: IpNet", u.user_agent AS "user_agent?""#,
+            "LEFT JOIN LATERAL (
+                 SELECT l.used_at, l.address, l.user_agent
+                 FROM public.api_key_last_uses l
+                 WHERE l.tenant_id = $1 AND l.key_id = k.id
+                 ORDER BY l.used_at DESC
+                 LIMIT 1
+             ) u ON true",
+            " AND breaks ORDER BY k.created_at DESC, k.id DESC LIMIT $7",
+            self,
+            policy,
+            now,
             refused_scopes.as_deref(),
-            policy.require_allowed_addresses == Some(true),
-            policy.idle_cutoff(now),
-            at_most,
+            counts.breaking.min(at_most)
         )
         .fetch_all(self.transaction.session())
         .await?;
-        let total = rows.first().map_or(0, |row| row.total);
-        Ok((rows.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?, total))
+        Ok(CheckedKeys {
+            active: counts.active,
+            breaking: counts.breaking,
+            newest: rows.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -201,9 +224,17 @@ impl WriteTx {
         select_policy!(self.tenant, " FOR NO KEY UPDATE").fetch_one(self.transaction.session()).await?.try_into()
     }
 
-    /// As [`ReadTx::active_keys`]. Exact until this transaction ends, if the policy is locked.
+    /// The number of keys that are neither revoked nor expired, suspended ones included. Exact until this transaction ends, if
+    /// the policy is locked.
     async fn active_keys(&mut self, now: Timestamp) -> Result<i64, Error> {
-        count_active_keys!(self, now)
+        Ok(sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM public.api_keys
+               WHERE tenant_id = $1 AND revoked_at IS NULL AND coalesce(expires_at > $2, true)"#,
+            self.tenant.0,
+            now,
+        )
+        .fetch_one(self.transaction.session())
+        .await?)
     }
 
     /// Gives a new key what the policy has for keys without a limit of their own, and returns the first rule that the key

@@ -151,12 +151,12 @@ impl PolicyViolation {
 }
 
 async fn respond(transaction: &mut ReadTx, policy: &Policy, now: Timestamp) -> Result<Json<PolicyResponse>, Problem> {
-    let (keys, violation_count) = transaction.violating_keys(policy, now, MAX_KEYS).await?;
+    let keys = transaction.check_keys(policy, now, MAX_KEYS).await?;
     Ok(Json(PolicyResponse {
         rules: policy.into(),
-        active_keys: transaction.active_keys(now).await?,
-        violation_count,
-        violations: keys.into_iter().map(|key| PolicyViolation::new(key, policy, now)).collect(),
+        active_keys: keys.active,
+        violation_count: keys.breaking,
+        violations: keys.newest.into_iter().map(|key| PolicyViolation::new(key, policy, now)).collect(),
     }))
 }
 
