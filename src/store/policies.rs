@@ -125,28 +125,28 @@ macro_rules! select_policy {
 }
 
 /// Of the keys that are neither revoked nor expired, what `$columns` says, with `breaks`: whether the key breaks a rule of the
-/// policy.
+/// policy. `$last_use` is the time of the last use; one at or before `$6` may be absent.
 macro_rules! select_checked_keys {
     (
-        $row:ident, $columns:literal, $join:literal, $rest:literal,
+        $row:ident, $columns:literal, $join:literal, $last_use:literal, $rest:literal,
         $transaction:expr, $policy:expr, $now:expr, $scopes:expr $(, $at_most:expr)?
     ) => {
         sqlx::query_as!(
             $row,
             $columns
-                + " FROM public.api_keys k
-                    CROSS JOIN LATERAL (
+                + " FROM public.api_keys k "
+                + $join
+                + " CROSS JOIN LATERAL (
                         SELECT ($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
                                OR k.scopes = ANY ($4::text[])
                                OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
                                OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
                                    AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
-                                   AND coalesce(greatest(k.resumed_at, k.suspended_until) <= $6, true)
-                                   AND k.id <> ALL (SELECT key_id FROM public.api_key_last_uses
-                                                    WHERE tenant_id = $1 AND used_at > $6)) AS breaks
-                    ) b "
-                + $join
-                + " WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)"
+                                   AND coalesce(greatest(k.resumed_at, k.suspended_until, "
+                + $last_use
+                + ") <= $6, true)) AS breaks
+                    ) b
+                    WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)"
                 + $rest,
             $transaction.tenant.0,
             $now,
@@ -177,7 +177,13 @@ impl ReadTx {
         let counts = select_checked_keys!(
             KeyCounts,
             r#"SELECT count(*) AS "active!", count(*) FILTER (WHERE breaks) AS "breaking!""#,
-            "",
+            "LEFT JOIN (
+                 SELECT key_id, max(used_at) AS used_at
+                 FROM public.api_key_last_uses
+                 WHERE tenant_id = $1 AND used_at > $6
+                 GROUP BY key_id
+             ) u ON u.key_id = k.id",
+            "u.used_at",
             "",
             self,
             policy,
@@ -200,6 +206,8 @@ impl ReadTx {
                  ORDER BY l.used_at DESC
                  LIMIT 1
              ) u ON true",
+            // Asked of no key that breaks another rule, and of none without a rule of idle keys.
+            "(SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id)",
             " AND breaks ORDER BY k.created_at DESC, k.id DESC LIMIT $7",
             self,
             policy,
