@@ -1,6 +1,6 @@
 //! Why a request is refused.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     domain::{
@@ -119,9 +119,9 @@ pub enum Error {
     /// The secret is right, and its key is suspended.
     #[error("suspended key")]
     KeySuspended,
-    /// The secret is right, and its key may not be used from the client's address.
+    /// The secret is right, and its key may not be used from the client's address, if that is known.
     #[error("the key may not be used from this address")]
-    AddressNotAllowed,
+    AddressNotAllowed(Option<IpAddr>),
     /// The token is not valid.
     #[error("invalid token: {0}")]
     InvalidToken(#[from] TokenError),
@@ -253,7 +253,7 @@ impl From<DenialReason> for Error {
         match reason {
             DenialReason::KeyRevoked => Self::KeyRevoked,
             DenialReason::KeySuspended => Self::KeySuspended,
-            DenialReason::AddressNotAllowed => Self::AddressNotAllowed,
+            DenialReason::AddressNotAllowed(address) => Self::AddressNotAllowed(address),
             DenialReason::KeyExpired => Self::KeyExpired,
             DenialReason::SecretEnded => Self::InvalidKey,
             DenialReason::InsufficientScope(scope) => Self::InsufficientScope(scope),

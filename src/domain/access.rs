@@ -123,8 +123,8 @@ pub enum DenialReason {
     KeyExpired,
     /// The secret ended before its key did, so it is no longer a secret of the key.
     SecretEnded,
-    /// The client's address is unknown, or not among the allowed ones.
-    AddressNotAllowed,
+    /// The client's address, if it is known, is not among the allowed ones.
+    AddressNotAllowed(Option<IpAddr>),
     /// The scope that the caller lacks.
     InsufficientScope(Scope),
     /// The caller is a user, and the endpoint is for API keys.
@@ -222,7 +222,9 @@ impl KeyFacts<'_> {
 
     fn check_address(&self) -> Result<(), DenialReason> {
         match self.allowed_addresses {
-            Some(allowed) if !allowed.allow(self.client_address) => Err(DenialReason::AddressNotAllowed),
+            Some(allowed) if !allowed.allow(self.client_address) => {
+                Err(DenialReason::AddressNotAllowed(self.client_address))
+            }
             _ => Ok(()),
         }
     }
@@ -394,8 +396,11 @@ mod tests {
                     {
                         let client_address = client.map(IpAddr::from);
                         let limited = KeyFacts { allowed_addresses: Some(&allowed), client_address, ..key };
-                        let decision =
-                            if is_allowed { validity.and(of_key) } else { validity.and(Err(AddressNotAllowed)) };
+                        let decision = if is_allowed {
+                            validity.and(of_key)
+                        } else {
+                            validity.and(Err(AddressNotAllowed(client_address)))
+                        };
                         assert_eq!(decided(Some(limited)), decision, "{limited:?} with {scopes:?}, {required:?}");
                     }
                 }

@@ -92,7 +92,9 @@ async fn a_call_to_the_api_from_elsewhere_is_refused_and_changes_nothing() {
         (Method::DELETE, format!("{PATH}/self")),
     ] {
         let refused = call(method, &path, "198.51.100.1").await;
-        refused.refused(403, "address_not_allowed");
+        let problem = refused.refused(403, "address_not_allowed");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("The request came from 198.51.100.1, "), "{detail}");
         assert!(!refused.headers.contains_key("x-rally-key-expires"));
     }
     assert_eq!(admin.get(PATH).await.expect(200).as_array().unwrap().len(), 2);

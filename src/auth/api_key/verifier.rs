@@ -270,7 +270,7 @@ impl KeyVerifier {
                 self.recorder.denied(secret, now, Denied::Suspended);
                 "suspended"
             }
-            Err(DenialReason::AddressNotAllowed) => {
+            Err(DenialReason::AddressNotAllowed(_)) => {
                 self.recorder.denied(secret, now, Denied::Address);
                 "address_not_allowed"
             }

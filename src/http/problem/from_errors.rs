@@ -51,7 +51,14 @@ impl From<auth::error::Error> for Problem {
             Error::KeyExpired => Code::KeyExpired.into(),
             Error::KeyRevoked => Code::KeyRevoked.into(),
             Error::KeySuspended => Code::KeySuspended.into(),
-            Error::AddressNotAllowed => Code::AddressNotAllowed.into(),
+            Error::AddressNotAllowed(None) => Code::AddressNotAllowed.into(),
+            Error::AddressNotAllowed(Some(address)) => Self::with_detail(
+                Code::AddressNotAllowed,
+                format!(
+                    "The request came from {}, which is not among the key's allowedAddresses. Ask an admin of the tenant to add it.",
+                    address.to_canonical(),
+                ),
+            ),
             Error::InvalidToken(why) => {
                 Self::with_detail(Code::InvalidToken, format!("The Bearer token was refused: {why}."))
             }
