@@ -52,6 +52,8 @@
 //! | quota | so many requests in a day or month, by the usage counts of all instances |
 //! | decoy | a key that never works; its use is recorded |
 //! | secret alert | an event about a secret: its use after its end, the use of a decoy, or its exposure over plain HTTP |
+//! | leak report | secrets that somebody found, as `POST /leaks` or GitHub sends them; a worker deals with their keys |
+//! | lost revocation | one that a failover or a restore has undone; it is refused meanwhile and made again |
 //! | suspension | a key does not work until a time, or until it is resumed |
 //! | policy | a tenant's rules for all of its keys |
 //! | caller | an address and a program that use a key |
