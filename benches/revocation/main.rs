@@ -25,6 +25,7 @@ mod faults;
 mod instances;
 mod leaks;
 mod lease;
+mod listeners;
 mod many;
 mod receipts;
 #[allow(dead_code, reason = "shared, and each program uses its part of it")]
@@ -40,7 +41,7 @@ use self::{
     stand::{Outcome, load, program::measure_rows, report, scene::Scene},
 };
 
-const LETTERS: &str = "abcdefghijklmno";
+const LETTERS: &str = "abcdefghijklmnop";
 
 fn main() -> ExitCode {
     measure_rows("revocation", LETTERS, 0, row)
@@ -63,6 +64,7 @@ async fn row(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<()
         'l' => failover::to_a_standby(By::Asynchronous, Old::Dead, letter, report).await,
         'm' => failover::to_a_standby(By::Asynchronous, Old::ReadOnly, letter, report).await,
         'n' => failover::to_a_standby(By::Asynchronous, Old::Isolated, letter, report).await,
-        _ => leaks::reported(scene, report).await,
+        'o' => leaks::reported(scene, report).await,
+        _ => listeners::of_others(report).await,
     }
 }

@@ -54,15 +54,16 @@ pub async fn healthy(scene: &mut Scene, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-struct Observed {
-    receipt: Receipt,
+pub struct Observed {
+    pub receipt: Receipt,
     /// The whole call, in milliseconds.
-    took: f64,
+    pub took: f64,
     /// Instances that accepted the key after the receipt.
     stale: usize,
 }
 
-async fn with_receipts(instances: &Instances, keys: &[Key]) -> Outcome<Vec<Observed>> {
+/// Revokes the keys one after the other, each with a receipt.
+pub async fn with_receipts(instances: &Instances, keys: &[Key]) -> Outcome<Vec<Observed>> {
     let mut connections = instances.connect().await?;
     let (mut observed, started) = (Vec::new(), Instant::now());
     for (n, key) in keys.iter().enumerate().take_while(|_| started.elapsed() < TIME_LIMIT) {
