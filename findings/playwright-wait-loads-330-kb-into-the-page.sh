@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Playwright 1.65.1 (playwright-core) with Chromium 153: the first locator, or `waitForFunction`, of a page puts 345,000 characters of
-# script into that page, 330,313 of them in one piece, which its main thread compiles. It does so at once, also while the page is still loading. `evaluate`
-# adds some 13,000 characters; `goto` and a pause in the test add nothing.
+# Playwright 1.65.1 (playwright-core) with Chromium 153: the first locator, or `waitForFunction`, of a page puts 345,000 characters
+# of script into that page, 330,313 of them in one piece, which its main thread compiles. It does so at once, also while the page is
+# still loading. `evaluate` adds some 13,000 characters; `goto` and a pause in the test add nothing.
 #
 # Why it matters: a test that opens a page and waits for a text, to read the page's own timings then, measures Playwright too. On
-# two cores of an AMD EPYC the compilation took 34 ms of the main thread, between the arrival of the page's scripts and the first
-# paint. Pause in the test while the page loads, and look afterwards.
+# two cores of an AMD EPYC, with Chromium 156, the compilation took 34 ms of the main thread, between the arrival of the page's
+# scripts and the first paint. Pause in the test while the page loads, and look afterwards.
 #
 # Needs Node.js 20 or later with npm; Chromium comes from npm. Works in a temporary folder. Fails if the behaviour changes.
 set -euo pipefail
