@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertNoComplaints, dialog, look, openConsole } from './support/browser.js';
+import { assertNoComplaints, dialog, dialogLeft, look, openConsole } from './support/browser.js';
 import { service } from './support/context.js';
 
 test('a_key_is_created_by_keyboard_alone_and_its_secret_is_shown_once', async () => {
@@ -56,7 +56,7 @@ test('a_key_is_created_by_keyboard_alone_and_its_secret_is_shown_once', async ()
   assert.equal(await page.getByRole('button', { name: 'Done' }).isDisabled(), true);
   await page.getByLabel('I have stored the secret').check();
   await page.getByRole('button', { name: 'Done' }).click();
-  await dialog(page).waitFor({ state: 'detached' });
+  await dialogLeft(page);
   assert.equal(await open.evaluate((button) => button === (button.getRootNode() as ShadowRoot).activeElement), true, 'the focus is back');
 
   await page.getByRole('link', { name: 'Zapier Sync' }).waitFor();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertNoComplaints, dialog, look, openConsole } from './support/browser.js';
+import { assertNoComplaints, dialog, dialogLeft, look, openConsole } from './support/browser.js';
 import { service } from './support/context.js';
 
 interface Stored {
@@ -85,7 +85,7 @@ test('two_tabs_that_edit_one_key_see_what_the_other_changed', async () => {
 
   await second.getByLabel('Name').fill('Renamed by Kim');
   await edit(second, 'Two, by Kim');
-  await dialog(second).waitFor({ state: 'detached' });
+  await dialogLeft(second);
   await edit(first, 'Three, by Dana');
   await first.getByRole('dialog', { name: 'Somebody else has changed this key' }).waitFor();
   const conflict = dialog(first);
@@ -100,7 +100,7 @@ test('two_tabs_that_edit_one_key_see_what_the_other_changed', async () => {
   );
   await look(first, 'edit-412', { full: false });
   await first.getByRole('button', { name: 'Save mine all the same' }).click();
-  await dialog(first).waitFor({ state: 'detached' });
+  await dialogLeft(first);
   // Mine goes over theirs only where I changed something.
   assert.deepEqual([(await stored()).name, (await stored()).description], ['Renamed by Kim', 'Three, by Dana']);
 
@@ -109,10 +109,10 @@ test('two_tabs_that_edit_one_key_see_what_the_other_changed', async () => {
     await page.getByRole('button', { name: 'Edit' }).click();
   }
   await edit(first, 'Four, by Dana');
-  await dialog(first).waitFor({ state: 'detached' });
+  await dialogLeft(first);
   await edit(second, 'Five, by Kim');
   await second.getByRole('button', { name: 'Take theirs' }).click();
-  await dialog(second).waitFor({ state: 'detached' });
+  await dialogLeft(second);
   assert.equal((await stored()).description, 'Four, by Dana');
   await second.locator('.view-head').getByText('Four, by Dana').waitFor();
   assertNoComplaints(first);
@@ -197,7 +197,7 @@ test('a_key_in_use_is_revoked_only_after_its_callers_are_shown_and_its_name_is_t
   await dialog(page).getByText(/^Proven: no instance of the service accepts it any more\. Instances: 1, the slowest within [\d.,]+ ms\.$/).waitFor();
   await look(page, 'revoke-proven', { full: false, widths: [1280] });
   await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
-  await dialog(page).waitFor({ state: 'detached' });
+  await dialogLeft(page);
   await page.getByText('This key was revoked for good.').waitFor();
   await page.getByText('Reason: Replaced & retired').waitFor();
   await page.getByText(/^Instances: 1, the slowest within/).waitFor();
@@ -222,7 +222,7 @@ test('a_key_that_nobody_uses_is_revoked_without_typing', async () => {
   await dialog(page).getByRole('button', { name: 'Revoke for good' }).click();
   await dialog(page).getByText(/^Proven: /).waitFor();
   await dialog(page).locator('.dialog-foot').getByRole('button', { name: 'Close' }).click();
-  await dialog(page).waitFor({ state: 'detached' });
+  await dialogLeft(page);
   await page.getByText('This key was revoked for good.').waitFor();
   await context.close();
 });

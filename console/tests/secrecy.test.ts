@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialog, openConsole } from './support/browser.js';
+import { dialog, dialogLeft, openConsole } from './support/browser.js';
 import { service } from './support/context.js';
 
 test('secret_and_token_are_in_no_storage_address_history_title_request_or_log', async () => {
@@ -40,7 +40,7 @@ test('secret_and_token_are_in_no_storage_address_history_title_request_or_log', 
   const during = await visible();
   await page.getByLabel('I have stored the secret').check();
   await page.getByRole('button', { name: 'Done' }).click();
-  await dialog(page).waitFor({ state: 'detached' });
+  await dialogLeft(page);
   const gone = await page.evaluate(() => {
     const text = (root: ParentNode): string => [...root.querySelectorAll('*')].map((element) => `${element.outerHTML} ${'value' in element ? String(element.value) : ''} ${element.shadowRoot === null ? '' : text(element.shadowRoot)}`).join('\n');
     return text(document);

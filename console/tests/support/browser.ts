@@ -99,3 +99,6 @@ export async function look(page: Page, name: string, { widths = [1280, 320], ful
 }
 
 export const dialog = (page: Page) => page.locator('dialog[open]');
+
+/** Waits until the dialog has left the page: it is closed before, and its words are still found for a moment. */
+export const dialogLeft = (page: Page): Promise<void> => page.locator('dialog').first().waitFor({ state: 'detached' });
