@@ -119,7 +119,7 @@ pub enum Error {
     /// The secret is right, and its key is suspended.
     #[error("suspended key")]
     KeySuspended,
-    /// The secret is right, and its key may not be used from the client's address, if that is known.
+    /// The secret is right, and its key may not be used from the client's address. `None`: it is unknown, which is denied too.
     #[error("the key may not be used from this address")]
     AddressNotAllowed(Option<IpAddr>),
     /// The token is not valid.

@@ -123,7 +123,7 @@ pub enum DenialReason {
     KeyExpired,
     /// The secret ended before its key did, so it is no longer a secret of the key.
     SecretEnded,
-    /// The client's address, if it is known, is not among the allowed ones.
+    /// The client's address is not among the allowed ones. `None`: it is unknown, which is denied too.
     AddressNotAllowed(Option<IpAddr>),
     /// The scope that the caller lacks.
     InsufficientScope(Scope),

@@ -192,7 +192,7 @@ impl ReadTx {
         )
         .fetch_one(self.transaction.session())
         .await?;
-        // It stops at the last of them, as it knows how many there are.
+        // The limit is at most the number of matches, so the scan ends at the last one that is listed.
         let rows = select_checked_keys!(
             ViolatingKeyRow,
             r#"SELECT k.id, k.name, k.last4, k.scopes, k.expires_at, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
@@ -206,7 +206,7 @@ impl ReadTx {
                  ORDER BY l.used_at DESC
                  LIMIT 1
              ) u ON true",
-            // Asked of no key that breaks another rule, and of none without a rule of idle keys.
+            // Evaluated only for keys that break no other rule, and only with a rule of idle keys.
             "(SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id)",
             " AND breaks ORDER BY k.created_at DESC, k.id DESC LIMIT $7",
             self,

@@ -55,7 +55,7 @@ impl From<auth::error::Error> for Problem {
             Error::AddressNotAllowed(Some(address)) => Self::with_detail(
                 Code::AddressNotAllowed,
                 format!(
-                    "The request came from {}, which is not among the key's allowedAddresses. Ask an admin of the tenant to add it.",
+                    "The request came from {}, which is not among the key's allowedAddresses. If it is your own address, ask an admin of the tenant to add it.",
                     address.to_canonical(),
                 ),
             ),
