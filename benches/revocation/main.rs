@@ -65,6 +65,6 @@ async fn row(letter: char, scene: &mut Scene, report: &mut Report) -> Outcome<()
         'm' => failover::to_a_standby(By::Asynchronous, Old::ReadOnly, letter, report).await,
         'n' => failover::to_a_standby(By::Asynchronous, Old::Isolated, letter, report).await,
         'o' => leaks::reported(scene, report).await,
-        _ => listeners::of_others(report).await,
+        _ => listeners::of_other_programs(report).await,
     }
 }

@@ -43,10 +43,12 @@ pub const KINDS: [(&str, &str); 24] = [
 ];
 
 /// Each policy whose violations are listed, by a dry run.
-const POLICIES: [(&str, &str); 3] = [
+const POLICIES: [(&str, &str); 4] = [
     ("policy that all keys break", r#"{"requireAllowedAddresses":true}"#),
     ("policy of 90 days", r#"{"maxLifetimeDays":90}"#),
     ("policy of 30 idle days", r#"{"idleSuspendDays":30}"#),
+    // The oldest keys, of which a tenth was never used.
+    ("policy of 69 idle days", r#"{"idleSuspendDays":69}"#),
 ];
 
 pub struct Times {

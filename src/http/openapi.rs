@@ -325,6 +325,7 @@ fn example(code: Code) -> Problem {
             .zip(parse_timestamp("2026-11-24T09:00:00.6Z").ok())
             .map_or(code.into(), |(limit, until)| Problem::rate_limited(Budget::new(limit, limit.burst()), until)),
         Code::QuotaExceeded => quota_use().map_or_else(|| code.into(), |quota| Problem::quota_exceeded(&quota)),
+        Code::AddressNotAllowed => Error::AddressNotAllowed(Some([203, 0, 113, 8].into())).into(),
         Code::InsufficientScope => Error::InsufficientScope(Scope::Admin).into(),
         Code::PolicyViolation => Violation { rule: "maxLifetimeDays", limit: json!(365), value: json!(null) }.into(),
         other => other.into(),

@@ -74,11 +74,6 @@ struct ViolatingKeyRow {
     user_agent: Option<String>,
 }
 
-struct KeyCounts {
-    active: i64,
-    breaking: i64,
-}
-
 /// The keys that are neither revoked nor expired, by a policy.
 pub struct CheckedKeys {
     pub active: i64,
@@ -124,41 +119,6 @@ macro_rules! select_policy {
     };
 }
 
-/// Of the keys that are neither revoked nor expired, what `$columns` says, with `breaks`: whether the key breaks a rule of the
-/// policy. `$last_use` is the time of the last use; one at or before `$6` may be absent.
-macro_rules! select_checked_keys {
-    (
-        $row:ident, $columns:literal, $join:literal, $last_use:literal, $rest:literal,
-        $transaction:expr, $policy:expr, $now:expr, $scopes:expr $(, $at_most:expr)?
-    ) => {
-        sqlx::query_as!(
-            $row,
-            $columns
-                + " FROM public.api_keys k "
-                + $join
-                + " CROSS JOIN LATERAL (
-                        SELECT ($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
-                               OR k.scopes = ANY ($4::text[])
-                               OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
-                               OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
-                                   AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
-                                   AND coalesce(greatest(k.resumed_at, k.suspended_until, "
-                + $last_use
-                + ") <= $6, true)) AS breaks
-                    ) b
-                    WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)"
-                + $rest,
-            $transaction.tenant.0,
-            $now,
-            $policy.latest_end($now),
-            $scopes,
-            $policy.require_allowed_addresses == Some(true),
-            $policy.idle_cutoff($now)
-            $(, $at_most)?
-        )
-    };
-}
-
 impl ReadTx {
     /// The tenant's policy.
     pub async fn policy(&mut self) -> Result<Policy, Error> {
@@ -174,53 +134,63 @@ impl ReadTx {
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         });
-        let counts = select_checked_keys!(
-            KeyCounts,
-            r#"SELECT count(*) AS "active!", count(*) FILTER (WHERE breaks) AS "breaking!""#,
-            "LEFT JOIN (
-                 SELECT key_id, max(used_at) AS used_at
-                 FROM public.api_key_last_uses
-                 WHERE tenant_id = $1 AND used_at > $6
-                 GROUP BY key_id
-             ) u ON u.key_id = k.id",
-            "u.used_at",
-            "",
-            self,
-            policy,
+        let checked = sqlx::query!(
+            r#"WITH checked AS MATERIALIZED (
+                   SELECT k.id, k.created_at,
+                          ($3::timestamptz IS NOT NULL AND coalesce(k.expires_at > $3, true))
+                          OR k.scopes = ANY ($4::text[])
+                          OR ($5::bool AND cardinality(k.allowed_addresses) = 0)
+                          OR ($6::timestamptz IS NOT NULL AND NOT k.is_decoy AND k.created_at <= $6
+                              AND (k.suspended_at IS NULL OR k.suspended_until <= $2)
+                              AND coalesce(greatest(k.resumed_at, k.suspended_until, u.used_at) <= $6, true)) AS breaks
+                   FROM public.api_keys k
+                   LEFT JOIN (
+                       SELECT key_id, max(used_at) AS used_at
+                       FROM public.api_key_last_uses
+                       WHERE tenant_id = $1 AND used_at > $6
+                       GROUP BY key_id
+                   ) u ON u.key_id = k.id
+                   WHERE k.tenant_id = $1 AND k.revoked_at IS NULL AND coalesce(k.expires_at > $2, true)
+               )
+               SELECT count(*) AS "active!", count(*) FILTER (WHERE breaks) AS "breaking!",
+                      ARRAY (SELECT id FROM checked WHERE breaks ORDER BY created_at DESC, id DESC LIMIT $7) AS "newest!"
+               FROM checked"#,
+            self.tenant.0,
             now,
-            refused_scopes.as_deref()
+            policy.latest_end(now),
+            refused_scopes.as_deref(),
+            policy.require_allowed_addresses == Some(true),
+            policy.idle_cutoff(now),
+            at_most,
         )
         .fetch_one(self.transaction.session())
         .await?;
-        // The limit is at most the number of matches, so the scan ends at the last one that is listed.
-        let rows = select_checked_keys!(
+        let newest = sqlx::query_as!(
             ViolatingKeyRow,
             r#"SELECT k.id, k.name, k.last4, k.scopes, k.expires_at, k.allowed_addresses AS "allowed_addresses: Vec<IpNet>",
                       CASE WHEN k.suspended_at IS NULL OR k.suspended_until <= $2
                            THEN greatest(k.created_at, k.resumed_at, k.suspended_until, u.used_at) END AS idle_since,
-                      u.used_at AS "used_at?", u.address AS "address?: IpNet", u.user_agent AS "user_agent?""#,
-            "LEFT JOIN LATERAL (
-                 SELECT l.used_at, l.address, l.user_agent
-                 FROM public.api_key_last_uses l
-                 WHERE l.tenant_id = $1 AND l.key_id = k.id
-                 ORDER BY l.used_at DESC
-                 LIMIT 1
-             ) u ON true",
-            // Evaluated only for keys that break no other rule, and only with a rule of idle keys.
-            "(SELECT max(used_at) FROM public.api_key_last_uses WHERE tenant_id = $1 AND key_id = k.id)",
-            " AND breaks ORDER BY k.created_at DESC, k.id DESC LIMIT $7",
-            self,
-            policy,
+                      u.used_at AS "used_at?", u.address AS "address?: IpNet", u.user_agent AS "user_agent?"
+               FROM public.api_keys k
+               LEFT JOIN LATERAL (
+                   SELECT l.used_at, l.address, l.user_agent
+                   FROM public.api_key_last_uses l
+                   WHERE l.tenant_id = $1 AND l.key_id = k.id
+                   ORDER BY l.used_at DESC
+                   LIMIT 1
+               ) u ON true
+               WHERE k.tenant_id = $1 AND k.id = ANY ($3)
+               ORDER BY k.created_at DESC, k.id DESC"#,
+            self.tenant.0,
             now,
-            refused_scopes.as_deref(),
-            counts.breaking.min(at_most)
+            &checked.newest,
         )
         .fetch_all(self.transaction.session())
         .await?;
         Ok(CheckedKeys {
-            active: counts.active,
-            breaking: counts.breaking,
-            newest: rows.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?,
+            active: checked.active,
+            breaking: checked.breaking,
+            newest: newest.into_iter().map(ViolatingKey::try_from).collect::<Result<_, _>>()?,
         })
     }
 }

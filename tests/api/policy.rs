@@ -375,6 +375,50 @@ async fn idle_keys_break_the_rule_of_idle_keys_by_their_last_use_or_their_creati
     assert_eq!(shown["violations"][0]["rules"], rule);
 }
 
+/// The newest last use, resumption or end of a suspension counts; a decoy and a key that is suspended are never idle.
+#[tokio::test]
+async fn what_has_happened_to_a_key_decides_whether_it_is_idle() {
+    let server = TestServer::start().await;
+    let admin = server.admin("acme");
+    let mut keys = Vec::new();
+    for name in [
+        "Unused",
+        "Used long ago",
+        "Used lately",
+        "Used by both secrets",
+        "Suspended",
+        "Suspended then",
+        "Suspended until lately",
+        "Resumed",
+    ] {
+        keys.push(admin.create(name, "read").await);
+    }
+    let [_, long_ago, lately, both, suspended, then, until_lately, resumed] = keys.try_into().unwrap();
+    admin.create_with(&json!({"name": "Decoy", "scopes": "read", "decoy": true})).await;
+    for (key, until) in [(&suspended, None), (&then, Some(5)), (&until_lately, Some(15)), (&resumed, None)] {
+        let until = until.map(|days| in_days(&server, days));
+        admin.post(&format!("{}/suspend", key.path()), &json!({"until": until})).await.expect(200);
+    }
+    server.clock.turn(TimeDelta::days(20));
+    server.admin("acme").post(&format!("{}/resume", resumed.path()), &json!({})).await.expect(200);
+    server.clock.turn(TimeDelta::days(20));
+    for (key, digest, days) in [(&long_ago, '1', -31), (&lately, '1', -2), (&both, '1', -31), (&both, '2', -2)] {
+        let (digest, used_at) = (digest.to_string().repeat(32), in_days(&server, days));
+        let sql = format!(
+            "INSERT INTO api_key_last_uses (tenant_id, key_id, lookup_digest, used_at)
+             SELECT tenant_id, id, '\\x{digest}', '{used_at}' FROM api_keys WHERE id = '{}'",
+            key.id
+        );
+        server.database.execute(&sql).await;
+    }
+
+    let shown = set(&server.admin("acme"), &json!({"idleSuspendDays": 30})).await;
+    let names: Vec<_> =
+        shown["violations"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Suspended then", "Used long ago", "Unused"], "the newest first");
+    assert_eq!((&shown["violationCount"], &shown["activeKeys"]), (&json!(3), &json!(9)));
+}
+
 #[tokio::test]
 async fn at_most_a_hundred_keys_are_listed_and_all_are_counted() {
     let server = TestServer::start().await;
@@ -386,5 +430,8 @@ async fn at_most_a_hundred_keys_are_listed_and_all_are_counted() {
     }
     tasks.join_all().await;
     let shown = set(&admin, &json!({"allowedScopes": "read"})).await;
-    assert_eq!((shown["violations"].as_array().unwrap().len(), &shown["violationCount"]), (100, &json!(105)));
+    let newest = admin.get(&format!("{PATH}?limit=100")).await.expect(200);
+    let ids = |keys: &Value, id| keys.as_array().unwrap().iter().map(|key| key[id].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&shown["violations"], "keyId"), ids(&newest, "id"));
+    assert_eq!((ids(&newest, "id").len(), &shown["violationCount"]), (100, &json!(105)));
 }

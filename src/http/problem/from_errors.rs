@@ -55,8 +55,8 @@ impl From<auth::error::Error> for Problem {
             Error::AddressNotAllowed(Some(address)) => Self::with_detail(
                 Code::AddressNotAllowed,
                 format!(
-                    "The request came from {}, which is not among the key's allowedAddresses. If it is your own address, ask an admin of the tenant to add it.",
-                    address.to_canonical(),
+                    "The request came from {address}, which is not among the key's allowedAddresses. If it is your own \
+                     address, ask an admin of the tenant to add it."
                 ),
             ),
             Error::InvalidToken(why) => {
