@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Keys in a response that break the policy.
-const MAX_KEYS: i64 = 100;
+const MAX_KEYS: i32 = 100;
 const MAX_DAYS: i64 = 3650;
 const MAX_KEYS_OF_TENANT: i64 = 1_000_000;
 /// The properties of responses that a request cannot set.
