@@ -23,7 +23,7 @@ impl UsageInterval {
         Self::ALL.into_iter().find(|interval| interval.as_str() == name)
     }
 
-    /// The name in JSON and in SQL.
+    /// The name in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,10 +32,16 @@ impl UsageInterval {
         }
     }
 
-    const fn length(self) -> TimeDelta {
+    fn length(self) -> TimeDelta {
+        TimeDelta::hours(self.hours().into())
+    }
+
+    /// Its length. A day is one of UTC, so it always has 24.
+    #[must_use]
+    pub const fn hours(self) -> i32 {
         match self {
-            Self::Hour => TimeDelta::hours(1),
-            Self::Day => TimeDelta::days(1),
+            Self::Hour => 1,
+            Self::Day => 24,
         }
     }
 

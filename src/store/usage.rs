@@ -355,7 +355,7 @@ impl ReadTx {
     ) -> Result<Vec<(ApiKeyId, Timestamp, i64)>, Error> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let rows = sqlx::query!(
-            r#"SELECT key_id, date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!"
+            r#"SELECT key_id, date_bin(make_interval(hours => $5), hour, 'epoch') AS "start!", sum(requests)::bigint AS "requests!"
                FROM public.api_key_usage
                WHERE tenant_id = $1 AND key_id = ANY ($2) AND hour >= $3 AND hour < $4
                GROUP BY 1, 2"#,
@@ -363,7 +363,7 @@ impl ReadTx {
             &ids,
             window.from(),
             window.to(),
-            window.interval().as_str(),
+            window.interval().hours(),
         )
         .fetch_all(self.transaction.session())
         .await?;
@@ -374,7 +374,7 @@ impl ReadTx {
     pub async fn usage(&mut self, key: ApiKeyId, window: &UsageWindow) -> Result<Vec<UsageBucket>, Error> {
         Ok(sqlx::query_as!(
             UsageBucket,
-            r#"SELECT date_trunc($5, hour, 'UTC') AS "start!", sum(requests)::bigint AS "requests!",
+            r#"SELECT date_bin(make_interval(hours => $5), hour, 'epoch') AS "start!", sum(requests)::bigint AS "requests!",
                       sum(denied_expired)::bigint AS "denied_expired!", sum(denied_scope)::bigint AS "denied_scope!",
                       sum(denied_revoked)::bigint AS "denied_revoked!",
                       sum(denied_suspended)::bigint AS "denied_suspended!",
@@ -388,7 +388,7 @@ impl ReadTx {
             key.0,
             window.from(),
             window.to(),
-            window.interval().as_str(),
+            window.interval().hours(),
         )
         .fetch_all(self.transaction.session())
         .await?)
