@@ -13,7 +13,7 @@ import { Dialog } from './ui/dialog.js';
 import { icon } from './ui/icons.js';
 import { Load, Part, define, uniqueId } from './ui/part.js';
 import { shellStyles } from './shell-styles.js';
-import { styles } from './ui/styles.js';
+import { styles } from './ui/styles/index.js';
 
 type Section = 'keys' | 'usage' | 'audit' | 'policy';
 const SECTIONS: Section[] = ['keys', 'usage', 'audit', 'policy'];

@@ -10,7 +10,7 @@ import { texts } from './texts.js';
 import { scopeLevel } from './ui/badges.js';
 import { errorBox } from './ui/error-box.js';
 import { Load, define } from './ui/part.js';
-import { styles } from './ui/styles.js';
+import { styles } from './ui/styles/index.js';
 
 const TOKEN_SOURCE_WAIT_MS = 5_000;
 

@@ -1,1 +1,0 @@
-import{J as a}from"./chunk-NATDMHSX.js";import"./chunk-JFKSI6I7.js";export{a as RallyApiKeys};
