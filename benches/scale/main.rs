@@ -5,8 +5,9 @@
 //! cargo bench --bench scale -- BINARY                    # another build of the service
 //! BENCH_KEYS=100000 BENCH_TENANTS=1000 cargo bench --bench scale
 //! BENCH_SECONDS=2 BENCH_ROUNDS=3 BENCH_REQUESTS=50       # of each measurement (5), for each median (5), of each page (200)
-//! BENCH_SHARED_BUFFERS=128MB                             # of PostgreSQL (a quarter of the memory)
+//! BENCH_SETTINGS="shared_buffers=10GB huge_pages=on"      # of PostgreSQL (shared_buffers: a quarter of the memory)
 //! BENCH_PAUSE=1                                          # after the seeding and at the end, waits until stdin is closed
+//! BENCH_FOLDER=/var/tmp/scale                            # keeps the database in this folder, where the next run finds it
 //! ```
 //!
 //! One tenant has 100,000 of the keys. The keys of all tenants alternate in the tables, as if they had been created in
@@ -50,8 +51,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use self::{
-    report::{Blocks, JobTime, Report, Round, TableSize},
-    rows::Size,
+    report::{JobTime, Report, Round, TableSize},
+    rows::{Size, Use},
     stand::{
         Outcome,
         client::{Connection, check, request},
@@ -132,7 +133,10 @@ async fn run(program: &Path) -> Outcome<Report> {
     let dir = env::temp_dir().join(format!("rally-api-keys-scale-{}", std::process::id()));
     let settings = settings()?;
     // Without WAL for what is copied into new tables; without autovacuum's part while rows are copied.
-    let database = Database::start_empty(dir, &settings).await?;
+    let database = match env::var_os("BENCH_FOLDER") {
+        Some(folder) => Database::start_kept(folder.into(), &settings).await?,
+        None => Database::start_empty(dir, &settings).await?,
+    };
     let outcome = measure(&plan, program, &database).await;
     pause(&database);
     database.stop().await?;
@@ -147,14 +151,20 @@ fn settings() -> Outcome<Vec<(&'static str, &'static str)>> {
         let kib: u64 = total.trim().trim_end_matches(" kB").parse()?;
         Ok(format!("{}MB", kib / 1024 / 4))
     };
-    let buffers = env::var("BENCH_SHARED_BUFFERS").or_else(|_| quarter())?;
-    Ok(vec![
-        ("shared_buffers", buffers.leak()),
+    let mut settings = vec![
+        ("shared_buffers", &*quarter()?.leak()),
         ("wal_level", "minimal"),
         ("max_wal_senders", "0"),
         ("max_wal_size", "4GB"),
         ("track_io_timing", "on"),
-    ])
+    ];
+    let more = env::var("BENCH_SETTINGS").unwrap_or_default().leak();
+    for setting in more.split_whitespace() {
+        let (name, value) = setting.split_once('=').ok_or("BENCH_SETTINGS: expected NAME=VALUE")?;
+        settings.retain(|(other, _)| *other != name);
+        settings.push((name, value));
+    }
+    Ok(settings)
 }
 
 fn pause(database: &Database) {
@@ -165,21 +175,29 @@ fn pause(database: &Database) {
 }
 
 async fn measure(plan: &Plan, program: &Path, database: &Database) -> Outcome<Report> {
+    let drop_few = format!("DROP DATABASE IF EXISTS {FEW}");
+    sqlx::query(AssertSqlSafe(drop_few)).execute(&mut database.connect_to("postgres").await?).await?;
     store::create_database(&database.url_of("postgres"), FEW).await?;
     for name in [MANY, FEW] {
         store::migrate(&database.url_of(name)).await?;
     }
-    let (few, many) = (Size::new(FEW_KEYS, FEW_TENANTS)?, Size::new(plan.keys, plan.tenants)?);
+    let few = Size::new(FEW_KEYS, FEW_TENANTS)?;
     seed::write(database, FEW, &few).await?;
-    let begun = Instant::now();
-    seed::write(database, MANY, &many).await?;
-    let seeded_in = begun.elapsed();
+    let (many, seeded_in) = match Size::read(&mut database.connect().await?, plan.keys, plan.tenants).await? {
+        Some(kept) => (kept, None),
+        None => {
+            let (size, begun) = (Size::new(plan.keys, plan.tenants)?, Instant::now());
+            seed::write(database, MANY, &size).await?;
+            (size, Some(begun.elapsed()))
+        }
+    };
     verify_chain(program, database)?;
     let sizes = sizes(&mut database.connect().await?).await?;
     pause(database);
 
     let mut jobs = Vec::new();
-    for (name, size) in [(FEW, &few), (MANY, &many)] {
+    // In a database that was kept, an earlier run has done them.
+    for (name, size) in [(FEW, &few), (MANY, &many)].into_iter().filter(|_| seeded_in.is_some()) {
         jobs.push(times_of_jobs(program, database, name, size).await?);
     }
     let starts = times_of_starts(program, database).await?;
@@ -192,29 +210,37 @@ async fn measure(plan: &Plan, program: &Path, database: &Database) -> Outcome<Re
         servers.push(server);
     }
     read_all(database).await?;
-    let (mut checks, mut revocations) = (Vec::new(), Vec::new());
-    let before = blocks(database).await?;
-    for round in 0..plan.rounds {
-        for (index, (name, size)) in [(FEW, &few), (MANY, &many)].into_iter().enumerate() {
-            let keys = size.working_keys(CHECKS, round)?;
-            let requests: Vec<_> = keys.iter().map(check).collect();
-            checks.push((name, load(plan, database, &servers[index], name, &requests, 200).await?));
-        }
+    for (index, (name, size)) in [(FEW, &few), (MANY, &many)].into_iter().enumerate() {
+        // So that the measured checks look keys up, and not tenants.
+        let requests: Vec<_> = size.a_key_of_each_tenant()?.iter().map(check).collect();
+        load(u64::MAX, database, &servers[index], name, &requests, 200).await?;
     }
-    let after_checks = blocks(database).await?;
+    let (mut checks_of_some, mut checks, mut revocations) = (Vec::new(), Vec::new(), Vec::new());
+    // The same requests of both, so that they differ by the size of the database alone; then a request of any key.
+    let some = many.working_keys_of(FEW_TENANTS)?;
+    for round in 0..plan.rounds {
+        let few = few.working_keys(CHECKS, round, Use::Check)?.iter().map(check).collect::<Vec<_>>();
+        let some =
+            some.iter().cycle().skip(usize::try_from(round)? * 1_000).take(few.len()).map(check).collect::<Vec<_>>();
+        let many = many.working_keys(CHECKS, round, Use::Check)?.iter().map(check).collect::<Vec<_>>();
+        let of_few = load(plan.seconds, database, &servers[0], FEW, &few, 200).await?;
+        let of_some = load(plan.seconds, database, &servers[1], "100 tenants", &some, 200).await?;
+        let of_many = load(plan.seconds, database, &servers[1], MANY, &many, 200).await?;
+        checks_of_some.extend([(FEW, of_few), (MANY, of_some)]);
+        checks.extend([(FEW, of_few), (MANY, of_many)]);
+    }
     for round in 0..plan.rounds.min(3) {
         for (index, (name, size)) in [(FEW, &few), (MANY, &many)].into_iter().enumerate() {
             // After the keys of the checks. Of the few, some are drawn twice: the second time there is nothing to do.
-            let keys = size.working_keys(REVOCATIONS.min(size.keys / 10), 1_000 + round)?;
+            let keys = size.working_keys(REVOCATIONS.min(size.keys / 10), round, Use::Revocation)?;
             let mut requests = Vec::new();
             for key in keys {
                 let header = format!("Authorization: Bearer {}\r\n", token(&key.tenant, Scope::Admin)?);
                 requests.push(request("DELETE", &format!("/api/v1/api-keys/{}", key.id.0), &key.tenant, &header, ""));
             }
-            revocations.push((name, load(plan, database, &servers[index], name, &requests, 204).await?));
+            revocations.push((name, load(plan.seconds, database, &servers[index], name, &requests, 204).await?));
         }
     }
-    let after_revocations = blocks(database).await?;
     let pages = pages::time_all(&servers[1], &many.tenant(0)?, plan.requests).await?;
     let new_tenants = [time_of_new_tenants(database, FEW).await?, time_of_new_tenants(database, MANY).await?];
     for server in servers {
@@ -231,8 +257,7 @@ async fn measure(plan: &Plan, program: &Path, database: &Database) -> Outcome<Re
         sizes,
         jobs,
         starts,
-        check_blocks: Blocks::between(before, after_checks),
-        revocation_blocks: Blocks::between(after_checks, after_revocations),
+        checks_of_some,
         checks,
         revocations,
         pages,
@@ -372,9 +397,9 @@ async fn read_all(database: &Database) -> Outcome<()> {
     Ok(())
 }
 
-/// Sends these requests, each once, for some seconds at most.
+/// Sends these requests, each once, for so many seconds at most.
 async fn load(
-    plan: &Plan,
+    seconds: u64,
     database: &Database,
     server: &Server,
     name: &'static str,
@@ -385,11 +410,10 @@ async fn load(
     server.empty_log()?;
     let before = (server.cpu(), database.cpu());
     let begun = Instant::now();
-    let deadline = begun + Duration::from_secs(plan.seconds);
     let next = &Cell::new(0);
     let clients = (0..CONNECTIONS).map(|_| async move {
         let mut connection = Connection::open(server.address).await?;
-        while Instant::now() < deadline
+        while begun.elapsed().as_secs() < seconds
             && let Some(request) = requests.get(next.replace(next.get() + 1))
         {
             let reply = connection.send(request).await?;
@@ -407,35 +431,17 @@ async fn load(
     let cpu = |before: Option<Duration>, after: Option<Duration>| {
         before.zip(after).map_or(f64::NAN, |(before, after)| after.saturating_sub(before).as_secs_f64() * 1e6 / count)
     };
-    let round = Round {
-        count,
-        per_second: count / seconds,
-        server_cpu: cpu(before.0, after.0),
-        postgres_cpu: cpu(before.1, after.1),
-    };
+    let round =
+        Round { per_second: count / seconds, server_cpu: cpu(before.0, after.0), postgres_cpu: cpu(before.1, after.1) };
     eprintln!("{name}: {round:?}");
     Ok(round)
 }
 
-/// The blocks that sessions have read since the statistics began, in each database.
-async fn blocks(database: &Database) -> Outcome<[Blocks; 2]> {
-    // An idle session reports its figures within 10 s.
-    sleep(Duration::from_millis(10_500)).await;
-    let mut all = [Blocks::default(); 2];
-    for (name, blocks) in [FEW, MANY].into_iter().zip(&mut all) {
-        let query = "SELECT blks_hit::float8, blks_read::float8, blk_read_time * 1000
-                     FROM pg_stat_database WHERE datname = current_database()";
-        let row: (f64, f64, f64) = sqlx::query_as(query).fetch_one(&mut database.connect_to(name).await?).await?;
-        *blocks = Blocks { found: row.0, read: row.1, read_micros: row.2 };
-    }
-    Ok(all)
-}
-
 async fn time_of_new_tenants(database: &Database, name: &str) -> Outcome<Duration> {
     let mut admin = TenantAdmin::connect(&database.url_of(name)).await?;
-    let begun = Instant::now();
+    let (now, begun) = (Utc::now(), Instant::now());
     for n in 0..NEW_TENANTS {
-        admin.create_tenant(&Slug::parse(&format!("new-{n}"))?, "New", Utc::now()).await?;
+        admin.create_tenant(&Slug::parse(&format!("new-{}-{n}", now.timestamp()))?, "New", now).await?;
     }
     Ok(begun.elapsed() / NEW_TENANTS)
 }

@@ -1,6 +1,9 @@
 //! The rows of a database, each computed from its number, so that none has to be kept.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use rally_api_keys::{
@@ -9,6 +12,7 @@ use rally_api_keys::{
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
 use uuid::{Builder, Uuid};
 
 use crate::{
@@ -27,6 +31,19 @@ const DAY: u64 = 24 * 3600 * 1_000_000;
 const LARGE: u64 = 100_000;
 /// Every tenth tenant has events, and every tenth the rule of idle keys. The large one has both.
 const TENTH: u64 = 10;
+
+/// What a key is used for in the measurements. A key that was revoked in an earlier run is not checked in a later one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Check,
+    Revocation,
+}
+
+impl Use {
+    const fn of(key: u64) -> Self {
+        if mixed(key, 17).is_multiple_of(TENTH) { Self::Revocation } else { Self::Check }
+    }
+}
 
 /// How many rows, and from when.
 pub struct Size {
@@ -92,9 +109,27 @@ fn days(days: u64) -> TimeDelta {
 impl Size {
     pub fn new(keys: u64, tenants: u64) -> Outcome<Self> {
         let now = Utc::now();
-        let now = DateTime::from_timestamp_micros(now.timestamp_micros()).ok_or("no such time")?;
+        Self::written_at(DateTime::from_timestamp_micros(now.timestamp_micros()).ok_or("no such time")?, keys, tenants)
+    }
+
+    /// As it was written at that time.
+    fn written_at(now: Timestamp, keys: u64, tenants: u64) -> Outcome<Self> {
         let peppers = Peppers { current: Some(Pepper::parse(PEPPER)?), ..Peppers::default() };
         Ok(Self { keys, tenants, now, peppers })
+    }
+
+    /// As it was written by an earlier run. `None`: it was not.
+    pub async fn read(connection: &mut PgConnection, keys: u64, tenants: u64) -> Outcome<Option<Self>> {
+        const QUERY: &str = "SELECT min(t.created_at), count(*), (sum(h.keys))::bigint
+                             FROM public.tenants t JOIN public.api_key_event_heads h ON h.tenant_id = t.id
+                             WHERE t.slug LIKE 'tenant-%'";
+        let (created_at, of_tenants, of_keys): (Option<Timestamp>, i64, Option<i64>) =
+            sqlx::query_as(QUERY).fetch_one(connection).await?;
+        let Some(created_at) = created_at else { return Ok(None) };
+        if (of_keys.map(i64::unsigned_abs), of_tenants.unsigned_abs()) != (Some(keys), tenants) {
+            return Err("the folder has a database of another size, or one that is not complete".into());
+        }
+        Ok(Some(Self::written_at(created_at + days(DAYS), keys, tenants)?))
     }
 
     /// Keys of the large tenant: a tenth at most.
@@ -137,22 +172,50 @@ impl Size {
         Secret::from_bits(&bits(key, 4))
     }
 
-    /// A key that works.
-    pub fn working_key(&self, any: u64) -> Outcome<Key> {
-        let mut number = any % self.keys;
-        loop {
-            let row = self.key_row(number);
-            if row.revoked_at.is_none() && row.expires_at.is_none() {
-                let tenant = self.tenant(row.tenant)?;
-                return Ok(Key { tenant, id: ApiKeyId(row.id), secret: Self::secret(number) });
-            }
-            number = (number + 1) % self.keys;
-        }
+    /// Different keys that work, in an order that looks random; other ones for each `round` and in each run.
+    pub fn working_keys(&self, count: u64, round: u64, purpose: Use) -> Outcome<Vec<Key>> {
+        let run = Utc::now().timestamp().unsigned_abs() / 60;
+        (0..count).map(|n| self.working_key(mixed(round * count + n, 20 + run), purpose)).collect()
     }
 
-    /// Different keys that work, in an order that looks random; other ones for each `round`.
-    pub fn working_keys(&self, count: u64, round: u64) -> Outcome<Vec<Key>> {
-        (0..count).map(|n| self.working_key(mixed(round * count + n, 10))).collect()
+    /// The keys that work of so many tenants, in an order that looks random. The large tenant is not among them.
+    pub fn working_keys_of(&self, tenants: u64) -> Outcome<Vec<Key>> {
+        let numbers = (0..self.keys).filter(|number| (1..=tenants).contains(&self.tenant_of(*number).0));
+        let mut numbers: Vec<_> = numbers.filter(|number| self.works(*number, Use::Check)).collect();
+        numbers.sort_by_key(|number| mixed(*number, 18));
+        numbers.into_iter().map(|number| self.key(number)).collect()
+    }
+
+    /// A key that works of each tenant that has one.
+    pub fn a_key_of_each_tenant(&self) -> Outcome<Vec<Key>> {
+        let (mut keys, mut tenants) = (Vec::new(), HashSet::new());
+        for number in (0..self.keys).filter(|number| self.works(*number, Use::Check)) {
+            if tenants.insert(self.tenant_of(number).0) {
+                keys.push(self.key(number)?);
+            }
+            if tenants.len() as u64 == self.tenants {
+                break;
+            }
+        }
+        Ok(keys)
+    }
+
+    fn works(&self, number: u64, purpose: Use) -> bool {
+        let row = self.key_row(number);
+        row.revoked_at.is_none() && row.expires_at.is_none() && Use::of(number) == purpose
+    }
+
+    fn key(&self, number: u64) -> Outcome<Key> {
+        let row = self.key_row(number);
+        Ok(Key { tenant: self.tenant(row.tenant)?, id: ApiKeyId(row.id), secret: Self::secret(number) })
+    }
+
+    fn working_key(&self, any: u64, purpose: Use) -> Outcome<Key> {
+        let mut number = any % self.keys;
+        while !self.works(number, purpose) {
+            number = (number + 1) % self.keys;
+        }
+        self.key(number)
     }
 
     pub fn tenants(&self, rows: &mut Rows, number: u64) {

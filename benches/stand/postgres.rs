@@ -50,7 +50,17 @@ impl Database {
 
     /// Starts a server in `dir` with an empty database.
     pub async fn start_empty(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
-        let mut cleaner = clean_up_afterwards(&dir)?;
+        let cleaner = clean_up_afterwards(&dir, Folder::Remove)?;
+        Self::start_with(dir, settings, cleaner).await
+    }
+
+    /// As [`Self::start_empty`], or with the database that an earlier run has left in the folder, which stays.
+    pub async fn start_kept(dir: PathBuf, settings: &[(&'static str, &'static str)]) -> Outcome<Self> {
+        let cleaner = clean_up_afterwards(&dir, Folder::Keep)?;
+        Self::start_with(dir, settings, cleaner).await
+    }
+
+    async fn start_with(dir: PathBuf, settings: &[(&'static str, &'static str)], mut cleaner: Child) -> Outcome<Self> {
         let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
         let settings = [SETTINGS, settings].concat();
         let server = local_postgres::start(&dir, &settings).await?;
@@ -63,7 +73,7 @@ impl Database {
     /// A standby of this server, by a base backup, in a folder of its own. An error if pg_basebackup does not run.
     pub async fn standby(&self, dir: PathBuf) -> Outcome<Self> {
         let server = self.server.as_ref().ok_or("PostgreSQL is down")?;
-        let mut cleaner = clean_up_afterwards(&dir)?;
+        let mut cleaner = clean_up_afterwards(&dir, Folder::Remove)?;
         let alive = cleaner.stdin.take().ok_or("the cleaner has no stdin")?;
         // PostgreSQL's user must be able to enter it.
         fs::DirBuilder::new().recursive(true).mode(0o711).create(&dir)?;
@@ -198,8 +208,13 @@ impl Database {
     }
 }
 
-/// Starts a process that waits until this one ends, then stops the server and removes its folder.
-fn clean_up_afterwards(dir: &Path) -> Outcome<Child> {
+enum Folder {
+    Keep,
+    Remove,
+}
+
+/// Starts a process that waits until this one ends, then stops the server and, if so wanted, removes its folder.
+fn clean_up_afterwards(dir: &Path, folder: Folder) -> Outcome<Child> {
     let script = r#"
         trap '' INT TERM HUP
         read -r _
@@ -207,11 +222,16 @@ fn clean_up_afterwards(dir: &Path) -> Outcome<Child> {
             kill -INT "$pid" 2>/dev/null
             for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.5; done
         fi
+        [ "$1" = keep ] && exit
         # If the folder is a file system of its own.
         umount "$0" 2>/dev/null
         rm -rf "$0"
     "#;
     let mut sh = Command::new("sh");
-    sh.arg("-c").arg(script).arg(dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let what = match folder {
+        Folder::Keep => "keep",
+        Folder::Remove => "remove",
+    };
+    sh.arg("-c").arg(script).arg(dir).arg(what).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(sh.spawn()?)
 }

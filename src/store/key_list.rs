@@ -127,10 +127,12 @@ macro_rules! key_rows {
                    WHERE $8 IS NULL OR coalesce((SELECT max(u.used_at) FROM public.api_key_last_uses u
                                                  WHERE u.tenant_id = $1 AND u.key_id = k.id) <= $8, true)
                ), all_matching AS NOT MATERIALIZED (
-                   -- The same for many keys: their last uses are read along the index.
+                   -- The same for many keys: their last uses are read along the primary key, in the order of the keys, so that
+                   -- both are read only until enough keys match: see `join_in_order`. The digest is never null; it keeps
+                   -- PostgreSQL from reading the index of the order by use, which lacks it, and sorting all uses first.
                    SELECT k.*
                    FROM filtered k
-                   LEFT JOIN (SELECT key_id, max(used_at) AS used_at
+                   LEFT JOIN (SELECT key_id, max(used_at) FILTER (WHERE lookup_digest IS NOT NULL) AS used_at
                               FROM public.api_key_last_uses
                               WHERE $8 IS NOT NULL AND tenant_id = $1
                               GROUP BY key_id) u ON u.key_id = k.id
@@ -295,6 +297,9 @@ impl ReadTx {
         if let Some(search) = &search {
             self.set_search(search).await?;
         }
+        if filter.unused_since.is_some() {
+            self.join_in_order().await?;
+        }
         let arguments = Arguments {
             tenant: self.tenant.0,
             filter,
@@ -390,6 +395,14 @@ impl ReadTx {
                      LIMIT $11)"),
                 shown: "coalesce(u.last_used_at, '-infinity'::timestamptz) DESC, k.id DESC", name: "NULL::text"),
         })
+    }
+
+    /// Joins keys with their uses in the order of the primary keys. A hash join would read all uses before the first match.
+    async fn join_in_order(&mut self) -> Result<(), Error> {
+        sqlx::query_scalar!("SELECT set_config('enable_hashjoin', 'off', true)")
+            .fetch_one(self.transaction.session())
+            .await?;
+        Ok(())
     }
 
     /// Sets the pattern that the policy of `api_key_texts` selects by: any text that contains `part`.

@@ -92,6 +92,7 @@ mod policy;
 mod pooler;
 mod proxy;
 mod queries;
+mod query_plans;
 mod quotas;
 mod rate_limits;
 mod raw;

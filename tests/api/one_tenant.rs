@@ -84,7 +84,7 @@ fn in_one_line(text: &str) -> String {
 }
 
 /// The service's statements: each that is checked at compile time is here.
-fn checked_statements() -> Vec<String> {
+pub fn checked_statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let statements = files.map(|file| {
