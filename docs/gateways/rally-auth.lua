@@ -36,6 +36,7 @@ local function refuse_without_an_answer(txn)
         ["content-type"] = { "application/problem+json" },
         ["x-rally-error"] = { "check_unavailable" },
         ["retry-after"] = { "1" },
+        ["cache-control"] = { "no-store" },
     }
     refuse(txn, 503, headers,
         '{"type":"tag:rallycrm.io,2026:problem:check_unavailable","title":"Service Unavailable","status":503,'

@@ -55,10 +55,11 @@ fn is_check_unavailable(stand: &Stand, reply: &Reply) {
     has_its_code(stand, reply, "check_unavailable");
 }
 
-/// The response has a code, a text and a time to wait.
+/// The response has a code, a text and a time to wait, and is not stored.
 fn has_its_code(stand: &Stand, reply: &Reply, code: &str) {
     assert_eq!(reply.header("content-type"), "application/problem+json", "{:?}: {reply:?}", stand.program);
     assert_eq!((reply.header("x-rally-error"), reply.header("retry-after")), (code, "1"), "{:?}", stand.program);
+    assert_eq!(reply.headers.get_all("cache-control").iter().collect::<Vec<_>>(), ["no-store"], "{:?}", stand.program);
     let problem = reply.json();
     assert_eq!((&problem["code"], &problem["status"]), (&json!(code), &json!(503)), "{:?}", stand.program);
     assert_eq!(problem["type"], format!("tag:rallycrm.io,2026:problem:{code}"), "{:?}", stand.program);
