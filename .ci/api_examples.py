@@ -1,4 +1,5 @@
-"""Checks every example in docs/openapi.json against its schema: of bodies, parameters, headers and schemas themselves."""
+"""Checks every example in docs/openapi.json against its schema: of bodies, parameters, headers and schemas themselves. Each
+body, parameter and header of every operation must have one."""
 
 import json
 import sys
@@ -62,10 +63,27 @@ def walk(node, pointer):
     return found
 
 
+def described(operation):
+    """What an operation describes by a schema, with its place."""
+    for parameter in map(resolve, operation.get("parameters", [])):
+        yield f"parameter {parameter['name']}", parameter
+    answers = {f"response {status}": response for status, response in operation["responses"].items()}
+    for place, answer in {"request": operation.get("requestBody", {}), **answers}.items():
+        answer = resolve(answer)
+        for part in ("content", "headers"):
+            for name, node in answer.get(part, {}).items():
+                yield f"{place} {name}", resolve(node)
+
+
 failures = []
 found = walk(document, "")
+for path, item in document["paths"].items():
+    for method, operation in item.items():
+        failures += [
+            f"{method} {path}: {place} has no example" for place, node in described(operation) if not [*examples(node)]
+        ]
 for failure in failures:
     print(failure, file=sys.stderr)
 if failures or found < 100:
-    sys.exit(f"{len(failures)} of {found} examples do not fit their schema")
+    sys.exit(f"{len(failures)} of {found} examples do not fit their schema, or are missing")
 print(f"{found} examples fit their schemas")

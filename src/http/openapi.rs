@@ -4,7 +4,8 @@
 //! - `security`, if it authenticates its caller;
 //! - the extension `x-problems`: lists of the [`Code`]s that it can respond with (`x-gateway-problems`: in the form
 //!   that gateways support);
-//! - headers: one without a description is the component of that name.
+//! - headers: one without a description is the component of that name; one with, such as a receipt's `Location`, has its
+//!   example.
 //!
 //! [`complete`] replaces the extensions by responses.
 
@@ -67,6 +68,8 @@ pub(crate) struct Description;
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 
 /// The `Rally-Receipt` of examples.
+const EXAMPLE_RECEIPT_URL: &str =
+    "https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093";
 const EXAMPLE_RECEIPT: &str =
     "revision=\"01a2073f-ad52-724d-9ab3-01acd5b13093\", instances=3, acknowledged=3, lapsed=0, slowest-ms=2.1";
 
@@ -190,6 +193,10 @@ fn complete_operation(method: &str, operation: &mut Value, headers: &Value, exam
         for (name, header) in response.get_mut("headers").and_then(Value::as_object_mut).into_iter().flatten() {
             if header.get("description").is_none() && headers.get(name).is_some() {
                 *header = reference("headers", name);
+            } else if name == "Location" {
+                header["example"] = json!(EXAMPLE_RECEIPT_URL);
+            } else {
+                header["example"] = headers[name]["example"].clone();
             }
         }
         add_examples(response);

@@ -2384,7 +2384,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -2513,7 +2516,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -2642,7 +2648,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -2771,7 +2780,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -2900,7 +2912,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -3029,7 +3044,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -3158,7 +3176,10 @@ export interface operations {
             /** @description It may pass. All of these headers are there, empty where there is no value. */
             200: {
                 headers: {
-                    /** @description When the key ends; empty if it does not */
+                    /**
+                     * @description When the key ends; empty if it does not
+                     * @example 2030-01-01T00:00:00Z
+                     */
                     "X-Rally-Key-Expires"?: string;
                     "X-Rally-Key-Id": components["headers"]["X-Rally-Key-Id"];
                     "X-Rally-Principal": components["headers"]["X-Rally-Principal"];
@@ -4087,7 +4108,10 @@ export interface operations {
             /** @description The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4354,7 +4378,10 @@ export interface operations {
             /** @description The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4644,7 +4671,10 @@ export interface operations {
             /** @description The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -7835,7 +7865,10 @@ export interface operations {
             /** @description The key has a new secret, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8196,7 +8229,10 @@ export interface operations {
             202: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -8771,7 +8807,10 @@ export interface operations {
             /** @description The previous secret is ended, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9216,7 +9255,10 @@ export interface operations {
             /** @description The key is revoked, and the time of `Prefer: wait` is over: the body says what is outstanding */
             202: {
                 headers: {
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -9502,7 +9544,10 @@ export interface operations {
             202: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description The absolute URL of the receipt */
+                    /**
+                     * @description The absolute URL of the receipt
+                     * @example https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093
+                     */
                     Location?: string;
                     "Preference-Applied": components["headers"]["Preference-Applied"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
