@@ -38,6 +38,7 @@ mod credentials;
 mod database_away;
 mod decoys;
 mod demo;
+mod deployment_page;
 mod disconnects;
 mod docs_links;
 mod doctor;
