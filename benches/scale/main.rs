@@ -183,13 +183,13 @@ async fn measure(plan: &Plan, program: &Path, database: &Database) -> Outcome<Re
     }
     let few = Size::new(FEW_KEYS, FEW_TENANTS)?;
     seed::write(database, FEW, &few).await?;
-    let (many, seeded_in) = match Size::read(&mut database.connect().await?, plan.keys, plan.tenants).await? {
-        Some(kept) => (kept, None),
-        None => {
-            let (size, begun) = (Size::new(plan.keys, plan.tenants)?, Instant::now());
-            seed::write(database, MANY, &size).await?;
-            (size, Some(begun.elapsed()))
-        }
+    let kept = Size::read(&mut database.connect().await?, plan.keys, plan.tenants).await?;
+    let (many, seeded_in) = if let Some(kept) = kept {
+        (kept, None)
+    } else {
+        let (size, begun) = (Size::new(plan.keys, plan.tenants)?, Instant::now());
+        seed::write(database, MANY, &size).await?;
+        (size, Some(begun.elapsed()))
     };
     verify_chain(program, database)?;
     let sizes = sizes(&mut database.connect().await?).await?;

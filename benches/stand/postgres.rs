@@ -208,6 +208,7 @@ impl Database {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Folder {
     Keep,
     Remove,

@@ -294,12 +294,7 @@ impl ReadTx {
 
     async fn key_rows(&mut self, filter: &KeyFilter, order: KeyOrder, page: &Page) -> Result<Vec<ApiKeyRow>, Error> {
         let search = filter.search.as_deref().map(fold_case);
-        if let Some(search) = &search {
-            self.set_search(search).await?;
-        }
-        if filter.unused_since.is_some() {
-            self.join_in_order().await?;
-        }
+        self.prepare(search.as_deref(), filter).await?;
         let arguments = Arguments {
             tenant: self.tenant.0,
             filter,
@@ -395,6 +390,17 @@ impl ReadTx {
                      LIMIT $11)"),
                 shown: "coalesce(u.last_used_at, '-infinity'::timestamptz) DESC, k.id DESC", name: "NULL::text"),
         })
+    }
+
+    /// The settings of the transaction that the statement depends on.
+    async fn prepare(&mut self, search: Option<&str>, filter: &KeyFilter) -> Result<(), Error> {
+        if let Some(search) = search {
+            self.set_search(search).await?;
+        }
+        if filter.unused_since.is_some() {
+            self.join_in_order().await?;
+        }
+        Ok(())
     }
 
     /// Joins keys with their uses in the order of the primary keys. A hash join would read all uses before the first match.
