@@ -28,7 +28,8 @@ use self::{
 };
 use crate::domain::{ApiKeyId, Secret, Slug, Tenant, TenantId};
 
-const MAX_TENANTS: usize = 100_000;
+/// Cached tenants, where fewer secrets are cached.
+const MIN_TENANTS: usize = 100_000;
 
 /// The caches of one instance.
 pub struct AuthCache {
@@ -42,13 +43,14 @@ pub struct AuthCache {
 }
 
 impl AuthCache {
-    /// Caches at most `max_secrets` secrets. `seed` is random and secret.
+    /// Caches at most `max_secrets` secrets, and the tenant of each. `seed` is random and secret.
     #[must_use]
     pub fn new(max_secrets: usize, lease: &Arc<Lease>, seed: [u8; 32]) -> Self {
+        let max_tenants = max_secrets.max(MIN_TENANTS);
         let key_id = |_, secret: &CachedSecret| secret.usage.key();
         Self {
             secrets: Arc::new(CachedLookup::new(max_secrets, key_id, lease.clone())),
-            tenants: Arc::new(CachedLookup::new(MAX_TENANTS, |_, tenant: &Tenant| tenant.id, lease.clone())),
+            tenants: Arc::new(CachedLookup::new(max_tenants, |_, tenant: &Tenant| tenant.id, lease.clone())),
             lease: lease.clone(),
             keys: CacheKeys::new(seed),
             slugs: SlugKeys::default(),
@@ -93,5 +95,19 @@ impl AuthCache {
     pub(crate) fn clear(&self) {
         self.tenants.clear();
         self.secrets.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_the_tenant_of_each_cached_secret() {
+        let lease = Arc::new(Lease::lasting(Duration::from_secs(5)));
+        let tenants = |secrets| AuthCache::new(secrets, &lease, [0; 32]).tenants.capacity();
+        assert_eq!([0, 100_000, 500_000].map(tenants), [100_000, 100_000, 500_000]);
     }
 }
