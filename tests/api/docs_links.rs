@@ -13,7 +13,8 @@ fn root() -> PathBuf {
 }
 
 fn pages() -> Vec<PathBuf> {
-    let folders = ["", "docs", "docs/gateways", "docs/scanners", "deploy/kubernetes"].map(|folder| root().join(folder));
+    let folders = ["", "docs", "docs/gateways", "docs/scanners", "deploy/kubernetes", "deploy/helm/rally-api-keys"]
+        .map(|folder| root().join(folder));
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
