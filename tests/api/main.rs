@@ -91,6 +91,7 @@ mod plain_http;
 mod planted;
 mod policy;
 mod pooler;
+mod programs;
 mod proxy;
 mod queries;
 mod query_plans;

@@ -1,8 +1,7 @@
 //! A real gateway in front of the test's CRM, with the service for its authorization requests.
 
 use std::{
-    collections::BTreeSet,
-    env, fmt, fs, future,
+    fmt, fs, future,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -30,6 +29,7 @@ use tokio::{
 use crate::{
     client::{Client, Credential},
     harness::{TestDatabase, TestServer, free_address, not_tested, raw, scratch_dir, wait_until},
+    programs,
     proxy::Proxy,
 };
 
@@ -151,34 +151,16 @@ impl Program {
         Gateway::ALL.into_iter().flat_map(Gateway::installed).collect()
     }
 
-    /// In the PATH, and where `.ci/test-programs` installs them.
     fn find(gateway: Gateway) -> Vec<Self> {
-        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gateways");
-        let ours = ["bin", "debian/usr/bin", "debian/usr/sbin"].map(|folder| ours.join(folder));
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain(["/usr/sbin".into()]).chain(ours);
-        let files = folders.filter_map(|folder| folder.join(gateway.program()).canonicalize().ok());
-        let distinct: BTreeSet<PathBuf> = files.filter(|file| file.is_file()).collect();
-        distinct.into_iter().map(|path| Self { gateway, version: version(gateway, &path), path }).collect()
+        let ours = ["gateways/bin", "gateways/debian/usr/bin", "gateways/debian/usr/sbin"];
+        let flag = match gateway {
+            Gateway::Nginx | Gateway::HaProxy => "-v",
+            Gateway::Caddy | Gateway::Traefik => "version",
+            Gateway::Envoy => "--version",
+        };
+        let found = programs::find(gateway.program(), &ours);
+        found.into_iter().map(|path| Self { gateway, version: programs::version(&path, flag), path }).collect()
     }
-}
-
-/// Major and minor version: the first two numbers that the program prints.
-fn version(gateway: Gateway, program: &Path) -> (u32, u32) {
-    let flag = match gateway {
-        Gateway::Nginx | Gateway::HaProxy => "-v",
-        Gateway::Caddy | Gateway::Traefik => "version",
-        Gateway::Envoy => "--version",
-    };
-    let output = std::process::Command::new(program).arg(flag).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    let words = text.split(|c: char| !c.is_ascii_digit() && c != '.');
-    let numbers = words.filter_map(|word| {
-        let mut parts = word.split('.');
-        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-    });
-    numbers.into_iter().next().unwrap_or_else(|| panic!("{}: no version in {text:?}", program.display()))
 }
 
 #[derive(Clone, Copy)]
