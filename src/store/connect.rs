@@ -12,6 +12,8 @@ use super::{DatabaseUrl, Error, is_transient, statements::Statements};
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limit of the question whether a pooler is in between.
 const DIRECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limit of each attempt to connect at the start.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const START_RETRY: Duration = Duration::from_millis(500);
 
 /// Why the database cannot be used. Each message says what to do.
@@ -49,8 +51,8 @@ pub enum ConnectError {
     },
     /// A pooler in transaction mode that does not know prepared statements.
     #[error(
-        "the pooler at {0} loses prepared statements; add statement-cache-capacity=0 to the query of DATABASE_URL, or set \
-         max_prepared_statements of PgBouncer, which version 1.21 or newer has"
+        "the pooler at {0} loses prepared statements; add statement-cache-capacity=0 to the query of DATABASE_URL, or let \
+         it keep them: max_prepared_statements of PgBouncer 1.21 or newer, pool_reserve_prepared_statement of Odyssey"
     )]
     LosesStatements(String),
     /// The change feed would go through a pooler in transaction mode.
@@ -161,6 +163,10 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    pub(super) fn unreachable(url: &DatabaseUrl, source: sqlx::Error) -> Self {
+        Self::Unreachable { url: url.to_string(), source: explain_silence(source) }
+    }
+
     pub(super) fn unbound(login: String) -> Self {
         Self::Unbound { role: login, why: NO_MEMBER }
     }
@@ -232,7 +238,7 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
     let deadline = Instant::now() + START_TIMEOUT;
     let mut is_logged = false;
     loop {
-        match url.connect().await {
+        match connect_in_time(url).await {
             Ok(connection) => return Ok(connection),
             Err(source) if source.to_string().contains("unsupported startup parameter") => {
                 return Err(ConnectError::RefusedParameter { url: url.to_string(), source });
@@ -245,10 +251,30 @@ pub(super) async fn connect_when_up(url: &DatabaseUrl) -> Result<PgConnection, C
                 }
                 sleep(START_RETRY).await;
             }
-            Err(source) => {
-                return Err(ConnectError::Unreachable { url: url.to_string(), source });
-            }
+            Err(source) => return Err(ConnectError::unreachable(url, source)),
         }
+    }
+}
+
+/// A connection that responds. A pooler may accept the login before it has a connection to the server.
+pub(super) async fn connect_in_time(url: &DatabaseUrl) -> Result<PgConnection, sqlx::Error> {
+    let connecting = async {
+        let mut connection = url.connect().await?;
+        connection.execute("SELECT 1").await?;
+        Ok(connection)
+    };
+    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(explain_silence)
+}
+
+/// sqlx's error speaks of its own pool.
+fn explain_silence(error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::PoolTimedOut => sqlx::Error::Io(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no response; if that is a pooler, does its pool (default_pool_size of PgBouncer) suffice for all instances, \
+             and does it reach PostgreSQL?",
+        )),
+        error => error,
     }
 }
 
@@ -258,7 +284,7 @@ pub(super) async fn check_statements(connection: &mut PgConnection, url: &Databa
     if url.statements == Statements::Unnamed {
         return Ok(());
     }
-    let mut other = url.connect().await?;
+    let mut other = connect_in_time(url).await.map_err(|source| ConnectError::unreachable(url, source))?;
     for _ in 0..2 {
         for session in [&mut *connection, &mut other] {
             match sqlx::query("SELECT 1").execute(session).await {

@@ -73,7 +73,8 @@ impl Database {
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
             .connect_with(url.options())
-            .await?;
+            .await
+            .map_err(|source| ConnectError::unreachable(url, source))?;
         let check_pool = pool_options(&feed_server)
             .max_connections(settings.max_check_connections)
             .acquire_timeout(settings.check_acquire_timeout)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     ChangeFeed, DatabaseUrl, Durability, Error, MessageSender, Notification,
-    connect::{Role, begin_inspection, check_direct, check_server, check_statements},
+    connect::{Role, begin_inspection, check_direct, check_server, check_statements, connect_in_time},
     database::check_bound,
     key_list::check_search_index,
     migrate,
@@ -78,7 +78,7 @@ pub async fn inspect(inspected: Inspected<'_>, clock: &Clock) -> Vec<Finding> {
     let url = inspected.url;
     let urls = [Some(url), inspected.direct, inspected.owner].into_iter().flatten();
     let mut findings: Vec<_> = urls.filter(|url| url.is_unverified_remote()).map(unverified).collect();
-    let mut connection = match url.connect().await {
+    let mut connection = match connect_in_time(url).await {
         Ok(connection) => connection,
         Err(error) => {
             let why = format!("cannot connect to {url}: {error}. Does it run, and does DATABASE_URL name it?");
@@ -286,7 +286,7 @@ async fn judge_role(connection: &mut PgConnection, role: &Role) -> Result<String
 
 async fn change_feed(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<String, String> {
     if let Some(direct) = direct
-        && let Err(error) = direct.connect().await
+        && let Err(error) = connect_in_time(direct).await
     {
         let advice =
             "It must name the same database without a pooler, with a login and a password of the server itself";

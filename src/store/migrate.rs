@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{
     ConnectError, DatabaseUrl,
-    connect::begin_inspection,
+    connect::{begin_inspection, connect_in_time},
     safeguards::{check_creators, check_owners},
     statements::Statements,
 };
@@ -32,8 +32,7 @@ const LOCK_POLLS: u32 = 600;
 
 /// Applies the migrations that are missing, as the database's owner.
 pub async fn migrate(url: &DatabaseUrl) -> Result<(), ConnectError> {
-    let mut connection =
-        url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
+    let mut connection = connect_in_time(url).await.map_err(|source| ConnectError::unreachable(url, source))?;
     migrate_on(&mut connection, url).await
 }
 

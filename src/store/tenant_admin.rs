@@ -3,7 +3,7 @@
 use sqlx::{Connection as _, Executor as _, PgConnection, Postgres, Row as _, Transaction, postgres::PgQueryResult};
 use uuid::Uuid;
 
-use super::{ConnectError, DatabaseUrl, Error, statements::Session};
+use super::{ConnectError, DatabaseUrl, Error, connect::connect_in_time, statements::Session};
 use crate::domain::{Slug, TenantId, Timestamp};
 
 /// A connection whose transactions work under the role `rally_operator`, which manages tenants and sees no keys.
@@ -36,8 +36,7 @@ pub struct NameTaken;
 impl TenantAdmin {
     /// Connects. The login must be a member of `rally_operator`, as the one that migrated is.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, ConnectError> {
-        let connection =
-            url.connect().await.map_err(|source| ConnectError::Unreachable { url: url.to_string(), source })?;
+        let connection = connect_in_time(url).await.map_err(|source| ConnectError::unreachable(url, source))?;
         let mut admin = Self { connection };
         let begun = admin.begin().await.map(drop);
         let state = admin

@@ -4,9 +4,12 @@
 
 mod stand;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -16,13 +19,14 @@ use rally_api_keys::{
     domain::Clock,
     store::{self, ConnectError, DatabaseUrl},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use self::stand::{Kind, Pooler, Program, documented, with};
 use crate::{
-    binary::Home,
+    binary::{self, Home},
+    client::{Client, Credential, PATH},
     every_call::{call_everything, run_every_command},
-    harness::{TestDatabase, TestServer, config, open, say, wait_until},
+    harness::{JWT_SECRET, PEPPER, TestDatabase, TestServer, config, open, say, wait_until},
 };
 
 const CHECK: &str = "/forward-auth";
@@ -315,4 +319,153 @@ async fn a_migration_through_a_pooler_is_refused_with_what_to_run() {
         store::migrate(&database.url().await).await.unwrap();
         store::migrate(&url).await.expect("nothing is left to migrate");
     }
+}
+
+/// Two instances with fewer connections than both take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_pool_that_is_too_small_is_named_in_the_log_and_nothing_hangs() {
+    let start = async |program: Program| {
+        let database = TestDatabase::create().await;
+        let home = Home::new(&format!("few-{}", database.name));
+        let (_pooler, first, second) = start_two(&program, &database, &home, &session_mode(20)).await;
+        let log = second.log();
+        let line = log.lines().find(|line| line.contains("could not open all connections")).expect("a line");
+        assert!(line.contains("the default_pool_size of a pooler, suffice for all instances?"), "{line}");
+        // The pool has none left for the change feed either.
+        let client = second.client("acme", Credential::None);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(12) {
+            for (path, expected) in [("/readyz", [200, 503]), (CHECK, [401, 503])] {
+                let asked = Instant::now();
+                let status = client.get(path).await.status.as_u16();
+                assert!(expected.contains(&status), "{program:?} {path}: {status}");
+                assert!(asked.elapsed() < Duration::from_secs(5), "{program:?} {path}: {:?}", asked.elapsed());
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        assert!(second.log().contains("is the pool of a pooler exhausted"), "{}", second.log());
+        first.terminate().await;
+        wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
+        second.terminate().await;
+    };
+    join_all(Kind::PgBouncer.installed().into_iter().map(start)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_session_pool_suffices_for_two_instances() {
+    for program in Kind::PgBouncer.installed() {
+        let database = TestDatabase::create().await;
+        let home = Home::new(&format!("enough-{}", database.name));
+        let settings = documented("pool_mode = session");
+        let (_pooler, first, second) = start_two(&program, &database, &home, &settings).await;
+        for instance in [first, second] {
+            let client = instance.client("acme", Credential::None);
+            wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
+            let (_, log) = instance.terminate().await;
+            assert!(!log.contains("is the pool of a pooler exhausted"), "{log}");
+        }
+    }
+}
+
+/// Two processes of the service, one after the other.
+async fn start_two(
+    program: &Program,
+    database: &TestDatabase,
+    home: &Home,
+    settings: &str,
+) -> (Pooler, binary::Service, binary::Service) {
+    let pooler = Pooler::start(program, database, settings).await;
+    let url = pooler.url(database, "");
+    let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+    let first = home.serve(&settings).await;
+    let client = first.client("acme", Credential::None);
+    wait_until(async || client.get("/readyz").await.json()["status"] == "ready").await;
+    (pooler, first, home.serve(&settings).await)
+}
+
+/// The limits are those of docs/operations.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_a_frozen_pooler_calls_get_503_in_time_and_cached_keys_work() {
+    let of_odyssey = Kind::Odyssey.installed().into_iter().map(|program| (program, odyssey()));
+    let of_pgbouncer = Kind::PgBouncer.installed().into_iter().map(|program| (program, transaction_mode()));
+    let freeze = async |(program, settings): (Program, String)| {
+        let database = TestDatabase::create().await;
+        let pooler = Pooler::start(&program, &database, &settings).await;
+        let through = pooler.url(&database, "?statement-cache-capacity=0");
+        let direct = database.url_text(None).await;
+        let url = DatabaseUrl::parse(&through).unwrap();
+        let settings = [("DATABASE_URL", through.as_str()), ("DATABASE_DIRECT_URL", direct.as_str())];
+        let mut server = TestServer::logged_in_by(&url, database, &settings).await;
+        server.wait_for_feed().await;
+        let admin = server.admin("acme");
+        let (cached, other) = (admin.create("cached", "read").await, admin.create("other", "read").await);
+        let (cached, other) = (admin.with_key(&cached.secret), admin.with_key(&other.secret));
+        assert_eq!(cached.get(CHECK).await.status, 200);
+
+        pooler.freeze().await;
+        let refused = async |client: &Client, path: &str, limit: u64| {
+            let begun = Instant::now();
+            client.get(path).await.refused(503, "database_unavailable");
+            assert!(begun.elapsed() < Duration::from_secs(limit), "{program:?} {path}: {:?}", begun.elapsed());
+        };
+        let frozen = Instant::now();
+        let goes_on = async {
+            // Longer than a lease without a change feed.
+            while frozen.elapsed() < LEASE + Duration::from_secs(2) {
+                assert_eq!(cached.get(CHECK).await.status, 200, "{program:?}");
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::join!(goes_on, refused(&other, CHECK, 4), refused(&admin, PATH, 12));
+        pooler.thaw();
+        wait_until(async || admin.get(PATH).await.status == 200 && other.get(CHECK).await.status == 200).await;
+        server.stop().await;
+    };
+    join_all(of_pgbouncer.chain(of_odyssey).map(freeze)).await;
+}
+
+#[tokio::test]
+async fn a_start_through_a_frozen_pooler_says_so_and_waits() {
+    for program in Kind::PgBouncer.installed() {
+        let database = TestDatabase::create().await;
+        let pooler = Pooler::start(&program, &database, &documented("pool_mode = session")).await;
+        let url = pooler.url(&database, "");
+        let home = Home::new(&format!("start-{}", database.name));
+        pooler.freeze().await;
+        let starting = home.launch(&[("DATABASE_URL", &url), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)]);
+        sleep(Duration::from_secs(7)).await;
+        pooler.thaw();
+        let (_, log) = starting.listening().await.terminate().await;
+        let line = log.lines().find(|line| line.contains("PostgreSQL does not respond yet")).expect("a line");
+        assert!(line.contains("does its pool (default_pool_size of PgBouncer) suffice"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_pool_without_a_second_connection_is_named_at_the_start() {
+    for program in Kind::PgBouncer.installed() {
+        let database = TestDatabase::create().await;
+        let pooler = Pooler::start(&program, &database, &session_mode(1)).await;
+        let begun = Instant::now();
+        let error = open(&DatabaseUrl::parse(&pooler.url(&database, "")).unwrap()).await.err().expect("a refusal");
+        assert!(error.to_string().contains("does its pool (default_pool_size of PgBouncer) suffice"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_gets_no_connection_ends_with_what_to_set() {
+    let start = async |program: Program| {
+        let database = TestDatabase::create().await;
+        let pooler = Pooler::start(&program, &database, &session_mode(1)).await;
+        let mut held = pooler.other_client(&database).await;
+        sqlx::raw_sql("SELECT 1").execute(&mut held).await.unwrap();
+        let url = pooler.url(&database, "");
+        let home = Home::new(&format!("none-{}", database.name));
+        let settings = [("DATABASE_URL", url.as_str()), ("JWT_SECRET", JWT_SECRET), ("KEY_PEPPER", PEPPER)];
+        let log = home.fail(&[], &settings).await;
+        let end = log.lines().last().expect("a line");
+        assert!(end.contains("cannot connect to") && end.contains("default_pool_size of PgBouncer"), "{log}");
+    };
+    join_all(Kind::PgBouncer.installed().into_iter().map(start)).await;
 }

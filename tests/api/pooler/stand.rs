@@ -130,6 +130,24 @@ impl Pooler {
         options.database(&database.name).connect().await.expect("a connection")
     }
 
+    /// Stops its process, until [`Self::thaw`]. Connections stay open.
+    pub async fn freeze(&self) {
+        self.signal("STOP");
+        // One thread after the other.
+        wait_until(async || self.states().iter().all(|state| *state == 'T')).await;
+    }
+
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// The state of each thread (proc(5)).
+    fn states(&self) -> Vec<char> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("Linux");
+        let state = |stat: &str| stat.rsplit(')').next()?.trim_start().chars().next();
+        threads.filter_map(|thread| state(&fs::read_to_string(thread.ok()?.path().join("stat")).ok()?)).collect()
+    }
+
     fn signal(&self, name: &str) {
         let process = self.process.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
@@ -140,6 +158,7 @@ impl Drop for Pooler {
     fn drop(&mut self) {
         // INT ends the other processes of Pgpool, too.
         if matches!(self.process.try_wait(), Ok(None)) {
+            self.signal("CONT");
             self.signal("INT");
         }
         for _ in 0..50 {
