@@ -19,7 +19,10 @@ use rally_api_keys::{
     domain::Clock,
     store::{self, ConnectError, DatabaseUrl},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use self::stand::{Kind, Pooler, Program, documented, with};
 use crate::{
@@ -30,6 +33,8 @@ use crate::{
 };
 
 const CHECK: &str = "/forward-auth";
+/// Held by the tests that work through many calls: together they would overload a small machine.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// PgBouncer in transaction mode, with fewer connections to the server than the clients have, so that they share them.
 fn transaction_mode() -> String {
@@ -117,6 +122,7 @@ async fn through_pgpool_one_url_suffices() {
 }
 
 async fn work_in_sessions(program: &Program, settings: &str) {
+    let _turn = TURN.lock().await;
     println!("{program:?}");
     let database = TestDatabase::create().await;
     let pooler = Pooler::start(program, &database, settings).await;
@@ -151,6 +157,7 @@ async fn hear_a_revocation(server: &TestServer) {
 
 /// The login is a superuser, so a statement without the role would pass row-level security.
 async fn work_through(program: &Program, settings: &str, query: &str) {
+    let _turn = TURN.lock().await;
     println!("{program:?}");
     let database = TestDatabase::create().await;
     let pooler = Pooler::start(program, &database, settings).await;
