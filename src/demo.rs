@@ -134,6 +134,7 @@ fn commands(host: &str, url: &str, token: Option<&str>) -> String {
         let _ = writeln!(text, "Your issuer signs the tokens. Put an admin's token into a variable:\nTOKEN=eyJ...");
         "\"Authorization: Bearer $TOKEN\"".to_owned()
     };
+    let host_and_port = url.split_once("://").map_or(host, |(_, host_and_port)| host_and_port);
     let _ = write!(
         text,
         r#"
@@ -147,7 +148,7 @@ Create another key and let it read its own entry:
 curl -sS {url}/api/v1/api-keys/self -H "X-Api-Key: $(curl -sS -X POST {url}/api/v1/api-keys -H {bearer} -H 'Content-Type: application/json' -d '{{"name": "ETL Pipeline"}}' | sed 's/.*"key":"\([^"]*\)".*/\1/')"
 
 Where {host} is not found, as by Python, Node.js and wget on Debian, add the line "127.0.0.1 {host}"
-to /etc/hosts, or call 127.0.0.1 with the header "Host: {host}" (not in fetch of Node.js, which does not send it).
+to /etc/hosts, or call 127.0.0.1 with the header "Host: {host_and_port}" (not in fetch of Node.js, which does not send it).
 
 Stop with Ctrl-C. The keys are still there at the next start.
 "#

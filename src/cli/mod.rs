@@ -78,7 +78,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Probe the running service on LISTEN_ADDR; for container health checks
+    /// Probe the running service on ADMIN_LISTEN_ADDR, else LISTEN_ADDR; for container health checks
     Health,
     /// Print a script by which a shell completes the commands and options of this program
     Completions {

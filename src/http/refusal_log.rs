@@ -46,6 +46,7 @@ impl RefusalLog {
                     host = tenant.is_none().then(|| sender.host()).flatten(),
                     status = problem.status().as_u16(),
                     code = problem.code(),
+                    fields = problem.bad_fields(),
                     detail = problem.particulars(),
                     cause = problem.cause(),
                     key_id = principal.and_then(Principal::key_id).map(display),

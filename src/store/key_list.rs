@@ -397,15 +397,16 @@ impl ReadTx {
         if let Some(search) = search {
             self.set_search(search).await?;
         }
-        if filter.unused_since.is_some() {
+        if filter.unused_since.is_some() && search.is_none() {
             self.join_in_order().await?;
         }
         Ok(())
     }
 
-    /// Joins keys with their uses in the order of the primary keys. A hash join would read all uses before the first match.
+    /// Joins keys with their uses in the order of the primary keys. A hash join, or a sort of what a bitmap has found, would
+    /// read all uses before the first match. (An index of trigrams can be read by a bitmap alone.)
     async fn join_in_order(&mut self) -> Result<(), Error> {
-        sqlx::query_scalar!("SELECT set_config('enable_hashjoin', 'off', true)")
+        sqlx::query!("SELECT set_config('enable_hashjoin', 'off', true) AS hash, set_config('enable_bitmapscan', 'off', true) AS bitmap")
             .fetch_one(self.transaction.session())
             .await?;
         Ok(())

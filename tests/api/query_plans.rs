@@ -63,7 +63,7 @@ async fn keys_that_break_a_policy_are_read_by_their_ids() {
 async fn uses_are_read_only_until_enough_keys_are_unused() {
     let server = TestServer::start().await;
     let mut connection = large_tenant(&server).await;
-    connection.execute("SET enable_hashjoin = off").await.unwrap();
+    connection.execute("SET enable_hashjoin = off; SET enable_bitmapscan = off").await.unwrap();
     let statement = statement(&["all_matching", "LIMIT $11", "ORDER BY k.created_at DESC, k.id DESC"]);
     let mut read = async |since: &str| {
         let tenant = server.database.acme;

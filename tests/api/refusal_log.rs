@@ -50,6 +50,25 @@ async fn check_by(client: &Client, method: Method) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_of_a_bad_check_names_the_part_of_the_request_at_fault() {
+    let (database, home) = (TestDatabase::create().await, Home::new("bad-check"));
+    let (service, admin) = serve(&home, &database).await;
+    let client = admin.with_key(&admin.create("Zapier", "read").await.secret);
+    for (path, header, fields) in [
+        (CHECK, ("x-rally-role", "their-value"), "(header)"),
+        ("/forward-auth?their-name=1", ("accept", "*/*"), "(parameter)"),
+        ("/forward-auth?scope=their-value", ("accept", "*/*"), "scope"),
+        (CHECK, ("x-rally-min-revision", "their-value"), "x-rally-min-revision"),
+        (CHECK, ("x-rally-required-scope", "their-value"), "x-rally-required-scope"),
+    ] {
+        let refused = send(client.request(Method::GET, path).header(header.0, header.1)).await;
+        let line = only_line(&service, &refused);
+        assert_eq!((&line["code"], &line["fields"]), (&json!("invalid_request"), &json!(fields)), "{line}");
+        assert!(!line.to_string().contains("their-"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_check_leaves_a_line_with_what_is_known_of_its_caller() {
     let (database, home) = (TestDatabase::create().await, Home::new("refusal-log"));
     let (service, admin) = serve(&home, &database).await;

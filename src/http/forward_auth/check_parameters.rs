@@ -94,7 +94,7 @@ fn by_query(path: &str, query: Option<&str>) -> Result<QueryParameters, Problem>
             // A misspelt `scope` must not let anybody in.
             _ => {
                 let message = "is unknown; a check has only `scope` and `limited`";
-                errors.push(FieldError::new(redacted(name.into_owned()), message));
+                errors.push(FieldError::of_part("(parameter)", redacted(name.into_owned()), message));
             }
         }
     }
@@ -108,7 +108,7 @@ fn min_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
     let revision = value.to_str().ok().and_then(Revision::parse).filter(|_| values.next().is_none());
     revision.map(Some).ok_or_else(|| {
         let message = "must be one revision, as in Rally-Receipt";
-        Problem::invalid_request(vec![FieldError::new(X_RALLY_MIN_REVISION.as_str().to_owned(), message)])
+        Problem::invalid_request(vec![FieldError::new("x-rally-min-revision", message)])
     })
 }
 
@@ -116,9 +116,10 @@ fn min_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
 fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
     let values = headers.get_all(X_RALLY_REQUIRED_SCOPE).iter().map(HeaderValue::to_str);
     let names = values.flat_map(|value| value.unwrap_or_default().split(',').map(str::trim));
-    names.map(Scope::from_name).try_fold(None, |strictest, scope| Some(strictest.max(Some(scope?)))).ok_or_else(|| {
-        Problem::invalid_request(vec![FieldError::new(X_RALLY_REQUIRED_SCOPE.as_str().to_owned(), NOT_A_SCOPE)])
-    })
+    names
+        .map(Scope::from_name)
+        .try_fold(None, |strictest, scope| Some(strictest.max(Some(scope?))))
+        .ok_or_else(|| Problem::invalid_request(vec![FieldError::new("x-rally-required-scope", NOT_A_SCOPE)]))
 }
 
 #[cfg(test)]

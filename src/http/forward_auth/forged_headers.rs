@@ -31,7 +31,11 @@ pub(super) fn refuse(headers: &HeaderMap) -> Result<bool, Problem> {
     let mut any = false;
     let ours = headers.keys().filter(|name| letters(name).take(OURS.len()).eq(OURS.iter().copied()));
     let errors = ours.inspect(|_| any = true).filter(|name| !KNOWN.contains(name)).map(|name| {
-        FieldError::new(redacted(name.as_str().to_owned()), "is not a client's to send; send the request without it")
+        FieldError::of_part(
+            "(header)",
+            redacted(name.as_str().to_owned()),
+            "is not a client's to send; send the request without it",
+        )
     });
     let errors: Vec<_> = errors.collect();
     if errors.is_empty() { Ok(any) } else { Err(Problem::invalid_request(errors)) }
