@@ -67,11 +67,11 @@ def described(operation):
     """What an operation describes by a schema, with its place."""
     for parameter in map(resolve, operation.get("parameters", [])):
         yield f"parameter {parameter['name']}", parameter
-    answers = {f"response {status}": response for status, response in operation["responses"].items()}
-    for place, answer in {"request": operation.get("requestBody", {}), **answers}.items():
-        answer = resolve(answer)
+    responses = {f"response {status}": response for status, response in operation["responses"].items()}
+    for place, response in {"request": operation.get("requestBody", {}), **responses}.items():
+        response = resolve(response)
         for part in ("content", "headers"):
-            for name, node in answer.get(part, {}).items():
+            for name, node in response.get(part, {}).items():
                 yield f"{place} {name}", resolve(node)
 
 

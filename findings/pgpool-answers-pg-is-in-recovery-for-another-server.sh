@@ -32,7 +32,7 @@ node -e '
         try { fs.symlinkSync(path.relative(path.dirname(path.join(native, "..", target)), path.join(native, "..", source)), path.join(native, "..", target)) } catch {}
 ' "$native"
 mkdir "$work/packages"
-(cd "$work/packages" && timeout 120 apt-get download -qq -o APT::Sandbox::User=root pgpool2=4.3.5-1+deb12u1 libmemcached11 libhashkit2)
+(cd "$work/packages" && timeout 120 apt-get download -qq -o APT::Sandbox::User=root pgpool2=4.3.5-1+deb12u1 libmemcached11 libhashkit2 libpq5)
 for package in "$work"/packages/*.deb; do dpkg-deb -x "$package" "$work/pgpool"; done
 
 # PostgreSQL refuses to run as root.

@@ -67,9 +67,10 @@ pub(crate) struct Description;
 /// The `requestId` of examples.
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 
-/// The `Rally-Receipt` of examples.
+/// Where the receipt of examples can be read.
 const EXAMPLE_RECEIPT_URL: &str =
     "https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093";
+/// The `Rally-Receipt` of examples.
 const EXAMPLE_RECEIPT: &str =
     "revision=\"01a2073f-ad52-724d-9ab3-01acd5b13093\", instances=3, acknowledged=3, lapsed=0, slowest-ms=2.1";
 

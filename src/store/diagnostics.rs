@@ -204,7 +204,7 @@ async fn stamps(inspected: Inspected<'_>) -> Finding {
 
 /// The secrets without a stamp, and the tenants that were looked at.
 async fn count_stamps(url: &DatabaseUrl, peppers: &[String]) -> Result<(i64, usize), sqlx::Error> {
-    let mut connection = url.connect().await?;
+    let mut connection = connect_in_time(url).await?;
     let begin = "SET LOCAL ROLE rally_operator; SET LOCAL search_path = ''; BEGIN READ ONLY";
     let mut transaction = connection.begin_with(begin).await?;
     let tenants: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM public.tenants ORDER BY id LIMIT $1")

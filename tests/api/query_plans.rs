@@ -54,6 +54,10 @@ async fn keys_that_break_a_policy_are_read_by_their_ids() {
     let statement = statement(&["WITH newest", "api_key_last_uses"]);
     let read = rows_read(&mut connection, "api_keys", &statement, &arguments).await;
     assert!(read < 10.0, "{read}");
+    // PostgreSQL 18 does without: findings/postgresql-disabled-nested-loop-hides-other-costs.sh.
+    if server.database.count("SELECT current_setting('server_version_num')::bigint").await >= 180_000 {
+        return;
+    }
     let control = statement.replace("AS MATERIALIZED", "AS NOT MATERIALIZED");
     let read = rows_read(&mut connection, "api_keys", &control, &arguments).await;
     assert!(read >= 20_000.0, "{read}");

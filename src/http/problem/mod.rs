@@ -311,10 +311,16 @@ impl Problem {
         (is_particular && !self.detail.contains(Secret::PREFIX)).then_some(&*self.detail)
     }
 
-    /// The names of the bad fields, comma-separated, for the log: of fields that the API knows.
+    /// The names of the bad fields, comma-separated and each once, for the log: of fields that the API knows.
     pub(crate) fn bad_fields(&self) -> Option<String> {
         let name = |error: &FieldError| error.logged_name.unwrap_or("(unknown)");
-        (!self.errors.is_empty()).then(|| self.errors.iter().map(name).collect::<Vec<_>>().join(","))
+        let mut names = Vec::new();
+        for name in self.errors.iter().map(name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        (!names.is_empty()).then(|| names.join(","))
     }
 
     pub(crate) fn has_header(&self, name: &str) -> bool {

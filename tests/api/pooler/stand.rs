@@ -75,6 +75,7 @@ pub fn documented(line: &str) -> String {
 
 /// The configuration with another value of a setting.
 pub fn with(documented: &str, setting: &str, value: u32) -> String {
+    assert!(documented.lines().any(|line| line.trim_start().starts_with(setting)), "{setting}: {documented}");
     let lines = documented.lines().map(|line| {
         let Some(is) = line.trim_start().strip_prefix(setting) else { return line.to_owned() };
         let is = if is.starts_with(" =") { " = " } else { " " };
