@@ -32,7 +32,7 @@ const LARGE: u64 = 100_000;
 /// Every tenth tenant has events, and every tenth the rule of idle keys. The large one has both.
 const TENTH: u64 = 10;
 
-/// What a key is used for in the measurements. A key that was revoked in an earlier run is not checked in a later one.
+/// The measurement that a key is for. In a kept database revoked keys stay revoked, so that they are for no checks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     Check,

@@ -67,7 +67,7 @@ pub(crate) struct Description;
 /// The `requestId` of examples.
 const EXAMPLE_REQUEST: &str = "8e3c1f6a-5d0b-4c8e-9a51-2f3b7c6d4e10";
 
-/// Where the receipt of examples can be read.
+/// The URL of the receipt in examples.
 const EXAMPLE_RECEIPT_URL: &str =
     "https://your-tenant.rallycrm.io/api/v1/api-keys/receipts/01a2073f-ad52-724d-9ab3-01acd5b13093";
 /// The `Rally-Receipt` of examples.

@@ -164,7 +164,9 @@ pub enum ConnectError {
 
 impl ConnectError {
     pub(super) fn unreachable(url: &DatabaseUrl, source: sqlx::Error) -> Self {
-        Self::Unreachable { url: url.to_string(), source: explain_silence(source) }
+        // sqlx's error of its own pool does not say what to look at.
+        let source = if let sqlx::Error::PoolTimedOut = source { no_response() } else { source };
+        Self::Unreachable { url: url.to_string(), source }
     }
 
     pub(super) fn unbound(login: String) -> Self {
@@ -263,19 +265,16 @@ pub(super) async fn connect_in_time(url: &DatabaseUrl) -> Result<PgConnection, s
         connection.execute("SELECT 1").await?;
         Ok(connection)
     };
-    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(explain_silence)
+    timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(no_response()))
 }
 
-/// sqlx's error speaks of its own pool.
-fn explain_silence(error: sqlx::Error) -> sqlx::Error {
-    match error {
-        sqlx::Error::PoolTimedOut => sqlx::Error::Io(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "no response; if that is a pooler, does its pool (default_pool_size of PgBouncer) suffice for all instances, \
-             and does it reach PostgreSQL?",
-        )),
-        error => error,
-    }
+/// The error of an attempt to connect that has timed out.
+fn no_response() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "no response; if that is a pooler, does its pool (default_pool_size of PgBouncer) suffice for all instances, and does \
+         it reach PostgreSQL?",
+    ))
 }
 
 /// Refuses a pooler that loses prepared statements where the URL does not say so. Two connections prepare the same

@@ -50,7 +50,7 @@ fn session_mode(connections: u32) -> String {
 }
 
 impl Program {
-    /// Whether PgBouncer in transaction mode has prepared statements without being told so.
+    /// True if the default of PgBouncer's `max_prepared_statements` is above 0.
     fn keeps_statements(&self) -> bool {
         self.version >= (1, 24)
     }

@@ -108,7 +108,7 @@ fn min_revision(headers: &HeaderMap) -> Result<Option<Revision>, Problem> {
     let revision = value.to_str().ok().and_then(Revision::parse).filter(|_| values.next().is_none());
     revision.map(Some).ok_or_else(|| {
         let message = "must be one revision, as in Rally-Receipt";
-        Problem::invalid_request(vec![FieldError::new("x-rally-min-revision", message)])
+        Problem::invalid_request(vec![FieldError::of_header(&X_RALLY_MIN_REVISION, message)])
     })
 }
 
@@ -119,7 +119,7 @@ fn by_header(headers: &HeaderMap) -> Result<Option<Scope>, Problem> {
     names
         .map(Scope::from_name)
         .try_fold(None, |strictest, scope| Some(strictest.max(Some(scope?))))
-        .ok_or_else(|| Problem::invalid_request(vec![FieldError::new("x-rally-required-scope", NOT_A_SCOPE)]))
+        .ok_or_else(|| Problem::invalid_request(vec![FieldError::of_header(&X_RALLY_REQUIRED_SCOPE, NOT_A_SCOPE)]))
 }
 
 #[cfg(test)]

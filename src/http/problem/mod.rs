@@ -41,19 +41,25 @@ pub(crate) struct FieldError {
     pub(crate) message: Cow<'static, str>,
     /// The field's name in logs. `None`: sent by the client, so not logged.
     #[serde(skip)]
-    logged_name: Option<&'static str>,
+    logged_name: Option<Cow<'static, str>>,
 }
 
 impl FieldError {
     pub(crate) fn new(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let field = field.into();
-        let logged_name = if let Cow::Borrowed(known) = field { Some(known) } else { None };
+        let logged_name = if let Cow::Borrowed(known) = field { Some(known.into()) } else { None };
         Self { field, message: message.into(), logged_name }
     }
 
     /// A part of a property that the API knows, such as `allowedAddresses[3]`.
     pub(crate) fn of_part(known: &'static str, part: String, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: part.into(), message: message.into(), logged_name: Some(known) }
+        Self { field: part.into(), message: message.into(), logged_name: Some(known.into()) }
+    }
+
+    /// A header that the API knows.
+    pub(crate) fn of_header(known: &HeaderName, message: impl Into<Cow<'static, str>>) -> Self {
+        let name = known.as_str().to_owned();
+        Self { field: name.clone().into(), message: message.into(), logged_name: Some(name.into()) }
     }
 }
 
@@ -313,9 +319,9 @@ impl Problem {
 
     /// The names of the bad fields, comma-separated and each once, for the log: of fields that the API knows.
     pub(crate) fn bad_fields(&self) -> Option<String> {
-        let name = |error: &FieldError| error.logged_name.unwrap_or("(unknown)");
         let mut names = Vec::new();
-        for name in self.errors.iter().map(name) {
+        for error in &self.errors {
+            let name = error.logged_name.as_deref().unwrap_or("(unknown)");
             if !names.contains(&name) {
                 names.push(name);
             }
